@@ -1,0 +1,112 @@
+"""scfx: Kohn-Sham and Hartree-Fock labels for millions of small molecules, and what each choice costs.
+
+The names below are the public ones. They load on first use, so that `import scfx` (and listing plugins) imports
+neither JAX nor any plugin.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "solve": "scfx.scf.driver",
+    "Solver": "scfx.scf.driver",
+    "System": "scfx.system",
+    "Batch": "scfx.batch",
+    "group_by_structure": "scfx.batch",
+    "Shell": "scfx.basis",
+    "BasisSet": "scfx.basis",
+    "PrecisionPolicy": "scfx.precision",
+    "SCFResult": "scfx.results",
+    "Status": "scfx.results",
+    "SCFSpec": "scfx.config",
+    "Config": "scfx.config",
+    "Registry": "scfx.registry",
+    "Offer": "scfx.offer",
+    "Capabilities": "scfx.offer",
+    "HOOK_API": "scfx.offer",
+    "hookimpl": "scfx.hookspecs",
+    "Density": "scfx.abstract",
+    "ClosedShellDensity": "scfx.abstract",
+    "OneElectron": "scfx.abstract",
+    "AbstractFunctional": "scfx.abstract",
+    "AbstractBasisSource": "scfx.abstract",
+    "AbstractIntegralBackend": "scfx.abstract",
+    "AbstractAttenuatedBackend": "scfx.abstract",
+    "AbstractGridBackend": "scfx.abstract",
+    "AbstractGridOperator": "scfx.abstract",
+    "AbstractTwoElectron": "scfx.abstract",
+    "AbstractLaneTwoElectron": "scfx.abstract",
+    "AbstractTask": "scfx.abstract",
+    "AbstractExecutor": "scfx.abstract",
+    "TaskContext": "scfx.abstract",
+    "DenseTwoElectron": "scfx.dense",
+    "ScfxError": "scfx.errors",
+    "InputError": "scfx.errors",
+    "ConfigError": "scfx.errors",
+    "CapabilityError": "scfx.errors",
+    "ConvergenceError": "scfx.errors",
+    "ResourceError": "scfx.errors",
+}
+
+__all__ = ["__version__", *sorted(_WHERE)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from scfx.abstract import (
+        AbstractAttenuatedBackend as AbstractAttenuatedBackend,
+    )
+    from scfx.abstract import AbstractBasisSource as AbstractBasisSource
+    from scfx.abstract import AbstractExecutor as AbstractExecutor
+    from scfx.abstract import AbstractFunctional as AbstractFunctional
+    from scfx.abstract import AbstractGridBackend as AbstractGridBackend
+    from scfx.abstract import AbstractGridOperator as AbstractGridOperator
+    from scfx.abstract import AbstractIntegralBackend as AbstractIntegralBackend
+    from scfx.abstract import AbstractLaneTwoElectron as AbstractLaneTwoElectron
+    from scfx.abstract import AbstractTask as AbstractTask
+    from scfx.abstract import AbstractTwoElectron as AbstractTwoElectron
+    from scfx.abstract import ClosedShellDensity as ClosedShellDensity
+    from scfx.abstract import Density as Density
+    from scfx.abstract import OneElectron as OneElectron
+    from scfx.abstract import TaskContext as TaskContext
+    from scfx.basis import BasisSet as BasisSet
+    from scfx.basis import Shell as Shell
+    from scfx.batch import Batch as Batch
+    from scfx.batch import group_by_structure as group_by_structure
+    from scfx.config import Config as Config
+    from scfx.config import SCFSpec as SCFSpec
+    from scfx.dense import DenseTwoElectron as DenseTwoElectron
+    from scfx.errors import CapabilityError as CapabilityError
+    from scfx.errors import ConfigError as ConfigError
+    from scfx.errors import ConvergenceError as ConvergenceError
+    from scfx.errors import InputError as InputError
+    from scfx.errors import ResourceError as ResourceError
+    from scfx.errors import ScfxError as ScfxError
+    from scfx.hookspecs import hookimpl as hookimpl
+    from scfx.offer import HOOK_API as HOOK_API
+    from scfx.offer import Capabilities as Capabilities
+    from scfx.offer import Offer as Offer
+    from scfx.precision import PrecisionPolicy as PrecisionPolicy
+    from scfx.registry import Registry as Registry
+    from scfx.results import SCFResult as SCFResult
+    from scfx.results import Status as Status
+    from scfx.scf.driver import Solver as Solver
+    from scfx.scf.driver import solve as solve
+    from scfx.system import System as System
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        module = _WHERE[name]
+    except KeyError:
+        raise AttributeError(f"module 'scfx' has no attribute {name!r}") from None
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

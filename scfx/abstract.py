@@ -1,0 +1,290 @@
+"""The contracts that plugins fill. Pluggy selects, these compute: no hook is ever called inside `jit`.
+
+A required method is abstract here. What a plugin *may* do is a marker class that it also inherits from
+(`AbstractLaneTwoElectron`, `AbstractAttenuatedBackend`, `AbstractGridBackend`...), so that the driver asks
+`isinstance`, never `hasattr`. Names may be added, none removed, while `scfx.HOOK_API` stays the same.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Float64, Int32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from scfx.basis import Shell
+    from scfx.batch import Batch
+    from scfx.precision import PrecisionPolicy
+
+Family = Literal["none", "lda", "gga", "mgga"]
+
+
+# ---- exchange-correlation functionals ----------------------------------------------------------------------------
+
+
+class Density(NamedTuple):
+    """Spin densities and their invariants at grid points; each field an array `[...]`, or None above the family.
+
+    `rho_s` in bohr⁻³, `sigma_st` = ∇rho_s·∇rho_t, `tau_s` = ½ Σ_i |∇ψ_is|² (positive kinetic-energy density, with ½).
+    """
+
+    rho_a: Any
+    rho_b: Any
+    sigma_aa: Any = None
+    sigma_ab: Any = None
+    sigma_bb: Any = None
+    tau_a: Any = None
+    tau_b: Any = None
+
+
+class ClosedShellDensity(NamedTuple):
+    """Total density and its invariants where both spins are equal: rho, sigma = |∇rho|², tau = tau_a + tau_b."""
+
+    rho: Any
+    sigma: Any = None
+    tau: Any = None
+
+    def spin_resolved(self) -> Density:
+        """The same density as a `Density` of two equal spins."""
+        half = None if self.tau is None else 0.5 * self.tau
+        quarter = None if self.sigma is None else 0.25 * self.sigma
+        return Density(0.5 * self.rho, 0.5 * self.rho, quarter, quarter, quarter, half, half)
+
+
+class AbstractFunctional(abc.ABC):
+    """An exchange-correlation functional: one spin-resolved energy density; the potential comes from `jax.grad`.
+
+    The driver floors vanishing densities before calling and masks them after, so an implementation may divide by
+    `rho` and take roots of `sigma` freely.
+    """
+
+    #: Which fields of `Density` are used: "none" (pure Hartree-Fock), "lda", "gga" or "mgga".
+    family: ClassVar[Family] | Family
+    #: Fraction of full-range exact exchange in the energy.
+    exact_exchange: float = 0.0
+    #: Fraction of exact exchange with the attenuated operator erf(omega r)/r, in addition to `exact_exchange`.
+    long_range_exchange: float = 0.0
+    #: Range-separation parameter in bohr⁻¹; 0 when `long_range_exchange` is 0.
+    omega: float = 0.0
+
+    @abc.abstractmethod
+    def energy_density(self, density: Density) -> Float[Array, "..."]:
+        """Exchange-correlation energy per volume, hartree/bohr³, for each point. Pure JAX, differentiable."""
+
+    def closed_shell_energy_density(self, density: ClosedShellDensity) -> Float[Array, "..."]:
+        """The same where both spins are equal. Override with a cheaper form; the conformance suite tests equality."""
+        return self.energy_density(density.spin_resolved())
+
+    def definition(self) -> Mapping[str, Any]:
+        """Plain data that identifies what is computed, not how it is called: this enters the spec hash."""
+        cls = type(self)
+        return {
+            "class": f"{cls.__module__}:{cls.__qualname__}",
+            "family": self.family,
+            "exact_exchange": self.exact_exchange,
+            "long_range_exchange": self.long_range_exchange,
+            "omega": self.omega,
+        }
+
+
+# ---- basis sets --------------------------------------------------------------------------------------------------
+
+
+class AbstractBasisSource(abc.ABC):
+    """Where shells come from: one basis set, asked element by element."""
+
+    #: Name as asked for, for messages and results.
+    name: str
+
+    @abc.abstractmethod
+    def shells(self, atomic_number: int) -> Sequence[Shell]:
+        """The element's contracted shells (one contraction each); empty if the basis does not cover it."""
+
+    @abc.abstractmethod
+    def definition(self) -> Mapping[str, Any]:
+        """Plain data that identifies the numbers in the basis (for instance a digest of them): enters the spec hash."""
+
+
+# ---- integral backends -------------------------------------------------------------------------------------------
+
+
+class OneElectron(NamedTuple):
+    """One-electron matrices of a batch in the AO basis, float64, hartree and bohr.
+
+    `nuclear` is the attraction to `batch.nuclear_charges`; `dipole` holds <μ|r|ν> about the coordinate origin.
+    """
+
+    overlap: Float64[np.ndarray, "batch nao nao"]
+    kinetic: Float64[np.ndarray, "batch nao nao"]
+    nuclear: Float64[np.ndarray, "batch nao nao"]
+    dipole: Float64[np.ndarray, "batch 3 nao nao"]
+
+
+class AbstractTwoElectron(abc.ABC):
+    """Electron-repulsion integrals of one batch, held (or recomputed) by the backend until `close`."""
+
+    @abc.abstractmethod
+    def coulomb_exchange(
+        self, density: Float[Any, "batch *spin nao nao"]
+    ) -> tuple[Float[Any, "batch *spin nao nao"], Float[Any, "batch *spin nao nao"]]:
+        """(J, K) for symmetric density matrices: J_ij = Σ (ij|kl) D_kl, K_ik = Σ (ij|kl) D_jl, in hartree.
+
+        `density` is [batch, nao, nao] or [batch, nspin, nao, nao]; J and K come back in its shape (J of each spin
+        separately), as float64 unless the precision policy says float32.
+        """
+
+    def close(self) -> None:  # noqa: B027 - nothing to free is a legitimate implementation
+        """Free the integrals. Called exactly once by the driver, also after an error."""
+
+    def __enter__(self) -> AbstractTwoElectron:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class AbstractLaneTwoElectron(AbstractTwoElectron):
+    """Marker: can contract some entries only, so that converged lanes stop costing."""
+
+    @abc.abstractmethod
+    def coulomb_exchange_lanes(
+        self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """(J, K) [active, nspin, nao, nao] of the entries `lanes`; K is None when `exchange` is False."""
+
+
+class AbstractIntegralBackend(abc.ABC):
+    """Integrals over a `Batch`. Constructed once per run from the backend's own options; reused for every batch."""
+
+    #: Name as registered, for results.
+    name: str
+
+    @abc.abstractmethod
+    def one_electron(self, batch: Batch) -> OneElectron:
+        """Overlap, kinetic, nuclear attraction and dipole matrices in PySCF's AO order and normalisation."""
+
+    @abc.abstractmethod
+    def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:
+        """An operator D -> (J, K) that uses at most `memory_budget` bytes for integrals.
+
+        Raises `ResourceError` with the numbers if it cannot.
+        """
+
+    def device(self) -> str:
+        """Where the integrals really ran ("cpu", "ipu-host"...): reported in every result."""
+        return "cpu"
+
+    def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
+        """How many entries of a `ShellLayout` fit the budget at once; None: no opinion. 0: not even one."""
+        return None
+
+
+class AbstractAttenuatedBackend(AbstractIntegralBackend):
+    """Marker: offers integrals with the operator erf(omega r12)/r12, for range-separated functionals."""
+
+    @abc.abstractmethod
+    def attenuated_two_electron(
+        self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
+    ) -> AbstractTwoElectron:
+        """As `two_electron` for erf(omega r12)/r12; `omega` in bohr⁻¹, positive."""
+
+
+class AbstractCrossOverlapBackend(AbstractIntegralBackend):
+    """Marker: offers overlaps between two basis sets on the same geometry (projection of a guess)."""
+
+    @abc.abstractmethod
+    def cross_overlap(self, bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:
+        """<μ_bra|ν_ket> for batches of the same systems in the same order."""
+
+
+class AbstractGridOperator(abc.ABC):
+    """Grid contractions of one batch in blocks of points. The driver evaluates the functional between the two.
+
+    Components at a point: rho; for "gga" also ∂rho/∂x, y, z; for "mgga" also tau. `lanes` are the entries to work
+    on, in ascending order; outputs lead with them.
+    """
+
+    #: Number of point blocks; all have the same number of points (padded points have zero weight).
+    n_blocks: int
+
+    @abc.abstractmethod
+    def weights(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Float64[Any, "active point"]:
+        """Quadrature weights of a block in bohr³."""
+
+    @abc.abstractmethod
+    def density(
+        self, block: int, density: Float[Any, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
+    ) -> Float[Any, "active nspin component point"]:
+        """Density components of each spin on a block."""
+
+    @abc.abstractmethod
+    def potential(
+        self,
+        block: int,
+        derivative: Float[Any, "active nspin component point"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Float64[Any, "active nspin nao nao"]:
+        """Contribution of a block to the potential matrix, V_ij = Σ_g Σ_c derivative_cg ∂(component c)/∂D_ij.
+
+        `derivative` already includes the quadrature weight.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Free what is held."""
+
+
+class AbstractGridBackend(AbstractIntegralBackend):
+    """Marker: takes over the grid contractions from the portable JAX ones."""
+
+    @abc.abstractmethod
+    def grid_operator(
+        self,
+        batch: Batch,
+        points: Sequence[Float64[np.ndarray, "npoint 3"]],
+        weights: Sequence[Float64[np.ndarray, "npoint"]],
+        family: Family,
+        policy: PrecisionPolicy,
+        memory_budget: int,
+    ) -> AbstractGridOperator:
+        """`points` (bohr) and `weights` (bohr³) by entry, which may differ in number; blocks are the backend's."""
+
+
+# ---- tasks and executors -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """What a task is given: the validated `[scf]` spec, the registry, the console, and where the config lies."""
+
+    spec: Any
+    registry: Any
+    console: Any
+    config_path: str | None = None
+
+
+class AbstractTask(abc.ABC):
+    """One `[[task]]` of a config. `Options` is a pydantic model (unknown keys forbidden) that validates its table."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def __init__(self, options: BaseModel):
+        self.options = options
+
+    @abc.abstractmethod
+    def run(self, context: TaskContext) -> int:
+        """Do the work; returns the exit code (0 done, 1 ran but something is not usable)."""
+
+
+class AbstractExecutor(abc.ABC):
+    """Runs attempts and reports their outcomes; owns no truth: the store does."""
+
+    @abc.abstractmethod
+    def run(self, attempts: Iterable[Any]) -> Iterable[Any]:
+        """Yield one outcome per attempt, in any order, as they finish."""

@@ -1,0 +1,206 @@
+"""`Batch`: systems of one shell structure, stacked, and the grouping of arbitrary systems into batches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, Int32
+
+from scfx.basis import cart_to_sph
+from scfx.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scfx.basis import BasisSet
+    from scfx.system import System
+
+
+@dataclass(frozen=True)
+class ShellLayout:
+    """The structure that every entry of a batch shares; plain tuples, so it hashes and compares.
+
+    Per shell: `atom`, `angular_momentum`, `n_primitives`, `cartesian`. Everything else is derived.
+    """
+
+    atom: tuple[int, ...]
+    angular_momentum: tuple[int, ...]
+    n_primitives: tuple[int, ...]
+    cartesian: tuple[bool, ...]
+
+    @property
+    def n_shells(self) -> int:
+        return len(self.atom)
+
+    @cached_property
+    def primitive_offset(self) -> Int32[np.ndarray, "nshell+1"]:
+        """Where each shell's primitives start in `Batch.exponents`."""
+        return np.concatenate([[0], np.cumsum(self.n_primitives)]).astype(np.int32)
+
+    @cached_property
+    def n_functions(self) -> Int32[np.ndarray, "nshell"]:
+        return np.array(
+            [(l + 1) * (l + 2) // 2 if c else 2 * l + 1 for l, c in zip(self.angular_momentum, self.cartesian)],
+            dtype=np.int32,
+        )
+
+    @cached_property
+    def ao_offset(self) -> Int32[np.ndarray, "nshell+1"]:
+        """Where each shell's AOs start; the last element is nao."""
+        return np.concatenate([[0], np.cumsum(self.n_functions)]).astype(np.int32)
+
+    @cached_property
+    def cartesian_offset(self) -> Int32[np.ndarray, "nshell+1"]:
+        """The same in the fully Cartesian basis of the same shells; the last element is ncart."""
+        counts = [(l + 1) * (l + 2) // 2 for l in self.angular_momentum]
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+
+    @property
+    def nao(self) -> int:
+        return int(self.ao_offset[-1])
+
+    @property
+    def ncart(self) -> int:
+        return int(self.cartesian_offset[-1])
+
+    @cached_property
+    def all_cartesian(self) -> bool:
+        """True when no shell needs a transformation to spherical functions."""
+        return all(c or l < 2 for l, c in zip(self.angular_momentum, self.cartesian))
+
+    @cached_property
+    def all_spherical(self) -> bool:
+        return not any(self.cartesian)
+
+    @cached_property
+    def cart_to_ao(self) -> Float64[np.ndarray, "ncart nao"]:
+        """AOs as combinations of the Cartesian components, block-diagonal by shell: AO = cart @ this."""
+        out = np.zeros((self.ncart, self.nao))
+        for s, (l, cart) in enumerate(zip(self.angular_momentum, self.cartesian)):
+            rows = slice(self.cartesian_offset[s], self.cartesian_offset[s + 1])
+            columns = slice(self.ao_offset[s], self.ao_offset[s + 1])
+            out[rows, columns] = np.eye(rows.stop - rows.start) if cart else cart_to_sph(l)
+        return out
+
+    @cached_property
+    def ao_atom(self) -> Int32[np.ndarray, "nao"]:
+        """Atom that carries each AO."""
+        return np.repeat(np.array(self.atom, dtype=np.int32), self.n_functions)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Systems that share a `ShellLayout`, stacked: every array leads with `batch`. Host arrays, float64, read-only.
+
+    Atoms are reordered (stably, by shell structure) so that molecules whose atoms merely come in another order, or
+    are other elements of the same structure, share a layout: `atom_order[b, i]` is the index in `systems[b]` of the
+    batch's atom i. `exponents`/`coefficients` run over the primitives of all shells, `layout.primitive_offset`
+    telling where each starts, and may differ by entry.
+    """
+
+    systems: tuple[System, ...]
+    basis: BasisSet
+    layout: ShellLayout
+    atom_order: Int32[np.ndarray, "batch natm"]
+    atomic_numbers: Int32[np.ndarray, "batch natm"]
+    nuclear_charges: Float64[np.ndarray, "batch natm"]
+    positions: Float64[np.ndarray, "batch natm 3"]
+    exponents: Float64[np.ndarray, "batch nprim"]
+    coefficients: Float64[np.ndarray, "batch nprim"]
+    n_alpha: Int32[np.ndarray, "batch"]
+    n_beta: Int32[np.ndarray, "batch"]
+
+    @classmethod
+    def from_systems(cls, systems: Sequence[System], basis: BasisSet) -> Batch:
+        """Stack systems of one shell structure; `InputError` if they do not share one (`group` first)."""
+        systems = tuple(systems)
+        if not systems:
+            raise InputError("a Batch needs at least one System")
+        keys = {structure_key(system, basis) for system in systems}
+        if len(keys) > 1:
+            raise InputError(
+                f"a Batch holds systems of one shell structure, got {len(keys)}; use scfx.group_by_structure"
+            )
+        order = np.stack([_atom_order(system, basis) for system in systems])
+        numbers = np.stack([s.atomic_numbers[o] for s, o in zip(systems, order)])
+        positions = np.stack([s.positions[o] for s, o in zip(systems, order)])
+        shells = [[shell for z in row for shell in basis.shells[int(z)]] for row in numbers]
+        layout = ShellLayout(
+            atom=tuple(i for i, z in enumerate(numbers[0]) for _ in basis.shells[int(z)]),
+            angular_momentum=tuple(s.angular_momentum for s in shells[0]),
+            n_primitives=tuple(int(s.exponents.size) for s in shells[0]),
+            cartesian=tuple(s.cartesian for s in shells[0]),
+        )
+        arrays = {
+            "atom_order": order,
+            "atomic_numbers": numbers,
+            "nuclear_charges": numbers.astype(np.float64),
+            "positions": positions,
+            "exponents": np.stack([np.concatenate([s.exponents for s in row]) for row in shells]),
+            "coefficients": np.stack([np.concatenate([s.coefficients for s in row]) for row in shells]),
+            "n_alpha": np.array([s.n_alpha for s in systems], dtype=np.int32),
+            "n_beta": np.array([s.n_beta for s in systems], dtype=np.int32),
+        }
+        for array in arrays.values():
+            array.setflags(write=False)
+        return cls(systems, basis, layout, **arrays)
+
+    def __len__(self) -> int:
+        return len(self.systems)
+
+    @property
+    def nao(self) -> int:
+        return self.layout.nao
+
+    @property
+    def natm(self) -> int:
+        return self.positions.shape[1]
+
+    @cached_property
+    def nuclear_repulsion(self) -> Float64[np.ndarray, "batch"]:
+        """Σ_{a<b} Z_a Z_b / R_ab in hartree."""
+        out = np.zeros(len(self))
+        for b, (charges, positions) in enumerate(zip(self.nuclear_charges, self.positions)):
+            i, j = np.triu_indices(len(charges), 1)
+            out[b] = np.sum(charges[i] * charges[j] / np.linalg.norm(positions[i] - positions[j], axis=-1))
+        return out
+
+    def take(self, entries: Sequence[int]) -> Batch:
+        """A Batch of some of the entries, in the given order (repeats allowed)."""
+        return Batch.from_systems([self.systems[i] for i in entries], self.basis)
+
+
+def _atom_order(system: System, basis: BasisSet) -> np.ndarray:
+    # More functions first (heavy atoms before hydrogens); stable, so it depends on nothing but the row itself.
+    signatures = [basis.signature(z) for z in system.atomic_numbers]
+    return np.array(
+        sorted(range(system.natm), key=lambda i: (-len(signatures[i]), signatures[i])), dtype=np.int32
+    )
+
+
+def structure_key(system: System, basis: BasisSet) -> tuple:
+    """Systems with equal keys can share a Batch: the multiset of the atoms' shell structures."""
+    return tuple(basis.signature(system.atomic_numbers[i]) for i in _atom_order(system, basis))
+
+
+def group_by_structure(
+    systems: Sequence[System], basis: BasisSet, size: int | None = None
+) -> list[tuple[list[int], Batch]]:
+    """Cut systems into batches of one structure and at most `size` entries, in order of first appearance.
+
+    Returns [(indices into `systems`, Batch)]. Restricted (multiplicity 1) and open-shell systems are kept apart.
+    """
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for index, system in enumerate(systems):
+        groups[(system.multiplicity == 1, structure_key(system, basis))].append(index)
+    out = []
+    for indices in groups.values():
+        step = size or len(indices)
+        for start in range(0, len(indices), step):
+            part = indices[start : start + step]
+            out.append((part, Batch.from_systems([systems[i] for i in part], basis)))
+    return out

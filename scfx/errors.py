@@ -1,0 +1,49 @@
+"""Errors, classed by what the caller can do about them (the idea is QCEngine's).
+
+Every message says what was got, what it could have been, and how to fix it, with the configuration key where one is
+concerned.
+"""
+
+
+class ScfxError(Exception):
+    """Base of every error that scfx raises on purpose."""
+
+
+class InputError(ScfxError, ValueError):
+    """What was asked cannot be done as asked: fix the molecule, the option or the configuration. Exit code 2."""
+
+
+class ConfigError(InputError):
+    """A configuration is malformed. `key` is the dotted TOML key concerned."""
+
+    def __init__(self, key: str, message: str):
+        super().__init__(f"{key}: {message}" if key else message)
+        self.key = key
+
+
+class UnknownNameError(ConfigError):
+    """No offer has the asked name; the message lists near matches and what is available."""
+
+
+class AmbiguousNameError(ConfigError):
+    """Two distributions offer one name; the message names both and how to pick one (`dist:name`)."""
+
+
+class CapabilityError(ConfigError):
+    """The chosen offer cannot do what is asked (element, angular momentum, dtype, platform, range separation...)."""
+
+
+class PluginUnavailableError(ConfigError):
+    """The offer exists but a package it requires is missing, or its plugin failed to load."""
+
+
+class BasisError(InputError):
+    """A basis set has no functions for an element, or is malformed."""
+
+
+class ResourceError(ScfxError, MemoryError):
+    """The work does not fit the stated memory; the message has the bytes needed and the bytes there."""
+
+
+class ConvergenceError(ScfxError):
+    """Raised only where the caller asked for it (`throw=True`): some entries did not converge."""

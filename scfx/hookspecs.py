@@ -1,0 +1,90 @@
+"""What a plugin may offer. `docs/hooks.md` explains each; a test fails when one is missing there.
+
+Hooks run on the host, at discovery or around a calculation, never inside `jit`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from scfx.abstract import AbstractBasisSource, AbstractFunctional
+    from scfx.batch import Batch
+    from scfx.offer import Offer
+    from scfx.results import SCFResult
+
+hookspec = pluggy.HookspecMarker("scfx")
+hookimpl = pluggy.HookimplMarker("scfx")
+
+
+@hookspec
+def scfx_register_backends() -> list[Offer]:  # type: ignore[empty-body]
+    """Integral backends (`AbstractIntegralBackend`). All results are collected."""
+
+
+@hookspec
+def scfx_register_functionals() -> list[Offer]:  # type: ignore[empty-body]
+    """Exchange-correlation functionals (`AbstractFunctional`). All results are collected."""
+
+
+@hookspec
+def scfx_register_basis_sets() -> list[Offer]:  # type: ignore[empty-body]
+    """Basis sets (`AbstractBasisSource`). All results are collected."""
+
+
+@hookspec
+def scfx_register_precision_policies() -> list[Offer]:  # type: ignore[empty-body]
+    """Precision policies (`PrecisionPolicy` instances). All results are collected."""
+
+
+@hookspec
+def scfx_register_tasks() -> list[Offer]:  # type: ignore[empty-body]
+    """Tasks (`AbstractTask`) that a `[[task]]` table can name. All results are collected."""
+
+
+@hookspec
+def scfx_register_executors() -> list[Offer]:  # type: ignore[empty-body]
+    """Executors (`AbstractExecutor`) that run the attempts of a task. All results are collected."""
+
+
+@hookspec
+def scfx_register_models() -> list[Offer]:  # type: ignore[empty-body]
+    """Machine-learning models for the training tasks. All results are collected."""
+
+
+@hookspec(firstresult=True)
+def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
+    """An open-ended family of functionals: return one for `name`, or None. Stops at the first that is not None.
+
+    Asked only when no registered functional has the name.
+    """
+
+
+@hookspec(firstresult=True)
+def scfx_resolve_basis(name: str) -> AbstractBasisSource | None:
+    """An open-ended family of basis sets: return one for `name`, or None. Stops at the first that is not None.
+
+    Asked only when no registered basis set has the name.
+    """
+
+
+@hookspec
+def scfx_register_commands(group: Any) -> None:
+    """Add commands to the `scfx` command line: `group` is its `click.Group`. Import heavy modules in the callbacks."""
+
+
+@hookspec
+def scfx_report_header() -> str | list[str]:  # type: ignore[empty-body]
+    """Lines for `scfx info` (versions, devices found). All results are shown."""
+
+
+@hookspec
+def scfx_before_scf(batch: Batch, spec: Any) -> None:
+    """Called before each batch is solved. Observes only: the batch is read-only. Host side."""
+
+
+@hookspec
+def scfx_after_scf(result: SCFResult) -> None:
+    """Called with the result of each `scfx.solve`. Observes only. Host side."""

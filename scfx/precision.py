@@ -1,0 +1,79 @@
+"""`PrecisionPolicy`: which dtype each stage of an SCF calculation uses. Data, not code; it travels as an argument."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from scfx.errors import InputError
+
+Dtype = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True)
+class PrecisionPolicy:
+    """Dtypes by stage. Totals are always assembled, and returned, in float64.
+
+    Stages, in the order of a Fock build:
+
+    - `integrals`: two-electron integrals as stored. "float32" with a finite `schwarz_float64` keeps in float64 every
+      integral whose Schwarz bound sqrt((ij|ij)(kl|kl)) exceeds that many hartree, the rest in float32.
+    - `coulomb_exchange`: accumulation of J and K.
+    - `orbitals`: AO values on the grid and the two matrix contractions with them (density, potential matrix).
+    - `functional`: evaluation and differentiation of the exchange-correlation energy density.
+    - `accumulation`: sums over grid points and blocks, and every energy term.
+    - `linear_algebra`: Fock diagonalisation and DIIS. The orthogonaliser S^(-1/2) and the final re-orthonormalisation
+      of the orbitals use `orthogonaliser`.
+    - `final`: "float64" makes the last iterations, from which every result is reported, run all stages but the stored
+      integrals in float64; None: no refinement.
+    """
+
+    name: str
+    integrals: Dtype = "float64"
+    coulomb_exchange: Dtype = "float64"
+    orbitals: Dtype = "float64"
+    functional: Dtype = "float64"
+    accumulation: Dtype = "float64"
+    linear_algebra: Dtype = "float64"
+    orthogonaliser: Dtype = "float64"
+    schwarz_float64: float | None = None
+    final: Literal["float64"] | None = None
+
+    def __post_init__(self) -> None:
+        for stage in STAGES:
+            if getattr(self, stage) not in ("float32", "float64"):
+                raise InputError(
+                    f"precision policy {self.name!r}: stage {stage} is {getattr(self, stage)!r}, "
+                    "expected 'float32' or 'float64'"
+                )
+        if self.accumulation != "float64":
+            raise InputError(
+                f"precision policy {self.name!r}: accumulation in float32 loses tens of meV "
+                "(docs/precision.md); only 'float64' is supported"
+            )
+
+    def dtype(self, stage: str) -> np.dtype:
+        """numpy dtype of a stage."""
+        return np.dtype(getattr(self, stage))
+
+    def definition(self) -> dict[str, Any]:
+        """What enters the spec hash: every field but the name."""
+        return {key: value for key, value in asdict(self).items() if key != "name"}
+
+    def refined(self) -> PrecisionPolicy:
+        """The policy of the last iterations: if `final` says so, all stages but the stored integrals in float64."""
+        if self.final is None:
+            return self
+        return PrecisionPolicy(
+            f"{self.name}+final", integrals=self.integrals, schwarz_float64=self.schwarz_float64
+        )
+
+
+STAGES = (
+    "integrals", "coulomb_exchange", "orbitals", "functional", "accumulation", "linear_algebra", "orthogonaliser",
+)  # fmt: skip
+
+#: The policy of recovery, of the atomic guess, and of a core without plugins.
+FLOAT64 = PrecisionPolicy("float64")

@@ -1,0 +1,84 @@
+"""`SCFResult` and `Status`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32
+
+from scfx.errors import ConvergenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scfx.system import System
+
+
+class Status(StrEnum):
+    """How an entry ended; `explain` says what to change."""
+
+    CONVERGED = "converged"
+    NOT_CONVERGED = "not_converged"
+    FAILED = "failed"
+
+    def explain(self) -> str:
+        return {
+            Status.CONVERGED: "energy change and orbital gradient are below the thresholds",
+            Status.NOT_CONVERGED: "still above the thresholds after every rung of the recovery ladder: check geometry, charge "
+            "and multiplicity, raise convergence.max_iterations, or use precision = 'float64'",
+            Status.FAILED: "the calculation could not be carried out; see `reason`",
+        }[self]
+
+
+@dataclass(frozen=True, eq=False)
+class SCFResult:
+    """Labels of a list of systems, in the order they were given. Energies in hartree, dipoles in atomic units.
+
+    `energy`, `homo`, `lumo`, `gap` [batch]: NaN for entries that failed, and for `lumo` and `gap` where the basis
+    leaves no orbital empty. `orbital_energies` [batch, nao], or [batch, 2, nao] (alpha, beta) if any entry is open
+    shell; rows of smaller molecules are padded with NaN. `dipole` [batch, 3] in e·bohr about the coordinate origin
+    (which matters for ions). `residual` [batch] is the largest element of the orbital gradient
+    (X^T (FDS - SDF) X); `energy_change` that of the last iteration. `rung` says which step of the recovery ladder
+    gave the result ("" for the plain procedure). An entry with `converged` False keeps its last values for looking,
+    never as labels. `density` holds one density matrix [nspin, nao, nao] per system when asked for, in the AO order
+    of the system's own atoms.
+    """
+
+    systems: Sequence[System]
+    energy: Float64[np.ndarray, "batch"]
+    homo: Float64[np.ndarray, "batch"]
+    lumo: Float64[np.ndarray, "batch"]
+    orbital_energies: Float64[np.ndarray, "batch *spin nao"]
+    dipole: Float64[np.ndarray, "batch 3"]
+    converged: Bool[np.ndarray, "batch"]
+    iterations: Int32[np.ndarray, "batch"]
+    residual: Float64[np.ndarray, "batch"]
+    energy_change: Float64[np.ndarray, "batch"]
+    status: list[Status]
+    rung: list[str]
+    reason: list[str]
+    nao: Int32[np.ndarray, "batch"]
+    n_grid: Int32[np.ndarray, "batch"]
+    s_squared: Float64[np.ndarray, "batch"]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    density: list[np.ndarray] | None = None
+    history: list[np.ndarray] | None = None
+
+    @property
+    def gap(self) -> Float64[np.ndarray, "batch"]:
+        """LUMO minus HOMO in hartree."""
+        return self.lumo - self.homo
+
+    def __len__(self) -> int:
+        return len(self.systems)
+
+    def raise_for_status(self) -> SCFResult:
+        """Return self, or raise `ConvergenceError` naming the entries that did not converge."""
+        bad = [i for i, ok in enumerate(self.converged) if not ok]
+        if bad:
+            lines = "; ".join(f"entry {i} ({self.systems[i]!r}): {self.reason[i] or self.status[i].explain()}" for i in bad[:5])
+            raise ConvergenceError(f"{len(bad)} of {len(self)} entries did not converge: {lines}")
+        return self
