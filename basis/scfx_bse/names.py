@@ -1,0 +1,39 @@
+"""From what people write to a Basis Set Exchange name: `6-31g(d)`, `631g*`, `DEF2SVP`, `ccpvdz`."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+#: Gaussian's notation for the polarisation that Pople's basis sets write as stars.
+_STARS = {"(d)": "*", "(d,p)": "**"}
+_PARENTHESISED = re.compile(r"^(6-?31\+{0,2}g|6-?311\+{0,2}g|3-?21\+{0,2}g)(\(d\)|\(d,p\))(.*)$")
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name.lower())
+
+
+@lru_cache(maxsize=1)
+def _names_by_key() -> dict[str, str]:
+    import basis_set_exchange
+
+    # No two of its names differ only in case, hyphens, underscores and blanks: a test looks.
+    return {_key(name): name for name in basis_set_exchange.get_all_basis_names()}
+
+
+def exchange_name(name: str) -> str | None:
+    """The Basis Set Exchange's own spelling of `name`, or None.
+
+    Case, hyphens, underscores and blanks do not matter, as in PySCF; `(d)` and `(d,p)` after a Pople basis
+    set mean `*` and `**` (in the Exchange, `6-31G(d,p)` and `6-31G**` hold the same numbers, and `6-31G(d)`
+    is missing).
+    """
+    text = name.strip().lower()
+    match = _PARENTHESISED.match(re.sub(r"\s", "", text))
+    if match:
+        stem, parentheses, rest = match.groups()
+        starred = _names_by_key().get(_key(stem + _STARS[parentheses] + rest))
+        if starred is not None:
+            return starred
+    return _names_by_key().get(_key(text))

@@ -1,0 +1,181 @@
+"""`BasisSetExchangeSource`: one basis set of the Basis Set Exchange (Pritchard et al., J. Chem. Inf. Model.
+59, 4814 (2019)), as scfx shells.
+
+Three traps, all met here: combined SP shells are split by hand (`uncontract_spdf=True` would put the valence
+s before the core s); published contractions are not always normalised (def2), so each is renormalised; and
+whether functions are Cartesian or spherical is stated shell by shell (6-31G* is Cartesian in d, 6-311G**
+spherical).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from scfx.abstract import AbstractBasisSource
+from scfx.basis import Shell
+from scfx.elements import SYMBOLS
+from scfx.errors import BasisError
+
+#: (angular momentum, exponents, coefficients, Cartesian), the numbers exactly as published.
+PublishedShell = tuple[int, tuple[float, ...], tuple[float, ...], bool]
+
+
+@dataclass(frozen=True)
+class PublishedBasis:
+    """A basis set as published: shells by atomic number, and the elements that come with a core potential."""
+
+    name: str
+    version: str
+    shells: dict[int, tuple[PublishedShell, ...]]
+    ecp: frozenset[int]
+
+
+@lru_cache(maxsize=32)
+def published(name: str, version: int | None = None) -> PublishedBasis:
+    """Read a basis set from the Basis Set Exchange's data (installed with it; nothing is fetched)."""
+    import basis_set_exchange
+
+    data = basis_set_exchange.get_basis(name, version=version)
+    elements = {int(z): element for z, element in data["elements"].items()}
+    shells = {
+        z: tuple(_split(element["electron_shells"]))
+        for z, element in elements.items()
+        if "electron_shells" in element
+    }
+    ecp = frozenset(z for z, element in elements.items() if element.get("ecp_potentials"))
+    return PublishedBasis(data["name"], str(data["version"]), shells, ecp)
+
+
+def _split(shells: list[dict[str, Any]]) -> list[PublishedShell]:
+    """One contraction and one angular momentum each, in published order; primitives of zero coefficient
+    dropped.
+    """
+    out: list[PublishedShell] = []
+    for shell in shells:
+        momenta = shell["angular_momentum"]
+        cartesian = shell["function_type"] == "gto_cartesian"
+        exponents = [float(a) for a in shell["exponents"]]
+        rows = [[float(c) for c in row] for row in shell["coefficients"]]
+        if len(momenta) == 1:
+            rows = _without_redundant_primitives(rows)
+        for row, coefficients in enumerate(rows):
+            # An SP shell has one row per angular momentum; any other has one momentum for all its rows.
+            momentum = int(momenta[row] if len(momenta) > 1 else momenta[0])
+            kept = [(a, c) for a, c in zip(exponents, coefficients, strict=True) if c != 0.0]
+            out.append(
+                (momentum, tuple(a for a, _ in kept), tuple(c for _, c in kept), cartesian and momentum > 1)
+            )
+    return out
+
+
+def _without_redundant_primitives(rows: list[list[float]]) -> list[list[float]]:
+    """General contractions without the primitives that another row of the shell holds alone.
+
+    Subtracting an uncontracted primitive from its neighbours leaves the space they span, hence every energy,
+    and makes integrals cheaper. PySCF's tables of the correlation-consistent sets are optimised the same way.
+    """
+    alone = {}
+    for index, row in enumerate(rows):
+        nonzero = [p for p, c in enumerate(row) if c != 0.0]
+        if len(nonzero) == 1:
+            alone.setdefault(nonzero[0], index)
+    return [
+        [0.0 if p in alone and alone[p] != index and _several(row) else c for p, c in enumerate(row)]
+        for index, row in enumerate(rows)
+    ]
+
+
+def _several(row: list[float]) -> bool:
+    return sum(c != 0.0 for c in row) > 1
+
+
+class BasisSetExchangeSource(AbstractBasisSource):
+    """A basis set by its Basis Set Exchange name (or any spelling that `exchange_name` understands).
+
+    `cartesian` True or False overrides the published choice for every shell of d and above; None keeps it.
+    Shells that the Exchange leaves unspecified are spherical. `version` None takes the Exchange's latest
+    revision; 0, where it exists, is the data of the old exchange, which PySCF's tables of STO-3G, 3-21G and
+    6-31G also hold (energies differ by about 1e-8 hartree an atom).
+    """
+
+    def __init__(self, basis: str, cartesian: bool | None = None, version: int | None = None):
+        from scfx_bse.names import exchange_name
+
+        found = exchange_name(basis)
+        if found is None:
+            raise BasisError(
+                f"the Basis Set Exchange has no basis set {basis!r}; its names are listed at "
+                "https://www.basissetexchange.org, for instance sto-3g, 6-31g*, def2-svp, cc-pvdz"
+            )
+        self.name = basis
+        self.cartesian = cartesian
+        try:
+            self._published = published(found, version)
+        except KeyError as error:
+            raise BasisError(f"basis {basis!r}: version {version!r}: {error.args[0]}") from None
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers that this source can be asked for."""
+        return tuple(sorted(set(self._published.shells) - self._published.ecp))
+
+    def shells(self, atomic_number: int) -> tuple[Shell, ...]:
+        """Normalised shells of an element, sorted by angular momentum (stably, as PySCF does).
+
+        Raises `BasisError` if the basis set lacks the element, or has a core potential for it: scfx computes
+        all-electron only, and valence functions without their potential would be silently wrong.
+        """
+        z = int(atomic_number)
+        if z in self._published.ecp:
+            raise BasisError(
+                f"basis {self.name!r} has an effective core potential for {SYMBOLS[z]}, which scfx lacks; "
+                f"all-electron in this basis: {_ranges(self.elements)}. Choose an all-electron basis set"
+            )
+        if z not in self._published.shells:
+            raise BasisError(
+                f"basis {self.name!r} has no functions for {SYMBOLS[z]}; it covers {_ranges(self.elements)}"
+            )
+        found = sorted(self._published.shells[z], key=lambda shell: shell[0])
+        return tuple(
+            Shell.normalised(momentum, a, c, self._is_cartesian(momentum, cart))
+            for momentum, a, c, cart in found
+        )
+
+    def _is_cartesian(self, momentum: int, published_choice: bool) -> bool:
+        return momentum > 1 and (published_choice if self.cartesian is None else self.cartesian)
+
+    def definition(self) -> dict[str, Any]:
+        """Digest of every number in the basis set, of all elements, and of the Cartesian choice."""
+        return {"basis": self._published.name, "cartesian": self.cartesian, "sha256": self._digest}
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest(
+            {
+                z: [(momentum, a, c, self._is_cartesian(momentum, cart)) for momentum, a, c, cart in shells]
+                for z, shells in self._published.shells.items()
+            }
+        )
+
+
+def digest(shells: dict[int, Any]) -> str:
+    """sha256 of published shells by element; independent of platform, since floats are written in their
+    shortest form.
+    """
+    text = json.dumps([[z, shells[z]] for z in sorted(shells)], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _ranges(numbers: tuple[int, ...]) -> str:
+    """Elements as people list them: H-Ne, Si."""
+    runs: list[list[int]] = []
+    for z in numbers:
+        if runs and z == runs[-1][1] + 1:
+            runs[-1][1] = z
+        else:
+            runs.append([z, z])
+    return ", ".join(SYMBOLS[a] if a == b else f"{SYMBOLS[a]}-{SYMBOLS[b]}" for a, b in runs) or "no element"
