@@ -177,6 +177,13 @@ class AbstractIntegralBackend(abc.ABC):
         Raises `ResourceError` with the numbers if it cannot.
         """
 
+    def definition(self) -> Mapping[str, Any] | None:
+        """Plain data that identifies what labels depend on: enters the spec hash. None: the name and all options.
+
+        Override where options change only the speed or the place, so that they do not change the hash.
+        """
+        return None
+
     def device(self) -> str:
         """Where the integrals really ran ("cpu", "ipu-host"...): reported in every result."""
         return "cpu"

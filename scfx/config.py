@@ -1,0 +1,312 @@
+"""TOML to a validated, frozen specification, and the hash of what it defines.
+
+`SCFSpec` is the `[scf]` table; its fields take the same forms in TOML and as keyword arguments of `scfx.solve`.
+`SCFSpec.resolve` turns names into what they stand for, and hashes the definitions, not the names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
+
+from scfx.errors import ConfigError, InputError
+from scfx.spec_hash import spec_hash
+from scfx.system import HARTREE_IN_EV
+from scfx.toml import apply_override, read_toml, validation_error
+
+if TYPE_CHECKING:
+    from scfx.abstract import AbstractBasisSource, AbstractFunctional, AbstractIntegralBackend, AbstractTask
+    from scfx.grid import GridSpec
+    from scfx.precision import PrecisionPolicy
+    from scfx.registry import Registry
+
+_GRID_KEYS = ("level", "atom_grid", "prune")
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+class Convergence(BaseModel):
+    """When an SCF calculation has converged.
+
+    `rule` "gradient": the energy changed by less than `energy` (hartree) and the largest element of the orbital
+    gradient X^T(FDS - SDF)X is below `gradient` (hartree), within `max_iterations`. `rule` "qm1b" is the paper's
+    (Mathiasen et al. 2023): always `max_iterations` iterations, converged if the standard deviation of the last five
+    energies is below `energy` (0.01 eV); `gradient` is then not used. `diis_space`: Fock matrices that DIIS combines.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    energy: float = Field(default=1e-9, gt=0)
+    gradient: float = Field(default=1e-6, gt=0)
+    max_iterations: int = Field(default=60, ge=1)
+    diis_space: int = Field(default=8, ge=1)
+    rule: Literal["gradient", "qm1b"] = "gradient"
+
+    def definition(self) -> dict[str, Any]:
+        """What enters the spec hash."""
+        return self.model_dump(exclude={"gradient"} if self.rule == "qm1b" else None)
+
+
+CONVERGENCE_PRESETS: dict[str, Convergence] = {
+    "default": Convergence(),
+    "tight": Convergence(energy=1e-10, gradient=1e-7),
+    "loose": Convergence(energy=1e-6, gradient=1e-4),
+    "qm1b": Convergence(rule="qm1b", energy=0.01 / HARTREE_IN_EV, max_iterations=20, diis_space=9),
+}
+
+
+def _choice(value: Any) -> Any:
+    """A name, a table with a name, or a ready-made object; plain values of other types are mistakes."""
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError("got an empty name")
+        return value.strip()
+    if isinstance(value, Mapping):
+        if not isinstance(value.get("name"), str):
+            raise ValueError('a table needs a name, as { name = "..." }')
+        return dict(value)
+    if value is None or isinstance(value, (bool, int, float, list, tuple, set, type)):
+        raise ValueError('expected a name, or a table as { name = "...", option = ... }')
+    return value
+
+
+def _grid(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        unknown = [k for k in value if k not in _GRID_KEYS]
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r} (keys: {', '.join(_GRID_KEYS)})")
+        return dict(value)
+    if isinstance(value, bool) or isinstance(value, (str, float, list, tuple)) or value is None:
+        raise ValueError("expected a level 0 to 9, or a table as { level = 3 }")
+    if isinstance(value, int) and not 0 <= value <= 9:
+        raise ValueError("grid levels are 0 to 9")
+    return value
+
+
+def _convergence(value: Any) -> Any:
+    if isinstance(value, str):
+        value = {"preset": value}
+    if not isinstance(value, Mapping):
+        return value
+    fields = dict(value)
+    preset = fields.pop("preset", "default")
+    if not isinstance(preset, str) or preset not in CONVERGENCE_PRESETS:
+        raise ValueError(f"unknown preset {preset!r} (presets: {', '.join(CONVERGENCE_PRESETS)})")
+    base = CONVERGENCE_PRESETS[fields["rule"] if fields.get("rule") == "qm1b" else preset]
+    return {**base.model_dump(), **fields}
+
+
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    number = value.strip().rstrip("BbIiKkMmGg ")
+    unit = value.strip()[len(number) :].strip().lower()
+    try:
+        return int(float(number) * _UNITS[unit])
+    except (ValueError, KeyError):
+        raise ValueError("expected a number of bytes or text as '4 GiB' or '500 MB'") from None
+
+
+Choice = Annotated[Any, BeforeValidator(_choice)]
+
+
+class SCFSpec(BaseModel):
+    """How to compute: the `[scf]` table, and the keyword arguments of `scfx.solve`.
+
+    `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object.
+    `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields. `convergence`: "default", "tight",
+    "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields with an optional `preset`. `guess`: "atomic"
+    (superposed atomic densities) or "core". `reference`: "auto" is restricted for singlets, unrestricted otherwise.
+    `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
+    `memory_budget`: for integrals, bytes or text as "4 GiB". `lane_width`: conformers computed side by side.
+    `threads`: None is all that the process may use.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    backend: Choice = "auto"
+    functional: Choice = "b3lyp"
+    basis: Choice = "sto-3g"
+    precision: Choice = "float64"
+    grid: Annotated[Any, BeforeValidator(_grid)] = 3
+    convergence: Annotated[Convergence, BeforeValidator(_convergence)] = CONVERGENCE_PRESETS["default"]
+    guess: Literal["atomic", "core"] = "atomic"
+    reference: Literal["auto", "restricted", "unrestricted"] = "auto"
+    recovery: bool = True
+    memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
+    lane_width: int = Field(default=8, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+
+    @classmethod
+    def create(cls, values: Mapping[str, Any] | None = None, /, *, key: str = "scf", **more: Any) -> SCFSpec:
+        """Validate plain values; `ConfigError` with the dotted key (under `key`), near matches and what is expected.
+
+        `SCFSpec(...)` itself raises pydantic's `ValidationError`.
+        """
+        try:
+            return cls.model_validate({**(values or {}), **more})
+        except ValidationError as error:
+            raise validation_error(error, cls, key) from None
+
+    @field_serializer("backend", "functional", "basis", "precision", "grid", when_used="json")
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, (str, int, dict)):
+            return value
+        if is_dataclass(value) and not isinstance(value, type):
+            return asdict(value)
+        # Other ready-made objects have no TOML form; the name is what can be shown.
+        return getattr(value, "name", None) or repr(value)
+
+    def resolve(self, registry: Registry, atomic_numbers: Sequence[int] | None = None) -> ResolvedSpec:
+        """Look every name up, check the backend's declared capabilities, and hash the definitions.
+
+        With `atomic_numbers` the highest shell of the basis on those elements is part of what the backend must do.
+        Raises `ConfigError` (unknown or ambiguous name, missing package, capability) with the key.
+        """
+        from scfx.registry import Need
+
+        functional = registry.functional(self.functional)
+        basis = registry.basis(self.basis)
+        policy = registry.precision(self.precision)
+        shells = [s for z in sorted({int(z) for z in atomic_numbers or ()}) for s in basis.shells(z)]
+        stored = {policy.integrals} | ({"float64"} if policy.schwarz_float64 is not None else set())
+        need = Need(
+            max_angular_momentum=max((s.angular_momentum for s in shells), default=None),
+            dtypes=tuple(sorted(stored)),
+            range_separation=functional.long_range_exchange != 0.0,
+        )
+        backend = registry.backend(self.backend, need=need)
+        grid = _grid_spec(self.grid)
+        options = (
+            {k: v for k, v in self.backend.items() if k != "name"} if isinstance(self.backend, dict) else {}
+        )
+        own = backend.definition()
+        names = {
+            "backend": backend.name,
+            "functional": _shown(self.functional, functional),
+            "basis": _shown(self.basis, basis),
+            "precision": policy.name,
+        }
+        definition = {
+            "backend": {"name": backend.name, "options": options} if own is None else own,
+            "functional": functional.definition(),
+            "basis": basis.definition(),
+            "precision": policy.definition(),
+            "grid": grid.definition(),
+            "convergence": self.convergence.definition(),
+            "guess": self.guess,
+            "reference": self.reference,
+        }
+        return ResolvedSpec(
+            self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition)
+        )
+
+
+def _shown(choice: Any, made: Any) -> str:
+    """The name as the user wrote it (without a "dist:" prefix), else the object's own."""
+    text = choice.get("name") if isinstance(choice, dict) else choice
+    return text.rpartition(":")[2].strip() if isinstance(text, str) else str(made.name)
+
+
+def _grid_spec(value: Any) -> GridSpec:
+    from scfx.grid import GridSpec
+
+    try:
+        return GridSpec.from_config(value)
+    except InputError as error:
+        raise ConfigError("scf.grid", str(error)) from error
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedSpec:
+    """A spec whose names have been looked up. `spec_hash` (hex, SHA-256) identifies the labels that it defines.
+
+    `names` has backend, functional, basis and precision for people; `definition` is what was hashed.
+    """
+
+    spec: SCFSpec
+    backend: AbstractIntegralBackend
+    functional: AbstractFunctional
+    basis: AbstractBasisSource
+    precision: PrecisionPolicy
+    grid: GridSpec
+    names: Mapping[str, str]
+    definition: Mapping[str, Any]
+    spec_hash: str
+
+    @property
+    def convergence(self) -> Convergence:
+        return self.spec.convergence
+
+    @property
+    def guess(self) -> str:
+        return self.spec.guess
+
+    @property
+    def reference(self) -> str:
+        return self.spec.reference
+
+    @property
+    def recovery(self) -> bool:
+        return self.spec.recovery
+
+    @property
+    def memory_budget(self) -> int:
+        return self.spec.memory_budget
+
+    @property
+    def lane_width(self) -> int:
+        return self.spec.lane_width
+
+    @property
+    def threads(self) -> int | None:
+        return self.spec.threads
+
+
+class Config(BaseModel):
+    """A configuration file: an optional `title`, the `[scf]` table, and the `[[task]]` entries in order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    title: str = ""
+    scf: SCFSpec = SCFSpec()
+    task: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+        """Read a TOML file, apply "dotted.key=value" overrides, and validate all but the tasks' own options.
+
+        Raises `ConfigError`: a missing file, a syntax error (with line and column), an unknown key (with near
+        matches), a value of the wrong kind.
+        """
+        return cls.from_table(read_toml(Path(path)), overrides)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+        """The same from a table that is already parsed."""
+        for override in overrides:
+            table = apply_override(table, override)
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            raise validation_error(error, cls, "") from None
+
+    def tasks(self, registry: Registry) -> list[AbstractTask]:
+        """Every `[[task]]`, looked up and its options validated, before any of them runs."""
+        out = []
+        for index, entry in enumerate(self.task):
+            options = dict(entry)
+            name = options.pop("name", None)
+            key = f"task[{index}]"
+            if not isinstance(name, str):
+                raise ConfigError(f"{key}.name", f"got {name!r}, expected the name of a task")
+            task = registry.task(name, key=f"{key}.name")
+            try:
+                out.append(task(task.Options.model_validate(options)))
+            except ValidationError as error:
+                raise validation_error(error, task.Options, f"{key} ({name})") from None
+        return out

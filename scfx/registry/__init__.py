@@ -1,0 +1,313 @@
+"""`Registry`: what the installed plugins offer, found once and then never changed.
+
+There is no module-level plugin manager: a registry is a value that is passed along. Looking one up imports the light
+front module of each plugin and nothing behind it; an offer's target is imported when it is chosen.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from scfx.errors import CapabilityError, ConfigError, ScfxError
+from scfx.registry import construct, offers
+from scfx.registry.capabilities import Need, shortfalls
+from scfx.registry.offers import KINDS, OfferRecord
+from scfx.registry.plugins import HOOKS, Candidate, Manager, PluginRecord, describe, installed, load
+
+if TYPE_CHECKING:
+    from scfx.abstract import (
+        AbstractBasisSource,
+        AbstractExecutor,
+        AbstractFunctional,
+        AbstractIntegralBackend,
+    )
+    from scfx.abstract import AbstractTask
+    from scfx.precision import PrecisionPolicy
+
+__all__ = ["HOOKS", "KINDS", "Need", "OfferRecord", "PluginRecord", "PluginWarning", "Registry", "shortfalls"]
+
+
+class PluginWarning(UserWarning):
+    """A plugin's observer, command or header hook raised; everything else went on without it."""
+
+
+class Registry:
+    """Plugins and their offers. Build it with `Registry.discover()` (or `Registry.from_plugins`)."""
+
+    def __init__(self, candidates: Sequence[Candidate]):
+        manager, loaded = load(candidates)
+        self._manager: Manager = manager
+        self._loaded = loaded
+
+    @classmethod
+    def discover(cls, *, extra: Sequence[tuple[str, object]] = ()) -> Registry:
+        """Every entry point of the group "scfx" in this environment, and the `extra` (name, module or object).
+
+        A plugin that fails is listed in `plugins` with its reason; this never raises because of one.
+        """
+        return cls([*installed(), *(_candidate(name, plugin) for name, plugin in extra)])
+
+    @classmethod
+    def from_plugins(cls, plugins: Mapping[str, object]) -> Registry:
+        """Only the given plugins, {name: module or object with hook methods}: for tests and notebooks."""
+        return cls([_candidate(name, plugin) for name, plugin in plugins.items()])
+
+    # ---- what there is ---------------------------------------------------------------------------------------
+
+    @property
+    def plugins(self) -> tuple[PluginRecord, ...]:
+        """A record for each entry point, sorted by name; failed and incompatible ones included."""
+        return self._collected[0]
+
+    def offers(self, kind: str) -> tuple[OfferRecord, ...]:
+        """All offers of a kind ("backends", "functionals", "basis_sets", "precision_policies", "tasks",
+        "executors", "models"), sorted by name, whether or not they can be used here."""
+        if kind not in KINDS:
+            raise ConfigError("", f"unknown kind of offer {kind!r}; there are {', '.join(KINDS)}")
+        return self._collected[1][kind]
+
+    @cached_property
+    def _collected(self) -> tuple[tuple[PluginRecord, ...], dict[str, tuple[OfferRecord, ...]]]:
+        plugins, found = [], {kind: [] for kind in KINDS}
+        for plugin in self._loaded:
+            try:
+                own = [
+                    offers.record(kind, offer, plugin)
+                    for kind in KINDS
+                    if f"scfx_register_{kind}" in plugin.hooks
+                    for answer in _answers(self._ask(plugin, f"scfx_register_{kind}"))
+                    for offer in offers.checked(kind, answer)
+                ]
+            except (Exception, SystemExit) as error:
+                # Half a plugin is worse than none: none of its offers counts.
+                plugins.append(
+                    replace(plugin, status="failed", reason=f"registering failed: {describe(error)}")
+                )
+                continue
+            plugins.append(plugin)
+            for item in own:
+                found[item.kind].append(item)
+        order = {k: tuple(sorted(v, key=lambda o: (offers.fold(o.name), o.plugin))) for k, v in found.items()}
+        return tuple(plugins), order
+
+    def _ask(self, plugin: PluginRecord, hook: str, **arguments: Any) -> Any:
+        """Call a hook of one plugin only, so that what it raises can be laid at its door."""
+        others = [p.plugin for p in self._loaded if p.plugin is not None and p.plugin is not plugin.plugin]
+        return self._manager.subset_hook_caller(hook, others)(**arguments)
+
+    # ---- choosing --------------------------------------------------------------------------------------------
+
+    def backend(
+        self, choice: Any, *, need: Need | None = None, key: str | None = None
+    ) -> AbstractIntegralBackend:
+        """An integral backend. "auto": the available one of highest preference that covers `need`.
+
+        A named backend that does not cover `need` is a `CapabilityError`, before it is imported.
+        """
+        from scfx.abstract import AbstractIntegralBackend
+
+        need = need or Need()
+        if isinstance(choice, AbstractIntegralBackend):
+            return construct.name(choice, type(choice).__name__)
+        key = key or KINDS["backends"][1]
+        text, options = _split_choice(choice, key)
+        record = self.backend_record(text, need=need, key=key)
+        if offers.fold(text) == "auto" and options:
+            raise ConfigError(
+                key,
+                f"backend 'auto' takes no options, got {', '.join(options)}; name the backend that they are for",
+            )
+        return self._make(record, options, AbstractIntegralBackend, key)
+
+    def backend_record(self, text: str, *, need: Need | None = None, key: str | None = None) -> OfferRecord:
+        """The offer that `backend(text)` would construct, without importing it."""
+        need = need or Need()
+        key = key or KINDS["backends"][1]
+        available = [o for o in self.offers("backends") if o.status == "available"]
+        able = [o for o in available if not shortfalls(o.offer.capabilities, need)]
+        if offers.fold(text) != "auto":
+            record = self._record("backends", text, key)
+            lacking = shortfalls(record.offer.capabilities, need)
+            if lacking:
+                others = ", ".join(repr(o.name) for o in able) or "none that is available"
+                raise CapabilityError(
+                    key,
+                    f"backend {record.name!r} cannot do this: {'; '.join(lacking)}; backends that can: {others}",
+                )
+            return record
+        willing = [o for o in able if o.offer.capabilities.preference > 0]
+        if willing:
+            return max(willing, key=lambda o: o.offer.capabilities.preference)
+        raise CapabilityError(key, "backend 'auto' finds none to use: " + "; ".join(self._why_not(need)))
+
+    def _why_not(self, need: Need) -> list[str]:
+        why = []
+        for o in self.offers("backends"):
+            lacking = [o.reason] if o.status == "missing" else shortfalls(o.offer.capabilities, need)
+            if not lacking:
+                lacking = [f"must be named (its preference is {o.offer.capabilities.preference})"]
+            why.append(f"{o.name}: {', '.join(lacking)}")
+        why.extend(f"plugin {p.name} {p.status}: {p.reason}" for p in self.plugins if p.status != "available")
+        return why or ["no plugin offers a backend; is scfx installed (pip install 'scfx[all]')?"]
+
+    def functional(self, choice: Any, *, key: str | None = None) -> AbstractFunctional:
+        """An exchange-correlation functional, registered or of an open-ended family."""
+        from scfx.abstract import AbstractFunctional
+
+        return self._choose("functionals", choice, AbstractFunctional, key, "scfx_resolve_functional")
+
+    def basis(self, choice: Any, *, key: str | None = None) -> AbstractBasisSource:
+        """A basis set, registered or of an open-ended family."""
+        from scfx.abstract import AbstractBasisSource
+
+        return self._choose("basis_sets", choice, AbstractBasisSource, key, "scfx_resolve_basis")
+
+    def precision(self, choice: Any, *, key: str | None = None) -> PrecisionPolicy:
+        """A precision policy; options replace its fields."""
+        from scfx.precision import PrecisionPolicy
+
+        return self._choose("precision_policies", choice, PrecisionPolicy, key)
+
+    def task(self, name: str, *, key: str | None = None) -> type[AbstractTask]:
+        """The class of a task (not an instance: its options are validated by its `Options`)."""
+        from scfx.abstract import AbstractTask
+
+        key = key or KINDS["tasks"][1]
+        record = self._record("tasks", name, key)
+        found = construct.target(record, key)
+        if not (isinstance(found, type) and issubclass(found, AbstractTask)):
+            raise ConfigError(
+                key, f"task {record.name!r}: {record.offer.target} is not a scfx.AbstractTask class"
+            )
+        return found
+
+    def executor(self, choice: Any, *, key: str | None = None) -> AbstractExecutor:
+        """An executor."""
+        from scfx.abstract import AbstractExecutor
+
+        return self._choose("executors", choice, AbstractExecutor, key)
+
+    def model(self, choice: Any, *, key: str | None = None) -> Any:
+        """A machine-learning model; what it is, its plugin says."""
+        return self._choose("models", choice, None, key)
+
+    def _choose(
+        self, kind: str, choice: Any, expected: type | None, key: str | None, resolver: str | None = None
+    ) -> Any:
+        key = key or KINDS[kind][1]
+        if expected is not None and isinstance(choice, expected):
+            return construct.name(choice, type(choice).__name__)
+        text, options = _split_choice(choice, key)
+        record = offers.find(kind, text, self.offers(kind), key)
+        if record is not None:
+            return self._make(record, options, expected, key)
+        failures: list[str] = []
+        if resolver is not None:
+            resolved, failures = self._resolve(resolver, text, expected)
+            if resolved is not None:
+                if options:
+                    raise ConfigError(
+                        key, f"{text!r} comes from an open-ended family, which takes no options"
+                    )
+                return construct.name(resolved, text)
+        raise offers.unknown(kind, text, self.offers(kind), self.plugins, key, failures, ())
+
+    def _resolve(self, hook: str, text: str, expected: type | None) -> tuple[Any, list[str]]:
+        """Ask the open-ended families in the order of plugin names; what one raises is kept as a sentence."""
+        source, bare = offers.split(text)
+        failures = []
+        for plugin in self.plugins:
+            if hook not in plugin.hooks or plugin.status != "available":
+                continue
+            if source is not None and offers.fold(source) not in map(
+                offers.fold, (plugin.name, plugin.distribution)
+            ):
+                continue
+            try:
+                found = self._ask(plugin, hook, name=bare)
+            except ScfxError as error:
+                failures.append(f"plugin {plugin.name}: {error}")
+                continue
+            except Exception as error:
+                failures.append(f"plugin {plugin.name} failed in {hook}: {describe(error)}")
+                continue
+            if found is None:
+                continue
+            if expected is not None and not isinstance(found, expected):
+                failures.append(f"plugin {plugin.name}: {hook} returned a {type(found).__name__}")
+                continue
+            return found, failures
+        return None, failures
+
+    def _record(self, kind: str, text: str, key: str) -> OfferRecord:
+        record = offers.find(kind, text, self.offers(kind), key)
+        if record is None:
+            extra = ("auto",) if kind == "backends" else ()
+            raise offers.unknown(kind, text, self.offers(kind), self.plugins, key, (), extra)
+        return record
+
+    def _make(self, record: OfferRecord, options: Mapping[str, Any], expected: type | None, key: str) -> Any:
+        return construct.name(construct.instance(record, options, expected, key), record.name)
+
+    # ---- observers, commands, header lines -------------------------------------------------------------------
+
+    @property
+    def hook(self) -> HookCaller:
+        """Call a hook of every plugin: `registry.hook.scfx_after_scf(result=result)`."""
+        return HookCaller(self)
+
+
+class HookCaller:
+    """Calls one hook in all plugins that have it. What a plugin raises becomes a `PluginWarning` that names it."""
+
+    def __init__(self, registry: Registry):
+        self._registry = registry
+
+    def __getattr__(self, hook: str) -> Any:
+        if hook not in HOOKS:
+            raise AttributeError(f"scfx has no hook {hook!r}; there are {', '.join(HOOKS)}")
+
+        def call(**arguments: Any) -> list[Any]:
+            out = []
+            for plugin in self._registry.plugins:
+                if hook not in plugin.hooks or plugin.status != "available":
+                    continue
+                try:
+                    out.extend(_answers(self._registry._ask(plugin, hook, **arguments)))
+                except Exception as error:
+                    warnings.warn(
+                        f"plugin {plugin.name} ({plugin.distribution}) failed in {hook}: {describe(error)}",
+                        PluginWarning,
+                        stacklevel=2,
+                    )
+            return out
+
+        return call
+
+
+def _answers(result: Any) -> list[Any]:
+    # A plugin asked alone answers in a list of one; the hooks that stop at the first result answer bare.
+    return result if isinstance(result, list) else [] if result is None else [result]
+
+
+def _candidate(name: str, plugin: object) -> Candidate:
+    return Candidate(name, name, str(getattr(plugin, "__version__", "")), lambda: plugin)
+
+
+def _split_choice(choice: Any, key: str) -> tuple[str, dict[str, Any]]:
+    """A name, or a table with `name` and options, as (name, options)."""
+    if isinstance(choice, str) and choice.strip():
+        return choice, {}
+    if isinstance(choice, Mapping):
+        options = dict(choice)
+        text = options.pop("name", None)
+        if isinstance(text, str) and text.strip():
+            return text, options
+        raise ConfigError(f"{key}.name", f"a table needs a name, got {dict(choice)!r}")
+    raise ConfigError(
+        key, f'got {choice!r}, expected a name or a table with a name and options, as {{ name = "..." }}'
+    )

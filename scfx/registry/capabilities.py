@@ -1,0 +1,52 @@
+"""What a calculation needs from a backend, compared with what an offer declares, before anything is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scfx.offer import Capabilities
+
+_LETTERS = "spdfghik"
+
+
+@dataclass(frozen=True)
+class Need:
+    """What is asked of a backend. None, empty and False ask nothing.
+
+    `max_angular_momentum`: highest shell in the basis (3 = f). `dtypes`: of stored integrals, all of them needed.
+    `platform`: a JAX platform. `derivatives`: order of nuclear derivatives.
+    """
+
+    max_angular_momentum: int | None = None
+    dtypes: tuple[str, ...] = ()
+    range_separation: bool = False
+    platform: str | None = None
+    ecp: bool = False
+    derivatives: int = 0
+
+
+def shortfalls(can: Capabilities, need: Need) -> list[str]:
+    """What `need` asks and `can` does not give, one sentence part each; empty if all is covered."""
+    out = []
+    l, most = need.max_angular_momentum, can.max_angular_momentum
+    if l is not None and most is not None and l > most:
+        out.append(f"{_letter(l)} shells are asked, it goes up to {_letter(most)}")
+    if can.dtypes is not None:
+        absent = [dtype for dtype in need.dtypes if dtype not in can.dtypes]
+        if absent:
+            out.append(f"integrals in {' and '.join(absent)} are asked, it stores {' or '.join(can.dtypes)}")
+    if need.range_separation and not can.range_separation:
+        out.append("range-separated exchange is asked, it has no attenuated integrals")
+    if need.platform is not None and need.platform not in can.platforms:
+        out.append(f"platform {need.platform} is asked, it runs on {' or '.join(can.platforms)}")
+    if need.ecp and not can.ecp:
+        out.append("effective core potentials are asked, it has none")
+    if need.derivatives > can.derivatives:
+        out.append(f"nuclear derivatives of order {need.derivatives} are asked, it gives {can.derivatives}")
+    return out
+
+
+def _letter(l: int) -> str:
+    return _LETTERS[l] if l < len(_LETTERS) else f"l = {l}"

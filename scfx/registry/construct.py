@@ -1,0 +1,118 @@
+"""From a chosen offer to an instance: import the target, check the options, construct, check the type."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from scfx.errors import ConfigError, PluginUnavailableError, ScfxError
+from scfx.registry.offers import KINDS
+from scfx.registry.plugins import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scfx.registry.offers import OfferRecord
+
+
+def target(record: OfferRecord, key: str) -> Any:
+    """Import what the offer points at."""
+    module, _, attribute = record.offer.target.partition(":")
+    what = f"{KINDS[record.kind][0]} {record.name!r} of {record.distribution}"
+    try:
+        found = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ScfxError:
+        raise
+    except Exception as error:
+        raise PluginUnavailableError(
+            key, f"{what} cannot be imported from {record.offer.target!r}: {describe(error)}"
+        ) from error
+    return found
+
+
+def instance(record: OfferRecord, options: Mapping[str, Any], expected: type | None, key: str) -> Any:
+    """An instance of the offer's target, constructed with the offer's own options and then `options`.
+
+    A target that is an instance already takes options only if it is a dataclass, as replaced fields.
+    """
+    made = target(record, key)
+    arguments = {**record.offer.options, **options}
+    what = f"{KINDS[record.kind][0]} {record.name!r}"
+    ready = not isinstance(made, type) and (not callable(made) or (expected and isinstance(made, expected)))
+    if ready and arguments:
+        fields = [f.name for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
+        _check_names(arguments, [f for f in fields if f != "name"], what, key)
+        made = _call(lambda **kw: dataclasses.replace(made, **kw), arguments, what, key)
+    elif not ready:
+        _check_signature(made, arguments, what, key)
+        made = _call(made, arguments, what, key)
+    if expected is not None and not isinstance(made, expected):
+        raise PluginUnavailableError(
+            key,
+            f"{what} of {record.distribution}: {record.offer.target} gives a {type(made).__name__}, "
+            f"which is not a scfx {expected.__name__}",
+        )
+    return made
+
+
+def name(made: Any, text: str) -> Any:
+    """Give `made` a name for messages and results if it has none of its own."""
+    if not getattr(made, "name", None):
+        try:
+            object.__setattr__(made, "name", text)
+        except AttributeError as error:  # __slots__ without a name
+            raise PluginUnavailableError(
+                "",
+                f"{type(made).__name__} has no `name` and does not allow setting one; give it the attribute",
+            ) from error
+    return made
+
+
+def _call(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> Any:
+    try:
+        return factory(**arguments)
+    except ScfxError:
+        raise
+    except (TypeError, ValueError) as error:
+        shown = ", ".join(f"{k} = {v!r}" for k, v in arguments.items())
+        raise ConfigError(key, f"{what} does not accept {shown or 'no options'}: {error}") from error
+
+
+def _check_signature(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> None:
+    if not callable(factory):
+        raise PluginUnavailableError(
+            key, f"{what}: its target is a {type(factory).__name__}, expected a class"
+        )
+    try:
+        signature = inspect.signature(factory)
+    except ValueError:  # built without one; the call itself will tell
+        return
+    parameters = signature.parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        accepted = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        _check_names(arguments, accepted, what, key)
+    needed = [
+        p.name
+        for p in parameters
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        and p.name not in arguments
+    ]
+    if needed:
+        raise ConfigError(key, f"{what} needs the option{'s' * (len(needed) > 1)} {', '.join(needed)}")
+
+
+def _check_names(arguments: Mapping[str, Any], accepted: list[str], what: str, key: str) -> None:
+    for option in arguments:
+        if option not in accepted:
+            near = get_close_matches(option, accepted, n=1, cutoff=0.6)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(
+                f"{key}.{option}" if key else option,
+                f"{what} has no such option{hint} (options: {', '.join(accepted) or 'none'})",
+            )

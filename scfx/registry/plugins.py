@@ -1,0 +1,151 @@
+"""Loading plugins: entry points to records, with every failure kept as a reason instead of an exception."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+import pluggy
+
+from scfx import hookspecs
+from scfx.offer import HOOK_API
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+ENTRY_POINT_GROUP = "scfx"
+HOOKS: tuple[str, ...] = tuple(name for name in vars(hookspecs) if name.startswith("scfx_"))
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """One entry point, whatever became of it.
+
+    `name` is the entry point's, `distribution` and `version` the package's that declares it. `status` is
+    "available", "failed" (it raised, on import or in a registering hook) or "incompatible" (it states another
+    `SCFX_HOOK_API`); `reason` says why. `hooks` it implements; `misspelt` has one sentence for each function that looks
+    like a hook and is not one.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    status: Literal["available", "failed", "incompatible"] = "available"
+    reason: str = ""
+    hooks: tuple[str, ...] = ()
+    misspelt: tuple[str, ...] = ()
+    plugin: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def key(self) -> str:
+        """Unique over all plugins: two distributions may use one entry-point name."""
+        return f"{self.distribution}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A plugin before it is loaded."""
+
+    name: str
+    distribution: str
+    version: str
+    load: Callable[[], Any]
+
+
+class Manager(pluggy.PluginManager):
+    """A private pluggy manager that never triggers a module's lazy `__getattr__` when it looks for hooks."""
+
+    def __init__(self) -> None:
+        super().__init__("scfx")
+        self.add_hookspecs(hookspecs)
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        # pluggy reads every name in dir(plugin); for a module with a lazy __getattr__ that would import it all.
+        if isinstance(plugin, ModuleType) and name not in vars(plugin):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
+def installed() -> list[Candidate]:
+    """The entry points of the group "scfx" in this environment, sorted by name."""
+    found = []
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        metadata = point.dist.metadata if point.dist else None
+        distribution = metadata["Name"] if metadata else "unknown"
+        version = point.dist.version if point.dist else ""
+        found.append(Candidate(point.name, distribution, version, point.load))
+    return sorted(found, key=lambda c: (c.name, c.distribution))
+
+
+def load(candidates: Iterable[Candidate]) -> tuple[Manager, tuple[PluginRecord, ...]]:
+    """Import and register each candidate; a candidate that raises is recorded as failed and skipped."""
+    manager = Manager()
+    records = []
+    # pluggy calls the last registered first: registering backwards makes calls run in the order of the names.
+    for candidate in reversed(list(candidates)):
+        record = PluginRecord(candidate.name, candidate.distribution, candidate.version)
+        records.append(_load_one(manager, record, candidate.load))
+    return manager, tuple(reversed(records))
+
+
+def _load_one(manager: Manager, record: PluginRecord, load: Callable[[], Any]) -> PluginRecord:
+    try:
+        plugin = load()
+    except (Exception, SystemExit) as error:
+        return replace(record, status="failed", reason=f"import failed: {describe(error)}")
+    stated = _stated_api(plugin)
+    if stated not in (None, HOOK_API):
+        return replace(
+            record,
+            status="incompatible",
+            reason=f"states hook API {stated!r}, this scfx has {HOOK_API}; install versions that agree",
+        )
+    try:
+        # A manager is left half-registered by a plugin that pluggy refuses, so a scratch one tries first.
+        Manager().register(plugin, name=record.key)
+        manager.register(plugin, name=record.key)
+    except Exception as error:
+        return replace(record, status="failed", reason=f"registration failed: {describe(error)}")
+    callers = manager.get_hookcallers(plugin) or []
+    hooks = tuple(sorted(c.name for c in callers if c.name in HOOKS))
+    return replace(record, hooks=hooks, misspelt=tuple(_misspelt(plugin)), plugin=plugin)
+
+
+def _stated_api(plugin: Any) -> Any:
+    names = vars(plugin) if isinstance(plugin, ModuleType) else None
+    for attribute in ("SCFX_HOOK_API", "hook_api"):
+        value = names.get(attribute) if names is not None else getattr(plugin, attribute, None)
+        if value is not None:
+            return value
+    return None
+
+
+def _misspelt(plugin: Any) -> Iterable[str]:
+    """Functions called scfx_* that pluggy will never call, with what was probably meant."""
+    names = vars(plugin) if isinstance(plugin, ModuleType) else dir(plugin)
+    for name in sorted(names):
+        if not name.startswith("scfx_"):
+            continue
+        function = getattr(plugin, name)
+        if not inspect.isroutine(function):
+            continue
+        marked = hasattr(function, "scfx_impl")
+        # A helper imported from elsewhere under such a name is not meant as a hook of this plugin.
+        if isinstance(plugin, ModuleType) and not marked and function.__module__ != plugin.__name__:
+            continue
+        if name in HOOKS:
+            if not marked:
+                yield f"{name} is not marked with @scfx.hookimpl and will not be called"
+            continue
+        near = get_close_matches(name, HOOKS, n=1, cutoff=0.6)
+        yield f"{name} is not a hook" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def describe(error: BaseException) -> str:
+    """Type and first line of an exception, for a one-line reason."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
