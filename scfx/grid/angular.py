@@ -1,0 +1,46 @@
+"""Directions: V. I. Lebedev and D. N. Laikov, Doklady Mathematics 59, 477 (1999), as tabulated by SciPy."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float64
+
+from scfx.errors import InputError
+
+#: Number of points of each Lebedev rule -> degree up to which it integrates spherical harmonics exactly.
+LEBEDEV_ORDER_BY_COUNT: dict[int, int] = {
+    6: 3, 14: 5, 26: 7, 38: 9, 50: 11, 74: 13, 86: 15, 110: 17, 146: 19, 170: 21, 194: 23, 230: 25, 266: 27,
+    302: 29, 350: 31, 434: 35, 590: 41, 770: 47, 974: 53, 1202: 59, 1454: 65, 1730: 71, 2030: 77, 2354: 83,
+    2702: 89, 3074: 95, 3470: 101, 3890: 107, 4334: 113, 4802: 119, 5294: 125, 5810: 131,
+}  # fmt: skip
+
+
+def check_point_count(n_ang: int) -> None:
+    """Raises `InputError` unless a Lebedev rule has `n_ang` points."""
+    if n_ang in LEBEDEV_ORDER_BY_COUNT:
+        return
+    by_order = {order: count for count, order in LEBEDEV_ORDER_BY_COUNT.items()}
+    hint = f"; {n_ang} is the degree of the rule with {by_order[n_ang]} points" if n_ang in by_order else ""
+    raise InputError(
+        f"no Lebedev rule has {n_ang} points{hint}; possible: {', '.join(map(str, LEBEDEV_ORDER_BY_COUNT))} "
+        "(scf.grid.atom_grid = [n_rad, n_ang])"
+    )
+
+
+@cache
+def lebedev(n_ang: int) -> tuple[Float64[np.ndarray, "3 n_ang"], Float64[np.ndarray, "n_ang"]]:
+    """Unit vectors and weights that sum to 1: the mean of f over the sphere is Σ w f. Read-only arrays.
+
+    The rules with 74, 230 and 266 points have negative weights. Raises `InputError` for a number that
+    no rule has.
+    """
+    check_point_count(n_ang)
+    from scipy.integrate import lebedev_rule
+
+    directions, weights = lebedev_rule(LEBEDEV_ORDER_BY_COUNT[n_ang])
+    weights = weights / (4 * np.pi)
+    directions.setflags(write=False)
+    weights.setflags(write=False)
+    return directions, weights

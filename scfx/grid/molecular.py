@@ -1,0 +1,110 @@
+"""Assembling the points of a molecule from those of its atoms."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from scfx.errors import InputError
+from scfx.grid.angular import lebedev
+from scfx.grid.pruning import angular_counts
+from scfx.grid.radial import treutler_ahlrichs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scfx.grid.spec import GridSpec
+    from scfx.system import System
+
+Grid = tuple[Float64[np.ndarray, "npoint 3"], Float64[np.ndarray, "npoint"]]
+
+
+@lru_cache(maxsize=32)
+def atomic_quadrature(
+    atomic_number: int, n_rad: int, n_ang: int, prune: bool
+) -> tuple[Float64[np.ndarray, "3 npoint"], Float64[np.ndarray, "npoint"]]:
+    """Points (bohr, about the nucleus) and weights (bohr³) of one atom, shell by shell outward. Read-only."""
+    radii, radial_weights = treutler_ahlrichs(n_rad, atomic_number)
+    counts = angular_counts(atomic_number, radii, n_ang, prune)
+    volumes = 4 * np.pi * radii**2 * radial_weights
+    points = np.concatenate([r * lebedev(int(n))[0] for r, n in zip(radii, counts, strict=True)], axis=1)
+    weights = np.concatenate([v * lebedev(int(n))[1] for v, n in zip(volumes, counts, strict=True)])
+    points.setflags(write=False)
+    weights.setflags(write=False)
+    return points, weights
+
+
+def point_count(atomic_numbers: Int[np.ndarray, "natm"] | Sequence[int], spec: GridSpec) -> int:
+    """Number of points of a molecule's grid, which depends on its elements alone."""
+    return sum(_of_element(int(z), spec)[1].size for z in atomic_numbers)
+
+
+def molecular_grid(
+    system: System | tuple[Int[np.ndarray, "natm"] | Sequence[int], Float64[np.ndarray, "natm 3"]],
+    spec: GridSpec,
+) -> Grid:
+    """Points [npoint, 3] in bohr and weights [npoint] in bohr³ of a molecule.
+
+    `system` is a `System`, or (atomic_numbers, positions in bohr). Points come atom by atom in the order
+    given, each atom's shell by shell outward. The weights include 4πr² and Becke's cells; where the Lebedev
+    rule has negative weights (74, 230, 266 points) so has the grid. Weights that underflow are kept: nothing
+    is dropped.
+
+    Bit for bit the same whatever is computed before, beside or on however many threads. Raises `InputError`
+    for an element outside the tables, coincident or non-finite nuclei.
+    """
+    numbers, positions = system if isinstance(system, tuple) else (system.atomic_numbers, system.positions)
+    numbers, positions = _checked(numbers, positions)
+    parts = [_of_element(int(z), spec) for z in numbers]
+    points = np.concatenate(
+        [part[0] + centre[:, None] for part, centre in zip(parts, positions, strict=True)], axis=1
+    )
+    weights = np.concatenate([part[1] for part in parts])
+    if numbers.size > 1:
+        from scfx.grid.partition import becke_fractions
+
+        owners = np.repeat(np.arange(numbers.size, dtype=np.int32), [part[1].size for part in parts])
+        weights *= becke_fractions(numbers, positions, points, owners)
+    return np.ascontiguousarray(points.T), weights
+
+
+def batch_grids(
+    atomic_numbers: Int[np.ndarray, "batch natm"],
+    positions: Float64[np.ndarray, "batch natm 3"],
+    spec: GridSpec,
+) -> list[Grid]:
+    """`molecular_grid` of every entry, as a list: lengths may differ between entries with different elements.
+
+    Each entry is computed on its own, so its bits do not depend on its neighbours. Errors name the entry.
+    """
+    if len(atomic_numbers) != len(positions):
+        raise InputError(
+            f"batch_grids: {len(atomic_numbers)} rows of atomic numbers, {len(positions)} of positions"
+        )
+    grids = []
+    for entry, (numbers, centres) in enumerate(zip(atomic_numbers, positions, strict=True)):
+        try:
+            grids.append(molecular_grid((numbers, centres), spec))
+        except InputError as error:
+            raise InputError(f"batch entry {entry}: {error}") from error
+    return grids
+
+
+def _of_element(atomic_number: int, spec: GridSpec) -> tuple[np.ndarray, np.ndarray]:
+    return atomic_quadrature(atomic_number, *spec.counts(atomic_number), spec.prune)
+
+
+def _checked(numbers: object, positions: object) -> tuple[np.ndarray, np.ndarray]:
+    atomic_numbers = np.asarray(numbers, dtype=np.int64)
+    centres = np.asarray(positions, dtype=np.float64)
+    if atomic_numbers.ndim != 1 or atomic_numbers.size == 0 or centres.shape != (atomic_numbers.size, 3):
+        raise InputError(
+            f"a grid needs atomic numbers [natm] and positions [natm, 3] of at least one atom, got shapes "
+            f"{atomic_numbers.shape} and {centres.shape}"
+        )
+    if not np.isfinite(centres).all():
+        raise InputError("positions are not finite")
+    return atomic_numbers, centres
