@@ -80,7 +80,7 @@ def _grid(value: Any) -> Any:
         if unknown:
             raise ValueError(f"unknown key {unknown[0]!r} (keys: {', '.join(_GRID_KEYS)})")
         return dict(value)
-    if isinstance(value, bool) or isinstance(value, (str, float, list, tuple)) or value is None:
+    if isinstance(value, (bool, str, float, list, tuple)) or value is None:
         raise ValueError("expected a level 0 to 9, or a table as { level = 3 }")
     if isinstance(value, int) and not 0 <= value <= 9:
         raise ValueError("grid levels are 0 to 9")

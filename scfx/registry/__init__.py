@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         AbstractExecutor,
         AbstractFunctional,
         AbstractIntegralBackend,
+        AbstractTask,
     )
-    from scfx.abstract import AbstractTask
     from scfx.precision import PrecisionPolicy
 
 __all__ = ["HOOKS", "KINDS", "Need", "OfferRecord", "PluginRecord", "PluginWarning", "Registry", "shortfalls"]

@@ -1,0 +1,171 @@
+"""`scfx energy`: one molecule."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scfx.commands.versions import versions
+
+if TYPE_CHECKING:
+    from scfx.cli import Session
+    from scfx.results import SCFResult
+    from scfx.system import System
+
+_EPILOG = """\b
+Examples:
+  scfx energy CCO --json
+  scfx energy water.xyz --functional b3lyp --basis 6-31g* --backend libcint --precision float64 --grid 3
+  scfx energy '[OH]' --functional pbe0 --multiplicity 2
+  scfx energy water.xyz --backend '{ name = "simd", threads = 1 }'     options as in TOML
+
+\b
+Names: scfx plugins lists them. b3lyp is VWN-RPA, as Gaussian's and PySCF's; b3lyp5 is VWN5, as GAMESS's.
+"""
+
+
+class TomlValue(click.ParamType):
+    """A name, an integer, or an inline TOML table, so that a flag takes every form that a file takes."""
+
+    name = "name|table"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        import tomllib
+
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("{"):
+            return int(value) if value.strip().isdigit() else value
+        try:
+            return tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            self.fail(f'{value!r} is not an inline TOML table as {{ name = "..." }}: {error}', param, ctx)
+
+
+@click.command(short_help="Energy, HOMO, LUMO and gap of one molecule.", epilog=_EPILOG)
+@click.argument("molecule")
+@click.option(
+    "--functional", type=TomlValue(), default="b3lyp", show_default=True, help="PySCF's names, case-free."
+)
+@click.option(
+    "--basis", type=TomlValue(), default="sto-3g", show_default=True, help="Any Basis Set Exchange name."
+)
+@click.option(
+    "--backend", type=TomlValue(), default="auto", show_default=True, help="Who computes the integrals."
+)
+@click.option("--precision", type=TomlValue(), default="float64", show_default=True, help="Precision policy.")
+@click.option("--grid", type=TomlValue(), default=3, show_default=True, help="PySCF's grid level, 0 to 9.")
+@click.option(
+    "--convergence",
+    type=TomlValue(),
+    default="default",
+    show_default=True,
+    help="default, tight, loose, qm1b.",
+)
+@click.option("--charge", type=int, default=None, help="Total charge. [default: 0, or that of the SMILES]")
+@click.option("--multiplicity", type=int, default=None, help="2S + 1. [default: the lowest possible]")
+@click.option("--seed", type=int, default=42, show_default=True, help="Of the conformer made from a SMILES.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.pass_obj
+def energy(
+    session: Session,
+    molecule: str,
+    charge: int | None,
+    multiplicity: int | None,
+    seed: int,
+    as_json: bool,
+    **spec: Any,
+) -> int:
+    """Compute MOLECULE: the path of an xyz file (angstrom), or a SMILES string.
+
+    Exit code 1 if it does not converge, 2 if the input is wrong.
+    """
+    from scfx.config import SCFSpec
+
+    checked = SCFSpec.create(spec)
+    system = read_molecule(molecule, charge, multiplicity, seed)
+
+    from scfx.scf.driver import Solver  # loads JAX, which bad input should not wait for
+
+    result = Solver(checked, session.registry).solve([system])
+    record = as_record(result)
+    click.echo(json.dumps(record, allow_nan=False) if as_json else _text(record))
+    return 0 if record["converged"] else 1
+
+
+def read_molecule(molecule: str, charge: int | None, multiplicity: int | None, seed: int) -> System:
+    """An xyz file if there is one of that name (or it ends so), else SMILES. `charge` None: 0, or the SMILES's own."""
+    from scfx.errors import InputError, PluginUnavailableError
+    from scfx.system import System
+
+    if os.path.exists(molecule) or molecule.lower().endswith(".xyz"):
+        return System.from_xyz(molecule, charge or 0, multiplicity)
+    try:
+        system = System.from_smiles(molecule, seed, None if charge is not None else multiplicity)
+    except PluginUnavailableError:
+        raise
+    except InputError as error:
+        raise InputError(f"MOLECULE: got {molecule!r}, which is no file; read as SMILES: {error}") from error
+    if charge is None:
+        return system
+    # The geometry is the SMILES's; the electrons are those asked for.
+    return System.from_arrays(system.atomic_numbers, system.positions, "bohr", charge, multiplicity, molecule)
+
+
+def as_record(result: SCFResult) -> dict[str, Any]:
+    """The first entry as plain data: the keys that DESIGN promises, then more. NaN becomes None (null)."""
+    from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+
+    facts = result.provenance
+    return {
+        "energy_hartree": _number(result.energy[0]),
+        "homo_hartree": _number(result.homo[0]),
+        "lumo_hartree": _number(result.lumo[0]),
+        "gap_ev": _number(result.gap[0] * HARTREE_IN_EV),
+        "converged": bool(result.converged[0]),
+        "status": str(result.status[0]),
+        "iterations": int(result.iterations[0]),
+        "nao": int(result.nao[0]),
+        "n_grid": int(result.n_grid[0]),
+        "functional": facts["functional"],
+        "basis": facts["basis"],
+        "backend": facts["backend"],
+        "precision": facts["precision"],
+        "spec_hash": facts["spec_hash"],
+        "versions": facts.get("versions") or versions(),
+        "device": facts.get("device", ""),
+        "dipole_debye": [_number(x * DIPOLE_AU_IN_DEBYE) for x in result.dipole[0]],
+        "s_squared": _number(result.s_squared[0]),
+        "rung": result.rung[0],
+        "reason": result.reason[0],
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _text(record: dict[str, Any]) -> str:
+    def shown(key: str, form: str) -> str:
+        return "-" if record[key] is None else format(record[key], form)
+
+    lines = [
+        f"energy      {shown('energy_hartree', '.10f')} hartree",
+        f"HOMO        {shown('homo_hartree', '.8f')} hartree",
+        f"LUMO        {shown('lumo_hartree', '.8f')} hartree",
+        f"gap         {shown('gap_ev', '.6f')} eV",
+        f"status      {record['status']} after {record['iterations']} iterations"
+        + (f" ({record['rung']})" if record["rung"] else ""),
+        f"computed    {record['functional']} / {record['basis']}, {record['nao']} AOs, {record['n_grid']} grid points",
+        f"by          {record['backend']} on {record['device'] or 'cpu'}, {record['precision']}",
+        f"spec        {record['spec_hash'][:16]}",
+    ]
+    if not record["converged"]:
+        from scfx.results import Status
+
+        lines.append(f"not usable  {record['reason'] or Status(record['status']).explain()}")
+    return "\n".join(lines)
