@@ -1,0 +1,123 @@
+"""libcint's `atm`, `bas` and `env` arrays for one entry of a batch, and calls to its integral drivers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float64, Int32
+
+if TYPE_CHECKING:
+    from scfx.batch import Batch, ShellLayout
+
+# Slots of libcint's arrays (Sun, J. Comput. Chem. 36, 1664 (2015), and include/cint.h).
+_ENV_START = 20
+_RANGE_OMEGA = 8
+_FRACTIONAL_CHARGE_NUCLEUS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Environment:
+    """One molecule for libcint. `flavour` is the function type that libcint computes in.
+
+    libcint works with all shells spherical or all Cartesian. A basis that mixes them (QM9's) is computed in
+    Cartesian functions and `to_ao` [ncart, nao] takes matrices to the AO basis; None when libcint's functions
+    are the AOs.
+    """
+
+    atm: Int32[np.ndarray, "natm 6"]
+    bas: Int32[np.ndarray, "nshell 8"]
+    env: Float64[np.ndarray, "nenv"]
+    flavour: str
+    to_ao: Float64[np.ndarray, "ncart nao"] | None
+
+    def one_electron(self, name: str) -> np.ndarray:
+        """`int1e_<name>` in the AO basis: [nao, nao] or [component, nao, nao]."""
+        from pyscf.gto import moleintor
+
+        found = moleintor.getints(f"int1e_{name}_{self.flavour}", self.atm, self.bas, self.env, hermi=1)
+        return found if self.to_ao is None else self.to_ao.T @ found @ self.to_ao
+
+    def optimizer(self) -> Any:
+        """libcint's precomputed pair data for the repulsion integrals, valid as long as this object is."""
+        from pyscf.gto import moleintor
+
+        return moleintor.make_cintopt(self.atm, self.bas, self.env, f"int2e_{self.flavour}")
+
+    def repulsion_block(
+        self, shell: int, start: int, stop: int, optimizer: Any, out: Float64[np.ndarray, "size"]
+    ) -> Float64[np.ndarray, "ni nj nkl"]:
+        """(ij|kl) for i in `shell`, j in shells `start` to `stop`, all pairs k >= l up to `shell`; lies in
+        `out`.
+        """
+        from pyscf.gto import moleintor
+
+        upper = shell + 1
+        return moleintor.getints(
+            f"int2e_{self.flavour}", self.atm, self.bas, self.env,
+            shls_slice=(shell, upper, start, stop, 0, upper, 0, upper), aosym="s2kl", cintopt=optimizer, out=out,
+        )  # fmt: skip
+
+    def diagonal_block(self, a: int, b: int, optimizer: Any) -> Float64[np.ndarray, "ni nj ni nj"]:
+        """(ij|kl) for i, k in shell `a` and j, l in shell `b`."""
+        from pyscf.gto import moleintor
+
+        return moleintor.getints(
+            f"int2e_{self.flavour}", self.atm, self.bas, self.env,
+            shls_slice=(a, a + 1, b, b + 1, a, a + 1, b, b + 1), cintopt=optimizer,
+        )  # fmt: skip
+
+
+def flavour(layout: ShellLayout) -> str:
+    """ "sph", "cart", or "cart" for a mixture, which is then transformed."""
+    return "sph" if layout.all_spherical else "cart"
+
+
+def function_offsets(layout: ShellLayout) -> Int32[np.ndarray, "nshell+1"]:
+    """Where each shell starts in the basis that libcint computes in."""
+    return layout.ao_offset if layout.all_spherical else layout.cartesian_offset
+
+
+def environment(batch: Batch, entry: int, omega: float = 0.0) -> Environment:
+    """Arrays for one entry; `omega` > 0 selects the operator erf(omega r12)/r12, 0 the Coulomb operator."""
+    layout = batch.layout
+    natm, nprim = batch.natm, batch.exponents.shape[1]
+    env = np.zeros(_ENV_START + 4 * natm + 2 * nprim)
+    env[_RANGE_OMEGA] = omega
+    positions = _ENV_START + 3 * np.arange(natm)
+    charges = _ENV_START + 3 * natm + np.arange(natm)
+    exponents = _ENV_START + 4 * natm
+    coefficients = exponents + nprim
+    env[_ENV_START : _ENV_START + 3 * natm] = batch.positions[entry].ravel()
+    env[charges] = batch.nuclear_charges[entry]
+    env[exponents:coefficients] = batch.exponents[entry]
+    env[coefficients:] = batch.coefficients[entry]
+
+    atm = np.zeros((natm, 6), dtype=np.int32)
+    atm[:, 0] = batch.atomic_numbers[entry]
+    atm[:, 1] = positions
+    # Charges are read from `env`, so that a nuclear charge need not be an integer.
+    atm[:, 2] = _FRACTIONAL_CHARGE_NUCLEUS
+    atm[:, 4] = charges
+
+    bas = np.zeros((layout.n_shells, 8), dtype=np.int32)
+    start = layout.primitive_offset[:-1]
+    bas[:, 0] = layout.atom
+    bas[:, 1] = layout.angular_momentum
+    bas[:, 2] = layout.n_primitives
+    bas[:, 3] = 1
+    bas[:, 5] = exponents + start
+    bas[:, 6] = coefficients + start
+    mixed = not (layout.all_spherical or layout.all_cartesian)
+    return Environment(atm, bas, env, flavour(layout), layout.cart_to_ao if mixed else None)
+
+
+def joined(first: Environment, second: Environment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`atm`, `bas`, `env` of two molecules in one, the second's shells after the first's."""
+    shift = first.env.size
+    atm, bas = second.atm.copy(), second.bas.copy()
+    atm[:, [1, 4]] += shift
+    bas[:, 0] += len(first.atm)
+    bas[:, [5, 6]] += shift
+    return np.vstack([first.atm, atm]), np.vstack([first.bas, bas]), np.concatenate([first.env, second.env])
