@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float64, Int32, Int64
+from jaxtyping import Array, Float64, Int, Int32
 
 from scfx.errors import InputError
 from scfx.grid.tables import BRAGG_RADIUS_ANGSTROM
@@ -34,7 +34,7 @@ ATOM_BUCKET = 4
 
 
 def becke_fractions(
-    atomic_numbers: Int64[np.ndarray, "natm"],
+    atomic_numbers: Int[np.ndarray, "natm"],
     positions: Float64[np.ndarray, "natm 3"],
     points: Float64[np.ndarray, "3 npoint"],
     owners: Int32[np.ndarray, "npoint"],
@@ -69,7 +69,7 @@ def becke_fractions(
         return np.concatenate([np.asarray(share) for share in shares])[:npoint]
 
 
-def size_shifts(atomic_numbers: Int64[np.ndarray, "natm"]) -> Float64[np.ndarray, "natm natm"]:
+def size_shifts(atomic_numbers: Int[np.ndarray, "natm"]) -> Float64[np.ndarray, "natm natm"]:
     """a_ij of the cell boundary between atoms i and j; antisymmetric, negative where i is the larger atom."""
     sizes = np.sqrt(np.array(BRAGG_RADIUS_ANGSTROM)[atomic_numbers])
     ratio = sizes[:, None] / sizes[None, :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -29,29 +29,19 @@ class GridSpec:
     prune: bool = True
 
     def __post_init__(self) -> None:
-        if not _is_integer(self.level) or int(self.level) not in LEVELS:
-            raise InputError(
-                f"grid level: got {self.level!r}, expected an integer from {LEVELS[0]} to {LEVELS[-1]} "
-                "(scf.grid; give scf.grid.atom_grid = [n_rad, n_ang] for another quadrature)"
-            )
-        object.__setattr__(self, "level", int(self.level))
-        if not isinstance(self.prune, bool):
-            raise InputError(f"grid prune: got {self.prune!r}, expected true or false (scf.grid.prune)")
-        if self.atom_grid is not None:
-            object.__setattr__(self, "atom_grid", _checked_atom_grid(self.atom_grid))
+        for field, check in _CHECKS.items():
+            object.__setattr__(self, field, check(getattr(self, field)))
 
     @classmethod
-    def from_config(cls, value: GridSpec | int | Mapping[str, Any]) -> GridSpec:
+    def from_config(cls, value: Any) -> GridSpec:
         """From what TOML can say: a level, or a table such as {atom_grid = [99, 590], prune = false}."""
         if isinstance(value, GridSpec):
             return value
-        if isinstance(value, Mapping):
-            known = tuple(cls.__dataclass_fields__)
-            unknown = sorted(set(value) - set(known))
-            if unknown:
-                raise InputError(f"scf.grid: unknown keys {', '.join(unknown)}; possible: {', '.join(known)}")
-            return cls(**value)
-        return cls(level=value)
+        table = value if isinstance(value, Mapping) else {"level": value}
+        unknown = sorted(set(table) - set(_CHECKS))
+        if unknown:
+            raise InputError(f"scf.grid: unknown keys {', '.join(unknown)}; possible: {', '.join(_CHECKS)}")
+        return cls(**{field: _CHECKS[field](given) for field, given in table.items()})
 
     def counts(self, atomic_number: int) -> tuple[int, int]:
         """(radial shells, points of the largest Lebedev rule) for an element."""
@@ -85,7 +75,18 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _checked_atom_grid(atom_grid: Any) -> tuple[int, int]:
+def _checked_level(level: Any) -> int:
+    if not _is_integer(level) or int(level) not in LEVELS:
+        raise InputError(
+            f"grid level: got {level!r}, expected an integer from {LEVELS[0]} to {LEVELS[-1]} "
+            "(scf.grid; give scf.grid.atom_grid = [n_rad, n_ang] for another quadrature)"
+        )
+    return int(level)
+
+
+def _checked_atom_grid(atom_grid: Any) -> tuple[int, int] | None:
+    if atom_grid is None:
+        return None
     pair = tuple(atom_grid) if isinstance(atom_grid, (tuple, list)) else ()
     if len(pair) != 2 or not all(_is_integer(n) for n in pair):
         raise InputError(
@@ -96,3 +97,16 @@ def _checked_atom_grid(atom_grid: Any) -> tuple[int, int]:
         raise InputError(f"atom_grid: got {n_rad} radial shells, expected at least 1 (scf.grid.atom_grid)")
     check_point_count(n_ang)
     return n_rad, n_ang
+
+
+def _checked_prune(prune: Any) -> bool:
+    if not isinstance(prune, bool):
+        raise InputError(f"grid prune: got {prune!r}, expected true or false (scf.grid.prune)")
+    return prune
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "level": _checked_level,
+    "atom_grid": _checked_atom_grid,
+    "prune": _checked_prune,
+}

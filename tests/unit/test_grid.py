@@ -260,25 +260,30 @@ def test_definition_is_plain_data_and_names_the_quadrature_not_the_spelling():
     [
         (lambda: GridSpec(10), "0 to 9"),
         (lambda: GridSpec(-1), "0 to 9"),
-        (lambda: GridSpec(2.5), "0 to 9"),
-        (lambda: GridSpec(True), "0 to 9"),
+        (lambda: GridSpec.from_config(2.5), "0 to 9"),
+        (lambda: GridSpec.from_config(True), "0 to 9"),
         (lambda: GridSpec(atom_grid=(99, 41)), "degree of the rule with 590 points"),
         (lambda: GridSpec(atom_grid=(0, 590)), "at least 1"),
-        (lambda: GridSpec(atom_grid=(99,)), r"\(n_rad, n_ang\)"),
-        (lambda: GridSpec(prune="sg1"), "true or false"),
+        (lambda: GridSpec.from_config({"atom_grid": [99]}), r"\(n_rad, n_ang\)"),
+        (lambda: GridSpec.from_config({"prune": "sg1"}), "true or false"),
         (lambda: GridSpec.from_config({"levle": 3}), "levle; possible: level, atom_grid, prune"),
         (lambda: molecular_grid(([104], np.zeros((1, 3))), GridSpec()), r"104 \(Rf\)"),
         (lambda: molecular_grid(([0], np.zeros((1, 3))), GridSpec()), "atomic number 0"),
         (lambda: molecular_grid(([1, 1], np.zeros((2, 3))), GridSpec(0)), "coincide"),
         (lambda: molecular_grid(([1], np.full((1, 3), np.nan)), GridSpec(0)), "not finite"),
         (lambda: molecular_grid(([1], np.zeros(3)), GridSpec(0)), "shapes"),
-        (lambda: batch_grids([[1], [104]], np.zeros((2, 1, 3)), GridSpec(0)), "batch entry 1"),
-        (lambda: batch_grids([[1]], np.zeros((2, 1, 3)), GridSpec(0)), "1 rows"),
+        (lambda: batch_grids(np.array([[1], [104]]), np.zeros((2, 1, 3)), GridSpec(0)), "batch entry 1"),
     ],
 )  # fmt: skip
 def test_impossible_requests_say_what_is_possible(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_batch_with_a_row_too_many_is_refused():
+    # By the shape types where the tests check them, by the function itself elsewhere.
+    with pytest.raises((InputError, TypeError), match="1 rows of atomic numbers, 2 of positions|positions"):
+        batch_grids(np.array([[1]]), np.zeros((2, 1, 3)), GridSpec(0))
 
 
 def test_importing_the_grid_imports_no_jax():
