@@ -282,7 +282,7 @@ def test_impossible_requests_say_what_is_possible(make, message):
 
 def test_batch_with_a_row_too_many_is_refused():
     # By the shape types where the tests check them, by the function itself elsewhere.
-    with pytest.raises((InputError, TypeError), match="1 rows of atomic numbers, 2 of positions|positions"):
+    with pytest.raises((InputError, TypeError), match="positions"):
         batch_grids(np.array([[1]]), np.zeros((2, 1, 3)), GridSpec(0))
 
 
