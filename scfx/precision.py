@@ -28,6 +28,9 @@ class PrecisionPolicy:
       of the orbitals use `orthogonaliser`.
     - `final`: "float64" makes the last iterations, from which every result is reported, run all stages but the stored
       integrals in float64; None: no refinement.
+
+    `gradient_floor` and `energy_floor` (hartree): the tightest convergence thresholds that rounding leaves reachable;
+    a run uses the larger of these and the asked thresholds, and its provenance says so.
     """
 
     name: str
@@ -40,6 +43,8 @@ class PrecisionPolicy:
     orthogonaliser: Dtype = "float64"
     schwarz_float64: float | None = None
     final: Literal["float64"] | None = None
+    gradient_floor: float = 0.0
+    energy_floor: float = 0.0
 
     def __post_init__(self) -> None:
         for stage in STAGES:

@@ -1,0 +1,1 @@
+"""The SCF procedure, one method a file: guess, fock, diis, occupation, step, recovery, driver."""

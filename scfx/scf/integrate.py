@@ -1,0 +1,267 @@
+"""Exchange-correlation energy and potential of a batch on its grids, in blocks of points.
+
+Two ways behind one interface: the portable one, whole in JAX, and `BackendQuadrature`, where an integral backend
+contributes the two matrix contractions and only the functional is evaluated here.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float64, Int32
+
+from scfx.abstract import AbstractFunctional, AbstractGridOperator
+from scfx.batch import Batch
+from scfx.lanes import COMPILER_OPTIONS, ao_bucket, for_lanes, pad_lanes
+from scfx.orbitals import OrbitalTables, orbital_tables, orbital_values
+from scfx.precision import PrecisionPolicy
+from scfx.scf.xc import evaluate_closed_shell, evaluate_spin_resolved
+
+#: Points of a block: AO values of 56 functions in float64 then take 229 KB and stay in cache through both products.
+BLOCK = 512
+#: Blocks of one dispatched call.
+BLOCKS = 4
+
+
+class StaticFunctional:
+    """A functional as a static argument of `jit`: equal when class and definition are, so kernels are shared."""
+
+    def __init__(self, functional: AbstractFunctional):
+        self.functional = functional
+        self._key = (type(functional), json.dumps(functional.definition(), sort_keys=True, default=str))
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StaticFunctional) and self._key == other._key
+
+
+class Totals(NamedTuple):
+    """Sums over the grid so far, leading with `lane`; float64."""
+
+    energy: Float64[Array, "lane"]
+    electrons: Float64[Array, "lane"]
+    potential: Float64[Array, "lane spin n n"]
+
+
+def _evaluate(functional: Any, components: Any, weights: Any, dtype: str) -> Any:
+    """The functional on one block; `components` [spin component point]. Derivatives keep that shape."""
+    if components.shape[0] == 1:
+        energy, electrons, derivative = evaluate_closed_shell(functional, components[0], weights, jnp.dtype(dtype))
+        return energy, electrons, derivative[None]
+    return evaluate_spin_resolved(functional, components, weights, jnp.dtype(dtype))
+
+
+def _components(orbitals: Float[Array, "component n point"], density: Float[Array, "n n"], family: str) -> Any:
+    """rho, ∇rho, tau of one symmetric density matrix; rho = Σ_ij D_ij φ_i φ_j."""
+    product = density @ orbitals[0]
+    out = [jnp.sum(product * orbitals[0], axis=0)]
+    if family != "lda":
+        out += [2.0 * jnp.sum(product * orbitals[c], axis=0) for c in (1, 2, 3)]
+    if family == "mgga":
+        out.append(0.5 * sum(jnp.sum((density @ orbitals[c]) * orbitals[c], axis=0) for c in (1, 2, 3)))
+    return jnp.stack(out)
+
+
+def _potential(orbitals: Float[Array, "component n point"], v: Float[Array, "component point"], family: str) -> Any:
+    """Σ_g Σ_c v_c ∂(component c)/∂D_ij, without the final symmetrisation."""
+    left = 0.5 * v[0] * orbitals[0]
+    if family != "lda":
+        left = left + v[1] * orbitals[1] + v[2] * orbitals[2] + v[3] * orbitals[3]
+    out = left @ orbitals[0].T
+    if family == "mgga":
+        out = out + sum((0.25 * v[4] * orbitals[c]) @ orbitals[c].T for c in (1, 2, 3))
+    return out
+
+
+@partial(
+    jax.jit,
+    static_argnames=("functional", "dtype"),
+    donate_argnames=("totals",),
+    compiler_options=COMPILER_OPTIONS,
+)
+def _quadrature_blocks(
+    functional: StaticFunctional,
+    totals: Totals,
+    orbitals: Float[Array, "lane block component n point"],
+    weights: Float64[Array, "lane block point"],
+    density: Float64[Array, "lane spin n n"],
+    lanes: Int32[Array, "lane"],
+    count: Any,
+    *,
+    dtype: str,
+) -> Totals:
+    family = functional.functional.family
+    working = orbitals.dtype
+
+    def lane(t: Totals, orbitals: Any, weights: Any, density: Any) -> Totals:
+        d = density.astype(working)
+
+        def block(b: Any, t: Totals) -> Totals:
+            values = orbitals[b]
+            components = jnp.stack([_components(values, d[s], family) for s in range(d.shape[0])])
+            energy, electrons, v = _evaluate(functional.functional, components, weights[b], dtype)
+            v = v.astype(working)
+            potential = jnp.stack([_potential(values, v[s], family) for s in range(d.shape[0])])
+            return Totals(
+                t.energy + energy.astype(jnp.float64),
+                t.electrons + electrons.astype(jnp.float64),
+                t.potential + potential.astype(jnp.float64),
+            )
+
+        return jax.lax.fori_loop(0, orbitals.shape[0], block, t)
+
+    return for_lanes(lane, lanes, count, totals, orbitals, weights, density)
+
+
+@partial(jax.jit, static_argnames=("functional", "dtype"), compiler_options=COMPILER_OPTIONS)
+def _functional_on_lanes(
+    functional: StaticFunctional, components: Any, weights: Any, count: Any, *, dtype: str
+) -> tuple[Any, Any, Any]:
+    """The functional alone, for backends that do the contractions; `components` [active spin component point]."""
+    capacity = components.shape[0]
+    out = (jnp.zeros(capacity), jnp.zeros(capacity), jnp.zeros(components.shape, jnp.float64))
+
+    def lane(_: Any, c: Any, w: Any) -> Any:
+        return _evaluate(functional.functional, c, w, dtype)
+
+    return for_lanes(lane, jnp.arange(capacity, dtype=jnp.int32), count, out, components, weights)
+
+
+class Quadrature:
+    """The portable quadrature: AO values in JAX, kept between iterations if they fit the memory budget."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        grids: list[tuple[np.ndarray, np.ndarray]],
+        functional: AbstractFunctional,
+        policy: PrecisionPolicy,
+        capacity: int,
+        memory_budget: int,
+    ):
+        self._functional = StaticFunctional(functional)
+        self._policy = policy
+        self._capacity = capacity
+        self._derivatives = functional.family != "lda"
+        tables, self._lmax = orbital_tables(batch, capacity)
+        self._tables = jax.tree.map(jnp.asarray, tables)
+        self._n = ao_bucket(batch.nao)
+        chunk = BLOCK * BLOCKS
+        self._lane_chunks = np.array([-(-len(w) // chunk) for _, w in grids], dtype=np.int64)
+        nchunk = int(self._lane_chunks.max())
+        points = np.zeros((nchunk, capacity, BLOCKS, 3, BLOCK))
+        weights = np.zeros((nchunk, capacity, BLOCKS, BLOCK))
+        for lane, (r, w) in enumerate(grids):
+            for c in range(int(self._lane_chunks[lane])):
+                part = slice(c * chunk, (c + 1) * chunk)
+                padded = np.zeros((chunk, 4))
+                padded[: len(w[part]), :3] = r[part]
+                padded[: len(w[part]), 3] = w[part]
+                if not c and not len(w):
+                    continue
+                # Padded points sit on the first point of the chunk, with zero weight.
+                padded[len(w[part]) :, :3] = r[part][0]
+                block = padded.reshape(BLOCKS, BLOCK, 4)
+                points[c, lane] = block[..., :3].transpose(0, 2, 1)
+                weights[c, lane] = block[..., 3]
+        self._points, self._weights = points, weights
+        components = 4 if self._derivatives else 1
+        size = capacity * chunk * components * self._n * policy.dtype("orbitals").itemsize * nchunk
+        self._cache: list[Any] | None = [None] * nchunk if size <= memory_budget else None
+
+    def _orbitals(self, chunk: int, capacity: int) -> Any:
+        if self._cache is not None and self._cache[chunk] is not None:
+            return self._cache[chunk]
+        every = np.flatnonzero(self._lane_chunks > chunk).astype(np.int32)
+        values = orbital_values(
+            self._tables,
+            self._points[chunk],
+            pad_lanes(every, capacity),
+            len(every),
+            lmax=self._lmax,
+            derivatives=self._derivatives,
+            dtype=self._policy.orbitals,
+        )
+        if self._cache is not None:
+            self._cache[chunk] = values
+        return values
+
+    def evaluate(self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]) -> Totals:
+        """Energy, number of electrons and potential matrices of the given lanes (others: zero)."""
+        shape = density.shape
+        totals = Totals(jnp.zeros(shape[0]), jnp.zeros(shape[0]), jnp.zeros(shape))
+        for chunk in range(len(self._points)):
+            active = lanes[self._lane_chunks[lanes] > chunk]
+            if not len(active):
+                break
+            totals = _quadrature_blocks(
+                self._functional,
+                totals,
+                self._orbitals(chunk, self._capacity),
+                self._weights[chunk],
+                density,
+                pad_lanes(active, self._capacity),
+                len(active),
+                dtype=self._policy.functional,
+            )
+        potential = totals.potential
+        return totals._replace(potential=potential + jnp.swapaxes(potential, -1, -2))
+
+    @property
+    def orbital_dtype(self) -> str:
+        """Dtype in which AO values are kept and contracted."""
+        return self._policy.orbitals
+
+    def close(self) -> None:
+        """Drop the AO values."""
+        self._cache = None
+
+
+class BackendQuadrature:
+    """Quadrature whose contractions an `AbstractGridOperator` does; the functional is still the plugin's."""
+
+    def __init__(
+        self, operator: AbstractGridOperator, functional: AbstractFunctional, policy: PrecisionPolicy, capacity: int
+    ):
+        self._operator = operator
+        self._functional = StaticFunctional(functional)
+        self._policy = policy
+        self._capacity = capacity
+
+    def evaluate(self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]) -> Totals:
+        """See `Quadrature.evaluate`."""
+        shape = density.shape
+        energy, electrons = np.zeros(shape[0]), np.zeros(shape[0])
+        potential = np.zeros(shape)
+        active_density = np.asarray(density)[lanes]
+        for block in range(self._operator.n_blocks):
+            components = np.asarray(self._operator.density(block, active_density, lanes))
+            weights = np.asarray(self._operator.weights(block, lanes))
+            pad = [(0, self._capacity - len(lanes))]
+            e, n, v = _functional_on_lanes(
+                self._functional,
+                np.pad(components, pad + [(0, 0)] * (components.ndim - 1)),
+                np.pad(weights, [*pad, (0, 0)]),
+                len(lanes),
+                dtype=self._policy.functional,
+            )
+            energy[lanes] += np.asarray(e)[: len(lanes)]
+            electrons[lanes] += np.asarray(n)[: len(lanes)]
+            part = np.asarray(self._operator.potential(block, np.asarray(v)[: len(lanes)], lanes))
+            size = part.shape[-1]
+            potential[lanes, :, :size, :size] += part
+        return Totals(jnp.asarray(energy), jnp.asarray(electrons), jnp.asarray(potential))
+
+    def close(self) -> None:
+        """Free what the backend holds."""
+        self._operator.close()
+
+
+__all__ = ["BackendQuadrature", "OrbitalTables", "Quadrature", "StaticFunctional", "Totals"]

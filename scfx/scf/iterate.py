@@ -1,0 +1,79 @@
+"""The plain procedure and the damped one: when an entry has converged, and what each iteration does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Int32
+
+from scfx.scf.step import Control
+
+if TYPE_CHECKING:
+    from scfx.scf.run import BatchRun
+
+#: Above this residual (hartree) the damped procedure damps and shifts; below it, it is plain DIIS again.
+_DAMP_ABOVE = 3e-2
+_DAMPING = 0.6
+_LEVEL_SHIFT = 0.3
+
+
+def _control(run: BatchRun, residual: np.ndarray, damped: bool) -> Control:
+    far = residual > _DAMP_ABOVE if damped else np.zeros(run.capacity, dtype=bool)
+    return Control(
+        level_shift=jnp.asarray(np.where(far, _LEVEL_SHIFT, 0.0)),
+        damping=jnp.asarray(np.where(far, _DAMPING, 0.0)),
+        use_diis=jnp.asarray(~far),
+    )
+
+
+def iterate(
+    run: BatchRun, lanes: Int32[np.ndarray, "active"], max_iterations: int, damped: bool = False
+) -> Bool[np.ndarray, "batch"]:
+    """Iterate some entries until each has converged or `max_iterations` are spent; which of the batch converged.
+
+    Every entry goes through the precision phases at its own pace: an iteration works on each phase's entries apart.
+    """
+    convergence = run.spec.convergence
+    converged = np.zeros(len(run.batch), dtype=bool)
+    phase_of = np.zeros(len(run.batch), dtype=np.int64)
+    last_phase = len(run.phases) - 1
+    active = np.asarray(lanes, dtype=np.int32)
+    for iteration in range(max_iterations):
+        if not len(active):
+            break
+        for number, phase in enumerate(run.phases):
+            members = active[phase_of[active] == number]
+            if len(members):
+                run.build(members, phase)
+        _, change, residual = run.record(active)
+        still = []
+        for lane in active:
+            phase = run.phases[phase_of[lane]]
+            if convergence.rule == "qm1b":
+                still.append(lane)
+                if phase_of[lane] < last_phase and iteration >= max_iterations - 4:
+                    phase_of[lane] += 1
+                continue
+            settled = residual[lane] < phase.gradient and change[lane] < phase.energy
+            if phase_of[lane] < last_phase:
+                # The refined phase rebuilds the Fock matrix of the density it is given, after one more step.
+                phase_of[lane] += int(settled)
+                still.append(lane)
+            elif settled:
+                converged[lane] = True
+            elif np.isfinite(residual[lane]):
+                still.append(lane)
+        active = np.array(still, dtype=np.int32)
+        if iteration == max_iterations - 1:
+            break
+        for number, phase in enumerate(run.phases):
+            members = active[phase_of[active] == number]
+            if len(members):
+                run.advance(members, phase, _control(run, residual, damped))
+    if convergence.rule == "qm1b":
+        for lane in lanes:
+            recent = [energy for energy, _ in run.history[lane][-5:]]
+            converged[lane] = len(recent) == 5 and bool(np.std(recent) < convergence.energy)
+    return converged

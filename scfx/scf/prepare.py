@@ -1,0 +1,106 @@
+"""What a batch needs before its first iteration: orthogonaliser, core Hamiltonian, padding, initial density."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64, Int32
+
+from scfx.abstract import OneElectron
+from scfx.batch import Batch
+from scfx.lanes import ao_bucket
+from scfx.scf.step import Fixed
+
+#: Overlap eigenvalues below this are dropped (canonical orthogonalisation): the basis is linearly dependent there.
+LINEAR_DEPENDENCE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Host-side matrices of a batch at its own size, and the padded `Fixed` for the jitted step.
+
+    `orthogonaliser` X and `inverse` X⁻¹ (as Xᵀ S) [entry, nao, nao], with zero columns (rows) for dropped orbitals.
+    """
+
+    one: OneElectron
+    orthogonaliser: Float64[np.ndarray, "batch nao nao"]
+    inverse: Float64[np.ndarray, "batch nao nao"]
+    n_orbitals: Int32[np.ndarray, "batch"]
+    n_occupied: Int32[np.ndarray, "batch spin"]
+    fixed: Fixed
+
+
+def orthogonaliser(overlap: Float64[np.ndarray, "n n"], dtype: np.dtype) -> tuple[np.ndarray, int]:
+    """Loewdin's S^(-1/2); where S is near singular, canonical, U s^(-1/2) without the dropped columns.
+
+    Szabo and Ostlund eqs. 3.167 and 3.169. Returns X (float64 values) and the number of orbitals kept.
+    """
+    values, vectors = np.linalg.eigh(overlap.astype(dtype))
+    values, vectors = values.astype(np.float64), vectors.astype(np.float64)
+    keep = values > LINEAR_DEPENDENCE
+    if keep.all():
+        return (vectors / np.sqrt(values)) @ vectors.T, len(values)
+    kept = vectors[:, keep] / np.sqrt(values[keep])
+    out = np.zeros_like(overlap)
+    out[:, : kept.shape[1]] = kept
+    return out, kept.shape[1]
+
+
+def pad_matrices(matrices: np.ndarray, capacity: int, size: int) -> np.ndarray:
+    """[entry, ..., n, n] -> [capacity, ..., size, size], zeros outside."""
+    out = np.zeros((capacity, *matrices.shape[1:-2], size, size), dtype=matrices.dtype)
+    n = matrices.shape[-1]
+    out[: len(matrices), ..., :n, :n] = matrices
+    return out
+
+
+def prepare(batch: Batch, one: OneElectron, capacity: int, nspin: int, dtype: np.dtype) -> Prepared:
+    """Set a batch up. `nspin` 1: restricted; 2: unrestricted. `dtype`: precision of the orthogonaliser."""
+    entries, nao = len(batch), batch.nao
+    x = np.zeros((entries, nao, nao))
+    n_orbitals = np.zeros(entries, dtype=np.int32)
+    for b in range(entries):
+        x[b], n_orbitals[b] = orthogonaliser(one.overlap[b], dtype)
+    inverse = np.swapaxes(x, 1, 2) @ one.overlap
+    n_occupied = np.stack([batch.n_alpha, batch.n_beta], axis=1)[:, :nspin].astype(np.int32)
+    size = ao_bucket(nao)
+
+    def lanes(values: np.ndarray) -> np.ndarray:
+        out = np.zeros((capacity, *values.shape[1:]), dtype=values.dtype)
+        out[:entries] = values
+        return out
+
+    fixed = Fixed(
+        core=jnp.asarray(pad_matrices(one.kinetic + one.nuclear, capacity, size)),
+        orthogonaliser=jnp.asarray(pad_matrices(x, capacity, size)),
+        nuclear_repulsion=jnp.asarray(lanes(batch.nuclear_repulsion)),
+        n_occupied=jnp.asarray(lanes(n_occupied)),
+        n_orbitals=jnp.asarray(lanes(n_orbitals)),
+    )
+    return Prepared(one, x, inverse, n_orbitals, n_occupied, fixed)
+
+
+def spin_densities(total: Float64[np.ndarray, "batch n n"], batch: Batch, nspin: int) -> np.ndarray:
+    """[batch, spin, n, n] from a total density: itself, or shared out by the numbers of electrons."""
+    if nspin == 1:
+        return total[:, None]
+    counts = np.stack([batch.n_alpha, batch.n_beta], axis=1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return share[:, :, None, None] * total[:, None]
+
+
+def core_density(prepared: Prepared, entries: int) -> np.ndarray:
+    """Density [entry, spin, n, n] of the core Hamiltonian's lowest orbitals."""
+    nspin = prepared.n_occupied.shape[1]
+    out = np.zeros((entries, nspin, *prepared.one.overlap.shape[1:]))
+    for b in range(entries):
+        n = int(prepared.n_orbitals[b])
+        x = prepared.orthogonaliser[b][:, :n] if n < prepared.one.overlap.shape[1] else prepared.orthogonaliser[b]
+        core = prepared.one.kinetic[b] + prepared.one.nuclear[b]
+        _, vectors = np.linalg.eigh(x.T @ core @ x)
+        for s, count in enumerate(prepared.n_occupied[b]):
+            occupied = x @ vectors[:, : int(count)]
+            out[b, s] = (2.0 if nspin == 1 else 1.0) * occupied @ occupied.T
+    return out

@@ -1,0 +1,303 @@
+"""One batch from the initial density to converged entries: the host loop around the jitted step."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64, Int32
+
+from scfx.abstract import (
+    AbstractAttenuatedBackend,
+    AbstractGridBackend,
+    AbstractLaneTwoElectron,
+    AbstractTwoElectron,
+)
+from scfx.compile_time import compile_seconds
+from scfx.errors import CapabilityError
+from scfx.grid import batch_grids
+from scfx.lanes import lane_capacity, pad_lanes
+from scfx.precision import PrecisionPolicy
+from scfx.scf.diis import empty_diis
+from scfx.scf.integrate import BackendQuadrature, Quadrature
+from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
+from scfx.scf.step import Control, Orbitals, Parts, State, advance, build, canonical_orbitals
+
+if TYPE_CHECKING:
+    from scfx.batch import Batch
+    from scfx.config import ResolvedSpec
+    from scfx.scf.guess import AtomicGuess
+
+
+class Profile:
+    """Seconds by stage; compilation is counted under "compile" and taken out of the stage it happened in."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block of work."""
+        start, compiled = time.perf_counter(), compile_seconds()
+        try:
+            yield
+        finally:
+            compiling = compile_seconds() - compiled
+            self.seconds["compile"] += compiling
+            self.seconds[name] += time.perf_counter() - start - compiling
+
+
+@dataclass
+class Phase:
+    """A precision policy with the operators that honour it, built when first used."""
+
+    policy: PrecisionPolicy
+    gradient: float
+    energy: float
+    operators: list[tuple[float, AbstractTwoElectron]] = field(default_factory=list)
+    quadrature: Quadrature | BackendQuadrature | None = None
+    ready: bool = False
+
+
+#: A cheap phase hands over to the refined one below this orbital gradient (or its own floor, if larger).
+HANDOVER_GRADIENT = 3e-5
+
+
+class BatchRun:
+    """The state of one batch. `close` (or leaving the `with` block) frees the backend's integrals."""
+
+    def __init__(
+        self,
+        resolved: ResolvedSpec,
+        batch: Batch,
+        guess: AtomicGuess,
+        profile: Profile,
+        nspin: int,
+        memory_budget: int,
+    ):
+        self.spec = resolved
+        self.batch = batch
+        self.profile = profile
+        self.nspin = nspin
+        self.capacity = lane_capacity(len(batch), resolved.lane_width)
+        self.functional = resolved.functional
+        self._guess = guess
+        self._memory_budget = memory_budget
+        self.dtypes: dict[str, set[str]] = defaultdict(set)
+        with profile.stage("one_electron"):
+            one = resolved.backend.one_electron(batch)
+        with profile.stage("prepare"):
+            self.prepared: Prepared = prepare(
+                batch, one, self.capacity, nspin, resolved.precision.dtype("orthogonaliser")
+            )
+        self.dtypes["orthogonaliser"].add(resolved.precision.orthogonaliser)
+        self.grids: list[tuple[np.ndarray, np.ndarray]] = []
+        if self.functional.family != "none":
+            with profile.stage("grid"):
+                self.grids = batch_grids(batch.atomic_numbers, batch.positions, resolved.grid)
+        self.phases = self._phases(resolved.precision)
+        self.size = self.prepared.fixed.core.shape[-1]
+        self.state = self._empty_state()
+        self.iterations = np.zeros(len(batch), dtype=np.int32)
+        self.history: list[list[tuple[float, float]]] = [[] for _ in range(len(batch))]
+
+    # ---- operators -------------------------------------------------------------------------------------------
+
+    def _phases(self, policy: PrecisionPolicy) -> list[Phase]:
+        convergence = self.spec.convergence
+        gradient = max(convergence.gradient, policy.gradient_floor)
+        energy = max(convergence.energy, policy.energy_floor)
+        if policy.final is None:
+            return [Phase(policy, gradient, energy)]
+        return [
+            Phase(policy, max(HANDOVER_GRADIENT, policy.gradient_floor, convergence.gradient), np.inf),
+            Phase(policy.refined(), convergence.gradient, convergence.energy),
+        ]
+
+    def set_policy(self, policy: PrecisionPolicy) -> None:
+        """Continue in another precision (recovery): frees the operators of the present one."""
+        self.close()
+        self.phases = self._phases(policy)
+
+    def _prepare_phase(self, phase: Phase) -> None:
+        backend, budget = self.spec.backend, self._memory_budget
+        functional = self.functional
+        first = self.phases[0]
+        same_integrals = first.ready and first.policy.coulomb_exchange == phase.policy.coulomb_exchange
+        with self.profile.stage("two_electron"):
+            if same_integrals and first is not phase:
+                phase.operators = first.operators
+            else:
+                phase.operators = [(functional.exact_exchange, backend.two_electron(self.batch, phase.policy, budget))]
+                if functional.long_range_exchange:
+                    if not isinstance(backend, AbstractAttenuatedBackend):
+                        raise CapabilityError(
+                            "scf.backend",
+                            f"{backend.name!r} has no erf-attenuated integrals, which this range-separated functional "
+                            f"(omega = {functional.omega}) needs; use backend = 'libcint'",
+                        )
+                    attenuated = backend.attenuated_two_electron(self.batch, functional.omega, phase.policy, budget)
+                    phase.operators.append((functional.long_range_exchange, attenuated))
+        if functional.family != "none":
+            with self.profile.stage("quadrature"):
+                if isinstance(backend, AbstractGridBackend):
+                    operator = backend.grid_operator(
+                        self.batch,
+                        [points for points, _ in self.grids],
+                        [weights for _, weights in self.grids],
+                        functional.family,
+                        phase.policy,
+                        budget,
+                    )
+                    phase.quadrature = BackendQuadrature(operator, functional, phase.policy, self.capacity)
+                else:
+                    phase.quadrature = Quadrature(
+                        self.batch, self.grids, functional, phase.policy, self.capacity, budget
+                    )
+        phase.ready = True
+        for stage in ("integrals", "coulomb_exchange", "orbitals", "functional", "accumulation"):
+            self.dtypes[stage].add(getattr(phase.policy, stage))
+        if phase.policy.schwarz_float64 is not None:
+            self.dtypes["integrals"].add("float64")
+
+    def close(self) -> None:
+        """Free integrals and AO values."""
+        closed: set[int] = set()
+        for phase in self.phases:
+            for _, operator in phase.operators:
+                if id(operator) not in closed:
+                    closed.add(id(operator))
+                    operator.close()
+            if phase.quadrature is not None:
+                phase.quadrature.close()
+            phase.operators, phase.quadrature, phase.ready = [], None, False
+
+    def __enter__(self) -> BatchRun:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # ---- state -----------------------------------------------------------------------------------------------
+
+    def _empty_state(self) -> State:
+        shape = (self.capacity, self.nspin, self.size, self.size)
+        return State(
+            density=jnp.zeros(shape),
+            density_orth=jnp.zeros(shape),
+            fock_orth=jnp.zeros(shape),
+            previous_fock=jnp.zeros(shape),
+            energy=jnp.full(self.capacity, jnp.inf),
+            energy_change=jnp.full(self.capacity, jnp.inf),
+            residual=jnp.full(self.capacity, jnp.inf),
+            diis=empty_diis(
+                self.capacity,
+                self.spec.convergence.diis_space,
+                self.nspin,
+                self.size,
+                self.spec.precision.linear_algebra,
+            ),
+        )
+
+    def start(self, lanes: Int32[np.ndarray, "active"], guess: str) -> None:
+        """Put the initial density of the given entries in place and empty their DIIS history."""
+        with self.profile.stage("guess"):
+            if guess == "core":
+                density = core_density(self.prepared, len(self.batch))
+            else:
+                density = spin_densities(self._guess.density(self.batch), self.batch, self.nspin)
+        self.set_density(lanes, density[lanes])
+
+    def set_density(self, lanes: Int32[np.ndarray, "active"], density: Float64[np.ndarray, "active spin n n"]) -> None:
+        """Replace the densities (AO basis, unpadded) of some entries and forget how they got there."""
+        back = self.prepared.inverse[lanes][:, None]
+        orth = pad_matrices(back @ density @ np.swapaxes(back, -1, -2), len(lanes), self.size)
+        s = self.state
+        self.state = s._replace(
+            density=s.density.at[lanes].set(pad_matrices(density, len(lanes), self.size)),
+            density_orth=s.density_orth.at[lanes].set(orth),
+            energy=s.energy.at[lanes].set(jnp.inf),
+            diis=s.diis._replace(count=s.diis.count.at[lanes].set(0)),
+        )
+
+    def forget_history(self, lanes: Int32[np.ndarray, "active"]) -> None:
+        """Empty the DIIS history of some entries."""
+        diis = self.state.diis
+        self.state = self.state._replace(diis=diis._replace(count=diis.count.at[lanes].set(0)))
+
+    # ---- one iteration ---------------------------------------------------------------------------------------
+
+    def build(self, lanes: Int32[np.ndarray, "active"], phase: Phase) -> None:
+        """Fock matrix, energy and residual of the present densities of some entries."""
+        if not phase.ready:
+            self._prepare_phase(phase)
+        parts = self._parts(lanes, phase)
+        with self.profile.stage("fock"):
+            self.state = build(self.state, self.prepared.fixed, parts, pad_lanes(lanes, self.capacity), len(lanes))
+            self.state.energy.block_until_ready()
+
+    def _parts(self, lanes: Int32[np.ndarray, "active"], phase: Phase) -> Parts:
+        n, entries = self.batch.nao, len(self.batch)
+        shape = (self.capacity, self.nspin, self.size, self.size)
+        with self.profile.stage("coulomb_exchange"):
+            density = np.ascontiguousarray(np.asarray(self.state.density)[:entries, :, :n, :n])
+            coulomb, exchange = np.zeros(shape), np.zeros(shape)
+            for index, (fraction, operator) in enumerate(phase.operators):
+                wants_exchange = fraction != 0.0
+                if index and not wants_exchange:
+                    continue
+                j, k = _contract(operator, density, lanes, wants_exchange)
+                if not index:
+                    coulomb[lanes, :, :n, :n] = j
+                if wants_exchange:
+                    exchange[lanes, :, :n, :n] += fraction * np.asarray(k)
+        if phase.quadrature is None:
+            zero = jnp.zeros(shape)
+            return Parts(jnp.asarray(coulomb), jnp.asarray(exchange), zero, jnp.zeros(self.capacity))
+        with self.profile.stage("exchange_correlation"):
+            totals = phase.quadrature.evaluate(self.state.density, lanes)
+            totals.energy.block_until_ready()
+        return Parts(jnp.asarray(coulomb), jnp.asarray(exchange), totals.potential, totals.energy)
+
+    def advance(self, lanes: Int32[np.ndarray, "active"], phase: Phase, control: Control) -> None:
+        """New densities of some entries from their Fock matrices."""
+        dtype = phase.policy.linear_algebra
+        self.dtypes["linear_algebra"].add(dtype)
+        with self.profile.stage("diagonalise"):
+            self.state = advance(
+                self.state, self.prepared.fixed, control, pad_lanes(lanes, self.capacity), len(lanes), dtype=dtype
+            )
+            self.state.density.block_until_ready()
+
+    def record(self, lanes: Int32[np.ndarray, "active"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Count an iteration; (energy, energy change, residual) of every lane."""
+        energy = np.asarray(self.state.energy)
+        change = np.asarray(self.state.energy_change)
+        residual = np.asarray(self.state.residual)
+        self.iterations[lanes] += 1
+        for lane in lanes:
+            self.history[lane].append((float(energy[lane]), float(residual[lane])))
+        return energy, change, residual
+
+    def orbitals(self) -> Orbitals:
+        """Canonical orbitals of every entry's last Fock matrix."""
+        lanes = np.arange(len(self.batch), dtype=np.int32)
+        with self.profile.stage("diagonalise"):
+            return canonical_orbitals(
+                self.state, self.prepared.fixed, pad_lanes(lanes, self.capacity), len(lanes)
+            )
+
+
+def _contract(
+    operator: AbstractTwoElectron, density: np.ndarray, lanes: np.ndarray, exchange: bool
+) -> tuple[Any, Any]:
+    if isinstance(operator, AbstractLaneTwoElectron):
+        return operator.coulomb_exchange_lanes(density, lanes, exchange)
+    j, k = operator.coulomb_exchange(density)
+    return np.asarray(j)[lanes], np.asarray(k)[lanes]

@@ -1,0 +1,144 @@
+"""The jitted, hand-batched SCF step: Fock parts in, new density out, each lane on its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float64, Int
+
+from scfx.lanes import COMPILER_OPTIONS, for_lanes
+from scfx.scf.diis import DIISState, extrapolate
+from scfx.scf.fock import fock_and_energy, symmetrised
+from scfx.scf.occupation import aufbau, density_matrix, frontier, orthonormalise
+
+
+class Fixed(NamedTuple):
+    """What does not change during the iterations, padded, leading with `lane`."""
+
+    core: Float64[Array, "lane n n"]
+    orthogonaliser: Float64[Array, "lane n n"]  # X, columns of dropped or padded orbitals are zero
+    nuclear_repulsion: Float64[Array, "lane"]
+    n_occupied: Int[Array, "lane spin"]
+    n_orbitals: Int[Array, "lane"]
+
+
+class State(NamedTuple):
+    """What an iteration carries, leading with `lane`. Matrices marked ' are in the orthonormal basis."""
+
+    density: Float64[Array, "lane spin n n"]  # AO basis
+    density_orth: Float64[Array, "lane spin n n"]  # D'
+    fock_orth: Float64[Array, "lane spin n n"]  # F' of the density it was built from, before extrapolation
+    previous_fock: Float64[Array, "lane spin n n"]  # F' that was last diagonalised (for damping)
+    energy: Float64[Array, "lane"]
+    energy_change: Float64[Array, "lane"]
+    residual: Float64[Array, "lane"]  # max |[F', D'/f]|, f electrons per orbital
+    diis: DIISState
+
+
+class Parts(NamedTuple):
+    """Pieces of the Fock matrix for the present density, AO basis, padded."""
+
+    coulomb: Float64[Array, "lane spin n n"]
+    exchange: Float64[Array, "lane spin n n"]
+    potential: Float64[Array, "lane spin n n"]
+    xc_energy: Float64[Array, "lane"]
+
+
+class Control(NamedTuple):
+    """Knobs of the recovery ladder, per lane: zero in the plain procedure."""
+
+    level_shift: Float64[Array, "lane"]  # hartree, added to the virtual space
+    damping: Float64[Array, "lane"]  # share of the previous Fock matrix
+    use_diis: Bool[Array, "lane"]
+
+
+def _pad_diagonal(fock: Any, n_orbitals: Any) -> Any:
+    """Put padded and dropped orbitals above all others: a diagonal beyond the norm of the matrix."""
+    n = fock.shape[-1]
+    bound = 1.0 + jnp.max(jnp.sum(jnp.abs(fock), axis=-1))
+    padded = (jnp.arange(n) >= n_orbitals).astype(fock.dtype)
+    return fock + jnp.diag(padded * bound)[None]
+
+
+def _diagonalise(fock: Any, n_orbitals: Any, dtype: str) -> Any:
+    return jnp.linalg.eigh(_pad_diagonal(fock, n_orbitals).astype(dtype))
+
+
+@partial(jax.jit, donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
+def build(state: State, fixed: Fixed, parts: Parts, lanes: Any, count: Any) -> State:
+    """Assemble Fock matrix, energy and residual of the present density."""
+
+    def lane(s: State, f: Fixed, p: Parts) -> State:
+        fock, energy = fock_and_energy(
+            f.core, s.density, p.coulomb, p.exchange, p.potential, p.xc_energy, f.nuclear_repulsion
+        )
+        fock_orth = symmetrised(f.orthogonaliser.T @ fock @ f.orthogonaliser)
+        per_orbital = 2.0 if fock.shape[0] == 1 else 1.0
+        product = fock_orth @ s.density_orth
+        error = (product - jnp.swapaxes(product, -1, -2)) / per_orbital
+        return s._replace(
+            fock_orth=fock_orth,
+            energy=energy,
+            energy_change=jnp.abs(energy - s.energy),
+            residual=jnp.max(jnp.abs(error)),
+        )
+
+    return for_lanes(lane, lanes, count, state, fixed, parts)
+
+
+@partial(jax.jit, static_argnames=("dtype",), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
+def advance(
+    state: State, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str
+) -> State:
+    """Extrapolate, diagonalise in `dtype`, and put the new density in place."""
+
+    def lane(s: State, f: Fixed, c: Control) -> State:
+        per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
+        product = s.fock_orth @ s.density_orth
+        error = (product - jnp.swapaxes(product, -1, -2)) / per_orbital
+        mixed, diis = extrapolate(s.diis, s.fock_orth, error)
+        fock = jnp.where(c.use_diis, mixed, s.fock_orth)
+        damping = jnp.where(s.diis.count > 0, c.damping, 0.0)
+        fock = (1.0 - damping) * fock + damping * s.previous_fock
+        # F' + b (1 - D'/f): the virtual space goes up by b (Saunders and Hillier 1973).
+        fock = symmetrised(fock - c.level_shift * s.density_orth / per_orbital)
+        _, orbitals = _diagonalise(fock, f.n_orbitals, dtype)
+        orbitals = orthonormalise(orbitals)
+        occupation = aufbau(f.n_occupied, fock.shape[-1])
+        density_orth = density_matrix(orbitals, occupation, per_orbital)
+        return s._replace(
+            density=symmetrised(f.orthogonaliser @ density_orth @ f.orthogonaliser.T),
+            density_orth=density_orth,
+            previous_fock=fock,
+            diis=diis,
+        )
+
+    return for_lanes(lane, lanes, count, state, fixed, control)
+
+
+class Orbitals(NamedTuple):
+    """Canonical orbitals of the last Fock matrix, float64."""
+
+    energies: Float64[Array, "lane spin n"]
+    coefficients: Float64[Array, "lane spin n n"]  # AO basis
+    homo: Float64[Array, "lane"]
+    lumo: Float64[Array, "lane"]
+
+
+@partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+def canonical_orbitals(state: State, fixed: Fixed, lanes: Any, count: Any) -> Orbitals:
+    """Diagonalise the Fock matrix of the present density, always in float64."""
+    capacity, nspin, n, _ = state.fock_orth.shape
+    empty = Orbitals(
+        jnp.zeros((capacity, nspin, n)), jnp.zeros((capacity, nspin, n, n)), jnp.zeros(capacity), jnp.zeros(capacity)
+    )
+
+    def lane(out: Orbitals, s: State, f: Fixed) -> Orbitals:
+        energies, orbitals = _diagonalise(s.fock_orth, f.n_orbitals, "float64")
+        homo, lumo = frontier(energies, f.n_occupied, f.n_orbitals)
+        return Orbitals(energies, f.orthogonaliser @ orbitals, homo, lumo)
+
+    return for_lanes(lane, lanes, count, empty, state, fixed)
