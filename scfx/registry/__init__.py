@@ -16,7 +16,7 @@ from scfx.errors import CapabilityError, ConfigError, ScfxError
 from scfx.registry import construct, offers
 from scfx.registry.capabilities import Need, shortfalls
 from scfx.registry.offers import KINDS, OfferRecord
-from scfx.registry.plugins import HOOKS, Candidate, Manager, PluginRecord, describe, installed, load
+from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, describe, installed, load, own_attribute
 
 if TYPE_CHECKING:
     from scfx.abstract import (
@@ -36,12 +36,10 @@ class PluginWarning(UserWarning):
 
 
 class Registry:
-    """Plugins and their offers. Build it with `Registry.discover()` (or `Registry.from_plugins`)."""
+    """Plugins and their offers; immutable. Build it with `Registry.discover()` (or `Registry.from_plugins`)."""
 
     def __init__(self, candidates: Sequence[Candidate]):
-        manager, loaded = load(candidates)
-        self._manager: Manager = manager
-        self._loaded = loaded
+        self._loaded = tuple(load(candidate) for candidate in candidates)
 
     @classmethod
     def discover(cls, *, extra: Sequence[tuple[str, object]] = ()) -> Registry:
@@ -79,7 +77,7 @@ class Registry:
                     offers.record(kind, offer, plugin)
                     for kind in KINDS
                     if f"scfx_register_{kind}" in plugin.hooks
-                    for answer in _answers(self._ask(plugin, f"scfx_register_{kind}"))
+                    for answer in _answers(plugin.ask(f"scfx_register_{kind}"))
                     for offer in offers.checked(kind, answer)
                 ]
             except (Exception, SystemExit) as error:
@@ -93,11 +91,6 @@ class Registry:
                 found[item.kind].append(item)
         order = {k: tuple(sorted(v, key=lambda o: (offers.fold(o.name), o.plugin))) for k, v in found.items()}
         return tuple(plugins), order
-
-    def _ask(self, plugin: PluginRecord, hook: str, **arguments: Any) -> Any:
-        """Call a hook of one plugin only, so that what it raises can be laid at its door."""
-        others = [p.plugin for p in self._loaded if p.plugin is not None and p.plugin is not plugin.plugin]
-        return self._manager.subset_hook_caller(hook, others)(**arguments)
 
     # ---- choosing --------------------------------------------------------------------------------------------
 
@@ -228,7 +221,7 @@ class Registry:
             ):
                 continue
             try:
-                found = self._ask(plugin, hook, name=bare)
+                found = plugin.ask(hook, name=bare)
             except ScfxError as error:
                 failures.append(f"plugin {plugin.name}: {error}")
                 continue
@@ -258,14 +251,14 @@ class Registry:
     @property
     def hook(self) -> HookCaller:
         """Call a hook of every plugin: `registry.hook.scfx_after_scf(result=result)`."""
-        return HookCaller(self)
+        return HookCaller(self.plugins)
 
 
 class HookCaller:
     """Calls one hook in all plugins that have it. What a plugin raises becomes a `PluginWarning` that names it."""
 
-    def __init__(self, registry: Registry):
-        self._registry = registry
+    def __init__(self, plugins: Sequence[PluginRecord]):
+        self._plugins = plugins
 
     def __getattr__(self, hook: str) -> Any:
         if hook not in HOOKS:
@@ -273,11 +266,11 @@ class HookCaller:
 
         def call(**arguments: Any) -> list[Any]:
             out = []
-            for plugin in self._registry.plugins:
+            for plugin in self._plugins:
                 if hook not in plugin.hooks or plugin.status != "available":
                     continue
                 try:
-                    out.extend(_answers(self._registry._ask(plugin, hook, **arguments)))
+                    out.extend(_answers(plugin.ask(hook, **arguments)))
                 except Exception as error:
                     warnings.warn(
                         f"plugin {plugin.name} ({plugin.distribution}) failed in {hook}: {describe(error)}",
@@ -295,7 +288,7 @@ def _answers(result: Any) -> list[Any]:
 
 
 def _candidate(name: str, plugin: object) -> Candidate:
-    return Candidate(name, name, str(getattr(plugin, "__version__", "")), lambda: plugin)
+    return Candidate(name, name, own_attribute(plugin, "__version__") or "", lambda: plugin)
 
 
 def _split_choice(choice: Any, key: str) -> tuple[str, dict[str, Any]]:

@@ -38,12 +38,13 @@ class PluginRecord:
     reason: str = ""
     hooks: tuple[str, ...] = ()
     misspelt: tuple[str, ...] = ()
-    plugin: Any = field(default=None, repr=False, compare=False)
+    manager: Manager | None = field(default=None, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """Unique over all plugins: two distributions may use one entry-point name."""
-        return f"{self.distribution}:{self.name}"
+    def ask(self, hook: str, **arguments: Any) -> Any:
+        """Call a hook of this plugin alone, so that what it raises can be laid at its door."""
+        if self.manager is None:
+            raise RuntimeError(f"plugin {self.name} is {self.status} and cannot be asked")
+        return getattr(self.manager.hook, hook)(**arguments)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Candidate:
 
 
 class Manager(pluggy.PluginManager):
-    """A private pluggy manager that never triggers a module's lazy `__getattr__` when it looks for hooks."""
+    """pluggy's manager, one for each plugin; never triggers a module's lazy `__getattr__` when it looks for hooks."""
 
     def __init__(self) -> None:
         super().__init__("scfx")
@@ -81,23 +82,15 @@ def installed() -> list[Candidate]:
     return sorted(found, key=lambda c: (c.name, c.distribution))
 
 
-def load(candidates: Iterable[Candidate]) -> tuple[Manager, tuple[PluginRecord, ...]]:
-    """Import and register each candidate; a candidate that raises is recorded as failed and skipped."""
+def load(candidate: Candidate) -> PluginRecord:
+    """Import and register a candidate; if it raises, the record says so."""
+    record = PluginRecord(candidate.name, candidate.distribution, candidate.version)
     manager = Manager()
-    records = []
-    # pluggy calls the last registered first: registering backwards makes calls run in the order of the names.
-    for candidate in reversed(list(candidates)):
-        record = PluginRecord(candidate.name, candidate.distribution, candidate.version)
-        records.append(_load_one(manager, record, candidate.load))
-    return manager, tuple(reversed(records))
-
-
-def _load_one(manager: Manager, record: PluginRecord, load: Callable[[], Any]) -> PluginRecord:
     try:
-        plugin = load()
+        plugin = candidate.load()
     except (Exception, SystemExit) as error:
         return replace(record, status="failed", reason=f"import failed: {describe(error)}")
-    stated = _stated_api(plugin)
+    stated = own_attribute(plugin, "SCFX_HOOK_API") or own_attribute(plugin, "hook_api")
     if stated not in (None, HOOK_API):
         return replace(
             record,
@@ -105,23 +98,17 @@ def _load_one(manager: Manager, record: PluginRecord, load: Callable[[], Any]) -
             reason=f"states hook API {stated!r}, this scfx has {HOOK_API}; install versions that agree",
         )
     try:
-        # A manager is left half-registered by a plugin that pluggy refuses, so a scratch one tries first.
-        Manager().register(plugin, name=record.key)
-        manager.register(plugin, name=record.key)
+        manager.register(plugin, name=record.name)
     except Exception as error:
         return replace(record, status="failed", reason=f"registration failed: {describe(error)}")
     callers = manager.get_hookcallers(plugin) or []
     hooks = tuple(sorted(c.name for c in callers if c.name in HOOKS))
-    return replace(record, hooks=hooks, misspelt=tuple(_misspelt(plugin)), plugin=plugin)
+    return replace(record, hooks=hooks, misspelt=tuple(_misspelt(plugin)), manager=manager)
 
 
-def _stated_api(plugin: Any) -> Any:
-    names = vars(plugin) if isinstance(plugin, ModuleType) else None
-    for attribute in ("SCFX_HOOK_API", "hook_api"):
-        value = names.get(attribute) if names is not None else getattr(plugin, attribute, None)
-        if value is not None:
-            return value
-    return None
+def own_attribute(plugin: Any, name: str) -> Any:
+    """An attribute, or None; a module's lazy `__getattr__` is not asked."""
+    return vars(plugin).get(name) if isinstance(plugin, ModuleType) else getattr(plugin, name, None)
 
 
 def _misspelt(plugin: Any) -> Iterable[str]:
@@ -146,6 +133,6 @@ def _misspelt(plugin: Any) -> Iterable[str]:
 
 
 def describe(error: BaseException) -> str:
-    """Type and first line of an exception, for a one-line reason."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    """Type and message of an exception on one line, for a reason."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:400]}" if text else type(error).__name__
