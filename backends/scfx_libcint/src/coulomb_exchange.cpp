@@ -16,7 +16,14 @@
 
 namespace {
 
+// The widest vector of each variant; wider ones, split by the compiler, are several times slower.
+#if defined(SCFX_VARIANT_AVX512)
 constexpr int kLanes = 8;
+#elif defined(SCFX_VARIANT_AVX2)
+constexpr int kLanes = 4;
+#else
+constexpr int kLanes = 2;
+#endif
 typedef double Lanes __attribute__((vector_size(kLanes * sizeof(double))));
 typedef float NarrowLanes __attribute__((vector_size(kLanes * sizeof(float))));
 typedef int64_t Mask __attribute__((vector_size(kLanes * sizeof(int64_t))));
@@ -37,7 +44,8 @@ inline void store(double* p, Lanes v) { std::memcpy(p, &v, sizeof v); }
 
 // Keeps the first `count` lanes. A masked load reads up to seven numbers past a row: rows are allocated with that slack.
 inline Lanes keep_first(Lanes v, int count) {
-  const Mask lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  Mask lane;
+  for (int x = 0; x < kLanes; ++x) lane[x] = x;
   const Mask mask = lane < static_cast<int64_t>(count);
   Mask bits;
   std::memcpy(&bits, &v, sizeof v);
@@ -47,7 +55,10 @@ inline Lanes keep_first(Lanes v, int count) {
 }
 
 inline double sum(Lanes v) {
-  return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int x = 0; x < half; ++x) v[x] += v[x + half];
+  }
+  return v[0];
 }
 
 inline int64_t rounded(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
