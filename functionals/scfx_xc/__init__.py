@@ -1,0 +1,55 @@
+"""Native exchange-correlation functionals: energy densities in JAX, derivatives by JAX, agreeing with libxc 7.
+
+Names are PySCF's. `lda` is Slater exchange alone, as there; `svwn` is `lda,vwn`, which means VWN5.
+"""
+
+from __future__ import annotations
+
+from scfx.hookspecs import hookimpl
+from scfx.offer import Capabilities, Offer
+
+
+def _offer(name: str, target: str, summary: str, family: str, aliases: tuple[str, ...] = ()) -> Offer:
+    return Offer(
+        name, f"scfx_xc.functionals:{target}", summary,
+        aliases=aliases, capabilities=Capabilities(platforms=("cpu", "gpu"), families=(family,)),
+    )  # fmt: skip
+
+
+OFFERS = (
+    _offer("hf", "HartreeFock", "Hartree-Fock: exact exchange, no correlation", "none"),
+    _offer("lda", "Slater", "Slater exchange alone (PySCF's 'lda')", "lda", ("slater", "lda,", "slater,")),
+    _offer(
+        "svwn", "SVWN", "local density approximation, VWN5 correlation", "lda",
+        ("svwn5", "lda,vwn", "lda,vwn5", "slater,vwn", "slater,vwn5"),
+    ),
+    _offer(
+        "lda,vwn_rpa", "SVWNRPA", "local density approximation, VWN-RPA correlation", "lda",
+        ("svwn3", "svwn_rpa", "lda,vwn3", "slater,vwn3", "slater,vwn_rpa"),
+    ),
+    _offer(
+        "spw92", "SPW92", "local density approximation, Perdew-Wang correlation", "lda",
+        ("lda,pw_mod", "slater,pw_mod"),
+    ),
+    _offer(
+        "lda,pw", "SPW92AsPrinted", "the same with the paper's rounded parameters", "lda", ("slater,pw",)
+    ),
+    _offer("blyp", "BLYP", "Becke 88 + Lee-Yang-Parr", "gga", ("b88,lyp",)),
+    _offer("bp86", "BP86", "Becke 88 + Perdew 86", "gga", ("b88,p86",)),
+    _offer("bpbe", "BPBE", "Becke 88 + PBE correlation", "gga", ("b88,pbe",)),
+    _offer("pbe", "PBE", "Perdew-Burke-Ernzerhof", "gga", ("pbe,pbe",)),
+    _offer("revpbe", "RevPBE", "PBE with Zhang and Yang's exchange", "gga"),
+    _offer("rpbe", "RPBE", "PBE with Hammer, Hansen and Norskov's exchange", "gga", ("rpbe,pbe",)),
+    _offer("pbesol", "PBESol", "PBE for solids", "gga"),
+    _offer("pbe0", "PBE0", "PBE with 25 % exact exchange", "gga", ("pbe1pbe", "pbeh")),
+    _offer("b3lyp", "B3LYP", "20 % exact exchange; VWN-RPA (Gaussian, PySCF >= 2.3)", "gga", ("b3lypg",)),
+    _offer("b3lyp5", "B3LYP5", "20 % exact exchange; VWN5 (GAMESS, PySCF < 2.3, QM1B)", "gga"),
+    _offer("b1lyp", "B1LYP", "BLYP with 25 % exact exchange", "gga"),
+    _offer("bhandhlyp", "BHandHLYP", "BLYP with 50 % exact exchange", "gga"),
+    _offer("hflyp", "HFLYP", "exact exchange + Lee-Yang-Parr", "gga", ("hf,lyp",)),
+)  # fmt: skip
+
+
+@hookimpl
+def scfx_register_functionals() -> list[Offer]:
+    return list(OFFERS)

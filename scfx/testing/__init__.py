@@ -1,0 +1,21 @@
+"""Conformance suites, shipped: what a plugin author runs against their own backend or functional."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+_WHERE = {"check_functional": "scfx.testing.functional", "check_backend": "scfx.testing.backend"}
+
+__all__ = ["check_backend", "check_functional"]
+
+if TYPE_CHECKING:
+    from scfx.testing.backend import check_backend as check_backend
+    from scfx.testing.functional import check_functional as check_functional
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _WHERE:
+        raise AttributeError(f"module 'scfx.testing' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
