@@ -41,7 +41,7 @@ class Convergence(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     energy: float = Field(default=1e-9, gt=0)
-    gradient: float = Field(default=1e-6, gt=0)
+    gradient: float = Field(default=1e-7, gt=0)
     max_iterations: int = Field(default=60, ge=1)
     diis_space: int = Field(default=8, ge=1)
     rule: Literal["gradient", "qm1b"] = "gradient"
@@ -53,7 +53,7 @@ class Convergence(BaseModel):
 
 CONVERGENCE_PRESETS: dict[str, Convergence] = {
     "default": Convergence(),
-    "tight": Convergence(energy=1e-10, gradient=1e-7),
+    "tight": Convergence(energy=1e-10, gradient=1e-8),
     "loose": Convergence(energy=1e-6, gradient=1e-4),
     "qm1b": Convergence(rule="qm1b", energy=0.01 / HARTREE_IN_EV, max_iterations=20, diis_space=9),
 }

@@ -106,8 +106,10 @@ def _quadrature_blocks(
         def block(b: Any, t: Totals) -> Totals:
             values = orbitals[b]
             components = jnp.stack([_components(values, d[s], family) for s in range(d.shape[0])])
+            # The barriers keep XLA from fusing (and repeating) the functional into the products over functions.
+            components = jax.lax.optimization_barrier(components)
             energy, electrons, v = _evaluate(functional.functional, components, weights[b], dtype)
-            v = v.astype(working)
+            v = jax.lax.optimization_barrier(v.astype(working))
             potential = jnp.stack([_potential(values, v[s], family) for s in range(d.shape[0])])
             return Totals(
                 t.energy + energy.astype(jnp.float64),
