@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scfx.commands.versions import versions
-
 if TYPE_CHECKING:
     from scfx.cli import Session
     from scfx.results import SCFResult
@@ -136,8 +134,8 @@ def as_record(result: SCFResult) -> dict[str, Any]:
         "backend": facts["backend"],
         "precision": facts["precision"],
         "spec_hash": facts["spec_hash"],
-        "versions": facts.get("versions") or versions(),
-        "device": facts.get("device", ""),
+        "versions": facts["versions"],
+        "device": facts["device"],
         "dipole_debye": [_number(x * DIPOLE_AU_IN_DEBYE) for x in result.dipole[0]],
         "s_squared": _number(result.s_squared[0]),
         "rung": result.rung[0],
@@ -161,7 +159,7 @@ def _text(record: dict[str, Any]) -> str:
         f"status      {record['status']} after {record['iterations']} iterations"
         + (f" ({record['rung']})" if record["rung"] else ""),
         f"computed    {record['functional']} / {record['basis']}, {record['nao']} AOs, {record['n_grid']} grid points",
-        f"by          {record['backend']} on {record['device'] or 'cpu'}, {record['precision']}",
+        f"by          {record['backend']} on {record['device']}, {record['precision']}",
         f"spec        {record['spec_hash'][:16]}",
     ]
     if not record["converged"]:

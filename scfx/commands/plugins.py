@@ -88,7 +88,7 @@ def _show(registry: Registry, hooks: bool) -> None:
         for header in ("name", "status", "plugin", "summary"):
             table.add_column(header, no_wrap=header != "summary")
         for o in offers:
-            names = ", ".join((o.name, *o.offer.aliases))
+            names = "  ".join((o.name, *o.offer.aliases))  # names contain commas
             text = o.offer.summary if o.status == "available" else f"{o.reason} - {o.offer.summary}"
             table.add_row(escape(names), mark(o.status), escape(o.plugin), escape(text))
         console.print(table, "")

@@ -1,0 +1,84 @@
+# scfx: what to type. `make` alone lists the targets. PYTHON=python3.12 and VENV=/tmp/venv may be overridden.
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+# What the compiled kernels are built from: a change rebuilds them, and only them.
+KERNELS := CMakeLists.txt $(shell find cmake backends plugins -name '*.cmake' -o -name 'CMakeLists.txt' \
+	-o -name '*.cc' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.inc')
+
+# Tests and tasks run side by side: one thread each, or they would fight for the cores.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: help demo test test-slow check format venv system clean distclean
+
+help:
+	@echo "make demo       a small dataset, its label summary and plots, from examples/demo.toml"
+	@echo "make test       all tests but the slow ones, on JOBS=$(JOBS) processes"
+	@echo "make test-slow  the slow ones: the wheel in a clean environment, large references"
+	@echo "make check      ruff (lint, format) and pyright"
+	@echo "make format     let ruff rewrite the files"
+	@echo "make venv       $(VENV) with scfx (editable), its extras and the tools above"
+	@echo "make clean      remove what was built or computed; make distclean removes $(VENV) too"
+
+demo: venv
+	$(BIN)/scfx run examples/demo.toml
+
+test: venv
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal -q
+
+test-slow: venv
+	$(ONE_THREAD) $(BIN)/python -m pytest -m slow -q
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+venv: $(VENV)/.scfx-built
+
+# The C++ compiler is the one thing that pip cannot bring (CMake and Ninja come from PyPI).
+system:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "scfx needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try make PYTHON=python3.12"; exit 1; }
+	@missing=; \
+	command -v "$${CXX:-g++}" >/dev/null || missing="$$missing g++"; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing$$missing"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	  else \
+	    echo "missing:$$missing. On Debian or Ubuntu: sudo apt-get install$$missing"; exit 1; \
+	  fi; \
+	fi
+
+$(VENV)/.scfx-created:
+	$(MAKE) --no-print-directory system
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Dependencies first, so that building again after a change of the kernels needs no network.
+$(VENV)/.scfx-dependencies: $(VENV)/.scfx-created pyproject.toml constraints.txt
+	$(PIP) scikit-build-core cmake ninja jax jaxlib
+	$(PIP) --no-build-isolation --editable ".[all,dev]"
+	@touch $@ $(VENV)/.fresh
+
+$(VENV)/.scfx-built: $(VENV)/.scfx-dependencies $(KERNELS)
+	test -e $(VENV)/.fresh || $(PIP) --no-build-isolation --no-deps --editable .
+	@rm -f $(VENV)/.fresh
+	@touch $@
+
+clean:
+	rm -rf build dist out .cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
