@@ -1,0 +1,281 @@
+"""Slow, plain integrals over contracted Gaussians, for checking backends: McMurchie-Davidson in numpy.
+
+Helgaker, Jorgensen, Olsen, Molecular Electronic-Structure Theory (2000), chapter 9; equation numbers refer to
+it. Nothing here is shared with a backend but the AO layout of `scfx.batch`. Meant for a dozen shells, s to f.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import gamma, gammainc
+
+from scfx.abstract import OneElectron
+from scfx.basis import angular_factor, cartesian_powers
+
+if TYPE_CHECKING:
+    from scfx.batch import Batch, ShellLayout
+
+
+class _Primitives(NamedTuple):
+    """One shell of one molecule; `coefficients` include the angular factor of its Cartesian components."""
+
+    angular_momentum: int
+    centre: Float64[np.ndarray, "3"]
+    exponents: Float64[np.ndarray, "nprim"]
+    coefficients: Float64[np.ndarray, "nprim"]
+
+
+class _Pair(NamedTuple):
+    """The product of two shells as Hermite Gaussians, primitive pair by primitive pair."""
+
+    exponent: Float64[np.ndarray, "pair"]
+    centre: Float64[np.ndarray, "pair 3"]
+    weight: Float64[np.ndarray, "pair"]
+    hermite: Float64[np.ndarray, "pair a b tuv"]
+    order: int
+
+
+@cache
+def _orders(total: int) -> tuple[tuple[int, int, int], ...]:
+    """Hermite orders (t, u, v) with t + u + v <= total."""
+    return tuple(powers for n in range(total + 1) for powers in cartesian_powers(n))
+
+
+def _shells(batch: Batch, entry: int) -> list[_Primitives]:
+    layout = batch.layout
+    out = []
+    for shell, (atom, momentum) in enumerate(zip(layout.atom, layout.angular_momentum, strict=True)):
+        primitives = slice(layout.primitive_offset[shell], layout.primitive_offset[shell + 1])
+        out.append(
+            _Primitives(
+                momentum,
+                batch.positions[entry, atom],
+                batch.exponents[entry, primitives],
+                batch.coefficients[entry, primitives] * angular_factor(momentum),
+            )
+        )
+    return out
+
+
+def _expansion(
+    la: int, lb: int, a: np.ndarray, b: np.ndarray, x_ab: float
+) -> dict[tuple[int, int, int], np.ndarray]:
+    """E_t^{ij} of eqs. 9.5.6 and 9.5.7 along one direction; arrays over primitive pairs. Missing keys are
+    zero.
+    """
+    p = a + b
+    x_pa, x_pb = -b / p * x_ab, a / p * x_ab
+    table = {(0, 0, 0): np.exp(-a * b / p * x_ab**2)}
+    zero = np.zeros_like(p)
+    for i in range(la + 1):
+        for j in range(lb + 1):
+            if i == j == 0:
+                continue
+            # Raise i first, then j.
+            i0, j0, shift = (i - 1, j, x_pa) if j == 0 else (i, j - 1, x_pb)
+            for t in range(i + j + 1):
+                table[i, j, t] = (
+                    table.get((i0, j0, t - 1), zero) / (2 * p)
+                    + shift * table.get((i0, j0, t), zero)
+                    + (t + 1) * table.get((i0, j0, t + 1), zero)
+                )
+    return table
+
+
+def _primitive_pairs(first: _Primitives, second: _Primitives) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    a, b = (x.ravel() for x in np.meshgrid(first.exponents, second.exponents, indexing="ij"))
+    return a, b, np.outer(first.coefficients, second.coefficients).ravel()
+
+
+def _pair(first: _Primitives, second: _Primitives) -> _Pair:
+    a, b, weight = _primitive_pairs(first, second)
+    la, lb = first.angular_momentum, second.angular_momentum
+    tables = [_expansion(la, lb, a, b, x) for x in first.centre - second.centre]
+    orders = _orders(la + lb)
+    zero = np.zeros_like(a)
+    hermite = np.zeros((a.size, len(cartesian_powers(la)), len(cartesian_powers(lb)), len(orders)))
+    for m, i in enumerate(cartesian_powers(la)):
+        for n, j in enumerate(cartesian_powers(lb)):
+            for h, t in enumerate(orders):
+                factors = [table.get((i[d], j[d], t[d]), zero) for d, table in enumerate(tables)]
+                hermite[:, m, n, h] = factors[0] * factors[1] * factors[2]
+    centre = (a[:, None] * first.centre + b[:, None] * second.centre) / (a + b)[:, None]
+    return _Pair(a + b, centre, weight, hermite, la + lb)
+
+
+def boys(order: int, x: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """F_n(x) = ∫_0^1 t^2n exp(-x t²) dt, eq. 9.8.20, by the incomplete gamma function."""
+    small = x < 1e-10
+    safe = np.where(small, 1.0, x)
+    half = order + 0.5
+    large = 0.5 * gamma(half) * gammainc(half, safe) / safe**half
+    return np.where(small, 1.0 / (2 * order + 1) - x / (2 * order + 3), large)
+
+
+def _hermite_coulomb(
+    total: int, exponent: np.ndarray, vector: np.ndarray
+) -> dict[tuple[int, int, int], np.ndarray]:
+    """R_tuv of eqs. 9.9.13 and 9.9.18 to 9.9.20 for all t + u + v <= total."""
+    argument = exponent * np.sum(vector**2, axis=-1)
+    table = {(n, 0, 0, 0): (-2.0 * exponent) ** n * boys(n, argument) for n in range(total + 1)}
+    for order in _orders(total)[1:]:
+        direction = next(d for d in range(3) if order[d])
+        lower = list(order)
+        lower[direction] -= 1
+        lowest = list(lower)
+        lowest[direction] -= 1
+        for n in range(total - sum(order) + 1):
+            value = vector[..., direction] * table[(n + 1, *lower)]
+            if lower[direction]:
+                value = value + lower[direction] * table[(n + 1, *lowest)]
+            table[(n, *order)] = value
+    return {key[1:]: value for key, value in table.items() if key[0] == 0}
+
+
+def _assemble(
+    layout: ShellLayout, entries: dict[tuple[int, int], np.ndarray], lead: tuple[int, ...] = ()
+) -> np.ndarray:
+    """Symmetric AO matrix (or stack of them) from Cartesian blocks of shell pairs a >= b."""
+    offset = layout.cartesian_offset
+    out = np.zeros((*lead, layout.ncart, layout.ncart))
+    for (a, b), block in entries.items():
+        rows, columns = slice(offset[a], offset[a + 1]), slice(offset[b], offset[b + 1])
+        out[..., rows, columns] = block
+        out[..., columns, rows] = np.swapaxes(block, -1, -2)
+    return layout.cart_to_ao.T @ out @ layout.cart_to_ao
+
+
+def one_electron(batch: Batch) -> OneElectron:
+    """Overlap, kinetic, nuclear and dipole matrices of every entry, hartree and bohr."""
+    entries = [_one_electron(batch, entry) for entry in range(len(batch))]
+    return OneElectron(*(np.stack(matrices) for matrices in zip(*entries, strict=True)))
+
+
+def _one_electron(batch: Batch, entry: int) -> tuple[np.ndarray, ...]:
+    shells = _shells(batch, entry)
+    blocks: tuple[dict, ...] = ({}, {}, {}, {})
+    for a, first in enumerate(shells):
+        for b, second in enumerate(shells[: a + 1]):
+            overlap, kinetic, dipole = _moments(first, second)
+            nuclear = _attraction(_pair(first, second), batch.nuclear_charges[entry], batch.positions[entry])
+            for store, block in zip(blocks, (overlap, kinetic, nuclear, dipole), strict=True):
+                store[a, b] = block
+    layout = batch.layout
+    overlap, kinetic, nuclear, dipole = blocks
+    return (
+        _assemble(layout, overlap),
+        _assemble(layout, kinetic),
+        _assemble(layout, nuclear),
+        _assemble(layout, dipole, (3,)),
+    )
+
+
+def _moments(first: _Primitives, second: _Primitives) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Overlap (eq. 9.5.41), kinetic energy (9.3.36 in terms of overlaps) and dipole blocks of two shells."""
+    a, b, weight = _primitive_pairs(first, second)
+    p = a + b
+    la, lb = first.angular_momentum, second.angular_momentum
+    root = np.sqrt(np.pi / p)
+    zero = np.zeros_like(p)
+    tables = [_expansion(la, lb + 2, a, b, x) for x in first.centre - second.centre]
+    centres = [(a * first.centre[d] + b * second.centre[d]) / p for d in range(3)]
+
+    def overlap_1d(d: int, i: int, j: int) -> np.ndarray:
+        return tables[d][i, j, 0] * root if j >= 0 else zero
+
+    def kinetic_1d(d: int, i: int, j: int) -> np.ndarray:
+        lowered = j * (j - 1) * overlap_1d(d, i, j - 2) if j > 1 else zero
+        raised = 4 * b**2 * overlap_1d(d, i, j + 2) - 2 * b * (2 * j + 1) * overlap_1d(d, i, j)
+        return -0.5 * (raised + lowered)
+
+    def position_1d(d: int, i: int, j: int) -> np.ndarray:
+        return (tables[d].get((i, j, 1), zero) + centres[d] * tables[d][i, j, 0]) * root
+
+    shape = (len(cartesian_powers(la)), len(cartesian_powers(lb)))
+    overlap, kinetic, dipole = np.zeros(shape), np.zeros(shape), np.zeros((3, *shape))
+    for m, i in enumerate(cartesian_powers(la)):
+        for n, j in enumerate(cartesian_powers(lb)):
+            s = [overlap_1d(d, i[d], j[d]) for d in range(3)]
+            t = [kinetic_1d(d, i[d], j[d]) for d in range(3)]
+            r = [position_1d(d, i[d], j[d]) for d in range(3)]
+            overlap[m, n] = weight @ (s[0] * s[1] * s[2])
+            kinetic[m, n] = weight @ (t[0] * s[1] * s[2] + s[0] * t[1] * s[2] + s[0] * s[1] * t[2])
+            dipole[:, m, n] = (
+                weight @ (r[0] * s[1] * s[2]), weight @ (s[0] * r[1] * s[2]), weight @ (s[0] * s[1] * r[2]),
+            )  # fmt: skip
+    return overlap, kinetic, dipole
+
+
+def _attraction(pair: _Pair, charges: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Eq. 9.9.32, summed over nuclei."""
+    vector = pair.centre[:, None, :] - positions
+    table = _hermite_coulomb(pair.order, np.broadcast_to(pair.exponent[:, None], vector.shape[:2]), vector)
+    coulomb = np.stack([table[order] @ -charges for order in _orders(pair.order)], axis=-1)
+    return np.einsum("p,pabh,ph->ab", pair.weight * 2 * np.pi / pair.exponent, pair.hermite, coulomb)
+
+
+def cross_overlap(bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:
+    """<μ_bra|ν_ket> for batches of the same systems in the same order."""
+    out = []
+    for entry in range(len(bra)):
+        rows = [
+            np.hstack([_moments(first, second)[0] for second in _shells(ket, entry)])
+            for first in _shells(bra, entry)
+        ]
+        out.append(bra.layout.cart_to_ao.T @ np.vstack(rows) @ ket.layout.cart_to_ao)
+    return np.stack(out)
+
+
+def repulsion(batch: Batch, omega: float = 0.0) -> Float64[np.ndarray, "batch nao nao nao nao"]:
+    """(ij|kl) of every entry, full tensor, hartree; `omega` > 0 for the operator erf(omega r12)/r12."""
+    return np.stack([_repulsion(batch, entry, omega) for entry in range(len(batch))])
+
+
+def _repulsion(batch: Batch, entry: int, omega: float) -> np.ndarray:
+    layout = batch.layout
+    shells = _shells(batch, entry)
+    offset = layout.cartesian_offset
+    span = [slice(offset[s], offset[s + 1]) for s in range(layout.n_shells)]
+    pairs = [(a, b, _pair(shells[a], shells[b])) for a in range(len(shells)) for b in range(a + 1)]
+    out = np.zeros((layout.ncart,) * 4)
+    for index, (a, b, bra) in enumerate(pairs):
+        for c, d, ket in pairs[: index + 1]:
+            block = _repulsion_block(bra, ket, omega)
+            for first, second, ab in ((a, b, block), (b, a, block.transpose(1, 0, 2, 3))):
+                for third, fourth, abcd in ((c, d, ab), (d, c, ab.transpose(0, 1, 3, 2))):
+                    out[span[first], span[second], span[third], span[fourth]] = abcd
+                    out[span[third], span[fourth], span[first], span[second]] = abcd.transpose(2, 3, 0, 1)
+    for axis in range(4):
+        out = np.moveaxis(np.tensordot(layout.cart_to_ao, out, axes=(0, axis)), 0, axis)
+    return out
+
+
+@cache
+def _combined_orders(bra: int, ket: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where R_(t+t', u+u', v+v') lies among `_orders(bra + ket)`, [bra, ket], and its sign (-1)^(t'+u'+v')."""
+    position = {order: index for index, order in enumerate(_orders(bra + ket))}
+    index = [[position[t[0] + u[0], t[1] + u[1], t[2] + u[2]] for u in _orders(ket)] for t in _orders(bra)]
+    return np.array(index), np.array([-1.0 if sum(u) % 2 else 1.0 for u in _orders(ket)])
+
+
+def _repulsion_block(bra: _Pair, ket: _Pair, omega: float) -> np.ndarray:
+    """Eq. 9.9.33; the attenuated operator scales the exponent (Gill and Adamson, Chem. Phys. Lett. 261, 105
+    (1996)).
+    """
+    p, q = bra.exponent[:, None], ket.exponent[None, :]
+    alpha = p * q / (p + q)
+    weight = bra.weight[:, None] * ket.weight * 2 * np.pi**2.5 / (p * q * np.sqrt(p + q))
+    if omega > 0.0:
+        attenuation = omega**2 / (omega**2 + alpha)
+        weight = weight * np.sqrt(attenuation)
+        alpha = alpha * attenuation
+    table = _hermite_coulomb(bra.order + ket.order, alpha, bra.centre[:, None] - ket.centre)
+    values = np.stack([table[order] for order in _orders(bra.order + ket.order)], axis=-1)
+    index, sign = _combined_orders(bra.order, ket.order)
+    coulomb = values[:, :, index] * sign * weight[:, :, None, None]
+    half = np.einsum("pabg,pqgh->qabh", bra.hermite, coulomb, optimize=True)
+    return np.einsum("qabh,qcdh->abcd", half, ket.hermite, optimize=True)
