@@ -1,0 +1,23 @@
+"""Integrals and Fock builds vectorised over conformers: one SIMD lane is one conformer, with no divergence."""
+
+from scfx.hookspecs import hookimpl
+from scfx.offer import Capabilities, Offer
+
+
+@hookimpl
+def scfx_register_backends() -> list[Offer]:
+    """Offer the `simd` backend; nothing heavy is imported until it is chosen."""
+    return [
+        Offer(
+            name="simd",
+            target="scfx_simd.backend:SimdBackend",
+            summary="compiled integrals and Fock builds, SIMD lanes = conformers",
+            capabilities=Capabilities(
+                platforms=("cpu",),
+                dtypes=("float32", "float64"),
+                max_angular_momentum=3,
+                range_separation=True,
+                preference=5,
+            ),
+        )
+    ]

@@ -1,0 +1,71 @@
+"""`SimdBackend`: the backend whose SIMD lanes are conformers (DESIGN, "Speed: lanes are conformers")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scfx.abstract import AbstractAttenuatedBackend, OneElectron
+from scfx.errors import ConfigError, InputError
+from scfx_simd.kernels import address, check, lane_counts, library, pack
+from scfx_simd.two_electron import SimdTwoElectron
+
+if TYPE_CHECKING:
+    from scfx.batch import Batch
+    from scfx.precision import PrecisionPolicy
+
+
+class SimdBackend(AbstractAttenuatedBackend):
+    """McMurchie-Davidson integrals with one conformer to each SIMD lane.
+
+    Options: `threads` (over groups of conformers; no number depends on it), `screening` and `screening_float32`
+    (hartree): shell quartets whose Schwarz bound is below are dropped, conformer by conformer.
+    """
+
+    name = "simd"
+
+    def __init__(self, threads: int = 1, screening: float = 1e-13, screening_float32: float = 1e-10):
+        if threads < 1:
+            raise ConfigError("backend.threads", f"threads is {threads}, expected 1 or more")
+        for key, value in (("screening", screening), ("screening_float32", screening_float32)):
+            if not 0 < value < 1e-5:
+                raise ConfigError(f"backend.{key}", f"{value} hartree, expected above 0 and below 1e-5")
+        self._threads = int(threads)
+        self._thresholds = (float(screening), float(screening_float32))
+        library()
+
+    def one_electron(self, batch: Batch) -> OneElectron:
+        """See `AbstractIntegralBackend.one_electron`."""
+        n, nao = len(batch), batch.nao
+        out = OneElectron(*(np.empty((n, nao, nao)) for _ in range(3)), np.empty((n, 3, nao, nao)))
+        for packed in pack(batch):
+            whole = len(packed.entries) == n
+            part = out if whole else OneElectron(*(np.empty((len(packed.entries), *a.shape[1:])) for a in out))
+            check(library().scfx_simd_one_electron, packed.pointer, *map(address, part))
+            if not whole:
+                for to, source in zip(out, part):
+                    to[packed.entries] = source
+        return out
+
+    def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> SimdTwoElectron:
+        """Integrals within `memory_budget` bytes; what exceeds it is recomputed in every call, to the same bits."""
+        return SimdTwoElectron(batch, policy, memory_budget, self._thresholds, self._threads)
+
+    def attenuated_two_electron(
+        self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
+    ) -> SimdTwoElectron:
+        """See `AbstractAttenuatedBackend.attenuated_two_electron`."""
+        if not omega > 0:
+            raise InputError(f"omega is {omega} bohr⁻¹, expected above 0")
+        return SimdTwoElectron(batch, policy, memory_budget, self._thresholds, self._threads, float(omega))
+
+    def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
+        """Entries whose unscreened integrals fit, in whole groups of lanes; one group where even that does not fit.
+
+        Never 0: beyond the budget integrals are recomputed.
+        """
+        pairs = layout.nao * (layout.nao + 1) // 2
+        per_entry = pairs * (pairs + 1) // 2 * (8 if policy.integrals == "float64" else 4) * 1.1
+        group = lane_counts()[0 if policy.integrals == "float64" else 1]
+        return max(group, int(memory_budget / per_entry) // group * group)

@@ -1,0 +1,362 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+namespace scfx_simd {
+
+namespace {
+
+using Mask = MaskOf<double>::type;
+
+template <class T> const PairSet<T>& pairs_of(const PairSet<double>& d, const PairSet<float>& f);
+template <> const PairSet<double>& pairs_of<double>(const PairSet<double>& d, const PairSet<float>&) { return d; }
+template <> const PairSet<float>& pairs_of<float>(const PairSet<double>&, const PairSet<float>& f) { return f; }
+
+}  // namespace
+
+Geometry pack_geometry(const Structure& s, const BatchInput& input, int first, bool centred) {
+  Geometry g;
+  g.position.resize(size_t(3) * s.natm);
+  g.exponent.resize(s.nprim);
+  g.coefficient.resize(s.nprim);
+  for (int lane = 0; lane < WD; ++lane) {
+    // Short groups repeat the last entry; the repeated lanes are never read.
+    const size_t entry = std::min(first + lane, input.n - 1);
+    const double* position = input.position + entry * 3 * s.natm;
+    double centroid[3] = {0, 0, 0};
+    if (centred)
+      for (int k = 0; k < 3 * s.natm; ++k) centroid[k % 3] += position[k] / s.natm;
+    for (int k = 0; k < 3 * s.natm; ++k) g.position[k][lane] = position[k] - centroid[k % 3];
+    for (int k = 0; k < s.nprim; ++k) {
+      g.exponent[k][lane] = input.exponent[entry * s.nprim + k];
+      g.coefficient[k][lane] = input.coefficient[entry * s.nprim + k];
+    }
+  }
+  return g;
+}
+
+Engine::Engine(Structure structure, const BatchInput& input, const EngineOptions& options)
+    : s_(std::move(structure)), options_(options), n_entries_(input.n) {
+  const int n_groups = (n_entries_ + WD - 1) / WD;
+  teams_.resize((n_groups + per_team - 1) / per_team);
+  for (Team& team : teams_) team.groups.resize(per_team);
+  const int64_t share = options_.budget / std::max<int64_t>(1, int64_t(teams_.size()));
+  parallel(int(teams_.size()), [&](int i) {
+    prepare(teams_[i], i, input);
+    store(teams_[i], share);
+  });
+}
+
+template <class F> void Engine::parallel(int n, F body) {
+  const int threads = std::min(n, std::max(1, options_.threads));
+  if (threads <= 1) {
+    for (int i = 0; i < n; ++i) body(i);
+    return;
+  }
+  std::atomic<int> next{0};
+  std::exception_ptr error;
+  std::mutex mutex;
+  const auto work = [&] {
+    try {
+      for (int i = next++; i < n; i = next++) body(i);
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(mutex);
+      error = std::current_exception();
+      next = n;
+    }
+  };
+  std::vector<std::thread> pool;
+  for (int i = 1; i < threads; ++i) pool.emplace_back(work);
+  work();
+  for (auto& thread : pool) thread.join();
+  if (error) std::rethrow_exception(error);
+}
+
+void Engine::prepare(Team& team, int index, const BatchInput& input) {
+  const PairData* pointers[per_team];
+  for (int i = 0; i < per_team; ++i) {
+    Group& group = team.groups[i];
+    const Geometry g = pack_geometry(s_, input, (index * per_team + i) * WD, true);
+    fill_pairs(s_, g, group.pairs);
+    fill_bounds(s_, group.pairs, options_.inverse_omega_squared);
+    const PairData* self = &group.pairs;
+    if ((index * per_team + i) * WD < input.n) team.mask |= 1 << i;
+    if (std::isfinite(options_.double_from) && (team.mask >> i & 1))
+      compress_pairs<double>(s_, &self, options_.single_from * options_.primitive_fraction, group.double_pairs);
+    pointers[i] = self;
+  }
+  if (options_.single_from < options_.double_from)
+    compress_pairs<float>(s_, pointers, float(options_.single_from * options_.primitive_fraction), team.single_pairs);
+  for (Group& group : team.groups) {
+    group.pairs.geometry = Buffer<vd>();
+    group.pairs.parameter = Buffer<vd>();
+  }
+}
+
+BlockPlace Engine::place(int bra, int ket) const {
+  const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
+  const Composite &a = s_.composites[x.a], &b = s_.composites[x.b], &c = s_.composites[y.a], &d = s_.composites[y.b];
+  return {a.first, a.nfunc, b.first, b.nfunc, c.first, c.nfunc, d.first, d.nfunc};
+}
+
+// Blocks of bra pairs [from, to) in precision T, each written for the groups of `group_mask` where
+// `destination(group, bra, ket, size)` says, then announced by `done(group, bra, ket, data)`.
+template <class T, class Destination, class Done>
+void Engine::generate(Team& team, int group_mask, int from, int to, Destination destination, Done done) {
+  using V = typename Lanes<T>::V;
+  constexpr bool is_double = sizeof(T) == 8;
+  constexpr int n_groups = is_double ? 1 : per_team;
+  const double low = is_double ? options_.double_from : options_.single_from;
+  const double high = is_double ? HUGE_VAL : options_.double_from;
+  if (!(low < high)) return;
+  const EriOptions<T> eri{T(options_.single_from * options_.primitive_fraction), T(options_.inverse_omega_squared)};
+  EriWorkspace<T> work;
+  Buffer<V> block;
+  const vd vlow = splat(low), vhigh = splat(high);
+  for (int first = 0; first < per_team; first += n_groups) {
+    if (!((group_mask >> first) & ((1 << n_groups) - 1))) continue;
+    const PairSet<T>& set = pairs_of<T>(team.groups[first].double_pairs, team.single_pairs);
+    for (int bra = from; bra < to; ++bra)
+      for (int ket = 0; ket <= bra; ++ket) {
+        bool wanted[n_groups], computed = false;
+        Mask too_small[n_groups], too_large[n_groups];
+        for (int i = 0; i < n_groups; ++i) {
+          const Buffer<vd>& schwarz = team.groups[first + i].pairs.schwarz;
+          const vd bound = schwarz[bra] * schwarz[ket];
+          too_small[i] = less(bound, vlow);
+          too_large[i] = Mask(~less(bound, vhigh));
+          wanted[i] = (group_mask >> (first + i) & 1) && !all(Mask(too_small[i] | too_large[i]));
+          computed |= wanted[i];
+        }
+        if (!computed) continue;
+        const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
+        const int n = x.nrow * y.nrow;
+        block.reset(n);
+        eri_block<T>(set.views[bra], set.views[ket], eri, work, block.get());
+        const T scale = T((x.a == x.b ? 0.5 : 1.0) * (y.a == y.b ? 0.5 : 1.0) * (bra == ket ? 0.5 : 1.0));
+        for (int i = 0; i < n_groups; ++i) {
+          if (!wanted[i]) continue;
+          T* out = destination(first + i, bra, ket, n);
+          const auto dropped = Mask(too_small[i] | too_large[i]);
+          T keep[WD];
+          for (int lane = 0; lane < WD; ++lane) keep[lane] = scale;
+          if (any(dropped)) {
+            const vd factor = zero_where(dropped, splat(1.0));
+            for (int lane = 0; lane < WD; ++lane) keep[lane] = T(factor[lane] * scale);
+          }
+          const T* from_block = reinterpret_cast<const T*>(block.get()) + i * WD;
+          for (int e = 0; e < n; ++e)
+            for (int lane = 0; lane < WD; ++lane)
+              out[e * WD + lane] = from_block[e * Lanes<T>::width + lane] * keep[lane];
+          done(first + i, bra, ket, out);
+        }
+      }
+  }
+}
+
+void Engine::store(Team& team, int64_t budget) {
+  // What each bra pair needs, exactly: then the arena is one block and nothing moves.
+  const int n_pairs = int(s_.pairs.size());
+  std::vector<size_t> in_double(per_team, 0), in_single(per_team, 0);
+  int64_t total = 0;
+  const vd from_single = splat(options_.single_from), from_double = splat(options_.double_from);
+  for (team.stored_pairs = 0; team.stored_pairs < n_pairs; ++team.stored_pairs) {
+    const int bra = team.stored_pairs;
+    std::vector<size_t> row_double(per_team, 0), row_single(per_team, 0);
+    int64_t row = 0;
+    for (int i = 0; i < per_team; ++i) {
+      if (!(team.mask >> i & 1)) continue;
+      const Buffer<vd>& schwarz = team.groups[i].pairs.schwarz;
+      for (int ket = 0; ket <= bra; ++ket) {
+        const vd bound = schwarz[bra] * schwarz[ket];
+        const size_t n = size_t(s_.pairs[bra].nrow) * s_.pairs[ket].nrow * WD;
+        const auto below_single = less(bound, from_single), below_double = less(bound, from_double);
+        if (!all(below_double)) row_double[i] += n * sizeof(double);
+        if (options_.single_from < options_.double_from &&
+            !all(Mask(below_single | ~below_double)))
+          row_single[i] += n * sizeof(float);
+      }
+      row += int64_t(row_double[i] + row_single[i]);
+    }
+    if (total + row > budget) break;
+    total += row;
+    for (int i = 0; i < per_team; ++i) {
+      in_double[i] += row_double[i];
+      in_single[i] += row_single[i];
+    }
+  }
+  std::vector<double*> double_end(per_team);
+  std::vector<float*> single_end(per_team);
+  for (int i = 0; i < per_team; ++i) {
+    team.groups[i].in_double.data = Arena(in_double[i]);
+    team.groups[i].in_single.data = Arena(in_single[i]);
+    double_end[i] = reinterpret_cast<double*>(team.groups[i].in_double.data.data());
+    single_end[i] = reinterpret_cast<float*>(team.groups[i].in_single.data.data());
+  }
+  generate<double>(
+      team, team.mask, 0, team.stored_pairs,
+      [&](int i, int, int, int n) { double* at = double_end[i]; double_end[i] += size_t(n) * WD; return at; },
+      [&](int i, int bra, int ket, double*) { team.groups[i].in_double.records.push_back({bra, ket}); });
+  generate<float>(
+      team, team.mask, 0, team.stored_pairs,
+      [&](int i, int, int, int n) { float* at = single_end[i]; single_end[i] += size_t(n) * WD; return at; },
+      [&](int i, int bra, int ket, float*) { team.groups[i].in_single.records.push_back({bra, ket}); });
+}
+
+void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes, int nactive, double* J, double* K) {
+  const int n = s_.nao;
+  const size_t n2 = size_t(n) * n;
+  std::vector<int> slot_of(teams_.size() * per_team * WD, -1);
+  for (int i = 0; i < nactive; ++i) slot_of[lanes[i]] = i;
+  parallel(int(teams_.size()), [&](int index) {
+    Team& team = teams_[index];
+    int mask = 0;
+    for (int i = 0; i < per_team; ++i)
+      for (int lane = 0; lane < WD; ++lane)
+        if (slot_of[(index * per_team + i) * WD + lane] >= 0) mask |= 1 << i;
+    if (!mask) return;
+    Buffer<vd> D(n2 * per_team), Jp(n2 * per_team), Kp(K ? n2 * per_team : 1);
+    Buffer<double> staging_double;
+    Buffer<float> staging_single;
+    for (int spin = 0; spin < nspin; ++spin) {
+      Matrices m[per_team];
+      for (int i = 0; i < per_team; ++i) {
+        if (!(mask >> i & 1)) continue;
+        const int* slot = &slot_of[(index * per_team + i) * WD];
+        vd *d = D.get() + i * n2, *j = Jp.get() + i * n2, *k = K ? Kp.get() + i * n2 : nullptr;
+        for (size_t e = 0; e < n2; ++e) j[e] = vd{};
+        if (K)
+          for (size_t e = 0; e < n2; ++e) k[e] = vd{};
+        for (int lane = 0; lane < WD; ++lane) {
+          const double* from = slot[lane] < 0 ? nullptr : density + (size_t(slot[lane]) * nspin + spin) * n2;
+          for (int x = 0; x < n; ++x)
+            for (int y = 0; y < n; ++y)
+              d[size_t(x) * n + y][lane] = from ? from[size_t(s_.ao[x]) * n + s_.ao[y]] : 0.0;
+        }
+        m[i] = {n, d, j, k};
+        const auto stream = [&](const auto& stored) {
+          using T = std::decay_t<decltype(*stored.second)>;
+          const T* at = stored.second;
+          for (const auto& record : stored.first) {
+            jk_block<T>(at, place(record.bra, record.ket), m[i], K != nullptr);
+            at += size_t(s_.pairs[record.bra].nrow) * s_.pairs[record.ket].nrow * WD;
+          }
+        };
+        const Group& group = team.groups[i];
+        stream(std::pair<const std::vector<Stream<double>::Record>&, const double*>(
+            group.in_double.records, reinterpret_cast<const double*>(group.in_double.data.data())));
+      }
+      // Beyond the budget: the same blocks in the same order, recomputed, so that the bits do not depend on the budget.
+      const int total = int(s_.pairs.size());
+      if (team.stored_pairs < total)
+        generate<double>(
+            team, mask, team.stored_pairs, total,
+            [&](int, int, int, int size) { staging_double.reset(size_t(size) * WD); return staging_double.get(); },
+            [&](int i, int bra, int ket, const double* g) {
+              jk_block<double>(g, place(bra, ket), m[i], K != nullptr);
+            });
+      for (int i = 0; i < per_team; ++i) {
+        if (!(mask >> i & 1)) continue;
+        const Group& group = team.groups[i];
+        const float* at = reinterpret_cast<const float*>(group.in_single.data.data());
+        for (const auto& record : group.in_single.records) {
+          jk_block<float>(at, place(record.bra, record.ket), m[i], K != nullptr);
+          at += size_t(s_.pairs[record.bra].nrow) * s_.pairs[record.ket].nrow * WD;
+        }
+      }
+      if (team.stored_pairs < total)
+        generate<float>(
+            team, mask, team.stored_pairs, total,
+            [&](int, int, int, int size) { staging_single.reset(size_t(size) * WD); return staging_single.get(); },
+            [&](int i, int bra, int ket, const float* g) {
+              jk_block<float>(g, place(bra, ket), m[i], K != nullptr);
+            });
+      for (int i = 0; i < per_team; ++i) {
+        if (!(mask >> i & 1)) continue;
+        for (int lane = 0; lane < WD; ++lane) {
+          const int slot = slot_of[(index * per_team + i) * WD + lane];
+          if (slot < 0) continue;
+          const size_t base = (size_t(slot) * nspin + spin) * n2;
+          for (int x = 0; x < n; ++x)
+            for (int y = 0; y < n; ++y) {
+              const size_t to = base + size_t(s_.ao[x]) * n + s_.ao[y];
+              const size_t xy = size_t(x) * n + y, yx = size_t(y) * n + x;
+              J[to] = 2 * (m[i].coulomb[xy][lane] + m[i].coulomb[yx][lane]);
+              if (K) K[to] = m[i].exchange[xy][lane] + m[i].exchange[yx][lane];
+            }
+        }
+      }
+    }
+  });
+}
+
+void Engine::dense(int entry, double* out) {
+  const int team_index = entry / (per_team * WD), in_team = entry % (per_team * WD);
+  const int wanted = in_team / WD, lane = in_team % WD;
+  const size_t n = s_.nao;
+  std::fill(out, out + n * n * n * n, 0.0);
+  Buffer<double> staging_double;
+  Buffer<float> staging_single;
+  const auto scatter = [&](int bra, int ket, const auto* g) {
+    const BlockPlace at = place(bra, ket);
+    const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
+    const double scale = (x.a == x.b ? 2.0 : 1.0) * (y.a == y.b ? 2.0 : 1.0) * (bra == ket ? 2.0 : 1.0);
+    size_t e = 0;
+    for (int a = 0; a < at.na; ++a)
+      for (int b = 0; b < at.nb; ++b)
+        for (int c = 0; c < at.nc; ++c)
+          for (int d = 0; d < at.nd; ++d, ++e) {
+            const size_t i = s_.ao[at.a + a], j = s_.ao[at.b + b], k = s_.ao[at.c + c], l = s_.ao[at.d + d];
+            const size_t index[8] = {((i * n + j) * n + k) * n + l, ((j * n + i) * n + k) * n + l,
+                                     ((i * n + j) * n + l) * n + k, ((j * n + i) * n + l) * n + k,
+                                     ((k * n + l) * n + i) * n + j, ((k * n + l) * n + j) * n + i,
+                                     ((l * n + k) * n + i) * n + j, ((l * n + k) * n + j) * n + i};
+            const double value = double(g[e * WD + lane]) * scale;
+            // float32 and float64 parts of a lane never overlap; a block visits some images more than once.
+            if (value != 0)
+              for (size_t at_image : index) out[at_image] = value;
+          }
+  };
+  Team& team = teams_[team_index];
+  if (team.stored_pairs > 0) {
+    const Group& group = team.groups[wanted];
+    const double* d = reinterpret_cast<const double*>(group.in_double.data.data());
+    for (const auto& r : group.in_double.records) {
+      scatter(r.bra, r.ket, d);
+      d += size_t(s_.pairs[r.bra].nrow) * s_.pairs[r.ket].nrow * WD;
+    }
+    const float* f = reinterpret_cast<const float*>(group.in_single.data.data());
+    for (const auto& r : group.in_single.records) {
+      scatter(r.bra, r.ket, f);
+      f += size_t(s_.pairs[r.bra].nrow) * s_.pairs[r.ket].nrow * WD;
+    }
+  }
+  const int total = int(s_.pairs.size());
+  generate<double>(
+      team, 1 << wanted, team.stored_pairs, total,
+      [&](int, int, int, int size) { staging_double.reset(size_t(size) * WD); return staging_double.get(); },
+      [&](int, int bra, int ket, const double* g) { scatter(bra, ket, g); });
+  generate<float>(
+      team, 1 << wanted, team.stored_pairs, total,
+      [&](int, int, int, int size) { staging_single.reset(size_t(size) * WD); return staging_single.get(); },
+      [&](int, int bra, int ket, const float* g) { scatter(bra, ket, g); });
+}
+
+int64_t Engine::stored_bytes() const {
+  int64_t out = 0;
+  for (const Team& team : teams_)
+    for (const Group& group : team.groups) out += int64_t(group.in_double.data.size() + group.in_single.data.size());
+  return out;
+}
+
+int64_t Engine::recomputed_pairs() const {
+  int64_t out = 0;
+  for (const Team& team : teams_) out += int64_t(s_.pairs.size()) - team.stored_pairs;
+  return out;
+}
+
+}  // namespace scfx_simd

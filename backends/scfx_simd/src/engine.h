@@ -1,0 +1,75 @@
+// Two-electron integrals of a batch: stored in a budget, recomputed beyond it, contracted on request.
+#pragma once
+
+#include <memory>
+
+#include "arena.h"
+#include "eri.h"
+#include "jk.h"
+
+namespace scfx_simd {
+
+struct EngineOptions {
+  // Quartets with Schwarz bound in [single_from, double_from) are computed and stored in float32, those above in
+  // float64, those below single_from nowhere; lane by lane. Pure float64: single_from = double_from.
+  double single_from, double_from;
+  double primitive_fraction;     // primitive thresholds are this fraction of single_from
+  double inverse_omega_squared;  // 0: 1/r
+  int64_t budget;                // bytes of stored integrals
+  int threads;
+};
+
+struct BatchInput {
+  int n;
+  const double *position, *exponent, *coefficient;  // [n][natm*3], [n][nprim], [n][nprim]
+};
+
+// Entries first, first + 1, ... as lanes. `centred`: about each centroid, where float32 resolves positions best.
+Geometry pack_geometry(const Structure& s, const BatchInput& input, int first, bool centred);
+
+// Stored blocks of one group of WD conformers in one precision, in canonical order.
+template <class T> struct Stream {
+  struct Record { int bra, ket; };
+  std::vector<Record> records;
+  Arena data;
+};
+
+struct Group {  // WD conformers
+  PairData pairs;
+  PairSet<double> double_pairs;
+  Stream<double> in_double;
+  Stream<float> in_single;
+};
+
+class Engine {
+ public:
+  Engine(Structure structure, const BatchInput& input, const EngineOptions& options);
+  // J, K [nactive][nspin][nao][nao] of the entries `lanes`; K may be null.
+  void coulomb_exchange(const double* density, int nspin, const int* lanes, int nactive, double* J, double* K);
+  void dense(int entry, double* out);  // (ij|kl), [nao]^4, as J and K see them
+  int64_t stored_bytes() const;
+  int64_t recomputed_pairs() const;
+
+ private:
+  static constexpr int per_team = WF / WD;  // groups that share a float32 vector
+  struct Team {
+    std::vector<Group> groups;
+    PairSet<float> single_pairs;
+    int mask = 0;          // groups that hold entries and not only padding
+    int stored_pairs = 0;  // bra pairs before this one are stored
+  };
+
+  void prepare(Team& team, int index, const BatchInput& input);
+  void store(Team& team, int64_t budget);
+  template <class T, class Destination, class Done>
+  void generate(Team& team, int group_mask, int from, int to, Destination destination, Done done);
+  BlockPlace place(int bra, int ket) const;
+  template <class F> void parallel(int n, F body);
+
+  Structure s_;
+  EngineOptions options_;
+  int n_entries_;
+  std::vector<Team> teams_;
+};
+
+}  // namespace scfx_simd

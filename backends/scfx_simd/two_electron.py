@@ -1,0 +1,148 @@
+"""`SimdTwoElectron`: J and K of a batch from lane-packed integrals, stored within a budget and recomputed beyond."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Float64, Int32
+
+from scfx.abstract import AbstractLaneTwoElectron
+from scfx.errors import InputError
+from scfx_simd.kernels import address, check, library, pack
+
+if TYPE_CHECKING:
+    from scfx.batch import Batch
+    from scfx.precision import PrecisionPolicy
+
+#: A primitive quartet is dropped where its bound is below this fraction of the shell threshold: up to a hundred
+#: of them (81 in STO-3G) may then add up to it.
+PRIMITIVE_FRACTION = 0.01
+
+
+class SimdTwoElectron(AbstractLaneTwoElectron):
+    """Owns the integrals of one batch in a C++ arena. `coulomb_exchange` may be called from several threads."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        policy: PrecisionPolicy,
+        memory_budget: int,
+        thresholds: tuple[float, float],
+        threads: int,
+        omega: float = 0.0,
+    ):
+        """`thresholds`: Schwarz bounds in hartree below which a quartet is dropped in (float64, float32)."""
+        in_double, in_single = thresholds
+        if policy.integrals == "float64":
+            single_from = double_from = in_double
+        else:
+            split = policy.schwarz_float64
+            double_from = math.inf if split is None else max(split, in_single)
+            single_from = in_single
+        options = np.array(
+            [single_from, double_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2], dtype=np.float64
+        )
+        self._dtype = np.dtype(policy.coulomb_exchange)
+        self._nao = batch.nao
+        self._n = len(batch)
+        self._handles: list[int] = []
+        self._group = np.empty(self._n, dtype=np.int32)
+        self._slot = np.empty(self._n, dtype=np.int32)
+        try:
+            for index, packed in enumerate(pack(batch)):
+                self._group[packed.entries] = index
+                self._slot[packed.entries] = np.arange(len(packed.entries))
+                share = memory_budget * len(packed.entries) // self._n
+                handle = ctypes.c_void_p()
+                check(
+                    library().scfx_simd_two_electron,
+                    packed.pointer, address(options), share, threads, ctypes.byref(handle),
+                )  # fmt: skip
+                assert handle.value is not None
+                self._handles.append(handle.value)
+        except BaseException:
+            self.close()
+            raise
+
+    def coulomb_exchange(
+        self, density: Float[Any, "batch *spin nao nao"]
+    ) -> tuple[Float[np.ndarray, "batch *spin nao nao"], Float[np.ndarray, "batch *spin nao nao"]]:
+        """See `AbstractTwoElectron.coulomb_exchange`."""
+        shape = np.shape(density)
+        matrices = np.asarray(density, dtype=np.float64).reshape(shape[0], -1, self._nao, self._nao)
+        coulomb, exchange = self.coulomb_exchange_lanes(matrices, np.arange(self._n, dtype=np.int32), True)
+        assert exchange is not None
+        return coulomb.reshape(shape), exchange.reshape(shape)
+
+    def coulomb_exchange_lanes(
+        self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """See `AbstractLaneTwoElectron.coulomb_exchange_lanes`; sums run in float64 whatever the policy."""
+        if not self._handles:
+            raise InputError("coulomb_exchange called after close()")
+        lanes = np.asarray(lanes, dtype=np.int32)
+        dm = np.ascontiguousarray(density, dtype=np.float64)
+        expected = (self._nao, self._nao)
+        if dm.ndim != 4 or dm.shape[2:] != expected or dm.shape[0] not in (self._n, lanes.size):
+            raise InputError(
+                f"density has shape {dm.shape}, expected ({self._n}, nspin, {self._nao}, {self._nao})"
+            )
+        if lanes.size and (lanes.min() < 0 or lanes.max() >= self._n or np.unique(lanes).size != lanes.size):
+            raise InputError(f"lanes must be distinct and lie in 0..{self._n - 1}, got {lanes.tolist()}")
+        if dm.shape[0] != lanes.size or not np.array_equal(lanes, np.arange(lanes.size)):
+            dm = dm[lanes] if dm.shape[0] == self._n else dm
+        coulomb = np.empty(dm.shape)
+        out_k = np.empty(dm.shape) if exchange else None
+        for index, handle in enumerate(self._handles):
+            mine = np.flatnonzero(self._group[lanes] == index)
+            if not mine.size:
+                continue
+            whole = mine.size == lanes.size
+            part = dm if whole else np.ascontiguousarray(dm[mine])
+            part_j = coulomb if whole else np.empty(part.shape)
+            part_k = out_k if whole or out_k is None else np.empty(part.shape)
+            slots = np.ascontiguousarray(self._slot[lanes[mine]])
+            check(
+                library().scfx_simd_coulomb_exchange,
+                handle, address(part), dm.shape[1], address(slots), slots.size, address(part_j), address(part_k),
+            )  # fmt: skip
+            if not whole:
+                coulomb[mine] = part_j
+                if out_k is not None:
+                    out_k[mine] = part_k
+        if self._dtype == np.float32:
+            return coulomb.astype(np.float32), None if out_k is None else out_k.astype(np.float32)
+        return coulomb, out_k
+
+    def dense(self, entry: int) -> Float64[np.ndarray, "nao nao nao nao"]:
+        """All (ij|kl) of one entry as J and K see them, for tests."""
+        out = np.empty((self._nao,) * 4)
+        check(
+            library().scfx_simd_dense, self._handles[self._group[entry]], int(self._slot[entry]), address(out)
+        )
+        return out
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of integrals held."""
+        return sum(self._statistics(handle)[0] for handle in self._handles)
+
+    @property
+    def recomputed_pairs(self) -> int:
+        """Shell pairs, summed over groups of conformers, whose integrals are recomputed in every call."""
+        return sum(self._statistics(handle)[1] for handle in self._handles)
+
+    @staticmethod
+    def _statistics(handle: int) -> tuple[int, int]:
+        stored, recomputed = ctypes.c_int64(), ctypes.c_int64()
+        library().scfx_simd_statistics(handle, ctypes.byref(stored), ctypes.byref(recomputed))
+        return stored.value, recomputed.value
+
+    def close(self) -> None:
+        """Free the integrals."""
+        for handle in self._handles:
+            library().scfx_simd_free(handle)
+        self._handles = []
