@@ -37,7 +37,7 @@ class ShellLayout:
         return len(self.atom)
 
     @cached_property
-    def primitive_offset(self) -> Int32[np.ndarray, "nshell+1"]:
+    def primitive_offset(self) -> Int32[np.ndarray, "{self.n_shells}+1"]:
         """Where each shell's primitives start in `Batch.exponents`."""
         return np.concatenate([[0], np.cumsum(self.n_primitives)]).astype(np.int32)
 
@@ -49,12 +49,12 @@ class ShellLayout:
         )
 
     @cached_property
-    def ao_offset(self) -> Int32[np.ndarray, "nshell+1"]:
+    def ao_offset(self) -> Int32[np.ndarray, "{self.n_shells}+1"]:
         """Where each shell's AOs start; the last element is nao."""
         return np.concatenate([[0], np.cumsum(self.n_functions)]).astype(np.int32)
 
     @cached_property
-    def cartesian_offset(self) -> Int32[np.ndarray, "nshell+1"]:
+    def cartesian_offset(self) -> Int32[np.ndarray, "{self.n_shells}+1"]:
         """The same in the fully Cartesian basis of the same shells; the last element is ncart."""
         counts = [(l + 1) * (l + 2) // 2 for l in self.angular_momentum]
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,10 @@ from scfx.commands.info import info
 from scfx.commands.plugins import plugins
 from scfx.commands.run import run
 from scfx.errors import InputError, ResourceError, ScfxError
+from scfx.registry import PluginWarning, Registry
 
 if TYPE_CHECKING:
-    from scfx.registry import Registry
+    from collections.abc import Sequence
 
 _HELP = """Kohn-Sham and Hartree-Fock labels for small molecules, and what each choice costs.
 
@@ -46,8 +46,6 @@ class Session:
 
     @cached_property
     def registry(self) -> Registry:
-        from scfx.registry import Registry
-
         return Registry.discover()
 
 
@@ -101,6 +99,8 @@ def main(arguments: Sequence[str] | None = None, *, registry: Registry | None = 
         arguments = ["--debug", *(a for a in arguments if a != "--debug")]
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
+        # Whatever -W says: a plugin's fault is shown and never fatal.
+        warnings.simplefilter("always", PluginWarning)
         try:
             code = cli.main(arguments, prog_name="scfx", standalone_mode=False, obj=Session(registry))
         except click.ClickException as error:

@@ -61,7 +61,9 @@ def atomic_density(
 ) -> Float64[np.ndarray, "nao nao"]:
     """Density matrix of the spherically averaged neutral atom, from the backend's own integrals in float64."""
     multiplicity = 1 + z % 2
-    batch = Batch.from_systems([System(np.array([z]), np.zeros((1, 3)), multiplicity=multiplicity)], basis)
+    batch = Batch.from_systems(
+        [System(np.array([z], dtype=np.int32), np.zeros((1, 3)), multiplicity=multiplicity)], basis
+    )
     labels, symmetry = _spherical_functions(batch)
     one = backend.one_electron(batch)
     core = symmetry.T @ (one.kinetic[0] + one.nuclear[0]) @ symmetry
@@ -81,7 +83,9 @@ def atomic_density(
         for _ in range(_MAX_ITERATIONS):
             density = _aufbau(fock, overlap, blocks)
             ao = symmetry @ density @ symmetry.T
-            coulomb, exchange = (np.asarray(m, dtype=np.float64)[0] for m in operator.coulomb_exchange(ao[None]))
+            coulomb, exchange = (
+                np.asarray(m, dtype=np.float64)[0] for m in operator.coulomb_exchange(ao[None])
+            )
             built = core + symmetry.T @ (coulomb - 0.5 * exchange) @ symmetry
             new = 0.5 * float(np.sum(density * (core + built)))
             error = built @ density @ overlap

@@ -110,7 +110,7 @@ def test_defaults_are_those_of_the_documentation():
         "auto", "b3lyp", "sto-3g", "float64", 3,
     )  # fmt: skip
     assert spec.convergence == Convergence(
-        energy=1e-9, gradient=1e-6, max_iterations=60, diis_space=8, rule="gradient"
+        energy=1e-9, gradient=1e-7, max_iterations=60, diis_space=8, rule="gradient"
     )
     assert spec.memory_budget == 4 * 2**30
 

@@ -1,0 +1,139 @@
+"""A stand-in for the core solver, so that the tests of the dataset protocol take seconds. Also a program to kill.
+
+The label of a system is a simple function of its atoms and positions (`fake_energy`), so that a test can tell from a
+row alone whether the label belongs to its geometry.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import scfx
+from scfx.results import SCFResult, Status
+
+#: Real molecules of at most four heavy atoms, as canonical SMILES; several share a formula.
+SMILES = (
+    "CCO", "COC", "CC=O", "C1CO1", "C#CC", "CC#N", "NC=O", "CO", "CN", "C=O",
+    "CCC", "CCN", "CNC", "OCO", "CC(C)C", "CCCC", "C1CCC1", "CC(C)=O", "COC=O", "FC(F)F",
+)  # fmt: skip
+
+
+def fake_energy(atomic_numbers, positions_bohr) -> float:
+    """Hartree; depends on every atom and position, and on their order."""
+    charges = np.asarray(atomic_numbers, dtype=np.float64)
+    weights = np.arange(1, 3 * charges.size + 1).reshape(-1, 3)
+    return float(-charges.sum() + 1e-3 * np.sum(charges[:, None] * weights * np.asarray(positions_bohr)))
+
+
+@dataclass(frozen=True)
+class FakeSpec:
+    """`delay` seconds a system; `log` gets the name of every system solved; the others name SMILES that misbehave."""
+
+    level: str = "fake"
+    delay: float = 0.0
+    log: str | None = None
+    not_converged: tuple[str, ...] = ()
+    bad_input: tuple[str, ...] = ()
+    bug: tuple[str, ...] = ()
+    dies: tuple[str, ...] = ()
+    interrupts: tuple[str, ...] = ()
+
+
+class FakeSolver:
+    def __init__(self, spec: FakeSpec):
+        self.spec = spec
+        self.profile: dict[str, float] = {"compile": 0.25}
+
+    def solve(self, systems) -> SCFResult:
+        spec = self.spec
+        smiles = [system.name.split()[0] for system in systems]
+        if any(s in spec.bad_input for s in smiles):
+            raise scfx.InputError("this molecule is refused")
+        if any(s in spec.bug for s in smiles):
+            raise RuntimeError("a bug")
+        if any(s in spec.dies for s in smiles):
+            os._exit(7)
+        if any(s in spec.interrupts for s in smiles):
+            raise KeyboardInterrupt
+        began = time.perf_counter()
+        for system in systems:
+            time.sleep(spec.delay)
+            if spec.log is not None:
+                with open(spec.log, "a", encoding="utf-8") as handle:
+                    handle.write(system.name + "\n")
+        self.profile["scf"] = self.profile.get("scf", 0.0) + time.perf_counter() - began
+        return self._result(systems, [s not in spec.not_converged for s in smiles])
+
+    def _result(self, systems, converged) -> SCFResult:
+        n = len(systems)
+        energy = np.array([fake_energy(s.atomic_numbers, s.positions) for s in systems])
+        return SCFResult(
+            systems=systems,
+            energy=energy,
+            homo=np.full(n, -0.25),
+            lumo=np.array([0.01 * s.natm for s in systems]),
+            orbital_energies=np.zeros((n, 1)),
+            dipole=np.array([s.positions[0] for s in systems]),
+            converged=np.array(converged),
+            iterations=np.full(n, 9, dtype=np.int32),
+            residual=np.full(n, 1e-6),
+            energy_change=np.full(n, 1e-10),
+            status=[Status.CONVERGED if c else Status.NOT_CONVERGED for c in converged],
+            rung=[""] * n,
+            reason=[""] * n,
+            nao=np.full(n, 5, dtype=np.int32),
+            n_grid=np.full(n, 100, dtype=np.int32),
+            s_squared=np.zeros(n),
+            provenance={"backend": "fake", "device": "cpu", "precision": "float64"},
+        )
+
+
+def make_fake(spec: FakeSpec, threads: int | None) -> FakeSolver:
+    return FakeSolver(spec)
+
+
+def describe_fake(spec: FakeSpec, registry):
+    from scfx_dataset.solvers import Description
+
+    return Description(f"hash-of-{spec.level}", {"functional": spec.level, "basis": "none"}, {})
+
+
+def make_task(options):
+    from scfx_dataset.task import DatasetTask
+
+    parsed = DatasetTask.Options.model_validate({"progress": "quiet", "workers": 1, **options})
+    return DatasetTask(parsed, solver_factory=make_fake, describe=describe_fake)
+
+
+def run_fake(spec: FakeSpec | None = None, console=None, **options) -> int:
+    """Run a dataset task with the fake solver in this process."""
+    return make_task(options).run(scfx.TaskContext(spec or FakeSpec(), None, console))
+
+
+def write_smiles(path: Path, lines=SMILES) -> str:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+if __name__ == "__main__":
+    # dataset_fake.py MOLECULES OUTPUT LOG DELAY WORKERS: a run to be killed.
+    import dataset_fake
+
+    molecules, output, log, delay, workers = sys.argv[1:]
+    sys.exit(
+        dataset_fake.run_fake(
+            dataset_fake.FakeSpec(log=log, delay=float(delay)),
+            molecules=molecules,
+            output=output,
+            conformers=3,
+            shard_rows=6,
+            batch_size=2,
+            workers=int(workers),
+        )
+    )
