@@ -1,0 +1,58 @@
+"""Datasets of labels: SMILES to conformers to SCF results to committed Parquet shards, and their reader.
+
+Only hook implementations and `open` live here: RDKit, pyarrow and matplotlib are imported when a dataset is made or
+read, so that listing plugins stays fast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import scfx
+
+if TYPE_CHECKING:
+    import os
+
+    from scfx_dataset.reader import Dataset
+
+__all__ = ["open"]
+
+
+def open(path: str | os.PathLike[str]) -> Dataset:
+    """Open the dataset in a folder for reading. Only committed rows are seen. See `scfx_dataset.reader.Dataset`.
+
+    Raises `scfx.InputError` if the folder holds no dataset or its plan is damaged.
+    """
+    from scfx_dataset.reader import Dataset
+
+    return Dataset(path)
+
+
+@scfx.hookimpl
+def scfx_register_tasks() -> list[scfx.Offer]:
+    return [
+        scfx.Offer(
+            "dataset",
+            "scfx_dataset.task:DatasetTask",
+            summary="SMILES -> ETKDGv3 conformers -> SCF labels -> Parquet; resumable, no row is lost",
+            requires=("rdkit", "pyarrow"),
+        )
+    ]
+
+
+@scfx.hookimpl
+def scfx_register_executors() -> list[scfx.Offer]:
+    return [
+        scfx.Offer(
+            "local",
+            "scfx_dataset.local:LocalExecutor",
+            summary="worker processes on this machine, threads pinned",
+        )
+    ]
+
+
+@scfx.hookimpl
+def scfx_register_commands(group: Any) -> None:
+    from scfx_dataset.commands import dataset
+
+    group.add_command(dataset)

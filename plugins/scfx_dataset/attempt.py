@@ -1,0 +1,167 @@
+"""One attempt at one shard: compute, write under a unique name, read back, commit if nobody has."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import time
+import uuid
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scfx_dataset.label import label_rows
+from scfx_dataset.plan import Plan, Shard, canonical_json
+from scfx_dataset.solvers import LabelSolver, make_solver
+from scfx_dataset.store import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scfx_dataset.options import Embedding
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every attempt of a run shares. Plain data and an importable function, so that it travels to workers."""
+
+    root: str
+    spec: Any
+    embedding: Embedding
+    batch_size: int
+    solver_factory: Callable[[Any, int | None], LabelSolver] = make_solver
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended: "committed", "lost" (another attempt was first), "died" (its worker did), "error".
+
+    `rows` by status (of the committed record); `seconds` by stage; `message` for the last two; `bad_input` if the
+    error is one that the configuration must repair.
+    """
+
+    shard: int
+    state: str
+    rows: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    message: str = ""
+    bad_input: bool = False
+
+
+def commit_name(shard: Shard) -> str:
+    return f"commits/{shard.id}.json"
+
+
+class Worker:
+    """Runs attempts one after another, keeping its solver (and what it has compiled) between them."""
+
+    def __init__(self, job: Job, threads: int | None = None):
+        self._job = job
+        self._threads = threads
+        self._store = LocalStore(job.root)
+        self._plan = Plan.load(self._store)
+        self._solver: LabelSolver | None = None
+        self._start_seconds = 0.0
+
+    def attempt(self, index: int, report: Callable[[Counter[str]], None]) -> Outcome:
+        """Make one attempt at shard `index`. Errors that are no property of a row are raised."""
+        shard, store = self._plan.shards[index], self._store
+        if store.exists(commit_name(shard)):
+            return Outcome(index, "lost")
+        began = time.perf_counter()
+        seconds: dict[str, float] = defaultdict(float)
+        before = dict(self._solver.profile) if self._solver else {}
+        identity = self._plan.identity
+        table = label_rows(
+            self._plan.rows(shard),
+            self._get_solver,
+            self._job.embedding,
+            self._job.batch_size,
+            identity["spec_hash"],
+            report,
+            seconds,
+        )
+        seconds["start"] += self._start_seconds
+        self._start_seconds = 0.0
+        if self._solver:
+            for stage, value in self._solver.profile.items():
+                seconds[stage] += value - before.get(stage, 0.0)
+        written = time.perf_counter()
+        data = encode(table, self._plan, shard)
+        statuses = dict(sorted(Counter(table["status"].to_pylist()).items()))
+        name = f"attempts/{shard.id}-{uuid.uuid4().hex[:12]}.parquet"
+        try:
+            self._write(name, data, shard)
+        except FileNotFoundError:
+            # Tidying up after the winner of a race may take our file from under our hands.
+            if not store.exists(commit_name(shard)):
+                raise
+            return Outcome(index, "lost")
+        seconds["write"] += time.perf_counter() - written
+        seconds["total"] = time.perf_counter() - began
+        if not store.put_if_absent(commit_name(shard), self._record(shard, name, data, statuses, seconds)):
+            # Only when the answer is a plain no: after any error the commit may exist and name this file.
+            store.remove(name)
+            return Outcome(index, "lost")
+        return Outcome(index, "committed", statuses, dict(seconds))
+
+    def _record(
+        self, shard: Shard, name: str, data: bytes, statuses: dict[str, int], seconds: dict[str, float]
+    ) -> bytes:
+        """The commit record. Times and places are here, never in the data, so that data can be compared by bytes."""
+        record = {
+            "shard": shard.id,
+            "plan_id": self._plan.plan_id,
+            "attempt": name,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "bytes": len(data),
+            "rows": shard.rows,
+            "statuses": statuses,
+            "seconds": {stage: round(value, 4) for stage, value in sorted(seconds.items())},
+            "host": platform.node(),
+            "committed_at": time.time(),
+        }
+        return (json.dumps(record, indent=2) + "\n").encode()
+
+    def _get_solver(self) -> LabelSolver:
+        if self._solver is None:
+            began = time.perf_counter()
+            self._solver = self._job.solver_factory(self._job.spec, self._threads)
+            self._start_seconds = time.perf_counter() - began
+        return self._solver
+
+    def _write(self, name: str, data: bytes, shard: Shard) -> None:
+        """Write, read back and compare: what is committed has been seen on the disk."""
+        self._store.write_new(name, data)
+        back = self._store.read(name)
+        if back != data:
+            raise OSError(
+                f"{str(self._store.path(name))!r} does not read back as it was written: a failing disk?"
+            )
+        if pq.ParquetFile(io.BytesIO(back)).metadata.num_rows != shard.rows:
+            raise AssertionError(f"shard {shard.id} has not the planned {shard.rows} rows")
+
+
+def encode(table: pa.Table, plan: Plan, shard: Shard) -> bytes:
+    """Parquet bytes of a shard: a function of rows, plan and pyarrow's version, with no time or place in them."""
+    identity = plan.identity
+    metadata = {
+        "scfx": canonical_json(
+            {
+                "plan_id": plan.plan_id,
+                "shard": shard.id,
+                "format_version": identity["format_version"],
+                "spec_hash": identity["spec_hash"],
+                "spec": identity["spec"],
+                "versions": identity["versions"],
+            }
+        )
+    }
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
+    return buffer.getvalue()

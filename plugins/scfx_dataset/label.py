@@ -1,0 +1,175 @@
+"""From planned rows to labelled rows: embed, solve, and pair every label with the geometry it belongs to."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+import scfx
+from scfx.errors import ConfigError, InputError, ResourceError
+from scfx.results import Status
+from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+from scfx_dataset.conformers import embed
+from scfx_dataset.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scfx_dataset.options import Embedding
+    from scfx_dataset.solvers import LabelSolver
+
+
+def label_rows(
+    planned: pa.Table,
+    solver: Callable[[], LabelSolver],
+    embedding: Embedding,
+    batch_size: int,
+    spec_hash: str,
+    report: Callable[[Counter[str]], None],
+    seconds: dict[str, float],
+) -> pa.Table:
+    """The rows of one shard with their labels, in the plan's order and exactly as many.
+
+    `report` hears of finished rows by status as they come; `seconds` gains the time spent on embedding. `solver` is
+    called only if some row has a geometry. Rows that cannot be computed are kept with their reason.
+    """
+    rows = [_blank(row, spec_hash) for row in planned.to_pylist()]
+    began = time.perf_counter()
+    pending = list(_geometries(rows, embedding))
+    seconds["embedding"] += time.perf_counter() - began
+    report(Counter(row["status"] for row in rows if row["status"]))
+    # Equal shapes side by side fill the solver's batches; the order changes no label.
+    pending.sort(key=lambda item: (item[1].natm, tuple(sorted(item[1].atomic_numbers)), item[0]["row_id"]))
+    unexpected: list[Exception] = []
+    for start in range(0, len(pending), batch_size):
+        part = pending[start : start + batch_size]
+        _solve([row for row, _ in part], [system for _, system in part], solver(), unexpected)
+        report(Counter(row["status"] for row, _ in part))
+    if unexpected and not any(row["status"] in ("ok", "not_converged") for row in rows):
+        # Nothing in the shard worked and the reason is no property of a molecule: do not blame the rows.
+        raise unexpected[0]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    if table["row_id"].to_pylist() != planned["row_id"].to_pylist() or not all(row["status"] for row in rows):
+        raise AssertionError("a shard's rows are not the planned ones")
+    return table
+
+
+def _blank(planned: dict[str, Any], spec_hash: str) -> dict[str, Any]:
+    """A row without status, geometry or labels; failed already if planning says so."""
+    row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
+    for name in planned.keys() & row.keys():
+        row[name] = planned[name]
+    row |= {"status": "failed" if planned["reason"] else "", "spec_hash": spec_hash}
+    return row
+
+
+def _geometries(rows: list[dict[str, Any]], embedding: Embedding):
+    """Embed molecule by molecule; yields (row, System) where there is a geometry, and settles the other rows."""
+    readable = (row for row in rows if not row["status"])
+    for smiles, group in groupby(readable, key=lambda row: row["smiles"]):
+        members = list(group)
+        molecule = embed(smiles, [row["embedding_seed"] for row in members], embedding)
+        for row, conformer in zip(members, molecule.conformers, strict=True):
+            row["inchikey"] = molecule.inchikey or None
+            if conformer.positions is None:
+                _fail(row, conformer.reason)
+                continue
+            try:
+                system = scfx.System.from_arrays(
+                    molecule.atomic_numbers,
+                    conformer.positions,
+                    "angstrom",
+                    charge=row["charge"],
+                    multiplicity=row["multiplicity"],
+                    name=f"{smiles} conformer {row['conformer']}",
+                )
+            except InputError as error:
+                _fail(row, str(error))
+                continue
+            row["atomic_numbers"] = system.atomic_numbers.tolist()
+            row["positions_angstrom"] = system.positions_angstrom.tolist()
+            yield row, system
+
+
+def _fail(row: dict[str, Any], reason: str) -> None:
+    row |= {"status": "failed", "reason": reason}
+
+
+def _solve(
+    rows: list[dict[str, Any]], systems: list[scfx.System], solver: LabelSolver, unexpected: list[Exception]
+) -> None:
+    """Solve together; if that raises, one by one, so that a bad row takes no other with it.
+
+    Faults of the configuration and of the machine are raised: they say nothing about a molecule.
+    """
+    try:
+        result = solver.solve(systems)
+    except ConfigError:
+        raise
+    except Exception as error:
+        if isinstance(error, (OSError, MemoryError)) and not isinstance(error, ResourceError):
+            raise
+        if len(systems) > 1:
+            for row, system in zip(rows, systems, strict=True):
+                _solve([row], [system], solver, unexpected)
+            return
+        if not isinstance(error, (InputError, ResourceError)):
+            unexpected.append(error)
+        _fail(rows[0], f"{type(error).__name__}: {error}")
+        return
+    _record(rows, systems, result)
+
+
+def _record(rows: list[dict[str, Any]], systems: Sequence[scfx.System], result: scfx.SCFResult) -> None:
+    if len(result) != len(systems):
+        raise AssertionError(f"the solver returned {len(result)} results for {len(systems)} systems")
+    provenance = result.provenance
+    for i, (row, system) in enumerate(zip(rows, systems, strict=True)):
+        solved = result.systems[i]
+        # A label belongs to the geometry that was solved, not to the place in a list.
+        if not np.array_equal(solved.positions, system.positions) or not np.array_equal(
+            solved.atomic_numbers, system.atomic_numbers
+        ):
+            raise AssertionError(f"the solver's entry {i} is not the system it was given ({system.name})")
+        row |= {
+            "rung": result.rung[i],
+            "iterations": int(result.iterations[i]),
+            "residual": _finite(result.residual[i]),
+            "nao": int(result.nao[i]),
+            "n_grid": int(result.n_grid[i]),
+            "backend": provenance.get("backend"),
+            "device": provenance.get("device"),
+            "precision": provenance.get("precision"),
+        }
+        status, reason = result.status[i], result.reason[i]
+        if status is Status.CONVERGED and not np.isfinite(result.energy[i]):
+            status, reason = Status.FAILED, f"the energy is {result.energy[i]}"
+        if status is Status.CONVERGED:
+            row |= {"status": "ok", "reason": "", **_labels(result, i)}
+        else:
+            row |= {
+                "status": "not_converged" if status is Status.NOT_CONVERGED else "failed",
+                "reason": reason or status.explain(),
+            }
+
+
+def _labels(result: scfx.SCFResult, i: int) -> dict[str, Any]:
+    dipole = np.asarray(result.dipole[i], dtype=np.float64) * DIPOLE_AU_IN_DEBYE
+    homo, lumo = float(result.homo[i]) * HARTREE_IN_EV, float(result.lumo[i]) * HARTREE_IN_EV
+    return {
+        "energy_ev": float(result.energy[i]) * HARTREE_IN_EV,
+        "homo_ev": _finite(homo),
+        "lumo_ev": _finite(lumo),
+        "gap_ev": _finite(lumo - homo),
+        "dipole_debye": _finite(np.linalg.norm(dipole)),
+        "dipole_vector_debye": dipole.tolist() if np.isfinite(dipole).all() else None,
+    }
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

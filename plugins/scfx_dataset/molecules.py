@@ -1,0 +1,96 @@
+"""From a SMILES string to a canonical molecule, and whether the filters keep it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rdkit import Chem, RDLogger
+
+from scfx.elements import SYMBOLS
+
+if TYPE_CHECKING:
+    from scfx_dataset.options import Filters
+
+# RDKit prints every parse error to stderr; here the reason travels in the row instead.
+RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
+
+_NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """What planning needs to know of a molecule. `numbers` counts atoms by atomic number, hydrogens included."""
+
+    smiles: str
+    charge: int
+    multiplicity: int
+    n_fragments: int
+    numbers: tuple[tuple[int, int], ...]
+
+    @property
+    def natm(self) -> int:
+        return sum(count for _, count in self.numbers)
+
+    @property
+    def n_heavy(self) -> int:
+        return sum(count for z, count in self.numbers if z > 1)
+
+    @property
+    def shape(self) -> str:
+        """Atoms by period of the periodic table, such as 'p2:9 p1:14'.
+
+        In most basis sets the elements of a period have the same shells, so molecules of equal shape fill batches
+        together. It only orders the work: the solver groups by the real shell structure.
+        """
+        periods = Counter()
+        for z, count in self.numbers:
+            periods[next(i for i, noble in enumerate(_NOBLE) if z <= noble)] += count
+        text = " ".join(f"p{period}:{count}" for period, count in sorted(periods.items(), reverse=True))
+        return text if self.multiplicity == 1 else f"{text} open"
+
+
+def read_molecule(smiles: str) -> Molecule | str:
+    """The canonical molecule, or the reason why there is none.
+
+    The multiplicity is the highest that the radical electrons of the structure allow (2S + 1 = radicals + 1).
+    """
+    parsed = Chem.MolFromSmiles(smiles)
+    if parsed is None:
+        return "RDKit cannot parse this SMILES"
+    if parsed.GetNumAtoms() == 0:
+        return "the SMILES has no atoms"
+    canonical = Chem.MolToSmiles(parsed)
+    molecule = Chem.MolFromSmiles(canonical)
+    if molecule is None:
+        return f"RDKit cannot read back its own canonical SMILES {canonical!r}"
+    complete = Chem.AddHs(molecule)
+    numbers = Counter(atom.GetAtomicNum() for atom in complete.GetAtoms())
+    if 0 in numbers:
+        return "the SMILES has a dummy atom '*'"
+    radicals = sum(atom.GetNumRadicalElectrons() for atom in complete.GetAtoms())
+    return Molecule(
+        smiles=canonical,
+        charge=Chem.GetFormalCharge(complete),
+        multiplicity=radicals + 1,
+        n_fragments=len(Chem.GetMolFrags(complete)),
+        numbers=tuple(sorted(numbers.items())),
+    )
+
+
+def excluded_by(molecule: Molecule, filters: Filters) -> str | None:
+    """Name of the first filter that excludes the molecule, or None."""
+    if filters.single_fragment and molecule.n_fragments > 1:
+        return "single_fragment"
+    if filters.min_heavy_atoms is not None and molecule.n_heavy < filters.min_heavy_atoms:
+        return "min_heavy_atoms"
+    if filters.max_heavy_atoms is not None and molecule.n_heavy > filters.max_heavy_atoms:
+        return "max_heavy_atoms"
+    if filters.max_atoms is not None and molecule.natm > filters.max_atoms:
+        return "max_atoms"
+    if filters.elements is not None and any(SYMBOLS[z] not in filters.elements for z, _ in molecule.numbers):
+        return "elements"
+    if filters.charge is not None and molecule.charge != filters.charge:
+        return "charge"
+    return None

@@ -1,0 +1,94 @@
+"""The options of the dataset task: what a `[[task]]` table with `name = "dataset"` may say."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from scfx.elements import SYMBOLS, atomic_number
+
+
+class Filters(BaseModel):
+    """Which molecules are kept. What is excluded is counted in plan.json and listed in plan/excluded-*.parquet."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_heavy_atoms: int | None = Field(None, ge=0, description="fewest atoms other than hydrogen")
+    max_heavy_atoms: int | None = Field(None, ge=0, description="most atoms other than hydrogen")
+    max_atoms: int | None = Field(None, ge=1, description="most atoms, hydrogens included")
+    elements: tuple[str, ...] | None = Field(
+        None, description="the only elements allowed (hydrogen: name it too)"
+    )
+    charge: int | None = Field(None, description="the only total charge allowed")
+    single_fragment: bool = Field(True, description="exclude SMILES of several molecules ('C.O')")
+
+    @field_validator("elements")
+    @classmethod
+    def _known_elements(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        return tuple(SYMBOLS[z] for z in sorted({atomic_number(symbol) for symbol in value}))
+
+
+class Embedding(BaseModel):
+    """How a conformer is made: RDKit's ETKDGv3, one seeded call per conformer (docs/datasets.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_attempts: int = Field(
+        0, ge=0, description="embedding attempts per conformer; 0: RDKit's own, 10 per atom"
+    )
+    timeout: int = Field(
+        60, ge=0, description="seconds per conformer; 0: none. Depends on the machine: keep it loose"
+    )
+    prune_rms: float | None = Field(
+        None, gt=0, description="drop a conformer within this RMS (angstrom, heavy atoms) of an earlier one"
+    )
+
+
+class DatasetOptions(BaseModel):
+    """Options of the dataset task. Relative paths: `molecules` is looked for in the working directory, then beside
+    the configuration file; `output` is relative to the working directory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    molecules: str = Field(description="SMILES file: .smi or .csv, optionally .gz")
+    column: str = Field("smiles", description="column with the SMILES, for .csv files")
+    conformers: int = Field(
+        1, ge=1, le=100_000, description="conformers of each molecule: that many rows each"
+    )
+    seed: int = Field(42, ge=0, description="every conformer's own seed is derived from it")
+    limit: int | None = Field(None, ge=1, description="take only the first so many accepted molecules")
+    filters: Filters = Field(default_factory=lambda: Filters())  # type: ignore[call-arg]
+    embedding: Embedding = Field(default_factory=lambda: Embedding())  # type: ignore[call-arg]
+    shard_rows: int = Field(256, ge=1, description="rows of a shard, the unit of work and of loss at a crash")
+
+    output: str = Field(description="folder of the dataset")
+    license: str = Field("other", description="licence identifier of the data, for the dataset card")
+    executor: str = Field("local", description="who runs the attempts")
+    workers: int = Field(0, ge=0, description="worker processes; 0: one per core")
+    part: str = Field(
+        "", pattern=r"^(\d+/\d+)?$", description="'i/N', i = 0..N-1: only that part of the shards"
+    )
+    batch_size: int = Field(32, ge=1, description="systems given to the solver at once")
+    max_deaths: int = Field(
+        3, ge=1, description="deaths of a worker over one shard before the run gives up on it"
+    )
+    progress: Literal["auto", "rich", "plain", "json", "quiet"] = "auto"
+
+    @field_validator("part")
+    @classmethod
+    def _part_in_range(cls, value: str) -> str:
+        if value:
+            index, count = map(int, value.split("/"))
+            if not 0 <= index < count:
+                raise ValueError(f"got {value!r}, expected 'i/N' with i = 0 .. N-1, such as '0/4'")
+        return value
+
+    def row_options(self) -> dict[str, Any]:
+        """The options that decide what the rows are, and so enter the plan's identity; the others only say how."""
+        return self.model_dump(
+            mode="json",
+            include={"column", "conformers", "seed", "limit", "filters", "embedding", "shard_rows"},
+        )

@@ -1,0 +1,249 @@
+"""The plan: an immutable manifest of every row, cut into shards, made once and then only read.
+
+A plan is identified by what decides its rows (`Identity`). Making it again from the same inputs gives the same
+bytes, so resuming is: make sure the identity is the same, then work on the shards that have no commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import uuid
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scfx.errors import InputError
+from scfx_dataset.rows import PlannedRows
+from scfx_dataset.schema import EXCLUDED, FORMAT_VERSION, MANIFEST, SHARDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scfx_dataset.options import DatasetOptions
+    from scfx_dataset.store import LocalStore
+
+PLAN = "plan.json"
+
+
+def canonical_json(value: Any) -> str:
+    """One text per value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def digest(value: Any) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Everything that decides the rows and their labels; two plans with equal identities are the same plan.
+
+    `spec` shows the electronic-structure specification to people; `spec_hash` is what counts, with `solver` (options
+    that the hash leaves out although they can change a status or the last bits). `molecules_sha256` is the digest of
+    the source file (its path does not matter), `versions` those of the packages that the labels depend on.
+    """
+
+    spec_hash: str
+    spec: dict[str, Any]
+    solver: dict[str, Any]
+    options: dict[str, Any]
+    molecules_sha256: str
+    versions: dict[str, str]
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def plan_id(self) -> str:
+        return digest({key: value for key, value in asdict(self).items() if key != "spec"})
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """Lines 'key: theirs -> ours' for what differs from the identity stored in another plan."""
+        lines = []
+        mine, theirs = _flatten(json.loads(canonical_json(asdict(self)))), _flatten(other)
+        for key in sorted(mine.keys() | theirs.keys()):
+            if mine.get(key) != theirs.get(key):
+                lines.append(f"{key}: {theirs.get(key, 'absent')!r} there, {mine.get(key, 'absent')!r} now")
+        return lines
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        out |= _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+    return out
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard of a plan: `index` is its row group in the manifest."""
+
+    index: int
+    id: str
+    rows: int
+    shape: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan as stored. `record` is the content of plan.json."""
+
+    store: LocalStore = field(repr=False)
+    record: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def load(cls, store: LocalStore) -> Plan:
+        """Read plan.json; `InputError` if it is not there, damaged, or of another format version."""
+        try:
+            record = json.loads(store.read(PLAN))
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(f"{str(store.root)!r} holds no dataset: there is no {PLAN} in it") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{str(store.path(PLAN))!r} cannot be read: {error}") from error
+        if not isinstance(record, dict) or record.get("format") != "scfx-dataset":
+            raise InputError(f"{str(store.path(PLAN))!r} is not the plan of an scfx dataset")
+        if record["identity"]["format_version"] != FORMAT_VERSION:
+            raise InputError(
+                f"{str(store.root)!r} has format version {record['identity']['format_version']}, this scfx reads "
+                f"{FORMAT_VERSION}; read it with scfx {record['identity']['versions'].get('scfx')}"
+            )
+        return cls(store, record)
+
+    @property
+    def plan_id(self) -> str:
+        return self.record["plan_id"]
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Lines read, unreadable, duplicates, excluded by each filter, molecules, rows, shards."""
+        return self.record["counts"]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return self.record["identity"]
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        table = pq.read_table(io.BytesIO(self._checked("shards")), schema=SHARDS)
+        return tuple(
+            Shard(index, row["shard"], row["rows"], row["shape"])
+            for index, row in enumerate(table.to_pylist())
+        )
+
+    def rows(self, shard: Shard) -> pa.Table:
+        """The planned rows of a shard: one row group, so that memory does not grow with the plan."""
+        with pq.ParquetFile(self.store.path(self.record["files"]["manifest"]["name"])) as manifest:
+            table = manifest.read_row_group(shard.index)
+        if table.num_rows != shard.rows or set(table["shard"].to_pylist()) != {shard.id}:
+            raise InputError(
+                f"{str(self.store.root)!r}: the manifest does not match its index at shard {shard.id}"
+            )
+        return table
+
+    def excluded(self) -> pa.Table:
+        """Lines of the source that became no row: duplicates and filtered molecules."""
+        return pq.read_table(io.BytesIO(self._checked("excluded")), schema=EXCLUDED)
+
+    def verify(self) -> None:
+        """Compare every file of the plan with its checksum; `InputError` if one differs."""
+        for name in self.record["files"]:
+            self._checked(name)
+
+    def _checked(self, which: str) -> bytes:
+        entry = self.record["files"][which]
+        try:
+            data = self.store.read(entry["name"])
+        except OSError as error:
+            raise InputError(
+                f"{str(self.store.root)!r}: the plan's {entry['name']} cannot be read: {error}"
+            ) from error
+        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            raise InputError(
+                f"{str(self.store.root)!r}: the plan's {entry['name']} is damaged (checksum differs)"
+            )
+        return data
+
+
+def ensure_plan(
+    store: LocalStore, identity: Identity, molecules: Path, options: DatasetOptions
+) -> tuple[Plan, bool]:
+    """The plan in the store, made first if there is none. Returns it and whether it was made now.
+
+    Raises `InputError` if the store holds the plan of something else, naming what differs.
+    """
+    if not store.exists(PLAN):
+        created = _make(store, identity, molecules, options)
+        plan = Plan.load(store)
+        if created:
+            return plan, True
+    else:
+        plan = Plan.load(store)
+    if plan.plan_id != identity.plan_id:
+        lines = identity.differences(plan.identity)
+        raise InputError(
+            f"task.output: {str(store.root)!r} holds another dataset (plan {plan.plan_id}, this is "
+            f"{identity.plan_id}). What differs:\n  "
+            + "\n  ".join(lines)
+            + "\nChoose another output folder, or "
+            "go back to the configuration and versions that made it."
+        )
+    return plan, False
+
+
+def _make(store: LocalStore, identity: Identity, molecules: Path, options: DatasetOptions) -> bool:
+    """Write the plan's files under unique names, then plan.json if nobody else was faster."""
+    token = uuid.uuid4().hex[:12]
+    names = {kind: f"plan/{kind}-{token}.parquet" for kind in ("manifest", "shards", "excluded")}
+    plan_id = identity.plan_id
+    index: list[dict[str, Any]] = []
+    with (
+        pq.ParquetWriter(store.path(names["manifest"]), MANIFEST, compression="zstd") as manifest,
+        pq.ParquetWriter(store.path(names["excluded"]), EXCLUDED, compression="zstd") as excluded,
+    ):
+        # Excluded lines come between shards, in pieces, so nothing grows with the length of the source.
+        def exclude(lines: list[dict[str, Any]]) -> None:
+            excluded.write_table(pa.Table.from_pylist(lines, schema=EXCLUDED))
+
+        rows = PlannedRows(molecules, options, exclude)
+        for shape, shard_rows in rows:
+            content = digest([plan_id, [[r[k] for k in sorted(r)] for r in shard_rows]])
+            shard_id = f"{len(index):06d}-{content}"
+            for row in shard_rows:
+                row["shard"] = shard_id
+            manifest.write_table(
+                pa.Table.from_pylist(shard_rows, schema=MANIFEST), row_group_size=len(shard_rows)
+            )
+            index.append({"shard": shard_id, "rows": len(shard_rows), "shape": shape})
+    if not index:
+        for kind in ("manifest", "excluded"):
+            store.remove(names[kind])
+        raise InputError(
+            f"task.molecules: {str(molecules)!r} gives no row ({json.dumps(rows.counts)}); check the file and the "
+            "filters"
+        )
+    pq.write_table(
+        pa.Table.from_pylist(index, schema=SHARDS), store.path(names["shards"]), compression="zstd"
+    )
+    record = {
+        "format": "scfx-dataset",
+        "plan_id": plan_id,
+        "identity": asdict(identity),
+        "molecules": molecules.name,
+        "license": options.license,
+        "counts": {**rows.counts, "shards": len(index)},
+        "files": {
+            kind: {"name": name, "sha256": hashlib.sha256(store.read(name)).hexdigest()}
+            for kind, name in names.items()
+        },
+    }
+    won = store.put_if_absent(PLAN, (json.dumps(record, indent=2) + "\n").encode())
+    if not won:
+        for name in names.values():
+            store.remove(name)
+    return won

@@ -1,0 +1,138 @@
+"""Reading a dataset: only what is committed, checked against its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from scfx.errors import InputError
+from scfx_dataset.commits import committed, read_commit
+from scfx_dataset.plan import Plan
+from scfx_dataset.schema import SCHEMA, STATUSES
+from scfx_dataset.store import LocalStore
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    from scfx_dataset.plan import Shard
+
+
+class Dataset:
+    """A dataset on disk. Opening reads the plan only; rows are read when asked for.
+
+    `dataset.to_table()` gives all committed rows ordered by `row_id`; `dataset.filter(status="ok")` is the dataset
+    restricted to some statuses; `len(dataset)` its number of rows.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], _statuses: tuple[str, ...] | None = None):
+        self._store = LocalStore(path)
+        self._statuses = _statuses
+        #: The plan: `plan.counts`, `plan.identity` (spec, options, versions), `plan.shards`, `plan.excluded()`.
+        self.plan = Plan.load(self._store)
+
+    def __repr__(self) -> str:
+        kept = "" if self._statuses is None else f", status in {self._statuses}"
+        return f"Dataset({str(self._store.root)!r}, {len(self)} of {self.plan.counts['rows']} planned rows{kept})"
+
+    def __len__(self) -> int:
+        """Committed rows (of the chosen statuses)."""
+        total = 0
+        for shard in committed(self.plan):
+            statuses = read_commit(self.plan, shard)["statuses"]
+            total += sum(
+                n for status, n in statuses.items() if self._statuses is None or status in self._statuses
+            )
+        return total
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned row is committed."""
+        return len(committed(self.plan)) == len(self.plan.shards)
+
+    def filter(self, status: str | Sequence[str]) -> Dataset:
+        """The rows of some statuses only: "ok", "not_converged", "failed", "poison"."""
+        statuses = (status,) if isinstance(status, str) else tuple(status)
+        for asked in statuses:
+            if asked not in STATUSES:
+                raise InputError(f"status: got {asked!r}, expected one of {', '.join(STATUSES)}")
+        return Dataset(self._store.root, statuses)
+
+    def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Committed rows as one pyarrow Table ordered by row_id; `columns` limits what is read.
+
+        Raises `InputError` naming the file if a shard is missing or does not have its checksum.
+        """
+        _check_columns(columns)
+        wanted = None if columns is None else list(dict.fromkeys([*columns, "row_id"]))
+        tables = list(self.shards(wanted))
+        schema = SCHEMA if wanted is None else pa.schema([SCHEMA.field(name) for name in wanted])
+        table = pa.concat_tables([t.select(schema.names) for t in tables]) if tables else schema.empty_table()
+        table = table.sort_by("row_id")
+        return table if columns is None else table.select(list(columns))
+
+    def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The same, one committed shard at a time (ordered by row_id within each): memory stays at one shard."""
+        _check_columns(columns)
+        needed = None if columns is None else list(dict.fromkeys([*columns, "status"]))
+        for shard in committed(self.plan):
+            table = self.read_shard(shard, needed)
+            if self._statuses is not None:
+                table = table.filter(pc.field("status").isin(list(self._statuses)))
+            yield table if columns is None else table.select(list(columns))
+
+    def verify(self) -> list[str]:
+        """Read every file of the plan and every committed shard; returns what is wrong (empty: nothing).
+
+        Checks checksums, the schema, and that row ids are exactly the planned ones, each once.
+        """
+        problems = []
+        try:
+            self.plan.verify()
+        except InputError as error:
+            return [str(error)]
+        for shard in committed(self.plan):
+            try:
+                found = self.read_shard(shard, ["row_id"])["row_id"].to_pylist()
+                planned = self.plan.rows(shard)["row_id"].to_pylist()
+            except (InputError, pa.ArrowException) as error:
+                problems.append(str(error))
+                continue
+            if found != planned:
+                problems.append(f"shard {shard.id} does not have the planned rows")
+        return problems
+
+    def summary(self) -> dict[str, Any]:
+        """Rows by status, statistics of the gap, time by stage. See `scfx_dataset.summary.summarise`."""
+        from scfx_dataset.summary import summarise
+
+        return summarise(self)
+
+    def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
+        record = read_commit(self.plan, shard)
+        where = str(self._store.path(record["attempt"]))
+        hint = "`scfx dataset verify --drop-damaged` takes its commit back, so that the next run computes it again"
+        try:
+            data = self._store.read(record["attempt"])
+        except OSError as error:
+            raise InputError(f"committed shard {where!r} cannot be read: {error}; {hint}") from error
+        if hashlib.sha256(data).hexdigest() != record["sha256"]:
+            raise InputError(
+                f"committed shard {where!r} is damaged: its checksum is not that of its commit; {hint}"
+            )
+        table = pq.read_table(io.BytesIO(data), columns=None if columns is None else list(columns))
+        expected = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+        if not table.schema.remove_metadata().equals(expected.remove_metadata()):
+            raise InputError(f"shard {where!r} has other columns than format version 1: {table.schema.names}")
+        return table.replace_schema_metadata(None)
+
+
+def _check_columns(columns: Sequence[str] | None) -> None:
+    for name in columns or ():
+        if name not in SCHEMA.names:
+            raise InputError(f"columns: no column {name!r}; there are {', '.join(SCHEMA.names)}")

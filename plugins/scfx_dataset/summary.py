@@ -1,0 +1,111 @@
+"""What a dataset holds and what it cost, as plain data and as text."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scfx_dataset.commits import committed, read_commit
+from scfx_dataset.schema import STATUSES
+
+if TYPE_CHECKING:
+    from scfx_dataset.reader import Dataset
+
+
+def gaps(dataset: Dataset) -> np.ndarray:
+    """HOMO-LUMO gaps in eV of the rows that are ok and have one."""
+    parts = [
+        table["gap_ev"].drop_null().to_numpy()
+        for table in dataset.filter("ok").shards(["gap_ev"])
+        if table.num_rows
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def summarise(dataset: Dataset) -> dict[str, Any]:
+    """Plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all workers.
+
+    `worker_seconds` sums committed attempts: "total" is their wall time, the stages count every thread of a worker.
+    `labels_per_worker_second` is ok rows over "total"; `compile_share` is compiling over the sum of all stages.
+    """
+    plan = dataset.plan
+    statuses: Counter[str] = Counter(dict.fromkeys(STATUSES, 0))
+    seconds: dict[str, float] = defaultdict(float)
+    size = 0
+    shards = committed(plan)
+    for shard in shards:
+        record = read_commit(plan, shard)
+        statuses.update(record["statuses"])
+        for stage, value in record["seconds"].items():
+            seconds[stage] += value
+        size += record["bytes"]
+    values = gaps(dataset)
+    total = seconds["total"]
+    busy = sum(value for stage, value in seconds.items() if stage != "total")
+    return {
+        "plan_id": plan.plan_id,
+        "spec_hash": plan.identity["spec_hash"],
+        "planned": plan.counts,
+        "shards_committed": len(shards),
+        "complete": len(shards) == len(plan.shards),
+        "rows": sum(statuses.values()),
+        "statuses": dict(statuses),
+        "bytes": size,
+        "gap_ev": {
+            "n": int(values.size),
+            **(
+                {
+                    "mean": float(values.mean()),
+                    "standard_deviation": float(values.std()),
+                    "minimum": float(values.min()),
+                    "maximum": float(values.max()),
+                }
+                if values.size
+                else {}
+            ),
+        },
+        "worker_seconds": dict(sorted((stage, round(value, 3)) for stage, value in seconds.items())),
+        "labels_per_worker_second": statuses["ok"] / total if total else None,
+        "compile_share": seconds["compile"] / busy if busy else None,
+    }
+
+
+def as_text(summary: dict[str, Any]) -> str:
+    """The summary for a terminal, one fact a line."""
+    planned = summary["planned"]
+    excluded = ", ".join(f"{n} by {name}" for name, n in sorted(planned["excluded"].items())) or "none"
+    lines = [
+        f"plan {summary['plan_id']}, spec {summary['spec_hash'][:16]}",
+        f"source     {planned['lines']} lines: {planned['molecules']} molecules, {planned['duplicates']} duplicates, "
+        f"{planned['unreadable']} unreadable, filtered: {excluded}",
+        f"rows       {summary['rows']} of {planned['rows']} planned"
+        + (
+            ""
+            if summary["complete"]
+            else f" ({summary['shards_committed']} of {planned['shards']} shards committed)"
+        ),
+    ]
+    lines += [f"  {status:<14} {n}" for status, n in summary["statuses"].items() if n or status == "ok"]
+    gap = summary["gap_ev"]
+    if gap["n"]:
+        lines.append(
+            f"gap        mean {gap['mean']:.3f} eV, standard deviation {gap['standard_deviation']:.3f} eV, "
+            f"{gap['minimum']:.3f} to {gap['maximum']:.3f} eV (n = {gap['n']})"
+        )
+    if summary["labels_per_worker_second"]:
+        lines.append(f"speed      {summary['labels_per_worker_second']:.2f} labels/s a worker")
+    if "last_run" in summary:
+        run = summary["last_run"]
+        lines.append(
+            f"last run   {run['labels']} labels in {run['seconds']:.1f} s: {run['labels_per_second']:.2f} labels/s "
+            f"with {run['workers']} worker{'s' * (run['workers'] != 1)}"
+        )
+    stages = {k: v for k, v in summary["worker_seconds"].items() if k != "total"}
+    if busy := sum(stages.values()):
+        shares = sorted(((v / busy, k) for k, v in stages.items()), reverse=True)
+        lines.append(f"compiling  {100 * summary['compile_share']:.1f} % of the time")
+        lines.append("time       " + ", ".join(f"{k} {100 * v:.1f} %" for v, k in shares if v > 0.001))
+    lines.append(f"data       {summary['bytes'] / 1e6:.2f} MB in Parquet shards")
+    return "\n".join(lines)
