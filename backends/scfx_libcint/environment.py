@@ -74,7 +74,7 @@ def flavour(layout: ShellLayout) -> str:
     return "sph" if layout.all_spherical else "cart"
 
 
-def function_offsets(layout: ShellLayout) -> Int32[np.ndarray, "nshell+1"]:
+def function_offsets(layout: ShellLayout) -> Int32[np.ndarray, "offset"]:
     """Where each shell starts in the basis that libcint computes in."""
     return layout.ao_offset if layout.all_spherical else layout.cartesian_offset
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,12 +61,11 @@ def check_backend(
     assert isinstance(backend.device(), str), (
         f"{label}.device() returns {backend.device()!r}, expected a string"
     )
-    batch = sample_batch(max_angular_momentum, cartesian, spherical)
+    kind = (max_angular_momentum, cartesian, spherical)
+    batch = sample_batch(*kind)
     _check_one_electron(backend, label, batch)
-    tensor = reference.repulsion(batch)
-    attenuated = (
-        reference.repulsion(batch, _OMEGA) if isinstance(backend, AbstractAttenuatedBackend) else None
-    )
+    tensor = _tensor(*kind, 0.0)
+    attenuated = _tensor(*kind, _OMEGA) if isinstance(backend, AbstractAttenuatedBackend) else None
     density = _symmetric_matrices(seed, (len(batch), 2, batch.nao, batch.nao))
     for policy in policies:
         where = f"{label}.two_electron under policy {policy.name!r}"
@@ -81,6 +81,13 @@ def check_backend(
             _check_values(make, where, batch, attenuated, density, policy)
     if isinstance(backend, AbstractCrossOverlapBackend):
         _check_cross_overlap(backend, label, batch, sample_batch(1, cartesian, spherical, reverse=True))
+
+
+@cache
+def _tensor(max_angular_momentum: int, cartesian: bool, spherical: bool, omega: float) -> np.ndarray:
+    tensor = reference.repulsion(sample_batch(max_angular_momentum, cartesian, spherical), omega)
+    tensor.setflags(write=False)
+    return tensor
 
 
 def _symmetric_matrices(seed: int, shape: tuple[int, ...]) -> np.ndarray:
