@@ -41,7 +41,9 @@ class SimdBackend(AbstractAttenuatedBackend):
         out = OneElectron(*(np.empty((n, nao, nao)) for _ in range(3)), np.empty((n, 3, nao, nao)))
         for packed in pack(batch):
             whole = len(packed.entries) == n
-            part = out if whole else OneElectron(*(np.empty((len(packed.entries), *a.shape[1:])) for a in out))
+            part = (
+                out if whole else OneElectron(*(np.empty((len(packed.entries), *a.shape[1:])) for a in out))
+            )
             check(library().scfx_simd_one_electron, packed.pointer, *map(address, part))
             if not whole:
                 for to, source in zip(out, part):

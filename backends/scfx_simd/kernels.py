@@ -39,7 +39,16 @@ def library() -> ctypes.CDLL:
     message = (ctypes.c_char_p, ctypes.c_int)
     lib.scfx_simd_lanes.argtypes = (pointer, pointer)
     lib.scfx_simd_two_electron.argtypes = (pointer, pointer, int64, int32, pointer, *message)
-    lib.scfx_simd_coulomb_exchange.argtypes = (pointer, pointer, int32, pointer, int32, pointer, pointer, *message)
+    lib.scfx_simd_coulomb_exchange.argtypes = (
+        pointer,
+        pointer,
+        int32,
+        pointer,
+        int32,
+        pointer,
+        pointer,
+        *message,
+    )
     lib.scfx_simd_dense.argtypes = (pointer, int32, pointer, *message)
     lib.scfx_simd_statistics.argtypes = (pointer, pointer, pointer)
     lib.scfx_simd_free.argtypes = (pointer,)
@@ -108,8 +117,9 @@ class PackedBatch:
         highest = max(layout.angular_momentum, default=0)
         if highest > MAX_ANGULAR_MOMENTUM:
             raise CapabilityError(
-                "scf.backend", f"backend 'simd' has shells up to f (l = 3), the basis has l = {highest}; "
-                "choose another backend, such as 'libcint'"
+                "scf.backend",
+                f"backend 'simd' has shells up to f (l = 3), the basis has l = {highest}; "
+                "choose another backend, such as 'libcint'",
             )
         self.entries = entries
         self._arrays = {

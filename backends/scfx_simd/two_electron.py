@@ -43,7 +43,8 @@ class SimdTwoElectron(AbstractLaneTwoElectron):
             double_from = math.inf if split is None else max(split, in_single)
             single_from = in_single
         options = np.array(
-            [single_from, double_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2], dtype=np.float64
+            [single_from, double_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2],
+            dtype=np.float64,
         )
         self._dtype = np.dtype(policy.coulomb_exchange)
         self._nao = batch.nao

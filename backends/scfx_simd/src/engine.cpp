@@ -128,7 +128,7 @@ void Engine::generate(Team& team, int group_mask, int from, int to, Destination 
           const Buffer<vd>& schwarz = team.groups[first + i].pairs.schwarz;
           const vd bound = schwarz[bra] * schwarz[ket];
           too_small[i] = less(bound, vlow);
-          too_large[i] = Mask(~less(bound, vhigh));
+          too_large[i] = at_least(bound, vhigh);
           wanted[i] = (group_mask >> (first + i) & 1) && !all(Mask(too_small[i] | too_large[i]));
           computed |= wanted[i];
         }
@@ -177,7 +177,7 @@ void Engine::store(Team& team, int64_t budget) {
         const auto below_single = less(bound, from_single), below_double = less(bound, from_double);
         if (!all(below_double)) row_double[i] += n * sizeof(double);
         if (options_.single_from < options_.double_from &&
-            !all(Mask(below_single | ~below_double)))
+            !all(Mask(below_single | at_least(bound, from_double))))
           row_single[i] += n * sizeof(float);
       }
       row += int64_t(row_double[i] + row_single[i]);
@@ -303,8 +303,6 @@ void Engine::dense(int entry, double* out) {
   Buffer<float> staging_single;
   const auto scatter = [&](int bra, int ket, const auto* g) {
     const BlockPlace at = place(bra, ket);
-    const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
-    const double scale = (x.a == x.b ? 2.0 : 1.0) * (y.a == y.b ? 2.0 : 1.0) * (bra == ket ? 2.0 : 1.0);
     size_t e = 0;
     for (int a = 0; a < at.na; ++a)
       for (int b = 0; b < at.nb; ++b)
@@ -315,10 +313,7 @@ void Engine::dense(int entry, double* out) {
                                      ((i * n + j) * n + l) * n + k, ((j * n + i) * n + l) * n + k,
                                      ((k * n + l) * n + i) * n + j, ((k * n + l) * n + j) * n + i,
                                      ((l * n + k) * n + i) * n + j, ((l * n + k) * n + j) * n + i};
-            const double value = double(g[e * WD + lane]) * scale;
-            // float32 and float64 parts of a lane never overlap; a block visits some images more than once.
-            if (value != 0)
-              for (size_t at_image : index) out[at_image] = value;
+            for (size_t image : index) out[image] += double(g[e * WD + lane]);
           }
   };
   Team& team = teams_[team_index];

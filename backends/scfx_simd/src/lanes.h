@@ -45,6 +45,7 @@ template <> struct MaskOf<double> { using type = __mmask8; };
 template <> struct MaskOf<float> { using type = __mmask16; };
 SCFX_INLINE __mmask8 less(vd a, vd b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ); }
 SCFX_INLINE __mmask16 less(vf a, vf b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ); }
+SCFX_INLINE __mmask8 at_least(vd a, vd b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GE_OQ); }
 SCFX_INLINE bool any(__mmask8 m) { return m != 0; }
 SCFX_INLINE bool any(__mmask16 m) { return m != 0; }
 SCFX_INLINE bool all(__mmask8 m) { return m == 0xff; }
@@ -57,9 +58,10 @@ SCFX_INLINE vf zero_where(__mmask16 m, vf a) { return (vf)_mm512_maskz_mov_ps((_
 template <class T> struct MaskOf;
 template <> struct MaskOf<double> { using type = vl; };
 template <> struct MaskOf<float> { using type = vi; };
+#if defined(SCFX_VARIANT_AVX2)
 SCFX_INLINE vl less(vd a, vd b) { return a < b; }
 SCFX_INLINE vi less(vf a, vf b) { return a < b; }
-#if defined(SCFX_VARIANT_AVX2)
+SCFX_INLINE vl at_least(vd a, vd b) { return a >= b; }
 SCFX_INLINE int bits(vl m) { return _mm256_movemask_pd((__m256d)m); }
 SCFX_INLINE int bits(vi m) { return _mm256_movemask_ps((__m256)m); }
 SCFX_INLINE bool any(vl m) { return bits(m) != 0; }
@@ -67,6 +69,15 @@ SCFX_INLINE bool any(vi m) { return bits(m) != 0; }
 SCFX_INLINE bool all(vl m) { return bits(m) == 0xf; }
 SCFX_INLINE bool all(vi m) { return bits(m) == 0xff; }
 #else
+// Lane by lane: GCC 12 fails internally on 128-bit comparisons whose results are combined.
+template <class M, class V> SCFX_INLINE M compare(V a, V b, bool or_equal) {
+  M out;
+  for (size_t i = 0; i < SCFX_VECTOR_BYTES / sizeof(a[0]); ++i) out[i] = (or_equal ? a[i] <= b[i] : a[i] < b[i]) ? -1 : 0;
+  return out;
+}
+SCFX_INLINE vl less(vd a, vd b) { return compare<vl>(a, b, false); }
+SCFX_INLINE vi less(vf a, vf b) { return compare<vi>(a, b, false); }
+SCFX_INLINE vl at_least(vd a, vd b) { return compare<vl>(b, a, true); }
 template <class M> SCFX_INLINE bool any(M m) {
   bool out = false;
   for (size_t i = 0; i < SCFX_VECTOR_BYTES / sizeof(m[0]); ++i) out |= m[i] != 0;
