@@ -71,6 +71,7 @@ def _components(orbitals: Float[Array, "component n point"], density: Float[Arra
 
 def _potential(orbitals: Float[Array, "component n point"], v: Float[Array, "component point"], family: str) -> Any:
     """Σ_g Σ_c v_c ∂(component c)/∂D_ij, without the final symmetrisation."""
+    v = v[:, None, :]
     left = 0.5 * v[0] * orbitals[0]
     if family != "lda":
         left = left + v[1] * orbitals[1] + v[2] * orbitals[2] + v[3] * orbitals[3]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Float64, Int
 
 def aufbau(n_occupied: Int[Array, "spin"], n_orbitals: int) -> Float64[Array, "spin orbital"]:
     """1 for the lowest `n_occupied` orbitals of each spin, 0 above."""
-    return (jnp.arange(n_orbitals)[None, :] < n_occupied[:, None]).astype(jnp.float64)
+    return (jnp.arange(n_orbitals, dtype=jnp.int32)[None, :] < n_occupied[:, None]).astype(jnp.float64)
 
 
 def orthonormalise(orbitals: Float[Array, "*spin n m"]) -> Float64[Array, "*spin n m"]:
@@ -20,8 +20,9 @@ def orthonormalise(orbitals: Float[Array, "*spin n m"]) -> Float64[Array, "*spin
     Functions of Matrices (2008), eq. 8.20.
     """
     c = orbitals.astype(jnp.float64)
-    identity = jnp.eye(c.shape[-1], dtype=jnp.float64)
-    return 0.5 * c @ (3.0 * identity - jnp.swapaxes(c, -1, -2) @ c)
+    overlap = jnp.swapaxes(c, -1, -2) @ c
+    identity = jnp.broadcast_to(jnp.eye(c.shape[-1], dtype=jnp.float64), overlap.shape)
+    return 0.5 * c @ (3.0 * identity - overlap)
 
 
 def density_matrix(
@@ -36,7 +37,7 @@ def frontier(
     energies: Float64[Array, "spin orbital"], n_occupied: Int[Array, "spin"], n_orbitals: Any
 ) -> tuple[Float64[Array, ""], Float64[Array, ""]]:
     """(HOMO, LUMO): highest occupied and lowest empty over both spins; NaN where there is none."""
-    index = jnp.arange(energies.shape[-1])[None, :]
+    index = jnp.arange(energies.shape[-1], dtype=jnp.int32)[None, :]
     occupied = index < n_occupied[:, None]
     empty = (~occupied) & (index < n_orbitals)
     homo = jnp.max(jnp.where(occupied, energies, -jnp.inf))
