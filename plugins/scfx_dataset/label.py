@@ -44,7 +44,8 @@ def label_rows(
     seconds["embedding"] += time.perf_counter() - began
     report(Counter(row["status"] for row in rows if row["status"]))
     # Equal shapes side by side fill the solver's batches; the order changes no label.
-    pending.sort(key=lambda item: (item[1].natm, tuple(sorted(item[1].atomic_numbers)), item[0]["row_id"]))
+    shapes = dict(zip(planned["row_id"].to_pylist(), planned["shape"].to_pylist(), strict=True))
+    pending.sort(key=lambda item: (shapes[item[0]["row_id"]], item[0]["row_id"]))
     unexpected: list[Exception] = []
     for start in range(0, len(pending), batch_size):
         part = pending[start : start + batch_size]

@@ -67,11 +67,11 @@ class DatasetOptions(BaseModel):
     output: str = Field(description="folder of the dataset")
     license: str = Field("other", description="licence identifier of the data, for the dataset card")
     executor: str = Field("local", description="who runs the attempts")
-    workers: int = Field(0, ge=0, description="worker processes; 0: one per core")
+    workers: int = Field(1, ge=0, description="worker processes; 1: this one, with threads; 0: one per core")
     part: str = Field(
         "", pattern=r"^(\d+/\d+)?$", description="'i/N', i = 0..N-1: only that part of the shards"
     )
-    batch_size: int = Field(32, ge=1, description="systems given to the solver at once")
+    batch_size: int = Field(64, ge=1, description="systems given to the solver at once")
     max_deaths: int = Field(
         3, ge=1, description="deaths of a worker over one shard before the run gives up on it"
     )
