@@ -41,7 +41,7 @@ class Convergence(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     energy: float = Field(default=1e-9, gt=0)
-    gradient: float = Field(default=1e-7, gt=0)
+    gradient: float = Field(default=5e-7, gt=0)
     max_iterations: int = Field(default=60, ge=1)
     diis_space: int = Field(default=8, ge=1)
     rule: Literal["gradient", "qm1b"] = "gradient"

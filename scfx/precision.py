@@ -24,8 +24,9 @@ class PrecisionPolicy:
     - `orbitals`: AO values on the grid and the two matrix contractions with them (density, potential matrix).
     - `functional`: evaluation and differentiation of the exchange-correlation energy density.
     - `accumulation`: sums over grid points and blocks, and every energy term.
-    - `linear_algebra`: Fock diagonalisation and DIIS. The orthogonaliser S^(-1/2) and the final re-orthonormalisation
-      of the orbitals use `orthogonaliser`.
+    - `linear_algebra`: Fock diagonalisation in the iterations; the reported orbital energies come from a last one
+      in float64, and orbitals are re-orthonormalised in float64. DIIS is always float64.
+    - `orthogonaliser`: S^(-1/2).
     - `final`: "float64" makes the last iterations, from which every result is reported, run all stages but the stored
       integrals in float64; None: no refinement.
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float64, Int
+from jaxtyping import Array, Float64, Int
 
 
 class DIISState(NamedTuple):
-    """Ring buffers of Fock matrices and errors in the orthonormal basis; `count` entries were ever stored."""
+    """Ring buffers of Fock matrices and errors in the orthonormal basis; `count` entries were ever stored.
 
-    fock: Float[Array, "history spin n n"]
-    error: Float[Array, "history spin n n"]
-    count: Int[Array, ""]
+    Always float64: near convergence the combination cancels, and float32 history would set the residual's floor.
+    """
+
+    fock: Float64[Array, "*lane history spin n n"]
+    error: Float64[Array, "*lane history spin n n"]
+    count: Int[Array, "*lane"]
 
 
-def empty_diis(capacity: int, history: int, nspin: int, n: int, dtype: Any) -> DIISState:
+def empty_diis(capacity: int, history: int, nspin: int, n: int) -> DIISState:
     """Empty states for `capacity` lanes."""
     shape = (capacity, history, nspin, n, n)
-    return DIISState(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.zeros(capacity, jnp.int32))
+    return DIISState(jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(capacity, jnp.int32))
 
 
 def pulay_coefficients(
@@ -52,12 +55,12 @@ def extrapolate(
     history = state.fock.shape[0]
     slot = state.count % history
     new = DIISState(
-        jax.lax.dynamic_update_index_in_dim(state.fock, fock.astype(state.fock.dtype), slot, 0),
-        jax.lax.dynamic_update_index_in_dim(state.error, error.astype(state.error.dtype), slot, 0),
+        jax.lax.dynamic_update_index_in_dim(state.fock, fock, slot, 0),
+        jax.lax.dynamic_update_index_in_dim(state.error, error, slot, 0),
         state.count + 1,
     )
-    used = (jnp.arange(history) < new.count).astype(jnp.float64)
-    flat = new.error.reshape(history, -1).astype(jnp.float64)
+    used = (jnp.arange(history, dtype=jnp.int32) < new.count).astype(jnp.float64)
+    flat = new.error.reshape(history, -1)
     coefficients = pulay_coefficients(flat @ flat.T, used)
-    stored = new.fock.reshape(history, -1).astype(jnp.float64)
+    stored = new.fock.reshape(history, -1)
     return (coefficients @ stored).reshape(fock.shape), new

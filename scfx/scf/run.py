@@ -197,11 +197,7 @@ class BatchRun:
             energy_change=jnp.full(self.capacity, jnp.inf),
             residual=jnp.full(self.capacity, jnp.inf),
             diis=empty_diis(
-                self.capacity,
-                self.spec.convergence.diis_space,
-                self.nspin,
-                self.size,
-                self.spec.precision.linear_algebra,
+                self.capacity, self.spec.convergence.diis_space, self.nspin, self.size
             ),
         )
 
@@ -286,11 +282,15 @@ class BatchRun:
         return energy, change, residual
 
     def orbitals(self) -> Orbitals:
-        """Canonical orbitals of every entry's last Fock matrix."""
+        """Canonical orbitals of every entry at its last density."""
         lanes = np.arange(len(self.batch), dtype=np.int32)
         with self.profile.stage("diagonalise"):
             return canonical_orbitals(
-                self.state, self.prepared.fixed, pad_lanes(lanes, self.capacity), len(lanes)
+                self.state,
+                self.prepared.fixed,
+                pad_lanes(lanes, self.capacity),
+                len(lanes),
+                self.spec.convergence.rule != "qm1b",  # the paper reports the last Fock matrix itself
             )
 
 

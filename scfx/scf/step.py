@@ -55,11 +55,17 @@ class Control(NamedTuple):
     use_diis: Bool[Array, "lane"]
 
 
+def _commutator(s: State) -> Any:
+    """[F', D'/f] of one lane: the DIIS error, whose largest element is the residual."""
+    product = s.fock_orth @ s.density_orth
+    return (product - jnp.swapaxes(product, -1, -2)) / (2.0 if s.density.shape[0] == 1 else 1.0)
+
+
 def _pad_diagonal(fock: Any, n_orbitals: Any) -> Any:
     """Put padded and dropped orbitals above all others: a diagonal beyond the norm of the matrix."""
     n = fock.shape[-1]
     bound = 1.0 + jnp.max(jnp.sum(jnp.abs(fock), axis=-1))
-    padded = (jnp.arange(n) >= n_orbitals).astype(fock.dtype)
+    padded = (jnp.arange(n, dtype=jnp.int32) >= n_orbitals).astype(fock.dtype)
     return fock + jnp.diag(padded * bound)[None]
 
 
@@ -76,15 +82,8 @@ def build(state: State, fixed: Fixed, parts: Parts, lanes: Any, count: Any) -> S
             f.core, s.density, p.coulomb, p.exchange, p.potential, p.xc_energy, f.nuclear_repulsion
         )
         fock_orth = symmetrised(f.orthogonaliser.T @ fock @ f.orthogonaliser)
-        per_orbital = 2.0 if fock.shape[0] == 1 else 1.0
-        product = fock_orth @ s.density_orth
-        error = (product - jnp.swapaxes(product, -1, -2)) / per_orbital
-        return s._replace(
-            fock_orth=fock_orth,
-            energy=energy,
-            energy_change=jnp.abs(energy - s.energy),
-            residual=jnp.max(jnp.abs(error)),
-        )
+        new = s._replace(fock_orth=fock_orth, energy=energy, energy_change=jnp.abs(energy - s.energy))
+        return new._replace(residual=jnp.max(jnp.abs(_commutator(new))))
 
     return for_lanes(lane, lanes, count, state, fixed, parts)
 
@@ -97,9 +96,7 @@ def advance(
 
     def lane(s: State, f: Fixed, c: Control) -> State:
         per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
-        product = s.fock_orth @ s.density_orth
-        error = (product - jnp.swapaxes(product, -1, -2)) / per_orbital
-        mixed, diis = extrapolate(s.diis, s.fock_orth, error)
+        mixed, diis = extrapolate(s.diis, s.fock_orth, _commutator(s))
         fock = jnp.where(c.use_diis, mixed, s.fock_orth)
         damping = jnp.where(s.diis.count > 0, c.damping, 0.0)
         fock = (1.0 - damping) * fock + damping * s.previous_fock
@@ -129,15 +126,21 @@ class Orbitals(NamedTuple):
 
 
 @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
-def canonical_orbitals(state: State, fixed: Fixed, lanes: Any, count: Any) -> Orbitals:
-    """Diagonalise the Fock matrix of the present density, always in float64."""
+def canonical_orbitals(state: State, fixed: Fixed, lanes: Any, count: Any, extrapolated: Any) -> Orbitals:
+    """Canonical orbitals at the present density, always in float64.
+
+    `extrapolated` (True or False): of the Fock matrix that DIIS makes of the last ones, which the next iteration
+    would diagonalise and whose orbital energies are an order closer to self-consistency, or of the last one itself.
+    """
     capacity, nspin, n, _ = state.fock_orth.shape
     empty = Orbitals(
         jnp.zeros((capacity, nspin, n)), jnp.zeros((capacity, nspin, n, n)), jnp.zeros(capacity), jnp.zeros(capacity)
     )
 
     def lane(out: Orbitals, s: State, f: Fixed) -> Orbitals:
-        energies, orbitals = _diagonalise(s.fock_orth, f.n_orbitals, "float64")
+        mixed, _ = extrapolate(s.diis, s.fock_orth, _commutator(s))
+        fock = jnp.where(extrapolated & (s.diis.count > 0), symmetrised(mixed), s.fock_orth)
+        energies, orbitals = _diagonalise(fock, f.n_orbitals, "float64")
         homo, lumo = frontier(energies, f.n_occupied, f.n_orbitals)
         return Orbitals(energies, f.orthogonaliser @ orbitals, homo, lumo)
 
