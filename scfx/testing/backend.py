@@ -184,7 +184,8 @@ def _check_lanes(make: Any, where: str, batch: Batch, density: np.ndarray) -> No
         lanes = np.array([0, len(batch) - 1], dtype=np.int32)
         some = operator.coulomb_exchange_lanes(density, lanes, True)
         for one, two, letter in zip(whole, some, "JK", strict=True):
-            assert np.shape(two) == (2, *density.shape[1:]), (
+            shape = None if two is None else np.asarray(two).shape
+            assert shape == (2, *density.shape[1:]), (
                 f"{where}: coulomb_exchange_lanes must return {letter} [active, nspin, nao, nao]"
             )
             assert _same(np.asarray(one)[lanes], two), (

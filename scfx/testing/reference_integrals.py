@@ -121,7 +121,9 @@ def _hermite_coulomb(
 ) -> dict[tuple[int, int, int], np.ndarray]:
     """R_tuv of eqs. 9.9.13 and 9.9.18 to 9.9.20 for all t + u + v <= total."""
     argument = exponent * np.sum(vector**2, axis=-1)
-    table = {(n, 0, 0, 0): (-2.0 * exponent) ** n * boys(n, argument) for n in range(total + 1)}
+    table: dict[tuple[int, ...], np.ndarray] = {
+        (n, 0, 0, 0): (-2.0 * exponent) ** n * boys(n, argument) for n in range(total + 1)
+    }
     for order in _orders(total)[1:]:
         direction = next(d for d in range(3) if order[d])
         lower = list(order)
@@ -133,7 +135,7 @@ def _hermite_coulomb(
             if lower[direction]:
                 value = value + lower[direction] * table[(n + 1, *lowest)]
             table[(n, *order)] = value
-    return {key[1:]: value for key, value in table.items() if key[0] == 0}
+    return {order: table[(0, *order)] for order in _orders(total)}
 
 
 def _assemble(

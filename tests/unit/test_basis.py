@@ -232,3 +232,22 @@ def test_qm9_d_exponents_split_the_exponent_of_6_31g_star_by_two():
 def test_qm9_basis_refuses_other_elements():
     with pytest.raises(BasisError, match="no functions for S; it covers H, C-F"):
         QM9Source().shells(16)
+
+
+@pytest.mark.slow
+def test_qm9_basis_reproduces_qm9s_water():
+    # QM9 record dsgdb9nsd_000003: geometry (angstrom), U0 - zpve, HOMO and LUMO in hartree.
+    from scfx import solve
+
+    positions = [
+        [-0.0343604951, 0.9775395708, 0.0076015923],
+        [0.0647664923, 0.0205721989, 0.0015346341],
+        [0.8717903737, 1.3007924048, 0.0006931336],
+    ]
+    water = System.from_arrays(["O", "H", "H"], positions)
+    result = solve(
+        [water], functional="b3lyp", basis="6-31g(2df,p)-qm9", backend="libcint", precision="float64", grid=4
+    )
+    assert result.energy[0] == pytest.approx(-76.426077, abs=5e-6)
+    assert result.homo[0] == pytest.approx(-0.2928, abs=1e-4)
+    assert result.lumo[0] == pytest.approx(0.0687, abs=1e-4)

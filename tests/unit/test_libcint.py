@@ -29,10 +29,9 @@ def _source(name: str):
     return QM9Source() if name.endswith("qm9") else BasisSetExchangeSource(name)
 
 
-def _batch(name: str, n: int = 2, atoms: int = 5) -> Batch:
-    # The first two atoms and one hydrogen are HCN, bent.
+def _batch(name: str, n: int = 2, atoms: slice = slice(None)) -> Batch:
     systems = [
-        System.from_arrays(SYMBOLS[:atoms], ANGSTROM[:atoms] * (1.0 + 0.03 * i), multiplicity=None)
+        System.from_arrays(SYMBOLS[atoms], ANGSTROM[atoms] * (1.0 + 0.03 * i), multiplicity=None)
         for i in range(n)
     ]
     return Batch.from_systems(systems, BasisSet.from_source(_source(name), [1, 6, 7]))
@@ -98,7 +97,8 @@ def test_one_electron_matrices_equal_pyscf_element_by_element(name, cart):
 @pytest.mark.parametrize("storage", ["stored", "direct"])
 @pytest.mark.parametrize("name", ["sto-3g", "def2-svp", "6-31g*", "6-31g(2df,p)-qm9"])
 def test_coulomb_and_exchange_are_sums_over_the_full_tensor(name, storage):
-    batch = _batch(name, 2 if name == "sto-3g" else 1, 5 if name == "sto-3g" else 3)
+    # N-H alone in the larger basis sets: the tensor of the whole molecule would take minutes to sum over.
+    batch = _batch(name) if name == "sto-3g" else _batch(name, 2, slice(1, None, 3))
     tensor = _full_tensor(batch)
     density = _random_symmetric(len(batch), 2, batch.nao, batch.nao)
     with LibcintBackend(storage=storage).two_electron(batch, FLOAT64, BUDGET) as operator:
