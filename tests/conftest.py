@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
 import os
 import sys
@@ -59,7 +61,11 @@ if not _is_installed():
 if os.environ.get("SCFX_SHAPE_CHECKS", "1") != "0":
     from jaxtyping import install_import_hook
 
-    # scfx's front module is imported by now or not, the hook covers what is imported from here on.
+    # The hook looks on sys.path only, where an editable install's finder would add the folder of the compiled kernels
+    # to a package's __path__. So the front modules, which are light, come first and the hook takes what is behind.
+    for _name in _packages():
+        with contextlib.suppress(ImportError):  # a plugin that does not import fails the tests that need it
+            importlib.import_module(_name)
     install_import_hook(_packages(), "scfx_shape_checks.checker")
 
 
