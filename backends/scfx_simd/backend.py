@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float64
 
-from scfx.abstract import AbstractAttenuatedBackend, OneElectron
+from scfx.abstract import AbstractAttenuatedBackend, AbstractGridBackend, OneElectron
 from scfx.errors import ConfigError, InputError
+from scfx_simd.grid_operator import SimdGridOperator
 from scfx_simd.kernels import address, check, lane_counts, library, pack
 from scfx_simd.two_electron import SimdTwoElectron
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scfx.abstract import Family
     from scfx.batch import Batch
     from scfx.precision import PrecisionPolicy
 
 
-class SimdBackend(AbstractAttenuatedBackend):
+class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
     """McMurchie-Davidson integrals with one conformer to each SIMD lane.
 
     Options: `threads` (over groups of conformers; no number depends on it), `screening` and `screening_float32`
@@ -46,7 +51,7 @@ class SimdBackend(AbstractAttenuatedBackend):
             )
             check(library().scfx_simd_one_electron, packed.pointer, *map(address, part))
             if not whole:
-                for to, source in zip(out, part):
+                for to, source in zip(out, part, strict=True):
                     to[packed.entries] = source
         return out
 
@@ -61,6 +66,18 @@ class SimdBackend(AbstractAttenuatedBackend):
         if not omega > 0:
             raise InputError(f"omega is {omega} bohr⁻¹, expected above 0")
         return SimdTwoElectron(batch, policy, memory_budget, self._thresholds, self._threads, float(omega))
+
+    def grid_operator(
+        self,
+        batch: Batch,
+        points: Sequence[Float64[np.ndarray, "npoint 3"]],
+        weights: Sequence[Float64[np.ndarray, "npoint"]],
+        family: Family,
+        policy: PrecisionPolicy,
+        memory_budget: int,
+    ) -> SimdGridOperator:
+        """See `AbstractGridBackend.grid_operator`. Nothing but points and weights is held, so no budget is needed."""
+        return SimdGridOperator(batch, points, weights, family, policy, self._threads)
 
     def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
         """Entries whose unscreened integrals fit, in whole groups of lanes; one group where even that does not fit.

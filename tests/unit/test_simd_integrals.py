@@ -143,7 +143,7 @@ def test_attenuated_integrals_match_libcint(seed, omega, single):
     published = {2: _random_shells(rng, (0, 1, 2), 2), 1: _random_shells(rng, (0,), 3)}
     systems = [
         System(
-            np.array([2, 1], dtype=np.int32), rng.normal(size=(2, 3)) + [[0.0] * 3, [0.0, 0.0, 2.0]], charge=1
+            np.array([2, 1], dtype=np.int32), rng.normal(size=(2, 3)) + np.diag([0.0, 0.0, 2.0])[1:], charge=1
         )
     ]
     batch = Batch.from_systems(systems, _basis(published, False))
@@ -159,9 +159,10 @@ def test_lanes_may_hold_other_elements_of_the_same_structure():
     second[2] = (1, second[1][1], second[2][2])
     published = {8: first, 9: second, 1: _random_shells(rng, (0,), 2)}
     basis = _basis(published, False)
-    make = lambda z, r, q: System(
-        np.array([z, 1], dtype=np.int32), np.array([[0.0, 0, 0], [0.1, r, 0.2]]), charge=q
-    )  # noqa: E731
+
+    def make(z: int, r: float, charge: int) -> System:
+        return System(np.array([z, 1], dtype=np.int32), np.array([[0.0, 0, 0], [0.1, r, 0.2]]), charge=charge)
+
     batch = Batch.from_systems([make(8, 1.7, -1), make(9, 1.8, 0), make(8, 1.9, -1)], basis)
     assert _error(batch, FLOAT64, published, False) < ERROR["float64"]
     alone = Batch.from_systems([make(9, 1.8, 0)], basis)

@@ -1,10 +1,8 @@
 #include "engine.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
+
+#include "parallel.h"
 
 namespace scfx_simd {
 
@@ -45,35 +43,10 @@ Engine::Engine(Structure structure, const BatchInput& input, const EngineOptions
   teams_.resize((n_groups + per_team - 1) / per_team);
   for (Team& team : teams_) team.groups.resize(per_team);
   const int64_t share = options_.budget / std::max<int64_t>(1, int64_t(teams_.size()));
-  parallel(int(teams_.size()), [&](int i) {
+  parallel(options_.threads, int(teams_.size()), [&](int i) {
     prepare(teams_[i], i, input);
     store(teams_[i], share);
   });
-}
-
-template <class F> void Engine::parallel(int n, F body) {
-  const int threads = std::min(n, std::max(1, options_.threads));
-  if (threads <= 1) {
-    for (int i = 0; i < n; ++i) body(i);
-    return;
-  }
-  std::atomic<int> next{0};
-  std::exception_ptr error;
-  std::mutex mutex;
-  const auto work = [&] {
-    try {
-      for (int i = next++; i < n; i = next++) body(i);
-    } catch (...) {
-      std::lock_guard<std::mutex> lock(mutex);
-      error = std::current_exception();
-      next = n;
-    }
-  };
-  std::vector<std::thread> pool;
-  for (int i = 1; i < threads; ++i) pool.emplace_back(work);
-  work();
-  for (auto& thread : pool) thread.join();
-  if (error) std::rethrow_exception(error);
 }
 
 void Engine::prepare(Team& team, int index, const BatchInput& input) {
@@ -212,7 +185,7 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
   const size_t n2 = size_t(n) * n;
   std::vector<int> slot_of(teams_.size() * per_team * WD, -1);
   for (int i = 0; i < nactive; ++i) slot_of[lanes[i]] = i;
-  parallel(int(teams_.size()), [&](int index) {
+  parallel(options_.threads, int(teams_.size()), [&](int index) {
     Team& team = teams_[index];
     int mask = 0;
     for (int i = 0; i < per_team; ++i)

@@ -64,7 +64,6 @@ class Engine {
   template <class T, class Destination, class Done>
   void generate(Team& team, int group_mask, int from, int to, Destination destination, Done done);
   BlockPlace place(int bra, int ket) const;
-  template <class F> void parallel(int n, F body);
 
   Structure s_;
   EngineOptions options_;

@@ -6,57 +6,76 @@ namespace {
 
 constexpr int max_functions = 10;  // Cartesian f
 
-// NC, ND = 0: sizes known only at run time.
+// NC, ND = 0: sizes known only at run time. Row i of K stays in registers while j runs, so a pair should come with its
+// smaller composite first (make_structure sees to it).
 template <class T, int NC, int ND, bool Exchange>
 void contract_block(const T* g, const BlockPlace& at, const Matrices& m) {
-  const int nc = NC ? NC : at.nc, nd = ND ? ND : at.nd, n = m.nao;
+  const int nc = NC ? NC : at.nc, nd = ND ? ND : at.nd;
+  const size_t n = m.nao;
   constexpr int size_c = NC ? NC : max_functions, size_d = ND ? ND : max_functions;
   vd jkl[size_c * size_d], dkl[size_c * size_d];
   for (int k = 0; k < nc; ++k)
     for (int l = 0; l < nd; ++l) {
-      dkl[k * nd + l] = m.density[size_t(at.c + k) * n + at.d + l];
+      dkl[k * nd + l] = m.density[(at.c + k) * n + at.d + l];
       jkl[k * nd + l] = vd{};
     }
-  for (int i = at.a; i < at.a + at.na; ++i)
-    for (int j = at.b; j < at.b + at.nb; ++j, g += size_t(nc) * nd * WD) {
-      const vd dij = m.density[size_t(i) * n + j];
-      vd jij{};
-      const vd *dik = m.density + size_t(i) * n + at.c, *dil = m.density + size_t(i) * n + at.d;
-      const vd *djk = m.density + size_t(j) * n + at.c, *djl = m.density + size_t(j) * n + at.d;
-      vd kil[size_d] = {}, kjl[size_d] = {};
-      vd *row_i = m.exchange + size_t(i) * n, *row_j = m.exchange + size_t(j) * n;
-#pragma GCC unroll 4
+  for (int i = at.a; i < at.a + at.na; ++i) {
+    const vd* row = m.density + i * n;
+    vd dik[size_c], dil[size_d], kik[size_c], kil[size_d];
+    if constexpr (Exchange) {
       for (int k = 0; k < nc; ++k) {
-        vd kik{}, kjk{};
+        dik[k] = row[at.c + k];
+        kik[k] = vd{};
+      }
+      for (int l = 0; l < nd; ++l) {
+        dil[l] = row[at.d + l];
+        kil[l] = vd{};
+      }
+    }
+    for (int j = at.b; j < at.b + at.nb; ++j, g += size_t(nc) * nd * WD) {
+      const vd dij = row[j];
+      vd jij{};
+      if constexpr (Exchange) {
+        const vd *djk = m.density + j * n + at.c, *djl = m.density + j * n + at.d;
+        vd* row_j = m.exchange + j * n;
+        vd kjl[size_d];
 #pragma GCC unroll 4
-        for (int l = 0; l < nd; ++l) {
-          const vd x = load_lanes(g + size_t(k * nd + l) * WD);
-          jij += x * dkl[k * nd + l];
-          jkl[k * nd + l] += x * dij;
-          if constexpr (Exchange) {
-            kik += x * djl[l];
-            kjk += x * dil[l];
+        for (int l = 0; l < nd; ++l) kjl[l] = vd{};
+#pragma GCC unroll 4
+        for (int k = 0; k < nc; ++k) {
+          vd kjk{};
+#pragma GCC unroll 4
+          for (int l = 0; l < nd; ++l) {
+            const vd x = load_lanes(g + size_t(k * nd + l) * WD);
+            jij += x * dkl[k * nd + l];
+            jkl[k * nd + l] += x * dij;
+            kik[k] += x * djl[l];
             kil[l] += x * djk[k];
+            kjk += x * dil[l];
             kjl[l] += x * dik[k];
           }
-        }
-        // One after the other: with i = j or c = d these are the same numbers.
-        if constexpr (Exchange) {
-          row_i[at.c + k] += kik;
           row_j[at.c + k] += kjk;
         }
-      }
-      if constexpr (Exchange) {
+        // After the loop over k, one by one: with c = d these are the same numbers.
 #pragma GCC unroll 4
-        for (int l = 0; l < nd; ++l) {
-          row_i[at.d + l] += kil[l];
-          row_j[at.d + l] += kjl[l];
+        for (int l = 0; l < nd; ++l) row_j[at.d + l] += kjl[l];
+      } else {
+#pragma GCC unroll 4
+        for (int e = 0; e < nc * nd; ++e) {
+          const vd x = load_lanes(g + size_t(e) * WD);
+          jij += x * dkl[e];
+          jkl[e] += x * dij;
         }
       }
-      m.coulomb[size_t(i) * n + j] += jij;
+      m.coulomb[i * n + j] += jij;
     }
+    if constexpr (Exchange) {
+      for (int k = 0; k < nc; ++k) m.exchange[i * n + at.c + k] += kik[k];
+      for (int l = 0; l < nd; ++l) m.exchange[i * n + at.d + l] += kil[l];
+    }
+  }
   for (int k = 0; k < nc; ++k)
-    for (int l = 0; l < nd; ++l) m.coulomb[size_t(at.c + k) * n + at.d + l] += jkl[k * nd + l];
+    for (int l = 0; l < nd; ++l) m.coulomb[(at.c + k) * n + at.d + l] += jkl[k * nd + l];
 }
 
 template <class T, bool Exchange> void dispatch(const T* g, const BlockPlace& at, const Matrices& m) {

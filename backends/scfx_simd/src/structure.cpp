@@ -100,8 +100,8 @@ Structure make_structure(int natm, const std::vector<Shell>& shells, const doubl
   s.composites = found;
 
   std::map<std::array<int, 6>, int> pattern_of;
-  for (int a = 0; a < int(found.size()); ++a)
-    for (int b = 0; b <= a; ++b) {
+  for (int b = 0; b < int(found.size()); ++b)
+    for (int a = 0; a <= b; ++a) {
       const Composite &A = found[a], &B = found[b];
       PairShape pair{a, b, A.nprim * B.nprim, A.nfunc * B.nfunc, A.l + B.l, n_hermite(A.l + B.l), 0, 0, 0, 0, -1};
       if (A.kind == Kind::general || B.kind == Kind::general) {

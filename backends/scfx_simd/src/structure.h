@@ -54,7 +54,7 @@ struct Function { int shell, l; std::vector<Component> terms; };
 struct Pattern { std::vector<int> row_start, row_odd, hermite; };
 
 struct PairShape {
-  int a, b;  // composites, a >= b
+  int a, b;  // composites, a <= b: the smaller first
   int nprim, nrow, L, nherm, code, npar;
   size_t geometry_offset, parameter_offset;  // in vectors, over all primitives of all pairs
   int pattern;                               // index into Structure::patterns; -1 for s and p
