@@ -38,7 +38,9 @@ class SimdGridOperator(AbstractGridOperator):
         threads: int,
     ):
         n = len(batch)
-        if len(points) != n or len(weights) != n or any(len(p) != len(w) for p, w in zip(points, weights)):
+        if len(points) != n or len(weights) != n or any(
+            len(p) != len(w) for p, w in zip(points, weights, strict=True)
+        ):
             raise InputError(
                 f"expected points and weights of {n} entries, alike in number; got {[len(p) for p in points]} "
                 f"points and {[len(w) for w in weights]} weights"
@@ -48,8 +50,6 @@ class SimdGridOperator(AbstractGridOperator):
         self._nao = batch.nao
         self.n_blocks = max(1, -(-max(len(w) for w in weights) // POINTS_PER_BLOCK))
         self._weights = np.zeros((n, self.n_blocks * POINTS_PER_BLOCK))
-        for row, w in zip(self._weights, weights):
-            row[: len(w)] = w
         self._group = np.empty(n, dtype=np.int32)
         self._slot = np.empty(n, dtype=np.int32)
         self._handles: list[int] = []
@@ -61,20 +61,24 @@ class SimdGridOperator(AbstractGridOperator):
                 flat = np.concatenate(
                     [np.asarray(points[i], dtype=np.float64).T.ravel() for i in packed.entries]
                 )
+                order = np.empty(counts.sum(), dtype=np.int32)
                 handle = ctypes.c_void_p()
                 check(
                     library().scfx_simd_grid,
                     packed.pointer, address(counts), address(flat), self._components,
-                    int(self._dtype == np.float32), threads, ctypes.byref(handle),
+                    int(self._dtype == np.float32), threads, address(order), ctypes.byref(handle),
                 )  # fmt: skip
                 assert handle.value is not None
                 self._handles.append(handle.value)
+                # The kernels keep neighbouring points together; weights follow.
+                for i, mine in zip(packed.entries, np.split(order, np.cumsum(counts)[:-1]), strict=True):
+                    self._weights[i, : len(mine)] = np.asarray(weights[i])[mine]
         except BaseException:
             self.close()
             raise
 
     def weights(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Float64[np.ndarray, "active point"]:
-        """See `AbstractGridOperator.weights`."""
+        """See `AbstractGridOperator.weights`. Points are in the operator's own order, the same in every method."""
         start = block * POINTS_PER_BLOCK
         return self._weights[lanes, start : start + POINTS_PER_BLOCK]
 

@@ -102,15 +102,17 @@ struct ScfxGrid {
 };
 
 SCFX_EXPORT int scfx_simd_grid(const ScfxBatch* batch, const int32_t* n_points, const double* points,
-                               int32_t components, int32_t single, int32_t threads, void** handle, char* message,
-                               int size) {
+                               int32_t components, int32_t single, int32_t threads, int32_t* order, void** handle,
+                               char* message, int size) {
   return guarded(message, size, [&] {
     const BatchInput input{batch->n_entries, batch->position, batch->exponent, batch->coefficient};
     auto grid = std::make_unique<ScfxGrid>();
     if (single)
-      grid->in_single = std::make_unique<Grid<float>>(structure_of(*batch), input, n_points, points, components, threads);
+      grid->in_single =
+          std::make_unique<Grid<float>>(structure_of(*batch), input, n_points, points, components, threads, order);
     else
-      grid->in_double = std::make_unique<Grid<double>>(structure_of(*batch), input, n_points, points, components, threads);
+      grid->in_double =
+          std::make_unique<Grid<double>>(structure_of(*batch), input, n_points, points, components, threads, order);
     *handle = grid.release();
   });
 }

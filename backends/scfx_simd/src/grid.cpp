@@ -11,6 +11,12 @@ namespace {
 
 constexpr int round_up(int n, int step) { return (n + step - 1) / step * step; }
 
+// Up to the next multiple of both tile sizes.
+constexpr int whole_tiles(int rows) {
+  while (rows % tile_rows || rows % tile_columns) ++rows;
+  return rows;
+}
+
 // Offsets from an atom are taken in float64 before rounding to T: cancellation would cost float32 its digits.
 template <class T> SCFX_INLINE typename Lanes<T>::V offsets(const double* x, double origin) {
   typename Lanes<T>::V out;
@@ -18,37 +24,121 @@ template <class T> SCFX_INLINE typename Lanes<T>::V offsets(const double* x, dou
   return out;
 }
 
+// AOs and their gradients below this are dropped from a tile. Against a density of order one they change it by less than
+// its rounding.
+template <class T> constexpr double negligible_orbital = sizeof(T) == 4 ? 1e-8 : 1e-13;
+
+// Beyond this distance from its atom a composite and its gradient are negligible.
+double reach_of(const Structure& s, const Composite& c, const double* exponent, const double* coefficient,
+                double threshold) {
+  double r = 40;
+  for (; r > 0.25; r -= 0.25) {
+    double bound = 0;
+    for (int i = 0; i < c.nshell; ++i)
+      for (int k = 0; k < c.nprim; ++k) {
+        const double a = exponent[s.shells[c.shell[i]].prim_offset + k];
+        // |R| and |dR/dr| for r^l exp(-a r²); angular factors are of order one.
+        const double value = std::abs(coefficient[s.shells[c.shell[i]].prim_offset + k]) * std::exp(-a * r * r);
+        bound += value * std::pow(std::max(r, 1.0), c.l) * (1 + c.l / r + 2 * a * r);
+      }
+    if (bound > threshold) break;
+  }
+  return r + 0.25;
+}
+
+struct Site { double x[3]; int index; };
+
+// Bisects along the longest side at whole slabs, then whole tiles, until every tile is compact.
+void sort_in_space(Site* sites, int n, int slab, int tile) {
+  if (n <= tile) return;
+  const int unit = n > slab ? slab : tile;
+  const int middle = (n / 2 + unit - 1) / unit * unit;
+  if (middle >= n) return;
+  double low[3], high[3];
+  for (int axis = 0; axis < 3; ++axis) low[axis] = high[axis] = sites[0].x[axis];
+  for (int i = 1; i < n; ++i)
+    for (int axis = 0; axis < 3; ++axis) {
+      low[axis] = std::min(low[axis], sites[i].x[axis]);
+      high[axis] = std::max(high[axis], sites[i].x[axis]);
+    }
+  int axis = 0;
+  for (int k = 1; k < 3; ++k)
+    if (high[k] - low[k] > high[axis] - low[axis]) axis = k;
+  std::nth_element(sites, sites + middle, sites + n, [axis](const Site& p, const Site& q) {
+    return p.x[axis] != q.x[axis] ? p.x[axis] < q.x[axis] : p.index < q.index;
+  });
+  sort_in_space(sites, middle, slab, tile);
+  sort_in_space(sites + middle, n - middle, slab, tile);
+}
+
 }  // namespace
 
 template <class T>
 Grid<T>::Grid(Structure structure, const BatchInput& input, const int32_t* n_points, const double* points,
-              int components, int threads)
-    : s_(std::move(structure)), components_(components), threads_(threads) {
-  rows_ = round_up(round_up(s_.nao, tile_rows), tile_columns);
+              int components, int threads, int32_t* order)
+    : s_(std::move(structure)), components_(components), threads_(threads), entries_(input.n) {
+  rows_ = s_.nao;
   while (rows_ % tile_rows || rows_ % tile_columns) ++rows_;
-  for (int i = 0; i < input.n; ++i) {
-    Entry e;
+  std::vector<size_t> start(input.n + 1, 0);
+  for (int i = 0; i < input.n; ++i) start[i + 1] = start[i] + n_points[i];
+  parallel(threads, input.n, [&](int i) {
+    Entry& e = entries_[i];
     e.n = n_points[i];
     e.position.assign(input.position + size_t(i) * 3 * s_.natm, input.position + size_t(i + 1) * 3 * s_.natm);
     e.exponent.assign(input.exponent + size_t(i) * s_.nprim, input.exponent + size_t(i + 1) * s_.nprim);
     e.coefficient.assign(input.coefficient + size_t(i) * s_.nprim, input.coefficient + size_t(i + 1) * s_.nprim);
+    for (const Composite& c : s_.composites)
+      e.reach.push_back(reach_of(s_, c, e.exponent.data(), e.coefficient.data(), negligible_orbital<T>));
+    std::vector<Site> sites(e.n);
+    const double* mine = points + 3 * start[i];
+    for (int p = 0; p < e.n; ++p) sites[p] = {{mine[p], mine[e.n + p], mine[2 * e.n + p]}, p};
+    sort_in_space(sites.data(), e.n, slab_vectors * W, tile_points);
     const int padded = round_up(std::max(e.n, 1), slab_vectors * W);
-    std::vector<double>* axes[3] = {&e.x, &e.y, &e.z};
-    for (int axis = 0; axis < 3; ++axis) {
-      axes[axis]->resize(padded, 0.0);
-      for (int p = 0; p < padded && e.n; ++p) (*axes[axis])[p] = points[size_t(axis) * e.n + std::min(p, e.n - 1)];
+    e.x.resize(padded);
+    e.y.resize(padded);
+    e.z.resize(padded);
+    for (int p = 0; p < padded && e.n; ++p) {
+      const Site& site = sites[std::min(p, e.n - 1)];
+      e.x[p] = site.x[0];
+      e.y[p] = site.x[1];
+      e.z[p] = site.x[2];
+      if (p < e.n) order[start[i] + p] = site.index;
     }
-    points += size_t(3) * e.n;
-    entries_.push_back(std::move(e));
+  });
+}
+
+template <class T> void Grid<T>::find_active(const Entry& e, int point, int n, Active& out) const {
+  out.composites.clear();
+  out.functions.clear();
+  const double* axes[3] = {&e.x[point], &e.y[point], &e.z[point]};
+  double low[3], high[3];
+  for (int axis = 0; axis < 3; ++axis) {
+    low[axis] = *std::min_element(axes[axis], axes[axis] + n);
+    high[axis] = *std::max_element(axes[axis], axes[axis] + n);
+  }
+  for (size_t i = 0; i < s_.composites.size(); ++i) {
+    const Composite& c = s_.composites[i];
+    double distance = 0;  // squared, from the atom to the box around the points
+    for (int axis = 0; axis < 3; ++axis) {
+      const double x = e.position[3 * c.atom + axis], d = std::max({low[axis] - x, x - high[axis], 0.0});
+      distance += d * d;
+    }
+    if (distance > e.reach[i] * e.reach[i]) continue;
+    out.composites.push_back(int(i));
+    for (int f = 0; f < c.nfunc; ++f) out.functions.push_back(c.first + f);
   }
 }
 
-// out[derivative][row][tile_vectors]: values, then d/dx, d/dy, d/dz if n_derivatives is 4; padded rows are zero.
-template <class T> void Grid<T>::orbitals(const Entry& e, int point, int n_derivatives, V* out) const {
-  const size_t plane = size_t(rows_) * tile_vectors;
+// out[derivative][row][tile_vectors], rows being the active functions, then zeros up to whole tiles: values, then
+// d/dx, d/dy, d/dz if n_derivatives is 4.
+template <class T>
+void Grid<T>::orbitals(const Entry& e, int point, int n_derivatives, const Active& active, V* out) const {
+  const size_t plane = this->plane();
   const bool gradient = n_derivatives > 1;
   const V negligible = splat<T>(T(-60));
-  for (const Composite& c : s_.composites) {
+  int first_row = 0;
+  for (int composite : active.composites) {
+    const Composite& c = s_.composites[composite];
     const double* R = &e.position[3 * c.atom];
     for (int v = 0; v < tile_vectors; ++v) {
       const int at = point + v * W;
@@ -66,7 +156,7 @@ template <class T> void Grid<T>::orbitals(const Entry& e, int point, int n_deriv
           slope[i] += term * (T(-2) * a);
         }
       }
-      V* row = out + size_t(c.first) * tile_vectors + v;
+      V* row = out + size_t(first_row) * tile_vectors + v;
       if (c.kind != Kind::general) {
         if (c.kind != Kind::p) {
           const T f = T(0.28209479177387814);  // 1/sqrt(4 pi)
@@ -108,28 +198,32 @@ template <class T> void Grid<T>::orbitals(const Entry& e, int point, int n_deriv
           for (int x = 0; x < 3; ++x) row[(1 + x) * plane] = first[x] * radial[0] + value * d[x] * slope[0];
       }
     }
+    first_row += c.nfunc;
   }
+  const int end = whole_tiles(first_row);
   for (int x = 0; x < n_derivatives; ++x)
-    for (size_t k = size_t(s_.nao) * tile_vectors; k < plane; ++k) out[x * plane + k] = V{};
+    for (int k = first_row * tile_vectors; k < end * tile_vectors; ++k) out[x * plane + k] = V{};
 }
 
 namespace {
 
-// For each row block i: X_i = Σ_j D_ij source_j over one tile of points, then sums[t] += Σ_i target_t,i X_i.
-// `panels` is D as [row block][j][tile_rows].
+// X_i = Σ_j D_ij source_j over one tile of points, then sums[t] += Σ_i target_t,i X_i, i and j being active functions.
 template <class T, int Targets>
-void contract_density(const T* panels, int rows, int nao, const typename Lanes<T>::V* source,
+void contract_density(const T* D, int nao, const std::vector<int>& functions, const typename Lanes<T>::V* source,
                       const typename Lanes<T>::V* const* targets, typename Lanes<T>::V (*sums)[tile_vectors]) {
   using V = typename Lanes<T>::V;
-  for (int first = 0; first < rows; first += tile_rows, panels += size_t(nao) * tile_rows) {
+  const int n = int(functions.size());
+  for (int first = 0; first < n; first += tile_rows) {
+    const T* row[tile_rows];  // beyond the last: any row, its targets being zero
+    for (int i = 0; i < tile_rows; ++i) row[i] = D + size_t(functions[std::min(first + i, n - 1)]) * nao;
     V X[tile_rows][tile_vectors] = {};
-    for (int j = 0; j < nao; ++j) {
+    for (int j = 0; j < n; ++j) {
       const V* phi = source + size_t(j) * tile_vectors;
-      const T* d = panels + size_t(j) * tile_rows;
+      const int column = functions[j];
 #pragma GCC unroll 8
       for (int i = 0; i < tile_rows; ++i)
 #pragma GCC unroll 8
-        for (int v = 0; v < tile_vectors; ++v) X[i][v] += d[i] * phi[v];
+        for (int v = 0; v < tile_vectors; ++v) X[i][v] += row[i][column] * phi[v];
     }
     for (int t = 0; t < Targets; ++t)
 #pragma GCC unroll 8
@@ -153,10 +247,13 @@ SCFX_INLINE void add_double(vf sum, vd* to) {
 #endif
 }
 
-// M_ij += Σ_points left_i right_j over one slab; [row][slab] operands, M in float64 lanes.
+// M_ij += Σ_points left_i right_j over one slab, rows being active functions; [row][slab] operands, M [nao][nao] in
+// float64 lanes.
 template <class T>
-void contract_potential(const typename Lanes<T>::V* left, const typename Lanes<T>::V* right, int rows, int slab, vd* M) {
+void contract_potential(const typename Lanes<T>::V* left, const typename Lanes<T>::V* right,
+                        const std::vector<int>& functions, int nao, int slab, vd* M) {
   using V = typename Lanes<T>::V;
+  const int n = int(functions.size()), rows = whole_tiles(n);
   for (int i0 = 0; i0 < rows; i0 += tile_rows)
     for (int j0 = 0; j0 < rows; j0 += tile_columns) {
       V acc[tile_rows][tile_columns] = {};
@@ -175,7 +272,9 @@ void contract_potential(const typename Lanes<T>::V* left, const typename Lanes<T
 #pragma GCC unroll 8
       for (int i = 0; i < tile_rows; ++i)
 #pragma GCC unroll 8
-        for (int j = 0; j < tile_columns; ++j) add_double(acc[i][j], M + size_t(i0 + i) * rows + j0 + j);
+        for (int j = 0; j < tile_columns; ++j)
+          if (i0 + i < n && j0 + j < n)
+            add_double(acc[i][j], M + size_t(functions[i0 + i]) * nao + functions[j0 + j]);
     }
 }
 
@@ -186,30 +285,34 @@ void Grid<T>::density(int first, int n, const double* D, int nspin, const int* l
   const int derivatives = components_ > 1 ? 4 : 1, nao = s_.nao;
   parallel(threads_, nactive, [&](int index) {
     const Entry& e = entries_[lanes[index]];
-    const size_t plane = size_t(rows_) * tile_vectors, panel = size_t(rows_) * nao;
+    const size_t plane = this->plane(), square = size_t(nao) * nao;
     Buffer<V> phi(plane * derivatives);
-    Buffer<T> panels(panel * nspin);
+    Buffer<T> matrix(square * nspin);
+    Active active;
     for (int spin = 0; spin < nspin; ++spin) {
-      const double* from = D + (size_t(index) * nspin + spin) * nao * nao;
-      for (int i = 0; i < rows_; ++i)
+      const double* from = D + (size_t(index) * nspin + spin) * square;
+      for (int i = 0; i < nao; ++i)
         for (int j = 0; j < nao; ++j)
-          panels[spin * panel + (size_t(i / tile_rows) * nao + j) * tile_rows + i % tile_rows] =
-              i < nao ? T(from[size_t(s_.ao[i]) * nao + s_.ao[j]]) : T(0);
+          matrix[spin * square + size_t(i) * nao + j] = T(from[size_t(s_.ao[i]) * nao + s_.ao[j]]);
     }
     for (int point = 0; point < n; point += tile_points) {
       const bool empty = first + point >= e.n;
-      if (!empty) orbitals(e, first + point, derivatives, phi.get());
+      if (!empty) {
+        find_active(e, first + point, tile_points, active);
+        orbitals(e, first + point, derivatives, active, phi.get());
+      }
       for (int spin = 0; spin < nspin; ++spin) {
         V sums[5][tile_vectors] = {};
         if (!empty) {
           const V* targets[4] = {phi.get(), phi.get() + plane, phi.get() + 2 * plane, phi.get() + 3 * plane};
-          const T* d = &panels[spin * panel];
+          const T* d = &matrix[spin * square];
           if (components_ == 1) {
-            contract_density<T, 1>(d, rows_, nao, phi.get(), targets, sums);
+            contract_density<T, 1>(d, nao, active.functions, phi.get(), targets, sums);
           } else {
-            contract_density<T, 4>(d, rows_, nao, phi.get(), targets, sums);
+            contract_density<T, 4>(d, nao, active.functions, phi.get(), targets, sums);
             if (components_ == 5)
-              for (int x = 0; x < 3; ++x) contract_density<T, 1>(d, rows_, nao, targets[1 + x], targets + 1 + x, sums + 4);
+              for (int x = 1; x < 4; ++x)
+                contract_density<T, 1>(d, nao, active.functions, targets[x], targets + x, sums + 4);
           }
         }
         for (int c = 0; c < components_; ++c) {
@@ -228,22 +331,24 @@ void Grid<T>::potential(int first, int n, const T* v, int nspin, const int* lane
   const int passes = components_ == 5 ? 4 : 1;
   parallel(threads_, nactive, [&](int index) {
     const Entry& e = entries_[lanes[index]];
-    const size_t plane = size_t(rows_) * tile_vectors, slab_size = size_t(rows_) * slab_vectors;
-    const size_t square = size_t(rows_) * rows_;
+    const size_t plane = this->plane(), slab_size = size_t(rows_) * slab_vectors, square = size_t(nao) * nao;
     Buffer<V> phi(plane * derivatives), right(slab_size * passes), left(slab_size * passes * nspin);
     Buffer<vd> M(square * nspin);
+    Active active;
     for (size_t k = 0; k < square * nspin; ++k) M[k] = vd{};
     for (int start = 0; start < n && first + start < e.n; start += slab_vectors * W) {
+      find_active(e, first + start, slab_vectors * W, active);
+      const int rows = whole_tiles(int(active.functions.size()));
       for (int tile = 0; tile < slab_vectors; tile += tile_vectors) {
         const int point = start + tile * W;
-        orbitals(e, first + point, derivatives, phi.get());
+        orbitals(e, first + point, derivatives, active, phi.get());
         for (int spin = 0; spin < nspin; ++spin) {
           const T* from = v + (size_t(index) * nspin + spin) * components_ * n + point;
           V value[5][tile_vectors];
           for (int c = 0; c < components_; ++c)
             for (int p = 0; p < tile_points; ++p)
               value[c][p / W][p % W] = first + point + p < e.n ? from[size_t(c) * n + p] : T(0);
-          for (int i = 0; i < rows_; ++i)
+          for (int i = 0; i < rows; ++i)
             for (int t = 0; t < tile_vectors; ++t) {
               const V* f = phi.get() + size_t(i) * tile_vectors + t;
               const size_t at = size_t(i) * slab_vectors + tile + t;
@@ -261,14 +366,14 @@ void Grid<T>::potential(int first, int n, const T* v, int nspin, const int* lane
       }
       for (int spin = 0; spin < nspin; ++spin)
         for (int x = 0; x < passes; ++x)
-          contract_potential<T>(left.get() + (spin * passes + x) * slab_size, right.get() + x * slab_size, rows_,
-                                slab_vectors, M.get() + spin * square);
+          contract_potential<T>(left.get() + (spin * passes + x) * slab_size, right.get() + x * slab_size,
+                                active.functions, nao, slab_vectors, M.get() + spin * square);
     }
     for (int spin = 0; spin < nspin; ++spin) {
       double* to = out + (size_t(index) * nspin + spin) * nao * nao;
       for (int i = 0; i < nao; ++i)
         for (int j = 0; j <= i; ++j) {
-          const vd both = M[spin * square + size_t(i) * rows_ + j] + M[spin * square + size_t(j) * rows_ + i];
+          const vd both = M[spin * square + size_t(i) * nao + j] + M[spin * square + size_t(j) * nao + i];
           double sum = 0;
           for (int lane = 0; lane < WD; ++lane) sum += both[lane];
           to[size_t(s_.ao[i]) * nao + s_.ao[j]] = to[size_t(s_.ao[j]) * nao + s_.ao[i]] = sum;

@@ -1,5 +1,5 @@
-// Density at, and potential matrices from, quadrature points. Here lanes are points of one conformer: all conformers
-// run the same blocks, so a row's numbers depend on nothing but the row.
+// Density at, and potential matrices from, quadrature points. Here lanes are points of one conformer: blocks, screening
+// and order are decided for each conformer by itself, so a row's numbers depend on nothing but the row.
 #pragma once
 
 #include "engine.h"
@@ -21,8 +21,9 @@ template <class T> class Grid {
   static constexpr int slab_vectors = 32;  // points between two float64 additions to the potential matrix
 
   // points: [entry][3][n_points[entry]], concatenated. components: 1 (rho), 4 (and its gradient), 5 (and tau).
+  // order: [entry][n_points[entry]], which given point became which of the grid's: neighbours in space come together.
   Grid(Structure structure, const BatchInput& input, const int32_t* n_points, const double* points, int components,
-       int threads);
+       int threads, int32_t* order);
   // Points [first, first + n) of each entry; n a multiple of the slab. out [active][nspin][components][n].
   void density(int first, int n, const double* D, int nspin, const int* lanes, int nactive, T* out) const;
   // v [active][nspin][components][n] with weights; out [active][nspin][nao][nao].
@@ -30,11 +31,17 @@ template <class T> class Grid {
 
  private:
   struct Entry {
-    std::vector<double> position, exponent, coefficient;
-    std::vector<double> x, y, z;  // padded by repeating the last point
+    std::vector<double> position, exponent, coefficient, reach;  // reach: of each composite, bohr
+    std::vector<double> x, y, z;                                 // padded by repeating the last point
     int n;
   };
-  void orbitals(const Entry& e, int point, int n_derivatives, V* out) const;
+  // Composites that are not negligible everywhere in a stretch of points, and their functions.
+  struct Active {
+    std::vector<int> composites, functions;
+  };
+  void find_active(const Entry& e, int point, int n, Active& out) const;
+  void orbitals(const Entry& e, int point, int n_derivatives, const Active& active, V* out) const;
+  size_t plane() const { return size_t(rows_) * tile_vectors; }
 
   Structure s_;
   int components_, threads_, rows_;  // rows_: functions, rounded up to whole tiles
