@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -19,6 +20,10 @@ from scfx.abstract import AbstractBasisSource
 from scfx.basis import Shell
 from scfx.elements import SYMBOLS
 from scfx.errors import BasisError
+
+#: Families whose version 0 in the Exchange (the old exchange's digits) is what PySCF, Psi4 and most published numbers
+#: use; version 1 re-lists them with more digits, which moves energies by about 1e-8 hartree an atom.
+_OLD_DIGITS = re.compile(r"^(sto-\dg|3-21\+{0,2}g|6-31\+{0,2}g)(\*{0,2})$", re.IGNORECASE)
 
 #: (angular momentum, exponents, coefficients, Cartesian), the numbers exactly as published.
 PublishedShell = tuple[int, tuple[float, ...], tuple[float, ...], bool]
@@ -93,13 +98,17 @@ def _several(row: list[float]) -> bool:
     return sum(c != 0.0 for c in row) > 1
 
 
+def _usual_version(name: str) -> int | None:
+    return 0 if _OLD_DIGITS.match(name) else None
+
+
 class BasisSetExchangeSource(AbstractBasisSource):
     """A basis set by its Basis Set Exchange name (or any spelling that `exchange_name` understands).
 
     `cartesian` True or False overrides the published choice for every shell of d and above; None keeps it.
     Shells that the Exchange leaves unspecified are spherical. `version` None takes the Exchange's latest
-    revision; 0, where it exists, is the data of the old exchange, which PySCF's tables of STO-3G, 3-21G and
-    6-31G also hold (energies differ by about 1e-8 hartree an atom).
+    revision, but for STO-nG, 3-21G, 6-31G and their starred and plussed kin version 0, whose digits are PySCF's
+    and the literature's; `version=1` asks for the newer ones.
     """
 
     def __init__(self, basis: str, cartesian: bool | None = None, version: int | None = None):
@@ -114,7 +123,7 @@ class BasisSetExchangeSource(AbstractBasisSource):
         self.name = basis
         self.cartesian = cartesian
         try:
-            self._published = published(found, version)
+            self._published = published(found, _usual_version(found) if version is None else version)
         except KeyError as error:
             raise BasisError(f"basis {basis!r}: version {version!r}: {error.args[0]}") from None
 

@@ -177,7 +177,7 @@ def test_elements_left_to_a_core_potential_are_not_listed_as_covered():
 def test_the_definition_changes_with_the_numbers_and_not_with_the_spelling():
     digest = BasisSetExchangeSource("6-31g*").definition()
     assert digest == BasisSetExchangeSource("6-31G(d)").definition()
-    others = [BasisSetExchangeSource("6-31g**"), BasisSetExchangeSource("6-31g*", version=0)]
+    others = [BasisSetExchangeSource("6-31g**"), BasisSetExchangeSource("6-31g*", version=1)]
     assert len({digest["sha256"], *(other.definition()["sha256"] for other in others)}) == 3
 
 
