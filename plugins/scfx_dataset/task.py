@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections import Counter
@@ -108,7 +109,7 @@ class DatasetTask(AbstractTask):
             progress.say(f"resuming: {len(todo)} of {len(plan.shards)} shards are not committed yet")
         deaths: Counter[int] = Counter()
         try:
-            with progress, _terminate_as_interrupt():
+            with progress, _stops_when_asked(progress):
                 workers = self._work(plan, todo, context, progress, deaths)
         except KeyboardInterrupt:
             left = sum(shard.rows for shard in self._pending(plan))
@@ -209,17 +210,24 @@ def _console(context: TaskContext) -> Any:
 
 
 @contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Batch queues end a job with SIGTERM: stop as cleanly as for Ctrl-C."""
+def _stops_when_asked(progress: Progress) -> Iterator[None]:
+    """Ctrl-C, and SIGTERM (how batch queues end a job), raise `KeyboardInterrupt`; a second one ends at once.
+
+    Ending at once is safe, what is committed is committed; the first one waits for the batch in progress.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(130))
+        progress.say("stopping after the batch in progress; once more stops now")
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import scfx_dataset
+from scfx_dataset.commits import read_commit
 
 from scfx.cli import main
 from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
@@ -28,6 +29,10 @@ progress = "quiet"
 [task.filters]
 elements = ["H", "O"]
 """
+
+
+def checksum(dataset, shard):
+    return read_commit(dataset.plan, shard)["sha256"]
 
 
 @pytest.fixture
@@ -63,6 +68,15 @@ def test_a_configuration_becomes_labels_that_agree_with_pyscf(tmp_path, config, 
         assert row["backend"] == "libcint"
         assert row["iterations"] > 0
         assert 0 <= row["residual"] < 1e-3
+
+
+def test_two_workers_and_small_batches_give_the_bytes_of_one(tmp_path, config):
+    assert main(["run", str(config), "--set", "task.0.shard_rows=2"]) == 0
+    changes = ("shard_rows=2", "workers=2", "batch_size=1", f"output={tmp_path / 'two'}")
+    assert main(["run", str(config), *(a for c in changes for a in ("--set", f"task.0.{c}"))]) == 0
+    one, two = (scfx_dataset.open(tmp_path / name) for name in ("out", "two"))
+    assert len(one.plan.shards) > 1
+    assert [checksum(one, s) for s in one.plan.shards] == [checksum(two, s) for s in two.plan.shards]
 
 
 def test_summary_card_and_verify_speak_of_the_dataset(tmp_path, config, capsys):
