@@ -76,9 +76,9 @@ def name(made: Any, text: str) -> Any:
 def _call(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> Any:
     try:
         return factory(**arguments)
-    except ScfxError:
+    except ConfigError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:  # InputError is a ValueError, and says nothing of the key
         shown = ", ".join(f"{k} = {v!r}" for k, v in arguments.items())
         raise ConfigError(key, f"{what} does not accept {shown or 'no options'}: {error}") from error
 
