@@ -38,8 +38,10 @@ class SimdGridOperator(AbstractGridOperator):
         threads: int,
     ):
         n = len(batch)
-        if len(points) != n or len(weights) != n or any(
-            len(p) != len(w) for p, w in zip(points, weights, strict=True)
+        if (
+            len(points) != n
+            or len(weights) != n
+            or any(len(p) != len(w) for p, w in zip(points, weights, strict=True))
         ):
             raise InputError(
                 f"expected points and weights of {n} entries, alike in number; got {[len(p) for p in points]} "
@@ -101,11 +103,15 @@ class SimdGridOperator(AbstractGridOperator):
         values = np.ascontiguousarray(derivative, dtype=self._dtype)
         expected = (len(lanes), self._components, POINTS_PER_BLOCK)
         if values.ndim != 4 or (values.shape[0], *values.shape[2:]) != expected:
-            raise InputError(f"derivative has shape {values.shape}, expected (active, nspin, *{expected[1:]})")
+            raise InputError(
+                f"derivative has shape {values.shape}, expected (active, nspin, *{expected[1:]})"
+            )
         out = np.empty((*values.shape[:2], self._nao, self._nao))
         return self._call("scfx_simd_grid_potential", block, values, lanes, out)
 
-    def _call(self, name: str, block: int, values: np.ndarray, lanes: np.ndarray, out: np.ndarray) -> np.ndarray:
+    def _call(
+        self, name: str, block: int, values: np.ndarray, lanes: np.ndarray, out: np.ndarray
+    ) -> np.ndarray:
         if not self._handles:
             raise InputError("grid operator called after close()")
         lanes = np.asarray(lanes, dtype=np.int32)

@@ -18,10 +18,27 @@ constexpr int whole_tiles(int rows) {
 }
 
 // Offsets from an atom are taken in float64 before rounding to T: cancellation would cost float32 its digits.
-template <class T> SCFX_INLINE typename Lanes<T>::V offsets(const double* x, double origin) {
-  typename Lanes<T>::V out;
-  for (int lane = 0; lane < Lanes<T>::width; ++lane) out[lane] = T(x[lane] - origin);
-  return out;
+SCFX_INLINE void offsets(const double* x, double origin, vd* out) {
+  vd value;
+  std::memcpy(&value, x, sizeof value);
+  *out = value - origin;
+}
+SCFX_INLINE void offsets(const double* x, double origin, vf* out) {
+  vd low, high;
+  std::memcpy(&low, x, sizeof low);
+  std::memcpy(&high, x + WD, sizeof high);
+  low -= origin;
+  high -= origin;
+#if defined(SCFX_VARIANT_AVX512)
+  *out = (vf)_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)low)), _mm512_cvtpd_ps((__m512d)high), 1);
+#elif defined(SCFX_VARIANT_AVX2)
+  *out = (vf)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)high), _mm256_cvtpd_ps((__m256d)low));
+#else
+  for (int lane = 0; lane < WD; ++lane) {
+    (*out)[lane] = float(low[lane]);
+    (*out)[lane + WD] = float(high[lane]);
+  }
+#endif
 }
 
 // AOs and their gradients below this are dropped from a tile. Against a density of order one they change it by less than
@@ -135,15 +152,25 @@ template <class T>
 void Grid<T>::orbitals(const Entry& e, int point, int n_derivatives, const Active& active, V* out) const {
   const size_t plane = this->plane();
   const bool gradient = n_derivatives > 1;
-  const V negligible = splat<T>(T(-60));
-  int first_row = 0;
+  const V negligible = splat<T>(T(sizeof(T) == 4 ? -32 : -60));
+  int first_row = 0, atom = -1;
+  V offset[tile_vectors][3], square[tile_vectors];
   for (int composite : active.composites) {
     const Composite& c = s_.composites[composite];
-    const double* R = &e.position[3 * c.atom];
+    if (c.atom != atom) {
+      atom = c.atom;
+      const double* R = &e.position[3 * atom];
+      for (int v = 0; v < tile_vectors; ++v) {
+        V* d = offset[v];
+        offsets(&e.x[point + v * W], R[0], d);
+        offsets(&e.y[point + v * W], R[1], d + 1);
+        offsets(&e.z[point + v * W], R[2], d + 2);
+        square[v] = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+      }
+    }
     for (int v = 0; v < tile_vectors; ++v) {
-      const int at = point + v * W;
-      V d[3] = {offsets<T>(&e.x[at], R[0]), offsets<T>(&e.y[at], R[1]), offsets<T>(&e.z[at], R[2])};
-      const V r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+      const V* d = offset[v];
+      const V r2 = square[v];
       V radial[2] = {}, slope[2] = {};  // slope: (dR/dr)/r
       for (int k = 0; k < c.nprim; ++k) {
         const T a = T(e.exponent[s_.shells[c.shell[0]].prim_offset + k]);
@@ -318,7 +345,9 @@ void Grid<T>::density(int first, int n, const double* D, int nspin, const int* l
         for (int c = 0; c < components_; ++c) {
           const T factor = c == 0 ? T(1) : c < 4 ? T(2) : T(0.5);
           T* to = out + ((size_t(index) * nspin + spin) * components_ + c) * n + point;
-          for (int p = 0; p < tile_points; ++p) to[p] = first + point + p < e.n ? factor * sums[c][p / W][p % W] : T(0);
+          for (int t = 0; t < tile_vectors; ++t) sums[c][t] *= factor;
+          std::memcpy(to, sums[c], sizeof sums[c]);
+          for (int p = std::max(0, e.n - first - point); p < tile_points; ++p) to[p] = T(0);
         }
       }
     }
@@ -344,10 +373,9 @@ void Grid<T>::potential(int first, int n, const T* v, int nspin, const int* lane
         orbitals(e, first + point, derivatives, active, phi.get());
         for (int spin = 0; spin < nspin; ++spin) {
           const T* from = v + (size_t(index) * nspin + spin) * components_ * n + point;
-          V value[5][tile_vectors];
+          V value[5][tile_vectors];  // zero at padded points, where the caller's weight is
           for (int c = 0; c < components_; ++c)
-            for (int p = 0; p < tile_points; ++p)
-              value[c][p / W][p % W] = first + point + p < e.n ? from[size_t(c) * n + p] : T(0);
+            std::memcpy(value[c], from + size_t(c) * n, sizeof value[c]);
           for (int i = 0; i < rows; ++i)
             for (int t = 0; t < tile_vectors; ++t) {
               const V* f = phi.get() + size_t(i) * tile_vectors + t;
