@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: At 1e-12 a tail of 1000 bohr³ holds 1e-9 electrons; float32 densities below it are mostly rounding error.
 DENSITY_THRESHOLD = {"float32": 1e-12, "float64": 1e-15}
 #: What a vanishing spin density is replaced by, by the dtype of the functional. In float64 far below the threshold,
-#: because the Slater potential of an empty spin channel at the floor is -1.24 floor^(1/3): 1e-8 hartree.
-SPIN_DENSITY_FLOOR = {"float32": 1e-12, "float64": 1e-24}
+#: because the Slater potential of an empty spin channel at the floor is -1.24 floor^(1/3): 1e-9 hartree.
+SPIN_DENSITY_FLOOR = {"float32": 1e-12, "float64": 1e-27}
 
 N_COMPONENTS: dict[Family, int] = {"none": 1, "lda": 1, "gga": 4, "mgga": 5}
 
@@ -91,8 +91,9 @@ def evaluate_spin_resolved(
 ) -> ExchangeCorrelation:
     """As `evaluate_closed_shell` for the components of both spins; `derivative` has the spin axis too.
 
-    Where only one spin vanishes the point counts: the empty channel keeps the derivative with respect to its density
-    (the potential that its virtual orbitals feel), while its gradient is taken to be zero.
+    Where only one spin vanishes the point counts: the empty channel keeps the derivatives with respect to its density
+    and, through sigma_ab, to its gradient (the potential that its virtual orbitals feel), while its own gradient is
+    taken to be zero. The derivative with respect to its tau, which diverges for exchange as ρ_s^(-1/3), is dropped.
     """
     dtype = jnp.dtype(functional_dtype)
     threshold = _threshold(components, dtype)
@@ -130,7 +131,7 @@ def evaluate_spin_resolved(
         if gradient is not None:
             # ∂e/∂(∇ρ_s) = 2 (∂e/∂σ_ss) ∇ρ_s + (∂e/∂σ_ab) ∇ρ_t, t the other spin
             own = 2.0 * _masked(spin_present[s], sigma_slope) * weight
-            cross = _masked(spin_present[s], slopes.sigma_ab) * weight
+            cross = _masked(present, slopes.sigma_ab) * weight
             channel += [
                 own * gradient[s][..., axis, :] + cross * gradient[1 - s][..., axis, :] for axis in range(3)
             ]

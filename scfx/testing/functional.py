@@ -34,8 +34,8 @@ def check_functional(
     density for each of `dtypes`; finite values and derivatives at ordinary, vanishing, gradient-free and fully
     polarised densities; symmetry under exchange of the spins; closed-shell form equal to the spin-resolved one;
     no use of fields above the family; derivatives equal to finite differences; it can be compiled (`jit`), mapped
-    (`vmap`), and treats every point on its own. Precision policies evaluate functionals in float64 unless they say otherwise, so
-    a functional that only holds in float64 may be checked with `dtypes=("float64",)`.
+    (`vmap`), and treats every point on its own. The built-in precision policies evaluate functionals in float64, so
+    one that only holds there may be checked with `dtypes=("float64",)`.
     """
     label = type(functional).__name__
     assert isinstance(functional, AbstractFunctional), (
