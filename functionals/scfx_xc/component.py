@@ -47,8 +47,8 @@ class AbstractSumFunctional(AbstractFunctional):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        families: list[Family] = [component.family for _, component in cls.terms]
-        cls.family = max(families, key=_LADDER.index, default="none")
+        families: list[Family] = ["none", *(component.family for _, component in cls.terms)]
+        cls.family = max(families, key=_LADDER.index)
 
     def energy_density(self, density: Density) -> Any:
         """See `AbstractFunctional.energy_density`."""
