@@ -84,7 +84,15 @@ def test_the_wheel_holds_every_package_with_its_types_and_every_kernel_variant(w
     packages = {
         name.partition("/")[0] for name in names if name.endswith("/__init__.py") and name.count("/") == 1
     }
-    assert {"scfx", "scfx_libcint", "scfx_bse", "scfx_xc", "scfx_precision", "scfx_dataset"} <= packages
+    assert {
+        "scfx",
+        "scfx_libcint",
+        "scfx_simd",
+        "scfx_bse",
+        "scfx_xc",
+        "scfx_precision",
+        "scfx_dataset",
+    } <= packages
     for package in packages:
         assert f"{package}/py.typed" in names
     variants = {name.rpartition("_")[2] for name in names if name.startswith("scfx_libcint/_lib/")}

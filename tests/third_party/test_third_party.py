@@ -25,6 +25,7 @@ basis = "example-sto-3g"
 precision = "example-half"
 backend = "example-dense"
 grid = 0
+convergence = "tight"
 """
 
 
@@ -72,7 +73,7 @@ water = scfx.System.from_xyz({str(tmp_path / "water.xyz")!r})
 result = scfx.Solver(spec).solve([water])
 print(repr(float(result.energy[0])), result.provenance["backend"], flush=True)
 flags = ["--functional", "example-slater", "--basis", "example-sto-3g", "--backend", "example:example-dense"]
-raise SystemExit(main(["energy", {str(tmp_path / "water.xyz")!r}, *flags, "--grid", "0", "--json"]))
+raise SystemExit(main(["energy", {str(tmp_path / "water.xyz")!r}, *flags, "--grid", "0", "--convergence", "tight", "--json"]))
 """
     first, second = python("-c", script, folders=(example,)).stdout.splitlines()
     record = json.loads(second)

@@ -109,9 +109,8 @@ def test_defaults_are_those_of_the_documentation():
     assert (spec.backend, spec.functional, spec.basis, spec.precision, spec.grid) == (
         "auto", "b3lyp", "sto-3g", "float64", 3,
     )  # fmt: skip
-    assert spec.convergence == Convergence(
-        energy=1e-9, gradient=1e-7, max_iterations=60, diis_space=8, rule="gradient"
-    )
+    assert spec.convergence == Convergence() == CONVERGENCE_PRESETS["default"]
+    assert (spec.convergence.energy, spec.convergence.rule) == (1e-9, "gradient")
     assert spec.memory_budget == 4 * 2**30
 
 
