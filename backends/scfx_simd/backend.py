@@ -43,12 +43,12 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
     def one_electron(self, batch: Batch) -> OneElectron:
         """See `AbstractIntegralBackend.one_electron`."""
         n, nao = len(batch), batch.nao
-        out = OneElectron(*(np.empty((n, nao, nao)) for _ in range(3)), np.empty((n, 3, nao, nao)))
+        square = (n, nao, nao)
+        out = OneElectron(np.empty(square), np.empty(square), np.empty(square), np.empty((n, 3, nao, nao)))
         for packed in pack(batch):
             whole = len(packed.entries) == n
-            part = (
-                out if whole else OneElectron(*(np.empty((len(packed.entries), *a.shape[1:])) for a in out))
-            )
+            shapes = [(len(packed.entries), *matrix.shape[1:]) for matrix in out]
+            part = out if whole else OneElectron._make(np.empty(shape) for shape in shapes)
             check(library().scfx_simd_one_electron, packed.pointer, *map(address, part))
             if not whole:
                 for to, source in zip(out, part, strict=True):

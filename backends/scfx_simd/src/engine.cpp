@@ -39,6 +39,10 @@ Geometry pack_geometry(const Structure& s, const BatchInput& input, int first, b
 
 Engine::Engine(Structure structure, const BatchInput& input, const EngineOptions& options)
     : s_(std::move(structure)), options_(options), n_entries_(input.n) {
+  for (const PairShape& pair : s_.pairs) {
+    const Composite &a = s_.composites[pair.a], &b = s_.composites[pair.b];
+    places_.push_back({a.first, a.nfunc, b.first, b.nfunc});
+  }
   const int n_groups = (n_entries_ + WD - 1) / WD;
   teams_.resize((n_groups + per_team - 1) / per_team);
   for (Team& team : teams_) team.groups.resize(per_team);
@@ -70,10 +74,11 @@ void Engine::prepare(Team& team, int index, const BatchInput& input) {
   }
 }
 
-BlockPlace Engine::place(int bra, int ket) const {
-  const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
-  const Composite &a = s_.composites[x.a], &b = s_.composites[x.b], &c = s_.composites[y.a], &d = s_.composites[y.b];
-  return {a.first, a.nfunc, b.first, b.nfunc, c.first, c.nfunc, d.first, d.nfunc};
+template <class T>
+void Engine::contract_stored(const Stream<T>& stored, const Matrices& m, bool exchange) const {
+  const T* g = stored.begin();
+  for (const auto& run : stored.runs)
+    g = jk_run<T>(g, places_[run.bra], places_.data(), &stored.kets[run.first], run.n, m, exchange);
 }
 
 // Blocks of bra pairs [from, to) in precision T, each written for the groups of `group_mask` where
@@ -173,11 +178,11 @@ void Engine::store(Team& team, int64_t budget) {
   generate<double>(
       team, team.mask, 0, team.stored_pairs,
       [&](int i, int, int, int n) { double* at = double_end[i]; double_end[i] += size_t(n) * WD; return at; },
-      [&](int i, int bra, int ket, double*) { team.groups[i].in_double.records.push_back({bra, ket}); });
+      [&](int i, int bra, int ket, double*) { team.groups[i].in_double.append(places_, bra, ket); });
   generate<float>(
       team, team.mask, 0, team.stored_pairs,
       [&](int i, int, int, int n) { float* at = single_end[i]; single_end[i] += size_t(n) * WD; return at; },
-      [&](int i, int bra, int ket, float*) { team.groups[i].in_single.records.push_back({bra, ket}); });
+      [&](int i, int bra, int ket, float*) { team.groups[i].in_single.append(places_, bra, ket); });
 }
 
 void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes, int nactive, double* J, double* K) {
@@ -211,17 +216,7 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
               d[size_t(x) * n + y][lane] = from ? from[size_t(s_.ao[x]) * n + s_.ao[y]] : 0.0;
         }
         m[i] = {n, d, j, k};
-        const auto stream = [&](const auto& stored) {
-          using T = std::decay_t<decltype(*stored.second)>;
-          const T* at = stored.second;
-          for (const auto& record : stored.first) {
-            jk_block<T>(at, place(record.bra, record.ket), m[i], K != nullptr);
-            at += size_t(s_.pairs[record.bra].nrow) * s_.pairs[record.ket].nrow * WD;
-          }
-        };
-        const Group& group = team.groups[i];
-        stream(std::pair<const std::vector<Stream<double>::Record>&, const double*>(
-            group.in_double.records, reinterpret_cast<const double*>(group.in_double.data.data())));
+        contract_stored<double>(team.groups[i].in_double, m[i], K != nullptr);
       }
       // Beyond the budget: the same blocks in the same order, recomputed, so that the bits do not depend on the budget.
       const int total = int(s_.pairs.size());
@@ -230,23 +225,16 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
             team, mask, team.stored_pairs, total,
             [&](int, int, int, int size) { staging_double.reset(size_t(size) * WD); return staging_double.get(); },
             [&](int i, int bra, int ket, const double* g) {
-              jk_block<double>(g, place(bra, ket), m[i], K != nullptr);
+              jk_run<double>(g, places_[bra], places_.data(), &ket, 1, m[i], K != nullptr);
             });
-      for (int i = 0; i < per_team; ++i) {
-        if (!(mask >> i & 1)) continue;
-        const Group& group = team.groups[i];
-        const float* at = reinterpret_cast<const float*>(group.in_single.data.data());
-        for (const auto& record : group.in_single.records) {
-          jk_block<float>(at, place(record.bra, record.ket), m[i], K != nullptr);
-          at += size_t(s_.pairs[record.bra].nrow) * s_.pairs[record.ket].nrow * WD;
-        }
-      }
+      for (int i = 0; i < per_team; ++i)
+        if (mask >> i & 1) contract_stored<float>(team.groups[i].in_single, m[i], K != nullptr);
       if (team.stored_pairs < total)
         generate<float>(
             team, mask, team.stored_pairs, total,
             [&](int, int, int, int size) { staging_single.reset(size_t(size) * WD); return staging_single.get(); },
             [&](int i, int bra, int ket, const float* g) {
-              jk_block<float>(g, place(bra, ket), m[i], K != nullptr);
+              jk_run<float>(g, places_[bra], places_.data(), &ket, 1, m[i], K != nullptr);
             });
       for (int i = 0; i < per_team; ++i) {
         if (!(mask >> i & 1)) continue;
@@ -268,42 +256,32 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
 }
 
 void Engine::dense(int entry, double* out) {
-  const int team_index = entry / (per_team * WD), in_team = entry % (per_team * WD);
-  const int wanted = in_team / WD, lane = in_team % WD;
+  const int wanted = entry % (per_team * WD) / WD, lane = entry % WD, total = int(s_.pairs.size());
+  Team& team = teams_[entry / (per_team * WD)];
   const size_t n = s_.nao;
   std::fill(out, out + n * n * n * n, 0.0);
+  const auto scatter = [&](int bra, int ket, const auto* g) {
+    const PairPlace &x = places_[bra], &y = places_[ket];
+    for (int a = 0; a < x.na; ++a)
+      for (int b = 0; b < x.nb; ++b)
+        for (int c = 0; c < y.na; ++c)
+          for (int d = 0; d < y.nb; ++d, g += WD) {
+            const size_t i = s_.ao[x.a + a], j = s_.ao[x.b + b], k = s_.ao[y.a + c], l = s_.ao[y.b + d];
+            const size_t images[8][4] = {{i, j, k, l}, {j, i, k, l}, {i, j, l, k}, {j, i, l, k},
+                                         {k, l, i, j}, {k, l, j, i}, {l, k, i, j}, {l, k, j, i}};
+            for (const auto& o : images) out[((o[0] * n + o[1]) * n + o[2]) * n + o[3]] += double(g[lane]);
+          }
+    return g;
+  };
+  const auto stored = [&](const auto& stream) {
+    auto g = stream.begin();
+    for (const auto& run : stream.runs)
+      for (int k = run.first; k < run.first + run.n; ++k) g = scatter(run.bra, stream.kets[k], g);
+  };
+  stored(team.groups[wanted].in_double);
+  stored(team.groups[wanted].in_single);
   Buffer<double> staging_double;
   Buffer<float> staging_single;
-  const auto scatter = [&](int bra, int ket, const auto* g) {
-    const BlockPlace at = place(bra, ket);
-    size_t e = 0;
-    for (int a = 0; a < at.na; ++a)
-      for (int b = 0; b < at.nb; ++b)
-        for (int c = 0; c < at.nc; ++c)
-          for (int d = 0; d < at.nd; ++d, ++e) {
-            const size_t i = s_.ao[at.a + a], j = s_.ao[at.b + b], k = s_.ao[at.c + c], l = s_.ao[at.d + d];
-            const size_t index[8] = {((i * n + j) * n + k) * n + l, ((j * n + i) * n + k) * n + l,
-                                     ((i * n + j) * n + l) * n + k, ((j * n + i) * n + l) * n + k,
-                                     ((k * n + l) * n + i) * n + j, ((k * n + l) * n + j) * n + i,
-                                     ((l * n + k) * n + i) * n + j, ((l * n + k) * n + j) * n + i};
-            for (size_t image : index) out[image] += double(g[e * WD + lane]);
-          }
-  };
-  Team& team = teams_[team_index];
-  if (team.stored_pairs > 0) {
-    const Group& group = team.groups[wanted];
-    const double* d = reinterpret_cast<const double*>(group.in_double.data.data());
-    for (const auto& r : group.in_double.records) {
-      scatter(r.bra, r.ket, d);
-      d += size_t(s_.pairs[r.bra].nrow) * s_.pairs[r.ket].nrow * WD;
-    }
-    const float* f = reinterpret_cast<const float*>(group.in_single.data.data());
-    for (const auto& r : group.in_single.records) {
-      scatter(r.bra, r.ket, f);
-      f += size_t(s_.pairs[r.bra].nrow) * s_.pairs[r.ket].nrow * WD;
-    }
-  }
-  const int total = int(s_.pairs.size());
   generate<double>(
       team, 1 << wanted, team.stored_pairs, total,
       [&](int, int, int, int size) { staging_double.reset(size_t(size) * WD); return staging_double.get(); },

@@ -29,9 +29,19 @@ Geometry pack_geometry(const Structure& s, const BatchInput& input, int first, b
 
 // Stored blocks of one group of WD conformers in one precision, in canonical order.
 template <class T> struct Stream {
-  struct Record { int bra, ket; };
-  std::vector<Record> records;
+  struct Run { int bra, first, n; };  // kets [first, first + n) have one shape
+  std::vector<Run> runs;
+  std::vector<int> kets;
   Arena data;
+
+  void append(const std::vector<PairPlace>& places, int bra, int ket) {
+    const bool same = !runs.empty() && runs.back().bra == bra && places[kets.back()].na == places[ket].na &&
+                      places[kets.back()].nb == places[ket].nb;
+    if (!same) runs.push_back({bra, int(kets.size()), 0});
+    ++runs.back().n;
+    kets.push_back(ket);
+  }
+  const T* begin() const { return reinterpret_cast<const T*>(data.data()); }
 };
 
 struct Group {  // WD conformers
@@ -63,11 +73,12 @@ class Engine {
   void store(Team& team, int64_t budget);
   template <class T, class Destination, class Done>
   void generate(Team& team, int group_mask, int from, int to, Destination destination, Done done);
-  BlockPlace place(int bra, int ket) const;
+  template <class T> void contract_stored(const Stream<T>& stored, const Matrices& m, bool exchange) const;
 
   Structure s_;
   EngineOptions options_;
   int n_entries_;
+  std::vector<PairPlace> places_;  // by pair
   std::vector<Team> teams_;
 };
 

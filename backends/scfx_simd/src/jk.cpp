@@ -9,99 +9,112 @@ constexpr int max_functions = 10;  // Cartesian f
 // NC, ND = 0: sizes known only at run time. Row i of K stays in registers while j runs, so a pair should come with its
 // smaller composite first (make_structure sees to it).
 template <class T, int NC, int ND, bool Exchange>
-void contract_block(const T* g, const BlockPlace& at, const Matrices& m) {
-  const int nc = NC ? NC : at.nc, nd = ND ? ND : at.nd;
+const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n_kets,
+                      const Matrices& m) {
+  const int nc = NC ? NC : places[kets[0]].na, nd = ND ? ND : places[kets[0]].nb;
   const size_t n = m.nao;
   constexpr int size_c = NC ? NC : max_functions, size_d = ND ? ND : max_functions;
   vd jkl[size_c * size_d], dkl[size_c * size_d];
-  for (int k = 0; k < nc; ++k)
-    for (int l = 0; l < nd; ++l) {
-      dkl[k * nd + l] = m.density[(at.c + k) * n + at.d + l];
-      jkl[k * nd + l] = vd{};
-    }
-  for (int i = at.a; i < at.a + at.na; ++i) {
-    const vd* row = m.density + i * n;
-    vd dik[size_c], dil[size_d], kik[size_c], kil[size_d];
-    if constexpr (Exchange) {
-      for (int k = 0; k < nc; ++k) {
-        dik[k] = row[at.c + k];
-        kik[k] = vd{};
-      }
-      for (int l = 0; l < nd; ++l) {
-        dil[l] = row[at.d + l];
-        kil[l] = vd{};
-      }
-    }
-    for (int j = at.b; j < at.b + at.nb; ++j, g += size_t(nc) * nd * WD) {
-      const vd dij = row[j];
-      vd jij{};
-      if constexpr (Exchange) {
-        const vd *djk = m.density + j * n + at.c, *djl = m.density + j * n + at.d;
-        vd* row_j = m.exchange + j * n;
-        vd kjl[size_d];
+  for (int ket = 0; ket < n_kets; ++ket) {
+    const int c = places[kets[ket]].a, d = places[kets[ket]].b;
 #pragma GCC unroll 4
-        for (int l = 0; l < nd; ++l) kjl[l] = vd{};
+    for (int k = 0; k < nc; ++k)
+#pragma GCC unroll 4
+      for (int l = 0; l < nd; ++l) {
+        dkl[k * nd + l] = m.density[(c + k) * n + d + l];
+        jkl[k * nd + l] = vd{};
+      }
+    for (int i = bra.a; i < bra.a + bra.na; ++i) {
+      const vd* row = m.density + i * n;
+      vd* row_i = m.exchange + i * n;
+      vd dik[size_c], dil[size_d], kik[size_c], kil[size_d];
+      if constexpr (Exchange) {
 #pragma GCC unroll 4
         for (int k = 0; k < nc; ++k) {
-          vd kjk{};
-#pragma GCC unroll 4
-          for (int l = 0; l < nd; ++l) {
-            const vd x = load_lanes(g + size_t(k * nd + l) * WD);
-            jij += x * dkl[k * nd + l];
-            jkl[k * nd + l] += x * dij;
-            kik[k] += x * djl[l];
-            kil[l] += x * djk[k];
-            kjk += x * dil[l];
-            kjl[l] += x * dik[k];
-          }
-          row_j[at.c + k] += kjk;
+          dik[k] = row[c + k];
+          kik[k] = vd{};
         }
-        // After the loop over k, one by one: with c = d these are the same numbers.
 #pragma GCC unroll 4
-        for (int l = 0; l < nd; ++l) row_j[at.d + l] += kjl[l];
-      } else {
-#pragma GCC unroll 4
-        for (int e = 0; e < nc * nd; ++e) {
-          const vd x = load_lanes(g + size_t(e) * WD);
-          jij += x * dkl[e];
-          jkl[e] += x * dij;
+        for (int l = 0; l < nd; ++l) {
+          dil[l] = row[d + l];
+          kil[l] = vd{};
         }
       }
-      m.coulomb[i * n + j] += jij;
+      for (int j = bra.b; j < bra.b + bra.nb; ++j, g += size_t(nc) * nd * WD) {
+        const vd dij = row[j];
+        vd jij{};
+        if constexpr (Exchange) {
+          const vd *djk = m.density + j * n + c, *djl = m.density + j * n + d;
+          vd* row_j = m.exchange + j * n;
+          vd kjl[size_d];
+#pragma GCC unroll 4
+          for (int l = 0; l < nd; ++l) kjl[l] = vd{};
+#pragma GCC unroll 4
+          for (int k = 0; k < nc; ++k) {
+            vd kjk{};
+#pragma GCC unroll 4
+            for (int l = 0; l < nd; ++l) {
+              const vd x = load_lanes(g + size_t(k * nd + l) * WD);
+              jij += x * dkl[k * nd + l];
+              jkl[k * nd + l] += x * dij;
+              kik[k] += x * djl[l];
+              kil[l] += x * djk[k];
+              kjk += x * dil[l];
+              kjl[l] += x * dik[k];
+            }
+            row_j[c + k] += kjk;
+          }
+          // After the loop over k, one by one: with c = d these are the same numbers.
+#pragma GCC unroll 4
+          for (int l = 0; l < nd; ++l) row_j[d + l] += kjl[l];
+        } else {
+#pragma GCC unroll 4
+          for (int e = 0; e < nc * nd; ++e) {
+            const vd x = load_lanes(g + size_t(e) * WD);
+            jij += x * dkl[e];
+            jkl[e] += x * dij;
+          }
+        }
+        m.coulomb[i * n + j] += jij;
+      }
+      if constexpr (Exchange) {
+#pragma GCC unroll 4
+        for (int k = 0; k < nc; ++k) row_i[c + k] += kik[k];
+#pragma GCC unroll 4
+        for (int l = 0; l < nd; ++l) row_i[d + l] += kil[l];
+      }
     }
-    if constexpr (Exchange) {
-      for (int k = 0; k < nc; ++k) m.exchange[i * n + at.c + k] += kik[k];
-      for (int l = 0; l < nd; ++l) m.exchange[i * n + at.d + l] += kil[l];
-    }
+#pragma GCC unroll 4
+    for (int k = 0; k < nc; ++k)
+#pragma GCC unroll 4
+      for (int l = 0; l < nd; ++l) m.coulomb[(c + k) * n + d + l] += jkl[k * nd + l];
   }
-  for (int k = 0; k < nc; ++k)
-    for (int l = 0; l < nd; ++l) m.coulomb[(at.c + k) * n + at.d + l] += jkl[k * nd + l];
+  return g;
 }
 
-template <class T, bool Exchange> void dispatch(const T* g, const BlockPlace& at, const Matrices& m) {
-  const auto size_code = [](int n) { return n == 1 ? 0 : n == 3 ? 1 : n == 4 ? 2 : 3; };
-  using Kernel = void (*)(const T*, const BlockPlace&, const Matrices&);
+template <class T, bool Exchange>
+const T* dispatch(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m) {
+  const auto size_code = [](int size) { return size == 1 ? 0 : size == 3 ? 1 : size == 4 ? 2 : 3; };
+  using Kernel = const T* (*)(const T*, const PairPlace&, const PairPlace*, const int*, int, const Matrices&);
+  constexpr Kernel any = contract_run<T, 0, 0, Exchange>;
   static const Kernel table[4][4] = {
-      {contract_block<T, 1, 1, Exchange>, contract_block<T, 1, 3, Exchange>, contract_block<T, 1, 4, Exchange>,
-       contract_block<T, 0, 0, Exchange>},
-      {contract_block<T, 3, 1, Exchange>, contract_block<T, 3, 3, Exchange>, contract_block<T, 3, 4, Exchange>,
-       contract_block<T, 0, 0, Exchange>},
-      {contract_block<T, 4, 1, Exchange>, contract_block<T, 4, 3, Exchange>, contract_block<T, 4, 4, Exchange>,
-       contract_block<T, 0, 0, Exchange>},
-      {contract_block<T, 0, 0, Exchange>, contract_block<T, 0, 0, Exchange>, contract_block<T, 0, 0, Exchange>,
-       contract_block<T, 0, 0, Exchange>}};
-  table[size_code(at.nc)][size_code(at.nd)](g, at, m);
+      {contract_run<T, 1, 1, Exchange>, contract_run<T, 1, 3, Exchange>, contract_run<T, 1, 4, Exchange>, any},
+      {contract_run<T, 3, 1, Exchange>, contract_run<T, 3, 3, Exchange>, contract_run<T, 3, 4, Exchange>, any},
+      {contract_run<T, 4, 1, Exchange>, contract_run<T, 4, 3, Exchange>, contract_run<T, 4, 4, Exchange>, any},
+      {any, any, any, any}};
+  return table[size_code(places[kets[0]].na)][size_code(places[kets[0]].nb)](g, bra, places, kets, n, m);
 }
 
 }  // namespace
 
-template <class T> void jk_block(const T* g, const BlockPlace& at, const Matrices& m, bool exchange) {
-  if (exchange)
-    dispatch<T, true>(g, at, m);
-  else
-    dispatch<T, false>(g, at, m);
+template <class T>
+const T* jk_run(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m,
+                bool exchange) {
+  return exchange ? dispatch<T, true>(g, bra, places, kets, n, m) : dispatch<T, false>(g, bra, places, kets, n, m);
 }
-template void jk_block<double>(const double*, const BlockPlace&, const Matrices&, bool);
-template void jk_block<float>(const float*, const BlockPlace&, const Matrices&, bool);
+template const double* jk_run<double>(const double*, const PairPlace&, const PairPlace*, const int*, int,
+                                      const Matrices&, bool);
+template const float* jk_run<float>(const float*, const PairPlace&, const PairPlace*, const int*, int, const Matrices&,
+                                    bool);
 
 }  // namespace scfx_simd

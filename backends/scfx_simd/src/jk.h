@@ -24,10 +24,13 @@ struct Matrices {
   vd *coulomb, *exchange;
 };
 
-struct BlockPlace { int a, na, b, nb, c, nc, d, nd; };  // first functions and counts
+struct PairPlace { int a, na, b, nb; };  // first functions and counts
 
-// Each stored integral is (ij|kl) times 1/2 for each of a = b, c = d, ab = cd. With J' and K' from here,
-// J = 2 (J' + J'^T) and K = K' + K'^T: the eight images of an integral, four of them by the transposes.
-template <class T> void jk_block(const T* g, const BlockPlace& at, const Matrices& m, bool exchange);
+// Blocks of one bra with kets of one shape that follow each other in memory. Each stored integral is (ij|kl) times 1/2
+// for each of a = b, c = d, ab = cd. With J' and K' from here, J = 2 (J' + J'^T) and K = K' + K'^T: the eight images of
+// an integral, four of them by the transposes. Returns where the next block starts.
+template <class T>
+const T* jk_run(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m,
+                bool exchange);
 
 }  // namespace scfx_simd
