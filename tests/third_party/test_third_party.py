@@ -73,7 +73,8 @@ water = scfx.System.from_xyz({str(tmp_path / "water.xyz")!r})
 result = scfx.Solver(spec).solve([water])
 print(repr(float(result.energy[0])), result.provenance["backend"], flush=True)
 flags = ["--functional", "example-slater", "--basis", "example-sto-3g", "--backend", "example:example-dense"]
-raise SystemExit(main(["energy", {str(tmp_path / "water.xyz")!r}, *flags, "--grid", "0", "--convergence", "tight", "--json"]))
+flags += ["--grid", "0", "--convergence", "tight", "--json"]
+raise SystemExit(main(["energy", {str(tmp_path / "water.xyz")!r}, *flags]))
 """
     first, second = python("-c", script, folders=(example,)).stdout.splitlines()
     record = json.loads(second)

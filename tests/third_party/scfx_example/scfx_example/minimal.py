@@ -1,17 +1,17 @@
-"""STO-3G of hydrogen and oxygen: Hehre, Stewart and Pople, J. Chem. Phys. 51, 2657 (1969); digits of the Basis Set
-Exchange."""
+"""STO-3G of hydrogen and oxygen: Hehre, Stewart and Pople, J. Chem. Phys. 51, 2657 (1969); the eight digits that
+Gaussian, GAMESS and PySCF use."""
 
 import scfx
 
-_SP = (5.033151319, 1.169596125, 0.3803889600)
-_S = (0.1543289673, 0.5353281423, 0.4446345422)
+_SP = (5.0331513, 1.1695961, 0.3803890)
+_S = (0.15432897, 0.53532814, 0.44463454)
 #: atomic number -> (angular momentum, exponents, coefficients) of each shell
 _SHELLS = {
-    1: [(0, (3.425250914, 0.6239137298, 0.1688554040), _S)],
+    1: [(0, (3.42525091, 0.62391373, 0.16885540), _S)],
     8: [
-        (0, (130.7093214, 23.80886605, 6.443608313), _S),
-        (0, _SP, (-0.09996722919, 0.3995128261, 0.7001154689)),
-        (1, _SP, (0.1559162750, 0.6076837186, 0.3919573931)),
+        (0, (130.7093200, 23.8088610, 6.4436083), _S),
+        (0, _SP, (-0.09996723, 0.39951283, 0.70011547)),
+        (1, _SP, (0.15591627, 0.60768372, 0.39195739)),
     ],
 }
 
