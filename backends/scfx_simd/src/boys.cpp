@@ -47,12 +47,12 @@ template <class Function> std::vector<Real> interpolate(Function f, int n) {
 template <class T> BoysTables<T> make_tables() {
   using S = BoysShape<T>;
   BoysTables<T> out;
-  const Real width = 1 / Real(S::scale);
+  const Real width = 1 / Real(S::scale), scale = 2 / std::sqrt(std::acos(Real(-1)));
   for (int n = 0; n < Table<T>::size; ++n) {
     const Real center = (n + Real(0.5)) * width;
-    out.exp_center[n] = T(std::exp(-center));
+    out.exp_center[n] = T(scale * std::exp(-center));
     for (int m = 0; m < max_boys; ++m) {
-      const auto c = interpolate([&](Real x) { return boys_series(m, center + x * width); }, S::degree);
+      const auto c = interpolate([&](Real x) { return scale * boys_series(m, center + x * width); }, S::degree);
       for (int k = 0; k <= S::degree; ++k) out.coefficient[m][k][n] = T(c[k]);
     }
   }

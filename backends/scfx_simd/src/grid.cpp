@@ -104,6 +104,10 @@ Grid<T>::Grid(Structure structure, const BatchInput& input, const int32_t* n_poi
     e.position.assign(input.position + size_t(i) * 3 * s_.natm, input.position + size_t(i + 1) * 3 * s_.natm);
     e.exponent.assign(input.exponent + size_t(i) * s_.nprim, input.exponent + size_t(i + 1) * s_.nprim);
     e.coefficient.assign(input.coefficient + size_t(i) * s_.nprim, input.coefficient + size_t(i + 1) * s_.nprim);
+    // Angular factors of s and p: 1/sqrt(4 pi) and sqrt(3/(4 pi)); those of d and f are in their terms.
+    for (const Shell& shell : s_.shells)
+      for (int k = 0; k < shell.nprim && shell.l < 2; ++k)
+        e.coefficient[shell.prim_offset + k] *= shell.l ? 0.48860251190291992 : 0.28209479177387814;
     for (const Composite& c : s_.composites)
       e.reach.push_back(reach_of(s_, c, e.exponent.data(), e.coefficient.data(), negligible_orbital<T>));
     std::vector<Site> sites(e.n);
@@ -173,8 +177,10 @@ void Grid<T>::orbitals(const Entry& e, int point, int n_derivatives, const Activ
       const V r2 = square[v];
       V radial[2] = {}, slope[2] = {};  // slope: (dR/dr)/r
       for (int k = 0; k < c.nprim; ++k) {
-        const T a = T(e.exponent[s_.shells[c.shell[0]].prim_offset + k]);
-        const V argument = r2 * -a;
+        // In two pieces: a rounded exponent or angular factor would scale the AO everywhere alike.
+        const double exact = e.exponent[s_.shells[c.shell[0]].prim_offset + k];
+        const T a = T(exact), rest = T(exact - double(a));
+        const V argument = r2 * -a - r2 * rest;
         if (all(less(argument, negligible))) continue;
         const V g = exp_negative(argument);
         for (int i = 0; i < c.nshell; ++i) {
@@ -186,15 +192,13 @@ void Grid<T>::orbitals(const Entry& e, int point, int n_derivatives, const Activ
       V* row = out + size_t(first_row) * tile_vectors + v;
       if (c.kind != Kind::general) {
         if (c.kind != Kind::p) {
-          const T f = T(0.28209479177387814);  // 1/sqrt(4 pi)
-          row[0] = radial[0] * f;
+          row[0] = radial[0];
           if (gradient)
-            for (int x = 0; x < 3; ++x) row[(1 + x) * plane] = slope[0] * f * d[x];
+            for (int x = 0; x < 3; ++x) row[(1 + x) * plane] = slope[0] * d[x];
           row += tile_vectors;
         }
         if (c.kind != Kind::s) {
-          const T f = T(0.4886025119029199);  // sqrt(3/(4 pi))
-          const V r = radial[c.nshell - 1] * f, s = slope[c.nshell - 1] * f;
+          const V r = radial[c.nshell - 1], s = slope[c.nshell - 1];
           for (int m = 0; m < 3; ++m, row += tile_vectors) {
             row[0] = d[m] * r;
             if (gradient)

@@ -84,7 +84,7 @@ void multipoles(const Structure& s, const Composite& A, const Composite& B, cons
 // Σ_C -Z_C R_tuv(p, P - C), HJO eq. 9.9.32, for each primitive of a pair; the 2 pi / p is in the pair but for a constant.
 template <int L>
 void attraction(const vd* geometry, int nprim, int natm, const vd* position, const vd* charge, vd* out) {
-  const double constant = 2 * pi / std::sqrt(2 * std::pow(pi, 2.5));
+  const double constant = 2 * pi / (boys_scale * std::sqrt(pi * pi * pi));
   for (int k = 0; k < nprim; ++k, geometry += geometry_fields, out += n_hermite(L)) {
     for (int h = 0; h < n_hermite(L); ++h) out[h] = vd{};
     for (int c = 0; c < natm; ++c) {
@@ -170,7 +170,7 @@ template <class T> double boys_any(int m, T t) {
 }  // namespace
 
 double boys_lane(int m, double t, bool single) {
-  return single ? boys_any<float>(m, float(t)) : boys_any<double>(m, t);
+  return (single ? boys_any<float>(m, float(t)) : boys_any<double>(m, t)) / boys_scale;
 }
 
 }  // namespace scfx_simd

@@ -186,8 +186,9 @@ void fill_general(const Structure& s, const PairShape& pair, vd h, const vd* pa,
 void fill_pairs(const Structure& s, const Geometry& g, PairData& out) {
   out.geometry.reset(s.geometry_size);
   out.parameter.reset(s.parameter_size);
-  // 2 pi^(5/2) / (p q sqrt(p + q)), HJO eq. 9.9.33, split evenly between the two pairs but for the square root.
-  const double half_prefactor = std::sqrt(2 * std::pow(pi, 2.5));
+  // 2 pi^(5/2) / (p q sqrt(p + q)), HJO eq. 9.9.33, split evenly between the two pairs but for the square root, and
+  // sqrt(pi)/2 for the scale of the Boys functions.
+  const double half_prefactor = std::sqrt(pi * pi * pi);
   for (const PairShape& pair : s.pairs) {
     const Composite &A = s.composites[pair.a], &B = s.composites[pair.b];
     vd ab[3], r2{};
