@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from scfx.abstract import AbstractAttenuatedBackend, AbstractGridBackend, OneElectron
 from scfx.errors import ConfigError, InputError
-from scfx_simd.grid_operator import SimdGridOperator
+from scfx_simd.grid import SimdGridOperator
 from scfx_simd.kernels import address, check, lane_counts, library, pack
 from scfx_simd.two_electron import SimdTwoElectron
 
@@ -76,8 +76,8 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
         policy: PrecisionPolicy,
         memory_budget: int,
     ) -> SimdGridOperator:
-        """See `AbstractGridBackend.grid_operator`. Nothing but points and weights is held, so no budget is needed."""
-        return SimdGridOperator(batch, points, weights, family, policy, self._threads)
+        """See `AbstractGridBackend.grid_operator`. AO values that exceed the budget are recomputed, to the same bits."""
+        return SimdGridOperator(batch, points, weights, family, policy, memory_budget)
 
     def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
         """Entries whose unscreened integrals fit, in whole groups of lanes; one group where even that does not fit.

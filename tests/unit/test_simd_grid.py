@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scfx_bse.source import BasisSetExchangeSource
 from scfx_simd.backend import SimdBackend
-from scfx_simd.grid_operator import POINTS_PER_BLOCK
+from scfx_simd.grid import POINTS_PER_BLOCK
 
 from scfx.basis import BasisSet
 from scfx.batch import Batch

@@ -1,0 +1,219 @@
+"""`SimdGridOperator`: density and potential contractions on the grid, on tiles of neighbouring points."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Float64, Int32
+
+from scfx.abstract import AbstractGridOperator
+from scfx.basis import cart_to_sph
+from scfx.errors import CapabilityError, InputError
+from scfx.native import load
+from scfx_simd.kernels import address, check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scfx.abstract import Family
+    from scfx.batch import Batch
+    from scfx.precision import PrecisionPolicy
+
+#: Points of a block, whole tiles: enough to make a dispatch cheap. Fixed, so that no number depends on the batch.
+POINTS_PER_BLOCK = 2048
+#: A shell is dropped from a tile of 256 points where its values (and gradients, above "lda") are all below this, in
+#: bohr^(-3/2): by dtype of the AO values. What is lost stays below the rounding of what is kept.
+AO_THRESHOLD = {"float64": 1e-13, "float32": 1e-9}
+_N_COMPONENTS = {"lda": 1, "gga": 4, "mgga": 5}
+
+
+@lru_cache(maxsize=1)
+def _kernels() -> ctypes.CDLL:
+    lib = load("scfx_simd", "scfx_simd_grid")
+    pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+    message = (ctypes.c_char_p, ctypes.c_int)
+    lib.scfx_quadrature_new.argtypes = (
+        int32, pointer, int32, int32, int32, int32, pointer, int32, int32, ctypes.c_double, int64, int64, pointer,
+        *message,
+    )  # fmt: skip
+    lib.scfx_quadrature_add.argtypes = (pointer, pointer, pointer, pointer, int32, pointer, pointer, *message)
+    lib.scfx_quadrature_weights.argtypes = (pointer, int32, int32, int32, pointer)
+    lib.scfx_quadrature_weights.restype = None
+    contraction = (pointer, int32, int32, int32, pointer, pointer, int32, int64, int64, pointer, *message)
+    lib.scfx_quadrature_density.argtypes = contraction
+    lib.scfx_quadrature_potential.argtypes = contraction
+    lib.scfx_quadrature_kept_bytes.argtypes = (pointer,)
+    lib.scfx_quadrature_kept_bytes.restype = int64
+    lib.scfx_quadrature_free.argtypes = (pointer,)
+    lib.scfx_quadrature_free.restype = None
+    return lib
+
+
+class SimdGridOperator(AbstractGridOperator):
+    """Contractions on the grid of one batch. AO values are kept in `policy.orbitals` as far as the budget goes, and
+    recomputed beyond it, to the same bits. Points are in the operator's own order, the same in every method.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        points: Sequence[Float64[np.ndarray, "npoint 3"]],
+        weights: Sequence[Float64[np.ndarray, "npoint"]],
+        family: Family,
+        policy: PrecisionPolicy,
+        memory_budget: int,
+    ):
+        """Raises `InputError` where points and weights do not match the batch, `CapabilityError` above l = 6."""
+        counts = [len(w) for w in weights]
+        if len(points) != len(batch) or [len(p) for p in points] != counts or not all(counts):
+            raise InputError(
+                f"expected points and weights for each of {len(batch)} entries, as many and at least one; got "
+                f"{[len(p) for p in points]} points and {counts} weights"
+            )
+        if family not in _N_COMPONENTS:
+            raise InputError(f"family is {family!r}, expected one of {', '.join(_N_COMPONENTS)}")
+        self._handle: int | None = None
+        self._dtype = np.dtype(policy.orbitals)
+        self._components = _N_COMPONENTS[family]
+        self._nao = batch.nao
+        self._entries = len(batch)
+        lib = _kernels()
+        tile = lib.scfx_quadrature_points_per_tile()
+        highest, limit = max(batch.layout.angular_momentum), lib.scfx_quadrature_max_angular_momentum()
+        if highest > limit:
+            raise CapabilityError(
+                "scf.backend",
+                f"backend 'simd' has AOs up to l = {limit} on the grid, the basis has l = {highest}; choose another "
+                "backend, such as 'libcint'",
+            )
+        self.n_blocks = -(-max(counts) // POINTS_PER_BLOCK)
+        handle = ctypes.c_void_p()
+        shells, transforms = _tables(batch)
+        n_tiles = sum(-(-n // tile) for n in counts)
+        check(
+            lib.scfx_quadrature_new,
+            len(shells), address(shells), batch.natm, batch.exponents.shape[1], batch.nao, highest,
+            address(transforms), self._components, int(self._dtype == np.float32),
+            AO_THRESHOLD[self._dtype.name], n_tiles, memory_budget, ctypes.byref(handle),
+        )  # fmt: skip
+        self._handle = handle.value
+        try:
+            for b in range(len(batch)):
+                own = [
+                    np.ascontiguousarray(a, dtype=np.float64)
+                    for a in (
+                        batch.positions[b],
+                        batch.exponents[b],
+                        batch.coefficients[b],
+                        points[b],
+                        weights[b],
+                    )
+                ]
+                check(
+                    lib.scfx_quadrature_add,
+                    self._handle, *map(address, own[:3]), counts[b], *map(address, own[3:]),
+                )  # fmt: skip
+        except BaseException:
+            self.close()
+            raise
+
+    def weights(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Float64[np.ndarray, "active point"]:
+        """See `AbstractGridOperator.weights`."""
+        out = np.empty((len(lanes), POINTS_PER_BLOCK))
+        for row, lane in zip(out, self._checked(lanes), strict=True):
+            _kernels().scfx_quadrature_weights(
+                self._handle, int(lane), block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, address(row)
+            )
+        return out
+
+    def density(
+        self, block: int, density: Float[Any, "active nspin n n"], lanes: Int32[np.ndarray, "active"]
+    ) -> Float[np.ndarray, "active nspin component point"]:
+        """See `AbstractGridOperator.density`; matrices may be padded beyond nao, which is ignored."""
+        lanes = self._checked(lanes)
+        matrices = np.ascontiguousarray(density, dtype=np.float64)
+        self._check_matrices(matrices, lanes)
+        nspin, row = matrices.shape[1], matrices.shape[-1]
+        out = np.empty((len(lanes), nspin, self._components, POINTS_PER_BLOCK), dtype=self._dtype)
+        check(
+            _kernels().scfx_quadrature_density,
+            self._handle, block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, len(lanes), address(lanes),
+            address(matrices), nspin, row, row * row, address(out),
+        )  # fmt: skip
+        return out
+
+    def potential(
+        self,
+        block: int,
+        derivative: Float[Any, "active nspin component point"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Float64[np.ndarray, "active nspin nao nao"]:
+        """See `AbstractGridOperator.potential`."""
+        nspin = np.shape(derivative)[1]
+        out = np.zeros((len(lanes), nspin, self._nao, self._nao))
+        self.add_potential(block, derivative, lanes, out)
+        return out
+
+    def add_potential(
+        self,
+        block: int,
+        derivative: Float[Any, "active nspin component point"],
+        lanes: Int32[np.ndarray, "active"],
+        out: Float64[np.ndarray, "active nspin n n"],
+    ) -> None:
+        """See `AbstractGridOperator.add_potential`. Sums over more than 128 points run in float64."""
+        lanes = self._checked(lanes)
+        values = np.ascontiguousarray(derivative, dtype=np.float64)
+        self._check_matrices(out, lanes)
+        expected = (len(lanes), out.shape[1], self._components, POINTS_PER_BLOCK)
+        if values.shape != expected:
+            raise InputError(f"derivative has shape {values.shape}, expected {expected}")
+        nspin, row = out.shape[1], out.shape[-1]
+        check(
+            _kernels().scfx_quadrature_potential,
+            self._handle, block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, len(lanes), address(lanes), address(values),
+            nspin, row, row * row, address(out),
+        )  # fmt: skip
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of AO values that are kept."""
+        self._checked(np.zeros(0, dtype=np.int32))
+        return int(_kernels().scfx_quadrature_kept_bytes(self._handle))
+
+    def close(self) -> None:
+        """Free points and AO values."""
+        if self._handle is not None:
+            _kernels().scfx_quadrature_free(self._handle)
+        self._handle = None
+
+    def _checked(self, lanes: np.ndarray) -> np.ndarray:
+        if self._handle is None:
+            raise InputError("the grid operator is closed")
+        lanes = np.ascontiguousarray(lanes, dtype=np.int32)
+        if lanes.size and not 0 <= lanes.min() <= lanes.max() < self._entries:
+            raise InputError(f"lanes are {lanes.tolist()}, expected 0 to {self._entries - 1}")
+        return lanes
+
+    def _check_matrices(self, matrices: np.ndarray, lanes: np.ndarray) -> None:
+        shape = matrices.shape
+        if len(shape) != 4 or shape[0] != len(lanes) or shape[2] != shape[3] or shape[3] < self._nao:
+            raise InputError(
+                f"matrices have shape {shape}, expected ({len(lanes)}, nspin, n, n) with n at least {self._nao}"
+            )
+
+
+def _tables(batch: Batch) -> tuple[Int32[np.ndarray, "nshell 7"], Float64[np.ndarray, "n"]]:
+    """Shells as the kernels read them, and the transformations to spherical functions from d upwards."""
+    layout = batch.layout
+    spherical = [not c and l > 1 for l, c in zip(layout.angular_momentum, layout.cartesian, strict=True)]
+    columns = [
+        layout.atom, layout.angular_momentum, layout.n_primitives, layout.primitive_offset[:-1],
+        layout.ao_offset[:-1], layout.n_functions, spherical,
+    ]  # fmt: skip
+    shells = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.int32)
+    transforms = [cart_to_sph(l).ravel() for l in range(2, max(layout.angular_momentum) + 1)]
+    return shells, np.concatenate([*transforms, np.zeros(1)])

@@ -1,0 +1,107 @@
+#include "grid_tiles.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <numeric>
+
+namespace scfx_simd::quadrature {
+
+template <class T> Aligned<T>::Aligned(size_t n) {
+  const size_t bytes = (n * sizeof(T) + 63) / 64 * 64;
+  data_ = static_cast<T*>(std::aligned_alloc(64, std::max<size_t>(bytes, 64)));
+  if (!data_) throw std::bad_alloc();
+}
+template <class T> Aligned<T>::~Aligned() { std::free(data_); }
+template class Aligned<double>;
+template class Aligned<float>;
+
+namespace {
+
+void bisect(const double* points, int* order, int n) {
+  if (n <= tile_points) return;
+  double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY};
+  for (int i = 0; i < n; ++i)
+    for (int x = 0; x < 3; ++x) {
+      low[x] = std::min(low[x], points[3 * order[i] + x]);
+      high[x] = std::max(high[x], points[3 * order[i] + x]);
+    }
+  int axis = 0;
+  for (int x = 1; x < 3; ++x)
+    if (high[x] - low[x] > high[axis] - low[axis]) axis = x;
+  const int left = (n + tile_points - 1) / tile_points / 2 * tile_points;
+  std::nth_element(order, order + left, order + n, [&](int a, int b) {
+    const double p = points[3 * a + axis], q = points[3 * b + axis];
+    return p < q || (p == q && a < b);
+  });
+  bisect(points, order, left);
+  bisect(points, order + left, n - left);
+}
+
+}  // namespace
+
+std::vector<int> tile_order(const double* points, int n) {
+  std::vector<int> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  bisect(points, order.data(), n);
+  return order;
+}
+
+template <class T>
+void Quadrature<T>::add(const double* position, const double* exponent, const double* coefficient, int n,
+                        const double* points, const double* weights) {
+  Entry e;
+  e.n = n;
+  e.position.assign(position, position + 3 * layout_.n_atoms);
+  e.exponent.assign(exponent, exponent + layout_.n_primitives);
+  e.coefficient.assign(coefficient, coefficient + layout_.n_primitives);
+  const auto& shells = layout_.shells;
+  for (int s = 0; s < int(shells.size()); ++s) {
+    int leader = s;
+    for (int other = 0; other < s; ++other)
+      if (shells[other].atom == shells[s].atom && shells[other].n_primitives == shells[s].n_primitives &&
+          e.leader[other] == other &&
+          std::equal(exponent + shells[s].primitive, exponent + shells[s].primitive + shells[s].n_primitives,
+                     exponent + shells[other].primitive)) {
+        leader = other;
+        break;
+      }
+    e.leader.push_back(leader);
+  }
+  const std::vector<int> order = tile_order(points, n);
+  const int padded = (n + tile_points - 1) / tile_points * tile_points;
+  e.weight.assign(padded, 0.0);
+  std::vector<double>* axes[3] = {&e.x, &e.y, &e.z};
+  for (int x = 0; x < 3; ++x) axes[x]->resize(padded);
+  for (int i = 0; i < padded; ++i) {
+    const int from = order[std::min(i, n - 1)];
+    for (int x = 0; x < 3; ++x) (*axes[x])[i] = points[3 * from + x];
+    if (i < n) e.weight[i] = weights[from];
+  }
+  e.tiles.resize(padded / tile_points);
+  Aligned<double> scratch(scratch_size());
+  for (int tile = 0; tile < int(e.tiles.size()); ++tile) find_aos(e, tile, scratch.get());
+  entries_.push_back(std::move(e));
+}
+
+template <class T> void Quadrature<T>::weights(int lane, int first, int n, double* out) const {
+  const std::vector<double>& from = entries_[lane].weight;
+  for (int i = 0; i < n; ++i) out[i] = size_t(first + i) < from.size() ? from[first + i] : 0.0;
+}
+
+template <class T>
+const T* Quadrature<T>::values(const Entry& e, int tile, Aligned<double>& scratch, Aligned<T>& room) const {
+  if (const ptrdiff_t offset = e.tiles[tile].offset; offset >= 0)
+    return reinterpret_cast<const T*>(arena_.data()) + offset;
+  if (!scratch.get()) {
+    scratch = Aligned<double>(scratch_size());
+    room = Aligned<T>(size_t(n_values()) * layout_.nao * tile_points);
+  }
+  evaluate(e, tile, scratch.get(), room.get());
+  return room.get();
+}
+
+template class Quadrature<double>;
+template class Quadrature<float>;
+
+}  // namespace scfx_simd::quadrature

@@ -1,0 +1,128 @@
+// The quadrature of one batch: points of each conformer in tiles of neighbours, and AO values on them. Here the lanes
+// of a vector are points, and every decision (order, screening) is made for one conformer by itself, so a row's numbers
+// depend on nothing but the row.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "arena.h"
+#include "lanes.h"
+
+namespace scfx_simd::quadrature {
+
+constexpr int tile_points = 256;   // one list of AOs
+constexpr int chunk_points = 128;  // between two float64 additions to the potential matrix
+constexpr int max_l = 6;
+#if defined(SCFX_VARIANT_AVX512)
+constexpr int group_vectors = 4, block_rows = 6;  // 24 accumulators of 32 registers
+#else
+constexpr int group_vectors = 2, block_rows = 5;  // 10 of 16
+#endif
+
+// A group of points goes through the density product together; the AO values of a tile are
+// [group][component][function][point of the group].
+template <class T> constexpr int group_points = group_vectors * Lanes<T>::width;
+
+struct Shell {
+  int atom, l, n_primitives, primitive, ao, n_functions;
+  bool spherical;
+};
+
+struct Layout {
+  std::vector<Shell> shells;
+  int n_atoms, n_primitives, nao;
+  std::vector<std::vector<double>> to_spherical;  // [l][ncart][nsph]
+};
+
+struct Tile {
+  std::vector<int> shells, aos;
+  ptrdiff_t offset = -1;  // of its values in the arena; negative: not kept
+};
+
+// 64-byte aligned, uninitialised.
+template <class T> class Aligned {
+ public:
+  Aligned() = default;
+  explicit Aligned(size_t n);
+  ~Aligned();
+  Aligned(Aligned&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
+  Aligned& operator=(Aligned&& other) noexcept {
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  T* get() { return data_; }
+  const T* get() const { return data_; }
+
+ private:
+  T* data_ = nullptr;
+};
+
+// Memory for up to `bytes` of AO values. Pages that are never written cost nothing, so sizes are rounded up to few, to
+// find a block of an earlier batch again: fresh pages cost more than the values.
+inline size_t room_for(size_t bytes, size_t budget) {
+  size_t size = size_t(32) << 20;
+  while (size < bytes) size *= 2;
+  return std::min(budget, size);
+}
+
+// One conformer.
+struct Entry {
+  int n;  // points
+  std::vector<double> position, exponent, coefficient;
+  std::vector<int> leader;        // by shell: the first shell of the atom with the same exponents
+  std::vector<double> x, y, z;    // in tile order, the last tile filled by repeating its last point
+  std::vector<double> weight;     // zero where filled
+  std::vector<Tile> tiles;
+};
+
+// Sorts points into tiles by repeated bisection of the longest side of their box, at multiples of the tile.
+std::vector<int> tile_order(const double* points, int n);
+
+template <class T> class Quadrature {
+ public:
+  using V = typename Lanes<T>::V;
+
+  // components: 1 (rho), 4 (and its gradient), 5 (and tau). A shell whose values, and gradients if they are needed, are
+  // all below `threshold` on a tile is dropped from it. The AO values of the first tiles that fit the budget are kept,
+  // the others recomputed in every call by the same code. `n_tiles`: an upper bound.
+  Quadrature(Layout layout, int components, double threshold, size_t n_tiles, size_t memory_budget)
+      : layout_(std::move(layout)),
+        components_(components),
+        threshold_(threshold),
+        arena_(room_for(n_tiles * n_values() * layout_.nao * tile_points * sizeof(T), memory_budget)) {}
+
+  void add(const double* position, const double* exponent, const double* coefficient, int n, const double* points,
+           const double* weights);
+  // Points [first, first + n), multiples of the tile, of one conformer; beyond its last tile all is zero.
+  void weights(int lane, int first, int n, double* out) const;
+  // D [nspin] of nao rows, `row` apart, `matrix` from one spin to the next; out [nspin][components][n].
+  void density(int lane, int first, int n, const double* D, int nspin, size_t row, size_t matrix, T* out) const;
+  // v [nspin][components][n] with weights; adds to out, laid out as D.
+  void potential(int lane, int first, int n, const double* v, int nspin, size_t row, size_t matrix, double* out) const;
+  size_t kept_bytes() const { return used_; }
+  int components() const { return components_; }
+  const T* element() const { return nullptr; }
+
+ private:
+  int n_values() const { return components_ > 1 ? 4 : 1; }
+  void radial(const Entry& e, int tile, const int* shells, int n, double* displacement, double* radial) const;
+  bool significant(const Entry& e, int tile, int shell, const double* radial) const;
+  void angular(const Entry& e, int tile, const double* radial, T* out) const;
+  void evaluate(const Entry& e, int tile, double* scratch, T* out) const;
+  void find_aos(Entry& e, int tile, double* scratch);
+  size_t scratch_size() const { return (4 + 2 * layout_.shells.size()) * size_t(tile_points); }
+  const T* values(const Entry& e, int tile, Aligned<double>& scratch, Aligned<T>& room) const;
+
+  Layout layout_;
+  int components_;
+  double threshold_;
+  Arena arena_;
+  size_t used_ = 0;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace scfx_simd::quadrature
