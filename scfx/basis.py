@@ -9,7 +9,7 @@ no further factor beyond `angular_factor`, so a Cartesian d_xx has the self-over
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from math import factorial, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ANGULAR_LETTERS = "spdfghik"
 
 
-@lru_cache(maxsize=None)
+@cache
 def cartesian_powers(l: int) -> tuple[tuple[int, int, int], ...]:
     """Exponents (i, j, k) of x^i y^j z^k in PySCF's order: xx, xy, xz, yy, yz, zz for l = 2."""
     return tuple((i, j, l - i - j) for i in range(l, -1, -1) for j in range(l - i, -1, -1))
@@ -38,7 +38,7 @@ def angular_factor(l: int) -> float:
     return {0: 1.0 / sqrt(4.0 * pi), 1: sqrt(3.0 / (4.0 * pi))}.get(l, 1.0)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cart_to_sph(l: int) -> np.ndarray:
     """Cartesian components -> real solid harmonics, [ncart, 2l+1], columns m = -l..l (p: x, y, z).
 
@@ -48,7 +48,7 @@ def _cart_to_sph(l: int) -> np.ndarray:
     if l < 2:
         return np.eye(len(powers))
     out = np.zeros((len(powers), 2 * l + 1))
-    for row, (lx, ly, lz) in enumerate(powers):
+    for row, (lx, ly, _lz) in enumerate(powers):
         for m in range(l + 1):
             j, odd = divmod(lx + ly - m, 2)
             if j < 0 or odd:
@@ -57,7 +57,11 @@ def _cart_to_sph(l: int) -> np.ndarray:
                 (2 * l + 1) / (4 * pi) * factorial(l - m) / factorial(l + m) * (2 if m else 1)
             ) / (2**l * factorial(l))
             radial = sum(
-                _binomial(l, i) * _binomial(i, j) * (-1) ** i * factorial(2 * l - 2 * i) / factorial(l - m - 2 * i)
+                _binomial(l, i)
+                * _binomial(i, j)
+                * (-1) ** i
+                * factorial(2 * l - 2 * i)
+                / factorial(l - m - 2 * i)
                 for i in range((l - m) // 2 + 1)
             )
             real = imaginary = 0.0
@@ -114,7 +118,9 @@ class Shell:
         if a.ndim != 1 or a.shape != c.shape or a.size == 0:
             raise BasisError(f"a shell needs as many coefficients as exponents, got {c.shape} and {a.shape}")
         if not (a > 0).all() or not np.isfinite(c).all():
-            raise BasisError(f"exponents must be positive and coefficients finite, got {a.tolist()}, {c.tolist()}")
+            raise BasisError(
+                f"exponents must be positive and coefficients finite, got {a.tolist()}, {c.tolist()}"
+            )
         # Descending exponents, as PySCF keeps them: the order fixes the rounding of every sum over primitives.
         order = np.argsort(-a, kind="stable")
         a, c = a[order], c[order]

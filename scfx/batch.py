@@ -44,7 +44,10 @@ class ShellLayout:
     @cached_property
     def n_functions(self) -> Int32[np.ndarray, "nshell"]:
         return np.array(
-            [(l + 1) * (l + 2) // 2 if c else 2 * l + 1 for l, c in zip(self.angular_momentum, self.cartesian)],
+            [
+                (l + 1) * (l + 2) // 2 if c else 2 * l + 1
+                for l, c in zip(self.angular_momentum, self.cartesian, strict=True)
+            ],
             dtype=np.int32,
         )
 
@@ -70,7 +73,7 @@ class ShellLayout:
     @cached_property
     def all_cartesian(self) -> bool:
         """True when no shell needs a transformation to spherical functions."""
-        return all(c or l < 2 for l, c in zip(self.angular_momentum, self.cartesian))
+        return all(c or l < 2 for l, c in zip(self.angular_momentum, self.cartesian, strict=True))
 
     @cached_property
     def all_spherical(self) -> bool:
@@ -80,7 +83,7 @@ class ShellLayout:
     def cart_to_ao(self) -> Float64[np.ndarray, "ncart nao"]:
         """AOs as combinations of the Cartesian components, block-diagonal by shell: AO = cart @ this."""
         out = np.zeros((self.ncart, self.nao))
-        for s, (l, cart) in enumerate(zip(self.angular_momentum, self.cartesian)):
+        for s, (l, cart) in enumerate(zip(self.angular_momentum, self.cartesian, strict=True)):
             rows = slice(self.cartesian_offset[s], self.cartesian_offset[s + 1])
             columns = slice(self.ao_offset[s], self.ao_offset[s + 1])
             out[rows, columns] = np.eye(rows.stop - rows.start) if cart else cart_to_sph(l)
@@ -126,8 +129,8 @@ class Batch:
                 f"a Batch holds systems of one shell structure, got {len(keys)}; use scfx.group_by_structure"
             )
         order = np.stack([_atom_order(system, basis) for system in systems])
-        numbers = np.stack([s.atomic_numbers[o] for s, o in zip(systems, order)])
-        positions = np.stack([s.positions[o] for s, o in zip(systems, order)])
+        numbers = np.stack([s.atomic_numbers[o] for s, o in zip(systems, order, strict=True)])
+        positions = np.stack([s.positions[o] for s, o in zip(systems, order, strict=True)])
         shells = [[shell for z in row for shell in basis.shells[int(z)]] for row in numbers]
         layout = ShellLayout(
             atom=tuple(i for i, z in enumerate(numbers[0]) for _ in basis.shells[int(z)]),
@@ -164,7 +167,7 @@ class Batch:
     def nuclear_repulsion(self) -> Float64[np.ndarray, "batch"]:
         """Σ_{a<b} Z_a Z_b / R_ab in hartree."""
         out = np.zeros(len(self))
-        for b, (charges, positions) in enumerate(zip(self.nuclear_charges, self.positions)):
+        for b, (charges, positions) in enumerate(zip(self.nuclear_charges, self.positions, strict=True)):
             i, j = np.triu_indices(len(charges), 1)
             out[b] = np.sum(charges[i] * charges[j] / np.linalg.norm(positions[i] - positions[j], axis=-1))
         return out
@@ -176,7 +179,7 @@ class Batch:
 
 def _atom_order(system: System, basis: BasisSet) -> np.ndarray:
     # More functions first (heavy atoms before hydrogens); stable, so it depends on nothing but the row itself.
-    signatures = [basis.signature(z) for z in system.atomic_numbers]
+    signatures = [basis.signature(int(z)) for z in system.atomic_numbers]
     return np.array(
         sorted(range(system.natm), key=lambda i: (-len(signatures[i]), signatures[i])), dtype=np.int32
     )
@@ -184,7 +187,7 @@ def _atom_order(system: System, basis: BasisSet) -> np.ndarray:
 
 def structure_key(system: System, basis: BasisSet) -> tuple:
     """Systems with equal keys can share a Batch: the multiset of the atoms' shell structures."""
-    return tuple(basis.signature(system.atomic_numbers[i]) for i in _atom_order(system, basis))
+    return tuple(basis.signature(int(system.atomic_numbers[i])) for i in _atom_order(system, basis))
 
 
 def group_by_structure(

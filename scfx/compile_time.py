@@ -17,11 +17,11 @@ _EVENTS = (
 )
 
 
-def _listen(event: str, duration: float, **_: object) -> None:
+def _listen(event: str, duration_secs: float, **_: str | int) -> None:
     if event not in _EVENTS:
         return
     end = time.perf_counter()
-    start = end - duration
+    start = end - duration_secs
     # Inner functions are traced inside outer ones and report first: an interval replaces those within it.
     spans: list[tuple[float, float]] = getattr(_local, "spans", [])
     seconds = getattr(_local, "seconds", 0.0)
@@ -29,7 +29,7 @@ def _listen(event: str, duration: float, **_: object) -> None:
         inner = spans.pop()
         seconds -= inner[1] - inner[0]
     spans.append((start, end))
-    _local.spans, _local.seconds = spans[-64:], seconds + duration
+    _local.spans, _local.seconds = spans[-64:], seconds + duration_secs
 
 
 def compile_seconds() -> float:

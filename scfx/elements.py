@@ -8,17 +8,20 @@ from typing import SupportsInt
 from scfx.errors import InputError
 
 #: Index = atomic number.
-SYMBOLS: tuple[str, ...] = tuple(
-    "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
-    "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu "
-    "Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr "
-    "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og".split()
-)
+SYMBOLS: tuple[str, ...] = (
+    "X", "H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S", "Cl",
+    "Ar", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Se",
+    "Br", "Kr", "Rb", "Sr", "Y", "Zr", "Nb", "Mo", "Tc", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn", "Sb",
+    "Te", "I", "Xe", "Cs", "Ba", "La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er",
+    "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Po", "At",
+    "Rn", "Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No",
+    "Lr", "Rf", "Db", "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og",
+)  # fmt: skip
 _NUMBER = {symbol.lower(): z for z, symbol in enumerate(SYMBOLS) if z}
 
 # Order in which subshells fill (Madelung), as (n + l, n) sorted; the exceptions are ground states from the NIST
 # Atomic Spectra Database: {atomic number: electrons by l}.
-_MADELUNG = sorted(((n + l, n, l) for n in range(1, 8) for l in range(min(n, 4))))
+_MADELUNG = sorted((n + l, n, l) for n in range(1, 8) for l in range(min(n, 4)))
 _EXCEPTIONS = {
     24: (7, 12, 5), 29: (7, 12, 10),
     41: (9, 18, 14), 42: (9, 18, 15), 44: (9, 18, 17), 45: (9, 18, 18), 46: (8, 18, 20), 47: (9, 18, 20),
@@ -37,7 +40,9 @@ def atomic_number(symbol_or_number: str | SupportsInt) -> int:
         return _NUMBER[text.lower()]
     except KeyError:
         near = [SYMBOLS[_NUMBER[m]] for m in get_close_matches(text.lower(), _NUMBER, n=3, cutoff=0.4)]
-        raise InputError(f"unknown element {symbol_or_number!r}" + (f"; near: {', '.join(near)}" if near else "")) from None
+        raise InputError(
+            f"unknown element {symbol_or_number!r}" + (f"; near: {', '.join(near)}" if near else "")
+        ) from None
 
 
 def electrons_by_angular_momentum(z: int) -> tuple[int, ...]:

@@ -21,7 +21,9 @@ def read_xyz(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray, str]:
         rows = [line.split() for line in lines[2 : 2 + natm]]
         symbols = [row[0] for row in rows]
         # QM9's own records write exponents as 1.5*^-6
-        positions = np.array([[float(x.replace("*^", "e")) for x in row[1:4]] for row in rows], dtype=np.float64)
+        positions = np.array(
+            [[float(x.replace("*^", "e")) for x in row[1:4]] for row in rows], dtype=np.float64
+        )
         if len(rows) != natm or positions.shape != (natm, 3):
             raise ValueError(f"{natm} atoms announced, {len(rows)} found")
     except (ValueError, IndexError) as error:
@@ -37,23 +39,24 @@ def embed_smiles(smiles: str, seed: int) -> tuple[list[str], np.ndarray, int, in
     The SMILES is canonicalised first, since the embedding depends on the order of the atoms.
     """
     try:
-        from rdkit import Chem, RDLogger
-        from rdkit.Chem import AllChem
+        from rdkit import Chem, rdBase
+        from rdkit.Chem import rdDistGeom
     except ImportError as error:
         raise PluginUnavailableError(
             "", "reading SMILES needs RDKit, which is not installed: pip install 'scfx[dataset]'"
         ) from error
-    RDLogger.DisableLog("rdApp.*")
-    parsed = Chem.MolFromSmiles(smiles)
-    if parsed is None:
-        raise InputError(f"RDKit cannot parse the SMILES string {smiles!r}")
-    molecule = Chem.AddHs(Chem.MolFromSmiles(Chem.MolToSmiles(parsed)))
-    if molecule.GetNumAtoms() == 0:
-        raise InputError(f"the SMILES string {smiles!r} has no atoms")
-    parameters = AllChem.ETKDGv3()
-    parameters.randomSeed = seed
-    parameters.timeout = 60
-    if AllChem.EmbedMolecule(molecule, parameters) != 0:
+    with rdBase.BlockLogs():
+        parsed = Chem.MolFromSmiles(smiles)
+        if parsed is None:
+            raise InputError(f"RDKit cannot parse the SMILES string {smiles!r}")
+        molecule = Chem.AddHs(Chem.MolFromSmiles(Chem.MolToSmiles(parsed)))
+        if molecule.GetNumAtoms() == 0:
+            raise InputError(f"the SMILES string {smiles!r} has no atoms")
+        parameters = rdDistGeom.ETKDGv3()
+        parameters.randomSeed = seed
+        parameters.timeout = 60
+        failed = rdDistGeom.EmbedMolecule(molecule, parameters) != 0
+    if failed:
         raise InputError(f"RDKit's ETKDGv3 finds no conformer of {smiles!r} (seed {seed})")
     symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
     radicals = sum(atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms())

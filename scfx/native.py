@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def best_variant() -> str:
     return usable[-1]
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(package: str, stem: str) -> ctypes.CDLL:
     """Load `<package>/_lib/lib<stem>_<variant>.so`, best variant first; `PluginUnavailableError` if none is built.
 
@@ -61,6 +61,7 @@ def load(package: str, stem: str) -> ctypes.CDLL:
             if path.exists():
                 return ctypes.CDLL(str(path))
     raise PluginUnavailableError(
-        "", f"the compiled kernels of {package} (lib{stem}_*.so) are not built; looked in "
-        f"{', '.join(map(str, folders))}. Install scfx with pip, which builds them"
+        "",
+        f"the compiled kernels of {package} (lib{stem}_*.so) are not built; looked in "
+        f"{', '.join(map(str, folders))}. Install scfx with pip, which builds them",
     )

@@ -106,9 +106,7 @@ def _orbitals_at(
     return out
 
 
-@partial(
-    jax.jit, static_argnames=("lmax", "derivatives", "dtype"), compiler_options=COMPILER_OPTIONS
-)
+@partial(jax.jit, static_argnames=("lmax", "derivatives", "dtype"), compiler_options=COMPILER_OPTIONS)
 def orbital_values(
     tables: OrbitalTables,
     points: Float64[Array, "lane block 3 point"],
@@ -135,7 +133,14 @@ def orbital_values(
         return jax.lax.fori_loop(0, blocks, block, out)
 
     return for_lanes(
-        lane, lanes, count, jnp.zeros(shape, dtype), tables.centre, tables.exponent, tables.coefficient, points
+        lane,
+        lanes,
+        count,
+        jnp.zeros(shape, dtype),
+        tables.centre,
+        tables.exponent,
+        tables.coefficient,
+        points,
     )
 
 

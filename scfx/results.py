@@ -27,8 +27,8 @@ class Status(StrEnum):
     def explain(self) -> str:
         return {
             Status.CONVERGED: "energy change and orbital gradient are below the thresholds",
-            Status.NOT_CONVERGED: "still above the thresholds after every rung of the recovery ladder: check geometry, charge "
-            "and multiplicity, raise convergence.max_iterations, or use precision = 'float64'",
+            Status.NOT_CONVERGED: "still above the thresholds after every rung of the recovery ladder: "
+            "check geometry, charge and multiplicity, raise convergence.max_iterations, or use precision = 'float64'",
             Status.FAILED: "the calculation could not be carried out; see `reason`",
         }[self]
 
@@ -79,6 +79,9 @@ class SCFResult:
         """Return self, or raise `ConvergenceError` naming the entries that did not converge."""
         bad = [i for i, ok in enumerate(self.converged) if not ok]
         if bad:
-            lines = "; ".join(f"entry {i} ({self.systems[i]!r}): {self.reason[i] or self.status[i].explain()}" for i in bad[:5])
+            lines = "; ".join(
+                f"entry {i} ({self.systems[i]!r}): {self.reason[i] or self.status[i].explain()}"
+                for i in bad[:5]
+            )
             raise ConvergenceError(f"{len(bad)} of {len(self)} entries did not converge: {lines}")
         return self

@@ -68,7 +68,9 @@ class System:
         n = self.n_electrons
         unpaired = self.multiplicity - 1
         if n < 0:
-            raise InputError(f"charge {self.charge} removes more electrons than the nuclei bring ({n + self.charge})")
+            raise InputError(
+                f"charge {self.charge} removes more electrons than the nuclei bring ({n + self.charge})"
+            )
         if unpaired > n or (n - unpaired) % 2:
             allowed = [m for m in range(1, 8) if (n - m + 1) % 2 == 0 and m - 1 <= n]
             raise InputError(

@@ -127,7 +127,9 @@ def minimise(run: BatchRun, lane: int, max_iterations: int) -> bool:
             trial = walk.rotated(scale * direction)
             new = walk.evaluate(trial)
             # Near the minimum the energy is flat to rounding: then a smaller gradient is what counts.
-            if new <= energy + 1e-4 * scale * (direction @ gradient) or abs(new - energy) < 1e-10 * abs(energy):
+            if new <= energy + 1e-4 * scale * (direction @ gradient) or abs(new - energy) < 1e-10 * abs(
+                energy
+            ):
                 break
             scale *= 0.4
         else:

@@ -157,7 +157,9 @@ class Solver:
             )
 
     def _nspin(self, batch: Batch) -> int:
-        restricted = self.resolved.reference != "unrestricted" and all(s.multiplicity == 1 for s in batch.systems)
+        restricted = self.resolved.reference != "unrestricted" and all(
+            s.multiplicity == 1 for s in batch.systems
+        )
         return 1 if restricted else 2
 
     def _run(self, batch: Batch, profile: Profile) -> BatchRun:
@@ -201,7 +203,9 @@ class Solver:
             energy_change=column("energy_change"),
             status=status,
             rung=[e.rung for e in entries],
-            reason=["" if s is Status.CONVERGED else _reason(e) for s, e in zip(status, entries, strict=True)],
+            reason=[
+                "" if s is Status.CONVERGED else _reason(e) for s, e in zip(status, entries, strict=True)
+            ],
             nao=column("nao", np.int32),
             n_grid=column("n_grid", np.int32),
             s_squared=column("s_squared"),
@@ -219,7 +223,9 @@ class Solver:
             "spec_hash": self.resolved.spec_hash,
             "grid": dict(self.resolved.grid.definition()),
             "energy_threshold": max(convergence.energy, policy.energy_floor if policy.final is None else 0.0),
-            "gradient_threshold": max(convergence.gradient, policy.gradient_floor if policy.final is None else 0.0),
+            "gradient_threshold": max(
+                convergence.gradient, policy.gradient_floor if policy.final is None else 0.0
+            ),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
             "versions": versions(),
         }

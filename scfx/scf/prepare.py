@@ -97,7 +97,11 @@ def core_density(prepared: Prepared, entries: int) -> np.ndarray:
     out = np.zeros((entries, nspin, *prepared.one.overlap.shape[1:]))
     for b in range(entries):
         n = int(prepared.n_orbitals[b])
-        x = prepared.orthogonaliser[b][:, :n] if n < prepared.one.overlap.shape[1] else prepared.orthogonaliser[b]
+        x = (
+            prepared.orthogonaliser[b][:, :n]
+            if n < prepared.one.overlap.shape[1]
+            else prepared.orthogonaliser[b]
+        )
         core = prepared.one.kinetic[b] + prepared.one.nuclear[b]
         _, vectors = np.linalg.eigh(x.T @ core @ x)
         for s, count in enumerate(prepared.n_occupied[b]):

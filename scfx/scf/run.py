@@ -134,7 +134,9 @@ class BatchRun:
             if same_integrals and first is not phase:
                 phase.operators = first.operators
             else:
-                phase.operators = [(functional.exact_exchange, backend.two_electron(self.batch, phase.policy, budget))]
+                phase.operators = [
+                    (functional.exact_exchange, backend.two_electron(self.batch, phase.policy, budget))
+                ]
                 if functional.long_range_exchange:
                     if not isinstance(backend, AbstractAttenuatedBackend):
                         raise CapabilityError(
@@ -142,7 +144,9 @@ class BatchRun:
                             f"{backend.name!r} has no erf-attenuated integrals, which this range-separated functional "
                             f"(omega = {functional.omega}) needs; use backend = 'libcint'",
                         )
-                    attenuated = backend.attenuated_two_electron(self.batch, functional.omega, phase.policy, budget)
+                    attenuated = backend.attenuated_two_electron(
+                        self.batch, functional.omega, phase.policy, budget
+                    )
                     phase.operators.append((functional.long_range_exchange, attenuated))
         if functional.family != "none":
             with self.profile.stage("quadrature"):
@@ -196,9 +200,7 @@ class BatchRun:
             energy=jnp.full(self.capacity, jnp.inf),
             energy_change=jnp.full(self.capacity, jnp.inf),
             residual=jnp.full(self.capacity, jnp.inf),
-            diis=empty_diis(
-                self.capacity, self.spec.convergence.diis_space, self.nspin, self.size
-            ),
+            diis=empty_diis(self.capacity, self.spec.convergence.diis_space, self.nspin, self.size),
         )
 
     def start(self, lanes: Int32[np.ndarray, "active"], guess: str) -> None:
@@ -210,7 +212,9 @@ class BatchRun:
                 density = spin_densities(self._guess.density(self.batch), self.batch, self.nspin)
         self.set_density(lanes, density[lanes])
 
-    def set_density(self, lanes: Int32[np.ndarray, "active"], density: Float64[np.ndarray, "active spin n n"]) -> None:
+    def set_density(
+        self, lanes: Int32[np.ndarray, "active"], density: Float64[np.ndarray, "active spin n n"]
+    ) -> None:
         """Replace the densities (AO basis, unpadded) of some entries and forget how they got there."""
         back = self.prepared.inverse[lanes][:, None]
         orth = pad_matrices(back @ density @ np.swapaxes(back, -1, -2), len(lanes), self.size)
@@ -235,7 +239,9 @@ class BatchRun:
             self._prepare_phase(phase)
         parts = self._parts(lanes, phase)
         with self.profile.stage("fock"):
-            self.state = build(self.state, self.prepared.fixed, parts, pad_lanes(lanes, self.capacity), len(lanes))
+            self.state = build(
+                self.state, self.prepared.fixed, parts, pad_lanes(lanes, self.capacity), len(lanes)
+            )
             self.state.energy.block_until_ready()
 
     def _parts(self, lanes: Int32[np.ndarray, "active"], phase: Phase) -> Parts:
@@ -267,7 +273,12 @@ class BatchRun:
         self.dtypes["linear_algebra"].add(dtype)
         with self.profile.stage("diagonalise"):
             self.state = advance(
-                self.state, self.prepared.fixed, control, pad_lanes(lanes, self.capacity), len(lanes), dtype=dtype
+                self.state,
+                self.prepared.fixed,
+                control,
+                pad_lanes(lanes, self.capacity),
+                len(lanes),
+                dtype=dtype,
             )
             self.state.density.block_until_ready()
 

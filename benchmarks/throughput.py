@@ -1,0 +1,265 @@
+"""Labels a second on one core: scfx against PySCF, alternating in one process.
+
+    taskset -c 0 python benchmarks/throughput.py                     # the paper's setting and grid 1, four molecules
+    taskset -c 0 python benchmarks/throughput.py --conformers 8 --grids 0 --molecules 1
+
+Both programs get the same molecules, basis numbers, functional, grid level and convergence rule: energy change and
+largest element of the orbital gradient X^T (FDS - SDF) X below the thresholds that scfx's precision policy states.
+Conformers are cut into chunks of the lane width; for each chunk scfx's policies and PySCF take turns. No geometry is
+solved before it is timed or timed twice by one program: compilation is warmed up on geometries of other seeds, and its
+seconds are reported apart. Every timed label is then checked: convergence, and the error against PySCF's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np
+import pyscf
+from pyscf import dft, gto, lib
+
+import scfx
+from scfx.basis import BasisSet, radial_norm
+from scfx.elements import SYMBOLS
+
+MOLECULES = ("FC=C1C2CN2N=C1C=O", "Fc1nocnc(=O)c1=O", "CC(=O)OC1CCNC1", "CCCCCCCCC")
+MEV = 27211.386245988
+
+
+@dataclass
+class Timed:
+    """Seconds and labels of one program on one molecule."""
+
+    seconds: list[float] = field(default_factory=list)
+    energy: list[float] = field(default_factory=list)
+    gap: list[float] = field(default_factory=list)
+    residual: list[float] = field(default_factory=list)
+    iterations: list[int] = field(default_factory=list)
+    converged: int = 0
+
+    @property
+    def per_second(self) -> float:
+        return len(self.energy) / sum(self.seconds)
+
+
+def conformers(smiles: str, count: int, first_seed: int) -> list[scfx.System]:
+    """`count` ETKDGv3 conformers, one seed each, starting from `first_seed`; seeds that fail are passed over."""
+    out: list[scfx.System] = []
+    seed = first_seed
+    while len(out) < count:
+        try:
+            out.append(scfx.System.from_smiles(smiles, seed=seed))
+        except scfx.InputError:
+            pass
+        seed += 1
+    return out
+
+
+def mole(system: scfx.System, basis: BasisSet) -> gto.Mole:
+    """The same molecule in PySCF, with the same basis numbers."""
+    shells = {
+        SYMBOLS[z]: [
+            [
+                s.angular_momentum,
+                *zip(s.exponents, s.coefficients / radial_norm(s.angular_momentum, s.exponents)),
+            ]
+            for s in basis.shells[z]
+        ]
+        for z in {int(z) for z in system.atomic_numbers}
+    }
+    return gto.M(
+        atom=list(zip(system.symbols, system.positions, strict=True)),
+        unit="Bohr",
+        charge=system.charge,
+        basis=shells,
+        cart=any(s.cartesian for z in shells for s in basis.shells[scfx.elements.atomic_number(z)]),
+        verbose=0,
+    )
+
+
+def gradient(overlap: np.ndarray, fock: np.ndarray, density: np.ndarray) -> float:
+    """Largest element of X^T (FDS - SDF) X / 2 with X = S^(-1/2): scfx's residual, for PySCF's matrices."""
+    values, vectors = np.linalg.eigh(overlap)
+    x = (vectors / np.sqrt(values)) @ vectors.T
+    commutator = fock @ density @ overlap
+    return float(np.abs(x @ (commutator - commutator.T) @ x).max()) / 2
+
+
+def run_pyscf(
+    systems: list[scfx.System], basis: BasisSet, level: int, xc: str, rule: dict, into: Timed
+) -> None:
+    """Solve with PySCF under scfx's own convergence rule, timing everything from the geometry on."""
+    for system in systems:
+        start = time.perf_counter()
+        molecule = mole(system, basis)
+        mf = dft.RKS(molecule, xc=xc)
+        mf.grids.level = level
+        mf.max_memory = 16000
+        mf.max_cycle = 100
+
+        def settled(state: dict) -> bool:
+            change = abs(state["e_tot"] - state["last_hf_e"])
+            return (
+                change < rule["energy"]
+                and gradient(state["s1e"], state["fock"], state["dm"]) < rule["gradient"]
+            )
+
+        mf.check_convergence = settled
+        energy = mf.kernel()
+        into.seconds.append(time.perf_counter() - start)
+        orbitals, occupied = mf.mo_energy, mf.mo_occ > 0
+        into.energy.append(energy)
+        into.gap.append(orbitals[~occupied].min() - orbitals[occupied].max())
+        density = mf.make_rdm1()
+        into.residual.append(gradient(molecule.intor("int1e_ovlp"), mf.get_fock(dm=density), density))
+        into.iterations.append(mf.cycles)
+        into.converged += bool(mf.converged)
+
+
+def run_scfx(solver: scfx.Solver, systems: list[scfx.System], into: Timed) -> None:
+    """Solve one batch with scfx."""
+    before = solver.profile.get("compile", 0.0)
+    start = time.perf_counter()
+    result = solver.solve(systems)
+    compiling = solver.profile.get("compile", 0.0) - before
+    into.seconds.append(time.perf_counter() - start - compiling)
+    into.energy += result.energy.tolist()
+    into.gap += result.gap.tolist()
+    into.residual += result.residual.tolist()
+    into.iterations += result.iterations.tolist()
+    into.converged += int(result.converged.sum())
+
+
+def compare(smiles: str, level: int, arguments: argparse.Namespace) -> list[dict]:
+    """One molecule at one grid level: every policy and PySCF, chunk by chunk in turn."""
+    solvers = {
+        policy: scfx.Solver(
+            functional=arguments.functional,
+            basis=arguments.basis,
+            backend=arguments.backend,
+            precision=policy,
+            grid=level,
+            threads=1,
+        )
+        for policy in arguments.policies
+    }
+    timed = {name: Timed() for name in (*solvers, "pyscf")}
+    warm = conformers(smiles, arguments.chunk, 100_000)
+    for solver in solvers.values():
+        solver.solve(warm)
+    compiling = {policy: solver.profile.get("compile", 0.0) for policy, solver in solvers.items()}
+    profiles = {policy: dict(solver.profile) for policy, solver in solvers.items()}
+    systems = conformers(smiles, arguments.conformers, 0)
+    basis = BasisSet.from_source(
+        next(iter(solvers.values())).resolved.basis, {int(z) for s in systems for z in s.atomic_numbers}
+    )
+    # PySCF is held to the loosest threshold that any of the policies states, so that no time is charged unfairly.
+    stated = [solver.provenance() for solver in solvers.values()]
+    rule = {
+        "energy": max(p["energy_threshold"] for p in stated),
+        "gradient": max(p["gradient_threshold"] for p in stated),
+    }
+    run_pyscf(warm[:1], basis, level, arguments.functional, rule, Timed())
+    for start in range(0, len(systems), arguments.chunk):
+        chunk = systems[start : start + arguments.chunk]
+        for policy, solver in solvers.items():
+            run_scfx(solver, chunk, timed[policy])
+        run_pyscf(chunk, basis, level, arguments.functional, rule, timed["pyscf"])
+    rows = []
+    peer = timed["pyscf"]
+    for policy, solver in solvers.items():
+        mine = timed[policy]
+        energy = np.abs(np.array(mine.energy) - peer.energy) * MEV
+        gap = np.abs(np.array(mine.gap) - peer.gap) * MEV
+        stages = {k: v - profiles[policy].get(k, 0.0) for k, v in solver.profile.items() if k != "compile"}
+        rows.append(
+            {
+                "molecule": smiles,
+                "grid": level,
+                "policy": policy,
+                "nao": basis_size(systems[0], basis),
+                "scfx_labels_per_s": mine.per_second,
+                "pyscf_labels_per_s": peer.per_second,
+                "ratio": mine.per_second / peer.per_second,
+                "energy_mae_mev": float(energy.mean()),
+                "energy_max_mev": float(energy.max()),
+                "gap_mae_mev": float(gap.mean()),
+                "converged": f"{mine.converged}/{len(systems)}",
+                "pyscf_converged": f"{peer.converged}/{len(systems)}",
+                "iterations": float(np.mean(mine.iterations)),
+                "pyscf_iterations": float(np.mean(peer.iterations)),
+                "residual": float(np.max(mine.residual)),
+                "pyscf_residual": float(np.max(peer.residual)),
+                "threshold": solver.provenance()["gradient_threshold"],
+                "compile_s": compiling[policy],
+                "stage_ms": {
+                    k: 1e3 * v / len(systems) for k, v in sorted(stages.items(), key=lambda i: -i[1])
+                },
+            }
+        )
+    return rows
+
+
+def basis_size(system: scfx.System, basis: BasisSet) -> int:
+    """Number of AOs."""
+    return sum(basis.nao(int(z)) for z in system.atomic_numbers)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--molecules", type=int, default=4, help="how many of the four molecules")
+    parser.add_argument("--conformers", type=int, default=32)
+    parser.add_argument("--chunk", type=int, default=8, help="conformers per turn; the lane width")
+    parser.add_argument("--grids", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--policies", nargs="+", default=["float32", "mixed"])
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--functional", default="b3lyp")
+    parser.add_argument("--basis", default="sto-3g")
+    parser.add_argument("--json", help="write the rows to this file")
+    arguments = parser.parse_args()
+    lib.num_threads(1)
+    cores = len(os.sched_getaffinity(0))
+    print(
+        f"scfx {scfx.__version__}, PySCF {pyscf.__version__}, {cores} core(s) in the affinity mask, 1 thread each"
+    )
+    print(f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule")
+    rows = []
+    for level in arguments.grids:
+        for smiles in MOLECULES[: arguments.molecules]:
+            for row in compare(smiles, level, arguments):
+                rows.append(row)
+                print(
+                    f"grid {row['grid']} {row['molecule']:20s} nao {row['nao']:3d} {row['policy']:8s} "
+                    f"scfx {row['scfx_labels_per_s']:6.2f}/s PySCF {row['pyscf_labels_per_s']:5.2f}/s "
+                    f"ratio {row['ratio']:5.1f}  dE {row['energy_mae_mev']:.4f} (max {row['energy_max_mev']:.4f}) "
+                    f"dgap {row['gap_mae_mev']:.4f} meV  converged {row['converged']} ({row['pyscf_converged']})  "
+                    f"iterations {row['iterations']:.1f} ({row['pyscf_iterations']:.1f})  residual "
+                    f"{row['residual']:.0e} ({row['pyscf_residual']:.0e})  compile {row['compile_s']:.1f} s",
+                    flush=True,
+                )
+                print(
+                    "      ms a label: " + ", ".join(f"{k} {v:.1f}" for k, v in row["stage_ms"].items()),
+                    flush=True,
+                )
+    for policy in arguments.policies:
+        ratios = [r["ratio"] for r in rows if r["policy"] == policy]
+        print(
+            f"{policy}: ratio to PySCF min {min(ratios):.1f}, median {np.median(ratios):.1f}, max {max(ratios):.1f}"
+        )
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as handle:
+            json.dump(rows, handle, indent=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
