@@ -195,6 +195,19 @@ void compress_pairs(const Structure& s, const PairData* const* groups, T thresho
       if (!keep) continue;
       copy(&PairData::geometry, from, geometry_fields, geometry);
       copy(&PairData::parameter, pair.parameter_offset + size_t(k) * pair.npar, pair.npar, parameter);
+      if (sizeof(T) == 4) {
+        // A distant repulsion goes as weight / sqrt(p): correct the weights for the rounding of p, which would
+        // otherwise scale every integral of this pair alike.
+        const int weights = pair.pattern < 0 ? simple_weights(pair.code) : pair.npar;
+        for (int lane = 0; lane < W; ++lane) {
+          const PairData& group = *groups[lane / WD];
+          const double exact = group.geometry[from][lane % WD];
+          const double correction = std::sqrt(double(geometry[0][lane]) / exact);
+          for (int i = 0; i < weights; ++i)
+            parameter[i][lane] = T(
+                group.parameter[pair.parameter_offset + size_t(k) * pair.npar + i][lane % WD] * correction);
+        }
+      }
       geometry += geometry_fields;
       parameter += pair.npar;
       ++view.nkept;

@@ -109,7 +109,7 @@ SCFX_INLINE vd rsqrt(vd x) {
 SCFX_INLINE vf rsqrt(vf x) {
   const vf r = (vf)_mm512_rsqrt14_ps((__m512)x);
   const vf e = 1.0f - (x * r) * r;
-  return r + (r * e) * 0.5f;
+  return r + (r * e) * (0.375f * e + 0.5f);
 }
 #elif defined(SCFX_VARIANT_AVX2)
 SCFX_INLINE vd rsqrt(vd x) { return 1.0 / (vd)_mm256_sqrt_pd((__m256d)x); }
