@@ -29,23 +29,21 @@ def empty_diis(capacity: int, history: int, nspin: int, n: int) -> DIISState:
 def pulay_coefficients(
     overlaps: Float64[Array, "history history"], used: Float64[Array, "history"]
 ) -> Float64[Array, "history"]:
-    """Minimise |Σ c_i e_i|² with Σ c_i = 1 over the `used` entries (Pulay 1982, eqs. 5-6).
+    """Minimise |Σ c_i e_i|² with Σ c_i = 1 over the `used` entries (Pulay 1982, eqs. 5-6): c ∝ B⁻¹ 1.
 
-    The bordered system is scaled by the smallest error, and directions whose eigenvalue is below 1e-14 of it are
-    dropped, as near convergence the errors become linearly dependent.
+    Solved for the errors divided by their lengths: these span many orders of magnitude, and B itself would lose the
+    small ones to rounding. Eigenvalues are kept above 1e-14: near convergence, or in few dimensions, the errors are
+    linearly dependent, and of the combinations that cancel them the shortest is taken.
     """
-    history = overlaps.shape[0]
-    diagonal = jnp.where(used > 0, jnp.diagonal(overlaps), jnp.inf)
-    scale = jnp.maximum(jnp.min(diagonal), 1e-30)
-    mask = used[:, None] * used[None, :]
-    b = jnp.where(mask > 0, overlaps / scale, 0.0)
-    bordered = jnp.zeros((history + 1, history + 1), overlaps.dtype)
-    bordered = bordered.at[1:, 1:].set(b).at[0, 1:].set(used).at[1:, 0].set(used)
+    length = jnp.sqrt(jnp.maximum(jnp.diagonal(overlaps), 1e-30))  # shorter errors are rounding
+    share = used * jnp.min(jnp.where(used > 0, length, jnp.inf)) / length
+    cosines = overlaps / (length[:, None] * length[None, :])
     # Unused rows become decoupled unit rows, whose solution is zero.
-    bordered = bordered + jnp.diag(jnp.concatenate([jnp.zeros(1, overlaps.dtype), 1.0 - used]))
-    values, vectors = jnp.linalg.eigh(bordered)
-    inverse = jnp.where(jnp.abs(values) > 1e-14, 1.0 / jnp.where(values == 0, 1.0, values), 0.0)
-    return (vectors * (vectors[0] * inverse)[None, :]).sum(axis=1)[1:]
+    cosines = jnp.where(used[:, None] * used[None, :] > 0, cosines, 0.0)
+    cosines = jnp.where(jnp.eye(len(used), dtype=bool), 1.0, cosines)
+    values, vectors = jnp.linalg.eigh(cosines)
+    weights = share * (vectors @ ((share @ vectors) / jnp.maximum(values, 1e-14)))
+    return weights / jnp.sum(weights)
 
 
 def extrapolate(

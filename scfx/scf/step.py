@@ -97,8 +97,12 @@ def advance(
     def lane(s: State, f: Fixed, c: Control) -> State:
         per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
         mixed, diis = extrapolate(s.diis, s.fock_orth, _commutator(s))
+        # The Fock matrix of the guess stays out of the history: its density is not idempotent, which the commutator
+        # does not see. In H2, or an atom, it commutes by symmetry, and DIIS would take it for converged.
+        from_guess = ~jnp.isfinite(s.energy_change)
+        diis = diis._replace(count=jnp.where(from_guess, 0, diis.count))
         fock = jnp.where(c.use_diis, mixed, s.fock_orth)
-        damping = jnp.where(s.diis.count > 0, c.damping, 0.0)
+        damping = jnp.where(from_guess, 0.0, c.damping)
         fock = (1.0 - damping) * fock + damping * s.previous_fock
         # F' + b (1 - D'/f): the virtual space goes up by b (Saunders and Hillier 1973).
         fock = symmetrised(fock - c.level_shift * s.density_orth / per_orbital)
