@@ -54,11 +54,6 @@ def library() -> ctypes.CDLL:
     lib.scfx_simd_free.argtypes = (pointer,)
     lib.scfx_simd_free.restype = None
     lib.scfx_simd_one_electron.argtypes = (pointer, *(pointer,) * 4, *message)
-    lib.scfx_simd_grid.argtypes = (pointer, pointer, pointer, int32, int32, int32, pointer, pointer, *message)
-    for contraction in (lib.scfx_simd_grid_density, lib.scfx_simd_grid_potential):
-        contraction.argtypes = (pointer, int32, int32, pointer, int32, pointer, int32, pointer, *message)
-    lib.scfx_simd_grid_free.argtypes = (pointer,)
-    lib.scfx_simd_grid_free.restype = None
     lib.scfx_simd_boys.argtypes = (int32, ctypes.c_double, int32)
     lib.scfx_simd_boys.restype = ctypes.c_double
     return lib

@@ -3,7 +3,6 @@
 #include <exception>
 
 #include "engine.h"
-#include "grid.h"
 #include "one_electron.h"
 
 using namespace scfx_simd;
@@ -94,50 +93,3 @@ SCFX_EXPORT int scfx_simd_one_electron(const ScfxBatch* batch, double* overlap, 
 }
 
 SCFX_EXPORT double scfx_simd_boys(int32_t m, double t, int32_t single) { return boys_lane(m, t, single != 0); }
-
-// A grid handle is one of the two, by the precision of AO values.
-struct ScfxGrid {
-  std::unique_ptr<Grid<double>> in_double;
-  std::unique_ptr<Grid<float>> in_single;
-};
-
-SCFX_EXPORT int scfx_simd_grid(const ScfxBatch* batch, const int32_t* n_points, const double* points,
-                               int32_t components, int32_t single, int32_t threads, int32_t* order, void** handle,
-                               char* message, int size) {
-  return guarded(message, size, [&] {
-    const BatchInput input{batch->n_entries, batch->position, batch->exponent, batch->coefficient};
-    auto grid = std::make_unique<ScfxGrid>();
-    if (single)
-      grid->in_single =
-          std::make_unique<Grid<float>>(structure_of(*batch), input, n_points, points, components, threads, order);
-    else
-      grid->in_double =
-          std::make_unique<Grid<double>>(structure_of(*batch), input, n_points, points, components, threads, order);
-    *handle = grid.release();
-  });
-}
-
-// `out`: float or double, as the grid was made.
-SCFX_EXPORT int scfx_simd_grid_density(void* handle, int32_t first, int32_t n, const double* density, int32_t nspin,
-                                       const int32_t* lanes, int32_t nactive, void* out, char* message, int size) {
-  return guarded(message, size, [&] {
-    const ScfxGrid& grid = *static_cast<ScfxGrid*>(handle);
-    if (grid.in_single)
-      grid.in_single->density(first, n, density, nspin, lanes, nactive, static_cast<float*>(out));
-    else
-      grid.in_double->density(first, n, density, nspin, lanes, nactive, static_cast<double*>(out));
-  });
-}
-
-SCFX_EXPORT int scfx_simd_grid_potential(void* handle, int32_t first, int32_t n, const void* derivative, int32_t nspin,
-                                         const int32_t* lanes, int32_t nactive, double* out, char* message, int size) {
-  return guarded(message, size, [&] {
-    const ScfxGrid& grid = *static_cast<ScfxGrid*>(handle);
-    if (grid.in_single)
-      grid.in_single->potential(first, n, static_cast<const float*>(derivative), nspin, lanes, nactive, out);
-    else
-      grid.in_double->potential(first, n, static_cast<const double*>(derivative), nspin, lanes, nactive, out);
-  });
-}
-
-SCFX_EXPORT void scfx_simd_grid_free(void* handle) { delete static_cast<ScfxGrid*>(handle); }
