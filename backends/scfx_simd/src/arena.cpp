@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <new>
@@ -11,57 +12,78 @@ namespace scfx_simd {
 namespace {
 
 constexpr size_t huge_page = size_t(2) << 20;
-std::mutex mutex;
-std::multimap<size_t, char*>& kept() {
-  static auto* blocks = new std::multimap<size_t, char*>();
-  return *blocks;
+
+struct Pool {
+  std::mutex mutex;
+  std::multimap<size_t, char*> kept;  // by capacity
+  size_t kept_bytes = 0, live_bytes = 0, high_water = 0;
+
+  void unmap(std::multimap<size_t, char*>::iterator block) {
+    munmap(block->second, block->first);
+    kept_bytes -= block->first;
+    kept.erase(block);
+  }
+};
+// Never destroyed: arenas may outlive static destructors.
+Pool& pool() {
+  static Pool* out = new Pool();
+  return *out;
 }
+
+// Sizes in steps of a sixteenth, so that the next molecule's batch often fits a block of the last one's.
+size_t size_class(size_t bytes) {
+  size_t step = huge_page;
+  while (step * 32 <= bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
+void* map_pages(size_t bytes) { return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 
 }  // namespace
 
 Arena::Arena(size_t bytes) : size_(bytes) {
   if (!bytes) return;
-  const size_t wanted = (bytes + huge_page - 1) / huge_page * huge_page;
-  {
-    std::lock_guard<std::mutex> lock(mutex);
-    auto found = kept().lower_bound(wanted);
-    // A block much larger than asked would break the caller's budget.
-    if (found != kept().end() && found->first <= wanted + wanted / 8 + 2 * huge_page) {
-      capacity_ = found->first;
-      data_ = found->second;
-      kept().erase(found);
-      return;
+  const size_t wanted = size_class(bytes);
+  Pool& p = pool();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  const auto found = p.kept.find(wanted);
+  if (found != p.kept.end()) {
+    data_ = found->second;
+    p.kept_bytes -= wanted;
+    p.kept.erase(found);
+  } else {
+    // What waits for reuse never takes more than arenas in use once did: their budgets bound the sum.
+    p.high_water = std::max(p.high_water, p.live_bytes + wanted);
+    while (!p.kept.empty() && p.live_bytes + p.kept_bytes + wanted > p.high_water) p.unmap(p.kept.begin());
+    void* pages = map_pages(wanted);
+    if (pages == MAP_FAILED) {
+      while (!p.kept.empty()) p.unmap(p.kept.begin());
+      pages = map_pages(wanted);
     }
-  }
-  void* p = mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED) {
-    trim_arenas();
-    p = mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) throw std::bad_alloc();
-  }
+    if (pages == MAP_FAILED) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-  madvise(p, wanted, MADV_HUGEPAGE);
+    madvise(pages, wanted, MADV_HUGEPAGE);
 #endif
-  data_ = static_cast<char*>(p);
+    data_ = static_cast<char*>(pages);
+  }
   capacity_ = wanted;
+  p.live_bytes += wanted;
+  p.high_water = std::max(p.high_water, p.live_bytes);
 }
 
 Arena::~Arena() {
   if (!data_) return;
-  std::lock_guard<std::mutex> lock(mutex);
-  // At most this many blocks wait; the smallest goes first.
-  if (kept().size() >= 8) {
-    auto smallest = kept().begin();
-    munmap(smallest->second, smallest->first);
-    kept().erase(smallest);
-  }
-  kept().emplace(capacity_, data_);
+  Pool& p = pool();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  p.live_bytes -= capacity_;
+  p.kept_bytes += capacity_;
+  p.kept.emplace(capacity_, data_);
 }
 
 void trim_arenas() {
-  std::lock_guard<std::mutex> lock(mutex);
-  for (auto& block : kept()) munmap(block.second, block.first);
-  kept().clear();
+  Pool& p = pool();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  while (!p.kept.empty()) p.unmap(p.kept.begin());
 }
 
 }  // namespace scfx_simd

@@ -1,5 +1,5 @@
 // Large blocks for stored integrals. Freed blocks are kept for the next batch: giving memory back to the system and
-// faulting it in again costs about as much as a Fock build.
+// faulting it in again costs about as much as a Fock build. They never exceed what was in use at some time.
 #pragma once
 
 #include <cstddef>
