@@ -1,0 +1,162 @@
+"""The dtype that each stage really used under each policy, read off the arrays themselves."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from molecules import distorted, molecule
+
+import scfx
+from scfx.precision import STAGES
+from scfx.scf import prepare as prepare_module
+from scfx.scf import run as run_module
+from scfx.scf.integrate import Quadrature
+
+#: What DESIGN section 5 promises. `mixed` works in the cheap dtypes first and refines in float64.
+PROMISED = {
+    "float64": dict.fromkeys(STAGES, {"float64"}),
+    "float32": {
+        "integrals": {"float32"},
+        "coulomb_exchange": {"float64"},
+        "orbitals": {"float32"},
+        "functional": {"float64"},
+        "accumulation": {"float64"},
+        "linear_algebra": {"float32"},
+        "orthogonaliser": {"float64"},
+    },
+    "mixed": {
+        **dict.fromkeys(STAGES, {"float64"}),
+        "integrals": {"float32", "float64"},  # by Schwarz bound
+        "orbitals": {"float32", "float64"},
+    },
+}
+
+
+class Spy(scfx.AbstractFunctional):
+    """Slater exchange that notes the dtype it is traced with."""
+
+    family = "lda"
+    exact_exchange = 0.2
+
+    def __init__(self, label: str):
+        self.label = label
+        self.seen: set[str] = set()
+
+    def energy_density(self, density: scfx.Density):  # type: ignore[override]
+        self.seen.add(str(density.rho_a.dtype))
+        return -0.9305257363491 * (density.rho_a ** (4 / 3) + density.rho_b ** (4 / 3))
+
+    def definition(self):
+        return {"spy": self.label}
+
+
+@pytest.fixture
+def seen(monkeypatch) -> dict[str, set[str]]:
+    """Dtypes by stage, noted from the arrays of every batch that is solved in the test."""
+    noted: dict[str, set[str]] = defaultdict(set)
+
+    def advance(state, fixed, control, lanes, count, *, dtype):
+        noted["linear_algebra"].add(dtype)
+        noted["accumulation"] |= {str(a.dtype) for a in (state.energy, state.density, state.fock_orth)}
+        return original_advance(state, fixed, control, lanes, count, dtype=dtype)
+
+    def quadrature(self, density, lanes):
+        totals = original_evaluate(self, density, lanes)
+        noted["orbitals"] |= {str(values.dtype) for values in self._cache if values is not None}
+        noted["accumulation"] |= {str(totals.energy.dtype), str(totals.potential.dtype)}
+        return totals
+
+    def contract(operator, density, lanes, exchange):
+        j, k = original_contract(operator, density, lanes, exchange)
+        noted["coulomb_exchange"] |= {str(j.dtype)} | ({str(k.dtype)} if k is not None else set())
+        for entry in operator._kept:  # libcint's stored rows: a flag for each, and the buffers of both widths
+            for rows in entry:
+                noted["integrals"] |= {str(memory.dtype) for memory in rows.memory if memory.size}
+                assert set(np.unique(rows.is_double)) <= {0, 1}
+        return j, k
+
+    def orthogonaliser(overlap, dtype):
+        noted["orthogonaliser"].add(str(np.dtype(dtype)))
+        return original_orthogonaliser(overlap, dtype)
+
+    original_advance, original_evaluate = run_module.advance, Quadrature.evaluate
+    original_contract, original_orthogonaliser = run_module._contract, prepare_module.orthogonaliser
+    monkeypatch.setattr(run_module, "advance", advance)
+    monkeypatch.setattr(Quadrature, "evaluate", quadrature)
+    monkeypatch.setattr(run_module, "_contract", contract)
+    monkeypatch.setattr(prepare_module, "orthogonaliser", orthogonaliser)
+    return noted
+
+
+@pytest.mark.parametrize("precision", PROMISED)
+def test_every_stage_uses_the_dtype_that_its_policy_names(registry, seen, precision):
+    # C2H4 has integrals on both sides of the Schwarz bound of `mixed`. Atomic guesses are float64 under every policy,
+    # so they are made first.
+    functional = Spy(precision)
+    solver = scfx.Solver(
+        functional=functional, backend="libcint", precision=precision, grid=0, threads=1, registry=registry
+    )
+    systems = distorted(molecule("C2H4"), 2)
+    solver.solve(systems)
+    seen.clear()
+    result = solver.solve(systems).raise_for_status()
+    found = {**seen, "functional": functional.seen}
+    assert found == PROMISED[precision]
+    assert {stage: set(names) for stage, names in result.provenance["dtypes"].items()} == PROMISED[precision]
+
+
+@pytest.mark.parametrize("precision", PROMISED)
+def test_results_are_float64_under_every_policy(registry, precision):
+    result = scfx.solve(
+        molecule("H2O"), "b3lyp", backend="libcint", precision=precision, grid=0, registry=registry
+    )
+    for name in ("energy", "homo", "lumo", "orbital_energies", "dipole", "residual"):
+        assert getattr(result, name).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("precision", "energy", "gap"),
+    [
+        ("float32", 1e-3, 0.05e-3),
+        ("mixed", 0.05e-3, 0.005e-3),
+    ],  # targets of DESIGN section 5 in eV, for the mean
+)
+def test_policies_keep_to_their_targets_on_small_molecules(registry, precision, energy, gap):
+    systems = [*distorted(molecule("CH3OH"), 3), *distorted(molecule("HCOOH"), 3)]
+    solve = lambda p: scfx.solve(systems, "b3lyp", backend="libcint", precision=p, grid=0, registry=registry)  # noqa: E731
+    exact, found = solve("float64").raise_for_status(), solve(precision).raise_for_status()
+    assert np.abs(found.energy - exact.energy).mean() * 27.2114 < energy
+    assert np.abs(found.gap - exact.gap).mean() * 27.2114 < gap
+
+
+def test_thresholds_below_the_floor_of_float32_are_raised_and_said(registry):
+    result = scfx.solve(
+        molecule("H2O"), "hf", backend="libcint", precision="float32", convergence="tight", registry=registry
+    ).raise_for_status()
+    policy = registry.precision("float32")
+    assert result.provenance["gradient_threshold"] == policy.gradient_floor
+    assert result.provenance["energy_threshold"] == policy.energy_floor
+    refined = scfx.solve(
+        molecule("H2O"), "hf", backend="libcint", precision="mixed", convergence="tight", registry=registry
+    ).raise_for_status()
+    assert refined.provenance["gradient_threshold"] == 1e-8  # `mixed` ends in float64: no floor
+    assert refined.residual[0] < 1e-8
+
+
+def test_policies_with_impossible_dtypes_are_refused():
+    with pytest.raises(scfx.InputError, match=r"integrals is 'float16', expected 'float32' or 'float64'"):
+        scfx.PrecisionPolicy("half", integrals="float16")  # type: ignore[arg-type]
+    with pytest.raises(scfx.InputError, match="accumulation in float32 loses"):
+        scfx.PrecisionPolicy("careless", accumulation="float32")
+
+
+def test_a_policy_may_be_given_as_an_object(registry):
+    policy = scfx.PrecisionPolicy(
+        "integrals-only", integrals="float32", gradient_floor=5e-6, energy_floor=5e-6
+    )
+    result = scfx.solve(molecule("H2O"), "hf", backend="libcint", precision=policy, registry=registry)
+    assert result.provenance["dtypes"]["integrals"] == ["float32"]
+    assert result.provenance["dtypes"]["linear_algebra"] == ["float64"]
+    assert result.provenance["precision"] == "integrals-only"
