@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,19 +46,25 @@ def pulay_coefficients(
     return weights / jnp.sum(weights)
 
 
-def extrapolate(
-    state: DIISState, fock: Float64[Array, "spin n n"], error: Float64[Array, "spin n n"]
-) -> tuple[Float64[Array, "spin n n"], DIISState]:
-    """Store (fock, error) and return the extrapolated Fock matrix with the new state. One lane."""
-    history = state.fock.shape[0]
-    slot = state.count % history
-    new = DIISState(
-        jax.lax.dynamic_update_index_in_dim(state.fock, fock, slot, 0),
-        jax.lax.dynamic_update_index_in_dim(state.error, error, slot, 0),
-        state.count + 1,
+def remember(
+    state: DIISState, lane: Any, fock: Float64[Array, "spin n n"], error: Float64[Array, "spin n n"]
+) -> DIISState:
+    """Put one lane's (fock, error) into the oldest slot. Touches that slot alone: histories are not copied about."""
+    count = state.count[lane]
+    slot = count % state.fock.shape[1]
+    zero = jnp.zeros((), slot.dtype)
+    start = (lane.astype(slot.dtype), slot, zero, zero, zero)
+    return DIISState(
+        jax.lax.dynamic_update_slice(state.fock, fock[None, None], start),
+        jax.lax.dynamic_update_slice(state.error, error[None, None], start),
+        state.count.at[lane].set(count + 1),
     )
-    used = (jnp.arange(history, dtype=jnp.int32) < new.count).astype(jnp.float64)
-    flat = new.error.reshape(history, -1)
+
+
+def combined(state: DIISState, lane: Any) -> Float64[Array, "spin n n"]:
+    """The Fock matrix that DIIS makes of one lane's history."""
+    history = state.fock.shape[1]
+    used = (jnp.arange(history, dtype=jnp.int32) < state.count[lane]).astype(jnp.float64)
+    flat = state.error[lane].reshape(history, -1)
     coefficients = pulay_coefficients(flat @ flat.T, used)
-    stored = new.fock.reshape(history, -1)
-    return (coefficients @ stored).reshape(fock.shape), new
+    return (coefficients @ state.fock[lane].reshape(history, -1)).reshape(state.fock.shape[2:])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float64, Int
 
 from scfx.lanes import COMPILER_OPTIONS, for_lanes
-from scfx.scf.diis import DIISState, extrapolate
+from scfx.scf.diis import DIISState, combined, remember
 from scfx.scf.fock import fock_and_energy, symmetrised
 from scfx.scf.occupation import aufbau, density_matrix, frontier, orthonormalise
 
@@ -55,10 +55,10 @@ class Control(NamedTuple):
     use_diis: Bool[Array, "lane"]
 
 
-def _commutator(s: State) -> Any:
+def _commutator(fock: Any, density: Any) -> Any:
     """[F', D'/f] of one lane: the DIIS error, whose largest element is the residual."""
-    product = s.fock_orth @ s.density_orth
-    return (product - jnp.swapaxes(product, -1, -2)) / (2.0 if s.density.shape[0] == 1 else 1.0)
+    product = fock @ density
+    return (product - jnp.swapaxes(product, -1, -2)) / (2.0 if density.shape[0] == 1 else 1.0)
 
 
 def _pad_diagonal(fock: Any, n_orbitals: Any) -> Any:
@@ -83,25 +83,32 @@ def build(state: State, fixed: Fixed, parts: Parts, lanes: Any, count: Any) -> S
         )
         fock_orth = symmetrised(f.orthogonaliser.T @ fock @ f.orthogonaliser)
         new = s._replace(fock_orth=fock_orth, energy=energy, energy_change=jnp.abs(energy - s.energy))
-        return new._replace(residual=jnp.max(jnp.abs(_commutator(new))))
+        return new._replace(residual=jnp.max(jnp.abs(_commutator(new.fock_orth, new.density_orth))))
 
     return for_lanes(lane, lanes, count, state, fixed, parts)
 
 
 @partial(jax.jit, static_argnames=("dtype",), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
-def advance(
-    state: State, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str
-) -> State:
+def advance(state: State, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str) -> State:
     """Extrapolate, diagonalise in `dtype`, and put the new density in place."""
 
-    def lane(s: State, f: Fixed, c: Control) -> State:
+    diis = state.diis
+    # The history lives outside the loop's per-lane slices, so that only the slot written is touched.
+    small = state._replace(diis=DIISState(diis.count, diis.count, diis.count))
+
+    def one(k: Any, carry: tuple[State, DIISState]) -> tuple[State, DIISState]:
+        small, diis = carry
+        lane = lanes[k]
+        s: State = jax.tree.map(lambda a: a[lane], small)
+        f: Fixed = jax.tree.map(lambda a: a[lane], fixed)
+        c: Control = jax.tree.map(lambda a: a[lane], control)
         per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
-        mixed, diis = extrapolate(s.diis, s.fock_orth, _commutator(s))
+        diis = remember(diis, lane, s.fock_orth, _commutator(s.fock_orth, s.density_orth))
+        fock = jnp.where(c.use_diis, combined(diis, lane), s.fock_orth)
         # The Fock matrix of the guess stays out of the history: its density is not idempotent, which the commutator
         # does not see. In H2, or an atom, it commutes by symmetry, and DIIS would take it for converged.
         from_guess = ~jnp.isfinite(s.energy_change)
-        diis = diis._replace(count=jnp.where(from_guess, 0, diis.count))
-        fock = jnp.where(c.use_diis, mixed, s.fock_orth)
+        diis = diis._replace(count=diis.count.at[lane].set(jnp.where(from_guess, 0, diis.count[lane])))
         damping = jnp.where(from_guess, 0.0, c.damping)
         fock = (1.0 - damping) * fock + damping * s.previous_fock
         # F' + b (1 - D'/f): the virtual space goes up by b (Saunders and Hillier 1973).
@@ -110,14 +117,17 @@ def advance(
         orbitals = orthonormalise(orbitals)
         occupation = aufbau(f.n_occupied, fock.shape[-1])
         density_orth = density_matrix(orbitals, occupation, per_orbital)
-        return s._replace(
-            density=symmetrised(f.orthogonaliser @ density_orth @ f.orthogonaliser.T),
-            density_orth=density_orth,
-            previous_fock=fock,
-            diis=diis,
+        small = small._replace(
+            density=small.density.at[lane].set(
+                symmetrised(f.orthogonaliser @ density_orth @ f.orthogonaliser.T)
+            ),
+            density_orth=small.density_orth.at[lane].set(density_orth),
+            previous_fock=small.previous_fock.at[lane].set(fock),
         )
+        return small, diis
 
-    return for_lanes(lane, lanes, count, state, fixed, control)
+    small, diis = jax.lax.fori_loop(0, count, one, (small, diis))
+    return small._replace(diis=diis)
 
 
 class Orbitals(NamedTuple):
@@ -138,14 +148,21 @@ def canonical_orbitals(state: State, fixed: Fixed, lanes: Any, count: Any, extra
     """
     capacity, nspin, n, _ = state.fock_orth.shape
     empty = Orbitals(
-        jnp.zeros((capacity, nspin, n)), jnp.zeros((capacity, nspin, n, n)), jnp.zeros(capacity), jnp.zeros(capacity)
+        jnp.zeros((capacity, nspin, n)),
+        jnp.zeros((capacity, nspin, n, n)),
+        jnp.zeros(capacity),
+        jnp.zeros(capacity),
     )
 
-    def lane(out: Orbitals, s: State, f: Fixed) -> Orbitals:
-        mixed, _ = extrapolate(s.diis, s.fock_orth, _commutator(s))
-        fock = jnp.where(extrapolated & (s.diis.count > 0), symmetrised(mixed), s.fock_orth)
-        energies, orbitals = _diagonalise(fock, f.n_orbitals, "float64")
-        homo, lumo = frontier(energies, f.n_occupied, f.n_orbitals)
-        return Orbitals(energies, f.orthogonaliser @ orbitals, homo, lumo)
+    def one(k: Any, out: Orbitals) -> Orbitals:
+        lane = lanes[k]
+        fock_orth = state.fock_orth[lane]
+        error = _commutator(fock_orth, state.density_orth[lane])
+        mixed = combined(remember(state.diis, lane, fock_orth, error), lane)
+        fock = jnp.where(extrapolated & (state.diis.count[lane] > 0), symmetrised(mixed), fock_orth)
+        energies, orbitals = _diagonalise(fock, fixed.n_orbitals[lane], "float64")
+        homo, lumo = frontier(energies, fixed.n_occupied[lane], fixed.n_orbitals[lane])
+        found = Orbitals(energies, fixed.orthogonaliser[lane] @ orbitals, homo, lumo)
+        return jax.tree.map(lambda o, v: o.at[lane].set(v), out, found)
 
-    return for_lanes(lane, lanes, count, empty, state, fixed)
+    return jax.lax.fori_loop(0, count, one, empty)
