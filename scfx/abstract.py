@@ -243,6 +243,16 @@ class AbstractGridOperator(abc.ABC):
         `derivative` already includes the quadrature weight.
         """
 
+    def add_potential(
+        self,
+        block: int,
+        derivative: Float[Any, "active nspin component point"],
+        lanes: Int32[np.ndarray, "active"],
+        out: Float64[np.ndarray, "active nspin nao nao"],
+    ) -> None:
+        """Add `potential` to `out` in place. Override where that saves a copy."""
+        out += np.asarray(self.potential(block, derivative, lanes))
+
     def close(self) -> None:  # noqa: B027
         """Free what is held."""
 

@@ -76,7 +76,7 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
         policy: PrecisionPolicy,
         memory_budget: int,
     ) -> SimdGridOperator:
-        """See `AbstractGridBackend.grid_operator`. AO values that exceed the budget are recomputed, to the same bits."""
+        """See `AbstractGridBackend.grid_operator`; AO values beyond the budget are recomputed, to the same bits."""
         return SimdGridOperator(batch, points, weights, family, policy, memory_budget)
 
     def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:

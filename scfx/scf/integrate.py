@@ -1,7 +1,6 @@
-"""Exchange-correlation energy and potential of a batch on its grids, in blocks of points.
+"""Exchange-correlation energy and potential of a batch on its grids, in blocks of points: portable, whole in JAX.
 
-Two ways behind one interface: the portable one, whole in JAX, and `BackendQuadrature`, where an integral backend
-contributes the two matrix contractions and only the functional is evaluated here.
+`scfx.scf.backend_quadrature` has the other way behind the same interface.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32
 
-from scfx.abstract import AbstractFunctional, AbstractGridOperator
+from scfx.abstract import AbstractFunctional
 from scfx.batch import Batch
 from scfx.lanes import COMPILER_OPTIONS, ao_bucket, for_lanes, pad_lanes
 from scfx.orbitals import OrbitalTables, orbital_tables, orbital_values
@@ -53,15 +52,19 @@ class Totals(NamedTuple):
 def _evaluate(functional: Any, components: Any, weights: Any, dtype: str) -> Any:
     """The functional on one block; `components` [spin component point]. Derivatives keep that shape."""
     if components.shape[0] == 1:
-        energy, electrons, derivative = evaluate_closed_shell(functional, components[0], weights, jnp.dtype(dtype))
+        energy, electrons, derivative = evaluate_closed_shell(
+            functional, components[0], weights, jnp.dtype(dtype)
+        )
         return energy, electrons, derivative[None]
     return evaluate_spin_resolved(functional, components, weights, jnp.dtype(dtype))
 
 
-def _components(orbitals: Float[Array, "component n point"], density: Float[Array, "n n"], family: str) -> Any:
+def _components(
+    orbitals: Float[Array, "derivative n point"], density: Float[Array, "n n"], family: str
+) -> Any:
     """rho, ∇rho, tau of one symmetric density matrix; rho = Σ_ij D_ij φ_i φ_j."""
     product = density @ orbitals[0]
-    out = [jnp.sum(product * orbitals[0], axis=0)]
+    out: list[Any] = [jnp.sum(product * orbitals[0], axis=0)]
     if family != "lda":
         out += [2.0 * jnp.sum(product * orbitals[c], axis=0) for c in (1, 2, 3)]
     if family == "mgga":
@@ -69,7 +72,9 @@ def _components(orbitals: Float[Array, "component n point"], density: Float[Arra
     return jnp.stack(out)
 
 
-def _potential(orbitals: Float[Array, "component n point"], v: Float[Array, "component point"], family: str) -> Any:
+def _potential(
+    orbitals: Float[Array, "derivative n point"], v: Float[Array, "component point"], family: str
+) -> Any:
     """Σ_g Σ_c v_c ∂(component c)/∂D_ij, without the final symmetrisation."""
     v = v[:, None, :]
     left = 0.5 * v[0] * orbitals[0]
@@ -121,20 +126,6 @@ def _quadrature_blocks(
         return jax.lax.fori_loop(0, orbitals.shape[0], block, t)
 
     return for_lanes(lane, lanes, count, totals, orbitals, weights, density)
-
-
-@partial(jax.jit, static_argnames=("functional", "dtype"), compiler_options=COMPILER_OPTIONS)
-def _functional_on_lanes(
-    functional: StaticFunctional, components: Any, weights: Any, count: Any, *, dtype: str
-) -> tuple[Any, Any, Any]:
-    """The functional alone, for backends that do the contractions; `components` [active spin component point]."""
-    capacity = components.shape[0]
-    out = (jnp.zeros(capacity), jnp.zeros(capacity), jnp.zeros(components.shape, jnp.float64))
-
-    def lane(_: Any, c: Any, w: Any) -> Any:
-        return _evaluate(functional.functional, c, w, dtype)
-
-    return for_lanes(lane, jnp.arange(capacity, dtype=jnp.int32), count, out, components, weights)
 
 
 class Quadrature:
@@ -196,7 +187,9 @@ class Quadrature:
             self._cache[chunk] = values
         return values
 
-    def evaluate(self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]) -> Totals:
+    def evaluate(
+        self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
+    ) -> Totals:
         """Energy, number of electrons and potential matrices of the given lanes (others: zero)."""
         shape = density.shape
         totals = Totals(jnp.zeros(shape[0]), jnp.zeros(shape[0]), jnp.zeros(shape))
@@ -227,44 +220,4 @@ class Quadrature:
         self._cache = None
 
 
-class BackendQuadrature:
-    """Quadrature whose contractions an `AbstractGridOperator` does; the functional is still the plugin's."""
-
-    def __init__(
-        self, operator: AbstractGridOperator, functional: AbstractFunctional, policy: PrecisionPolicy, capacity: int
-    ):
-        self._operator = operator
-        self._functional = StaticFunctional(functional)
-        self._policy = policy
-        self._capacity = capacity
-
-    def evaluate(self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]) -> Totals:
-        """See `Quadrature.evaluate`."""
-        shape = density.shape
-        energy, electrons = np.zeros(shape[0]), np.zeros(shape[0])
-        potential = np.zeros(shape)
-        active_density = np.asarray(density)[lanes]
-        for block in range(self._operator.n_blocks):
-            components = np.asarray(self._operator.density(block, active_density, lanes))
-            weights = np.asarray(self._operator.weights(block, lanes))
-            pad = [(0, self._capacity - len(lanes))]
-            e, n, v = _functional_on_lanes(
-                self._functional,
-                np.pad(components, pad + [(0, 0)] * (components.ndim - 1)),
-                np.pad(weights, [*pad, (0, 0)]),
-                len(lanes),
-                dtype=self._policy.functional,
-            )
-            energy[lanes] += np.asarray(e)[: len(lanes)]
-            electrons[lanes] += np.asarray(n)[: len(lanes)]
-            part = np.asarray(self._operator.potential(block, np.asarray(v)[: len(lanes)], lanes))
-            size = part.shape[-1]
-            potential[lanes, :, :size, :size] += part
-        return Totals(jnp.asarray(energy), jnp.asarray(electrons), jnp.asarray(potential))
-
-    def close(self) -> None:
-        """Free what the backend holds."""
-        self._operator.close()
-
-
-__all__ = ["BackendQuadrature", "OrbitalTables", "Quadrature", "StaticFunctional", "Totals"]
+__all__ = ["OrbitalTables", "Quadrature", "StaticFunctional", "Totals"]

@@ -24,8 +24,9 @@ from scfx.errors import CapabilityError
 from scfx.grid import batch_grids
 from scfx.lanes import lane_capacity, pad_lanes
 from scfx.precision import PrecisionPolicy
+from scfx.scf.backend_quadrature import BackendQuadrature
 from scfx.scf.diis import empty_diis
-from scfx.scf.integrate import BackendQuadrature, Quadrature
+from scfx.scf.integrate import Quadrature
 from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
 from scfx.scf.step import Control, Orbitals, Parts, State, advance, build, canonical_orbitals
 
@@ -159,7 +160,7 @@ class BatchRun:
                         phase.policy,
                         budget,
                     )
-                    phase.quadrature = BackendQuadrature(operator, functional, phase.policy, self.capacity)
+                    phase.quadrature = BackendQuadrature(operator, self.batch, functional, phase.policy)
                 else:
                     phase.quadrature = Quadrature(
                         self.batch, self.grids, functional, phase.policy, self.capacity, budget
