@@ -16,7 +16,7 @@ from scfx.scf.integrate import Quadrature
 
 #: What DESIGN section 5 promises. `mixed` works in the cheap dtypes first and refines in float64.
 PROMISED = {
-    "float64": dict.fromkeys(STAGES, {"float64"}),
+    "float64": {key: {"float64"} for key in STAGES},
     "float32": {
         "integrals": {"float32"},
         "coulomb_exchange": {"float64"},
@@ -27,7 +27,7 @@ PROMISED = {
         "orthogonaliser": {"float64"},
     },
     "mixed": {
-        **dict.fromkeys(STAGES, {"float64"}),
+        **{key: {"float64"} for key in STAGES},
         "integrals": {"float32", "float64"},  # by Schwarz bound
         "orbitals": {"float32", "float64"},
     },
