@@ -16,10 +16,10 @@ import sys
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-import numpy as np
-from pyscf_reference import HEADER, conformers, errors, labels, table_row
+import numpy as np  # noqa: E402 - after the number of threads is set
+from pyscf_reference import HEADER, conformers, errors, labels, table_row  # noqa: E402
 
-import scfx
+import scfx  # noqa: E402
 
 #: Mean absolute errors to reach, meV: (energy, gap).
 TARGETS = {"float64": (0.01, 0.001), "float32": (1.0, 0.05), "mixed": (0.05, 0.005)}

@@ -1,4 +1,4 @@
-"""What cannot be computed as asked is refused before any work, with what to change; edge cases that can be are right."""
+"""What cannot be computed as asked is refused before any work, with what to change; edge cases are right."""
 
 from __future__ import annotations
 
