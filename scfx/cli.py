@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import scfx
+from scfx.commands import compilation_cache
 from scfx.commands.cite import cite
 from scfx.commands.energy import energy
 from scfx.commands.info import info
@@ -97,6 +98,7 @@ def main(arguments: Sequence[str] | None = None, *, registry: Registry | None = 
     debug = "--debug" in arguments
     if debug:
         arguments = ["--debug", *(a for a in arguments if a != "--debug")]
+    compilation_cache.enable()
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         # Whatever -W says: a plugin's fault is shown and never fatal.
