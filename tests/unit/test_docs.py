@@ -172,6 +172,19 @@ def test_every_field_of_a_system_and_a_result_is_documented():
             assert f"System.{name}(" in text, name
 
 
+def test_the_map_of_the_core_is_true():
+    page = ROOT / "docs" / "architecture.md"
+    drawn = set(re.findall(r"\b\w+(?:\.py|/)(?=\s|$)", blocks(page)[0][2])) - {"packaging/", "scf/", "scfx/"}
+    core = ROOT / "scfx"
+    files = {
+        p.name for p in [*core.glob("*.py"), *(core / "scf").glob("*.py")] if not p.name.startswith("__")
+    }
+    folders = {f"{p.name}/" for p in core.iterdir() if (p / "__init__.py").exists()} - {"scf/"}
+    named = {name for name in drawn if name.endswith(".py")}
+    assert named == files, named ^ files
+    assert folders <= drawn, folders - drawn
+
+
 # ---- the configuration -------------------------------------------------------------------------------------------
 
 
