@@ -164,7 +164,7 @@ class SimdGridOperator(AbstractGridOperator):
         lanes: Int32[np.ndarray, "active"],
         out: Float64[np.ndarray, "active nspin n n"],
     ) -> None:
-        """See `AbstractGridOperator.add_potential`. Sums over more than 128 points run in float64."""
+        """See `AbstractGridOperator.add_potential`. Sums over more points than 128 run in float64."""
         lanes = self._checked(lanes)
         values = np.ascontiguousarray(derivative, dtype=np.float64)
         self._check_matrices(out, lanes)

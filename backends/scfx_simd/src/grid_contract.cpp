@@ -9,12 +9,21 @@ namespace {
 
 constexpr int panel_vectors = group_vectors;
 
-// AO values are read once in a contraction, and memory is slow to start: the inner loops ask for what comes next, two
-// lines a turn, while they work on what is in the cache.
-SCFX_INLINE void ask(const char* ahead, int turn) {
-  __builtin_prefetch(ahead + 128 * size_t(turn), 0, 2);
-  __builtin_prefetch(ahead + 128 * size_t(turn) + 64, 0, 2);
-}
+// AO values are read once in a contraction, and memory is slow to start: the inner loops ask for what comes next while
+// they work on what is in the cache, spread evenly over their turns.
+struct Ahead {
+  const char* at;
+  size_t step;  // bytes a turn, at most two lines
+  Ahead(const void* next, size_t bytes, size_t turns)
+      : at(static_cast<const char*>(next)), step(std::min<size_t>(128, (bytes + turns - 1) / turns)) {}
+  SCFX_INLINE void ask(int turn) const {
+    __builtin_prefetch(at + step * size_t(turn), 0, 2);
+    __builtin_prefetch(at + step * size_t(turn) + 64, 0, 2);
+  }
+  SCFX_INLINE void pass(size_t turns) { at += step * turns; }
+};
+
+constexpr size_t blocks_of(int rows) { return size_t(rows + block_rows - 1) / block_rows; }
 
 // ---- density -------------------------------------------------------------------------------------------------------
 
@@ -23,7 +32,7 @@ template <class T, int R, int Targets>
 SCFX_INLINE void density_block(const T* D, size_t row, const int* aos, int n, int first,
                                const typename Lanes<T>::V* __restrict source,
                                const typename Lanes<T>::V* __restrict target, size_t step,
-                               typename Lanes<T>::V (*sums)[group_vectors], const char* ahead) {
+                               typename Lanes<T>::V (*sums)[group_vectors], Ahead ahead) {
   using V = typename Lanes<T>::V;
   const T* d[R];
 #pragma GCC unroll 8
@@ -32,7 +41,7 @@ SCFX_INLINE void density_block(const T* D, size_t row, const int* aos, int n, in
   for (int j = 0; j < n; ++j) {
     const V* phi = source + size_t(j) * group_vectors;
     const int column = aos[j];
-    ask(ahead, j);
+    ahead.ask(j);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -66,9 +75,9 @@ SCFX_INLINE void density_rest(int rows, Rest... rest) {
 template <class T, int Targets>
 void density_group(const T* D, size_t row, const int* aos, int n, const typename Lanes<T>::V* source,
                    const typename Lanes<T>::V* target, size_t step, typename Lanes<T>::V (*sums)[group_vectors],
-                   const char* ahead) {
+                   Ahead ahead) {
   int first = 0;
-  for (; first + block_rows <= n; first += block_rows, ahead += 128 * size_t(n))
+  for (; first + block_rows <= n; first += block_rows, ahead.pass(n))
     density_block<T, block_rows, Targets>(D, row, aos, n, first, source, target, step, sums, ahead);
   density_rest<T, block_rows - 1, Targets>(n - first, D, row, aos, n, first, source, target, step, sums, ahead);
 }
@@ -112,18 +121,18 @@ SCFX_INLINE void add_to(vf value, double* to) {
 
 // M_r,j += Σ_p left_r,p right_p,j over a chunk of points, for R rows and N vectors of columns; M in float64.
 template <class T, int R, int N>
-void potential_block(const T* __restrict left, const typename Lanes<T>::V* __restrict right, int n_vectors,
-                     double* __restrict M, size_t row, const char* ahead) {
+void potential_block(const T* __restrict left, const typename Lanes<T>::V* __restrict right, double* __restrict M,
+                     size_t row, Ahead ahead) {
   using V = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::width;
   V sum[R][N] = {};
-  for (int p = 0; p < chunk_points; ++p) {
-    const V* from = right + size_t(p) * n_vectors;
-    ask(ahead, p);
+  for (int p = 0; p < chunk_points<T>; ++p) {
+    const V* from = right + size_t(p) * N;
+    ahead.ask(p);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-      for (int v = 0; v < N; ++v) sum[r][v] += left[r * chunk_points + p] * from[v];
+      for (int v = 0; v < N; ++v) sum[r][v] += left[r * chunk_points<T> + p] * from[v];
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -133,30 +142,28 @@ void potential_block(const T* __restrict left, const typename Lanes<T>::V* __res
     }
 }
 
-template <class T, int R>
-SCFX_INLINE void potential_rows(const T* left, const typename Lanes<T>::V* right, int n_vectors, double* M, size_t row,
-                                const char* ahead) {
-  constexpr int W = Lanes<T>::width;
-  constexpr size_t ahead_step = 128 * chunk_points / panel_vectors;
-  int v = 0;
-  for (; v + panel_vectors <= n_vectors; v += panel_vectors)
-    potential_block<T, R, panel_vectors>(left, right + v, n_vectors, M + size_t(v) * W, row, ahead + ahead_step * v);
-  const int rest = n_vectors - v;
-  if constexpr (panel_vectors > 3)
-    if (rest == 3) potential_block<T, R, 3>(left, right + v, n_vectors, M + size_t(v) * W, row, ahead + ahead_step * v);
-  if constexpr (panel_vectors > 2)
-    if (rest == 2) potential_block<T, R, 2>(left, right + v, n_vectors, M + size_t(v) * W, row, ahead + ahead_step * v);
-  if (rest == 1) potential_block<T, R, 1>(left, right + v, n_vectors, M + size_t(v) * W, row, ahead + ahead_step * v);
-}
-
-template <class T, int R, class... Rest>
-SCFX_INLINE void potential_rest(int rows, Rest... rest) {
+// All rows for one panel of N vectors of columns.
+template <class T, int N, int R = block_rows - 1>
+SCFX_INLINE void potential_last(int rows, const T* left, const typename Lanes<T>::V* right, double* M, size_t row,
+                                Ahead ahead) {
   if constexpr (R > 0) {
     if (rows == R)
-      potential_rows<T, R>(rest...);
+      potential_block<T, R, N>(left, right, M, row, ahead);
     else
-      potential_rest<T, R - 1>(rows, rest...);
+      potential_last<T, N, R - 1>(rows, left, right, M, row, ahead);
   }
+}
+template <class T, int N = panel_vectors>
+void potential_panel(int n_vectors, int rows, const T* left, const typename Lanes<T>::V* right, double* M, size_t row,
+                     Ahead ahead) {
+  if (n_vectors < N) {
+    if constexpr (N > 1) potential_panel<T, N - 1>(n_vectors, rows, left, right, M, row, ahead);
+    return;
+  }
+  int i = 0;
+  for (; i + block_rows <= rows; i += block_rows, ahead.pass(chunk_points<T>))
+    potential_block<T, block_rows, N>(left + size_t(i) * chunk_points<T>, right, M + i * row, row, ahead);
+  potential_last<T, N>(rows - i, left + size_t(i) * chunk_points<T>, right, M + i * row, row, ahead);
 }
 
 }  // namespace
@@ -183,7 +190,8 @@ void Quadrature<T>::density(int lane, int first, int n, const double* D, int nsp
       for (int spin = 0; spin < nspin; ++spin) {
         V sums[5][group_vectors] = {};
         const T* d = rounded.get() + size_t(spin) * nao * nao;
-        const char* ahead = reinterpret_cast<const char*>(phi + step * n_values());
+        const size_t bytes = step * n_values() * sizeof(V);
+        const Ahead ahead(phi + step * n_values(), bytes, std::max<size_t>(1, rows * blocks_of(rows)));
         if (components_ == 1) {
           density_group<T, 1>(d, nao, t.aos.data(), rows, phi, phi, step, sums, ahead);
         } else {
@@ -208,7 +216,7 @@ void Quadrature<T>::density(int lane, int first, int n, const double* D, int nsp
 template <class T>
 void Quadrature<T>::potential(int lane, int first, int n, const double* v, int nspin, size_t row, size_t matrix,
                               double* out) const {
-  constexpr int W = Lanes<T>::width, chunk_groups = chunk_points / group_points<T>;
+  constexpr int W = Lanes<T>::width, chunk_groups = chunk_points<T> / group_points<T>;
   const Entry& e = entries_[lane];
   const int nao = layout_.nao, first_tile = first / tile_points;
   const int last_tile = std::min<int>(e.tiles.size(), first_tile + n / tile_points);
@@ -216,7 +224,7 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
   // The half of V that is not yet symmetrised: of a tile's functions, and of all.
   Aligned<double> part(size_t(nao) * widest * W), half(size_t(nspin) * nao * nao);
   std::fill(half.get(), half.get() + size_t(nspin) * nao * nao, 0.0);
-  Aligned<T> left_room(size_t(nao) * chunk_points), right_room(size_t(widest) * W * chunk_points);
+  Aligned<T> left_room(size_t(nao) * chunk_points<T>), right_room(size_t(widest) * W * chunk_points<T>);
   Aligned<double> scratch;
   Aligned<T> room;
   T* left = left_room.get();
@@ -229,8 +237,8 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
     const V* tile_values = reinterpret_cast<const V*>(values(e, tile, scratch, room));
     for (int spin = 0; spin < nspin; ++spin) {
       std::fill(part.get(), part.get() + rows * part_row, 0.0);
-      for (int chunk = 0; chunk < tile_points / chunk_points; ++chunk) {
-        const int point = (tile - first_tile) * tile_points + chunk * chunk_points;
+      for (int chunk = 0; chunk < tile_points / chunk_points<T>; ++chunk) {
+        const int point = (tile - first_tile) * tile_points + chunk * chunk_points<T>;
         const V* chunk_values = tile_values + chunk * chunk_groups * step * n_values();
         for (int pass = 0; pass < passes; ++pass) {
           for (int group = 0; group < chunk_groups; ++group) {
@@ -253,13 +261,13 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
               for (int i = 0; i < rows; ++i)
                 for (int u = 0; u < group_vectors; ++u) {
                   const V y = factor[4][u] * function[size_t(i) * group_vectors + u];
-                  std::memcpy(to + size_t(i) * chunk_points + u * W, &y, sizeof y);
+                  std::memcpy(to + size_t(i) * chunk_points<T> + u * W, &y, sizeof y);
                 }
             } else if (components_ == 1) {
               for (int i = 0; i < rows; ++i)
                 for (int u = 0; u < group_vectors; ++u) {
                   const V y = factor[0][u] * function[size_t(i) * group_vectors + u];
-                  std::memcpy(to + size_t(i) * chunk_points + u * W, &y, sizeof y);
+                  std::memcpy(to + size_t(i) * chunk_points<T> + u * W, &y, sizeof y);
                 }
             } else {
               for (int i = 0; i < rows; ++i)
@@ -267,7 +275,7 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
                   const V* f = phi + size_t(i) * group_vectors + u;
                   const V y = factor[0][u] * f[0] + factor[1][u] * f[step] + factor[2][u] * f[2 * step] +
                               factor[3][u] * f[3 * step];
-                  std::memcpy(to + size_t(i) * chunk_points + u * W, &y, sizeof y);
+                  std::memcpy(to + size_t(i) * chunk_points<T> + u * W, &y, sizeof y);
                 }
             }
             for (int column = 0; column < n_vectors; ++column)
@@ -278,19 +286,25 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
                 for (int i = 0; i < W; ++i)
                   square[i] = i < present ? function[size_t(column * W + i) * group_vectors + u] : V{};
                 transpose<V, W, W / 2>(square);
-                V* at = right + size_t(group * group_points<T> + u * W) * n_vectors + column;
+                // [panel][point][vector of the panel]
+                const int first_column = column / panel_vectors * panel_vectors;
+                const int width = std::min(panel_vectors, n_vectors - first_column);
+                V* at = right + size_t(first_column) * chunk_points<T> +
+                        size_t(group * group_points<T> + u * W) * width + (column - first_column);
 #pragma GCC unroll 16
-                for (int p = 0; p < W; ++p) at[size_t(p) * n_vectors] = square[p];
+                for (int p = 0; p < W; ++p) at[size_t(p) * width] = square[p];
               }
           }
-          const char* ahead = reinterpret_cast<const char*>(chunk_values + chunk_groups * step * n_values());
-          const size_t ahead_step = 128 * chunk_points * ((n_vectors + panel_vectors - 1) / panel_vectors);
-          int i = 0;
-          for (; i + block_rows <= rows; i += block_rows, ahead += ahead_step)
-            potential_rows<T, block_rows>(left + size_t(i) * chunk_points, right, n_vectors, part.get() + i * part_row,
-                                          part_row, ahead);
-          potential_rest<T, block_rows - 1>(rows - i, left + size_t(i) * chunk_points, right, n_vectors,
-                                            part.get() + i * part_row, part_row, ahead);
+          const size_t values_of_chunk = chunk_groups * step * n_values();
+          const size_t panels = (n_vectors + panel_vectors - 1) / panel_vectors;
+          Ahead ahead(chunk_values + values_of_chunk, values_of_chunk * sizeof(V),
+                      chunk_points<T> * blocks_of(rows) * panels);
+          for (int first_column = 0; first_column < n_vectors; first_column += panel_vectors) {
+            const int width = std::min(panel_vectors, n_vectors - first_column);
+            potential_panel<T>(width, rows, left, right + size_t(first_column) * chunk_points<T>,
+                               part.get() + size_t(first_column) * W, part_row, ahead);
+            ahead.pass(chunk_points<T> * blocks_of(rows));
+          }
         }
       }
       double* sum = half.get() + size_t(spin) * nao * nao;

@@ -15,7 +15,8 @@
 namespace scfx_simd::quadrature {
 
 constexpr int tile_points = 256;   // one list of AOs
-constexpr int chunk_points = 128;  // between two float64 additions to the potential matrix
+// Points between two float64 additions to the potential matrix: a panel of functions on them stays in the first cache.
+template <class T> constexpr int chunk_points = sizeof(T) == 8 ? 64 : 128;
 constexpr int max_l = 6;
 #if defined(SCFX_VARIANT_AVX512)
 constexpr int group_vectors = 4, block_rows = 6;  // 24 accumulators of 32 registers
