@@ -219,7 +219,7 @@ def main() -> None:
     )
     parser.add_argument("--molecules", type=int, default=4, help="how many of the four molecules")
     parser.add_argument("--conformers", type=int, default=32)
-    parser.add_argument("--chunk", type=int, default=8, help="conformers per turn; the lane width")
+    parser.add_argument("--chunk", type=int, default=16, help="conformers per turn; the lane width")
     parser.add_argument("--grids", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--policies", nargs="+", default=["float32", "mixed"])
     parser.add_argument("--backend", default="auto")

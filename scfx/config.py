@@ -138,7 +138,7 @@ class SCFSpec(BaseModel):
     reference: Literal["auto", "restricted", "unrestricted"] = "auto"
     recovery: bool = True
     memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
-    lane_width: int = Field(default=8, ge=1)
+    lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
 
     @classmethod

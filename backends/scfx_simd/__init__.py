@@ -17,7 +17,7 @@ def scfx_register_backends() -> list[Offer]:
                 dtypes=("float32", "float64"),
                 max_angular_momentum=3,
                 range_separation=True,
-                preference=5,
+                preference=20,
             ),
         )
     ]

@@ -89,7 +89,7 @@ def energy(
 
     from scfx.scf.driver import Solver  # loads JAX, which bad input should not wait for
 
-    result = Solver(checked, session.registry).solve([system])
+    result = Solver(checked, session.registry, atomic_numbers=system.atomic_numbers).solve([system])
     record = as_record(result)
     click.echo(json.dumps(record, allow_nan=False) if as_json else _text(record))
     return 0 if record["converged"] else 1

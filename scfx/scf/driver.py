@@ -54,14 +54,26 @@ class Solver:
     `profile` holds seconds by stage so far ("compile" apart). Calls from several threads are allowed.
     """
 
-    def __init__(self, spec: SCFSpec | None = None, registry: Registry | None = None, **kwargs: Any):
-        """`spec`, or its fields as keyword arguments; `registry` defaults to the installed plugins."""
+    def __init__(
+        self,
+        spec: SCFSpec | None = None,
+        registry: Registry | None = None,
+        *,
+        atomic_numbers: Iterable[int] | None = None,
+        **kwargs: Any,
+    ):
+        """`spec`, or its fields as keyword arguments; `registry` defaults to the installed plugins.
+
+        `atomic_numbers`: the elements to come, if known, so that `backend = "auto"` takes one that has the shells
+        which the basis puts on them, and a named backend that lacks them is refused now.
+        """
         if spec is None:
             spec = SCFSpec.create(kwargs)
         elif kwargs:
             raise InputError(f"give either a spec or its fields, not both (got {', '.join(kwargs)})")
         self.registry = Registry.discover() if registry is None else registry
-        self.resolved = spec.resolve(self.registry)
+        elements = None if atomic_numbers is None else sorted({int(z) for z in atomic_numbers})
+        self.resolved = spec.resolve(self.registry, elements)
         self._profile = Profile()
         self._guess = AtomicGuess(self.resolved.backend, spec.memory_budget)
         self._lock = Lock()
@@ -336,4 +348,6 @@ def solve(
             **options,
         }
     )
-    return Solver(spec, registry).solve(systems, return_density=return_density)
+    systems = [systems] if isinstance(systems, System) else list(systems)
+    elements = {int(z) for system in systems if isinstance(system, System) for z in system.atomic_numbers}
+    return Solver(spec, registry, atomic_numbers=elements).solve(systems, return_density=return_density)

@@ -205,7 +205,7 @@ def test_the_hash_changes_with_whatever_labels_depend_on(registry, fields):
     assert hash_of(registry, **fields) != hash_of(registry)
 
 
-@pytest.mark.parametrize("fields", [{"memory_budget": "1 GiB"}, {"threads": 1}, {"lane_width": 16}], ids=str)
+@pytest.mark.parametrize("fields", [{"memory_budget": "1 GiB"}, {"threads": 1}, {"lane_width": 4}], ids=str)
 def test_the_hash_does_not_change_with_how_fast_it_runs(registry, fields):
     assert hash_of(registry, **fields) == hash_of(registry)
 
