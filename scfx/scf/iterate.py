@@ -66,6 +66,8 @@ def iterate(
             elif np.isfinite(residual[lane]):
                 still.append(lane)
         active = np.array(still, dtype=np.int32)
+        for number in range(int(phase_of[active].min(initial=last_phase))):
+            run.finish_phase(run.phases[number])
         if iteration == max_iterations - 1:
             break
         for number, phase in enumerate(run.phases):

@@ -149,27 +149,35 @@ class BatchRun:
                         self.batch, functional.omega, phase.policy, budget
                     )
                     phase.operators.append((functional.long_range_exchange, attenuated))
-        if functional.family != "none":
-            with self.profile.stage("quadrature"):
-                if isinstance(backend, AbstractGridBackend):
-                    operator = backend.grid_operator(
-                        self.batch,
-                        [points for points, _ in self.grids],
-                        [weights for _, weights in self.grids],
-                        functional.family,
-                        phase.policy,
-                        budget,
-                    )
-                    phase.quadrature = BackendQuadrature(operator, self.batch, functional, phase.policy)
-                else:
-                    phase.quadrature = Quadrature(
-                        self.batch, self.grids, functional, phase.policy, self.capacity, budget
-                    )
         phase.ready = True
         for stage in ("integrals", "coulomb_exchange", "orbitals", "functional", "accumulation"):
             self.dtypes[stage].add(getattr(phase.policy, stage))
         if phase.policy.schwarz_float64 is not None:
             self.dtypes["integrals"].add("float64")
+
+    def _prepare_quadrature(self, phase: Phase) -> None:
+        backend, functional, budget = self.spec.backend, self.functional, self._memory_budget
+        with self.profile.stage("quadrature"):
+            if isinstance(backend, AbstractGridBackend):
+                operator = backend.grid_operator(
+                    self.batch,
+                    [points for points, _ in self.grids],
+                    [weights for _, weights in self.grids],
+                    functional.family,
+                    phase.policy,
+                    budget,
+                )
+                phase.quadrature = BackendQuadrature(operator, self.batch, functional, phase.policy)
+            else:
+                phase.quadrature = Quadrature(
+                    self.batch, self.grids, functional, phase.policy, self.capacity, budget
+                )
+
+    def finish_phase(self, phase: Phase) -> None:
+        """Free the AO values of a phase that every entry has left (they are made again if one comes back)."""
+        if phase.quadrature is not None:
+            phase.quadrature.close()
+            phase.quadrature = None
 
     def close(self) -> None:
         """Free integrals and AO values."""
@@ -179,9 +187,8 @@ class BatchRun:
                 if id(operator) not in closed:
                     closed.add(id(operator))
                     operator.close()
-            if phase.quadrature is not None:
-                phase.quadrature.close()
-            phase.operators, phase.quadrature, phase.ready = [], None, False
+            self.finish_phase(phase)
+            phase.operators, phase.ready = [], False
 
     def __enter__(self) -> BatchRun:
         return self
@@ -238,6 +245,8 @@ class BatchRun:
         """Fock matrix, energy and residual of the present densities of some entries."""
         if not phase.ready:
             self._prepare_phase(phase)
+        if phase.quadrature is None and self.functional.family != "none":
+            self._prepare_quadrature(phase)
         parts = self._parts(lanes, phase)
         with self.profile.stage("fock"):
             self.state = build(
