@@ -46,6 +46,10 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCrossOverlapBackend):
         self._storage: Storage = storage
         self._threads = threads or _available_threads()
 
+    def definition(self) -> dict[str, str]:
+        """See `AbstractIntegralBackend.definition`; no number depends on `threads`."""
+        return {"name": self.name, "storage": self._storage}
+
     def one_electron(self, batch: Batch) -> OneElectron:
         """Overlap, kinetic, nuclear attraction and dipole (about the origin) in PySCF's AO order."""
         n, nao = len(batch), batch.nao

@@ -40,6 +40,10 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
         self._thresholds = (float(screening), float(screening_float32))
         library()
 
+    def definition(self) -> dict[str, Any]:
+        """See `AbstractIntegralBackend.definition`; no number depends on `threads`."""
+        return {"name": self.name, "screening": list(self._thresholds)}
+
     def one_electron(self, batch: Batch) -> OneElectron:
         """See `AbstractIntegralBackend.one_electron`."""
         n, nao = len(batch), batch.nao
