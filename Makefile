@@ -13,12 +13,21 @@ KERNELS := CMakeLists.txt $(shell find cmake backends plugins -name '*.cmake' -o
 # Tests and tasks run side by side: one thread each, or they would fight for the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help demo test test-slow check format venv system clean distclean
+# The kernels under AddressSanitizer and UndefinedBehaviorSanitizer: in the variants of this machine and of every other.
+SANITIZED := build/sanitize
+SANITIZED_TESTS := $(wildcard tests/unit/test_simd_*.py) tests/unit/test_libcint.py
+# Python is not instrumented, so the runtimes must come first. It also keeps objects until it ends, as do jaxlib and
+# PySCF: their leaks would drown the kernels', so leaks are not looked for.
+SANITIZER := LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+
+.PHONY: help demo test test-slow sanitize check format venv system clean distclean
 
 help:
 	@echo "make demo       a small dataset, its label summary and plots, from examples/demo.toml"
 	@echo "make test       all tests but the slow ones, on JOBS=$(JOBS) processes"
 	@echo "make test-slow  the slow ones: the wheel in a clean environment, large references"
+	@echo "make sanitize   the kernel tests on kernels built with ASan and UBSan (minutes)"
 	@echo "make check      ruff (lint, format) and pyright"
 	@echo "make format     let ruff rewrite the files"
 	@echo "make venv       $(VENV) with scfx (editable), its extras and the tools above"
@@ -32,6 +41,19 @@ test: venv
 
 test-slow: venv
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow -q
+
+sanitize: venv
+	variant=$$($(BIN)/python -c 'from scfx import native; print(native.best_variant())') && \
+	variants=$$(printf '%s\n' baseline $$variant | sort -u) && \
+	PATH="$(abspath $(BIN)):$$PATH" && export PATH && \
+	cmake -S . -B $(SANITIZED) -G Ninja -DSCFX_SANITIZE=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python \
+	  -DSCFX_VARIANTS="$$(echo $$variants | tr ' ' ';')" && \
+	cmake --build $(SANITIZED) -j $(JOBS) && cmake --install $(SANITIZED) --prefix $(SANITIZED)/native && \
+	for each in $$variants; do \
+	  echo "kernels: $$each"; \
+	  env $(SANITIZER) $(ONE_THREAD) SCFX_CPU_VARIANT=$$each SCFX_NATIVE_DIR=$(abspath $(SANITIZED))/native \
+	    $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal -q $(SANITIZED_TESTS) || exit 1; \
+	done
 
 check: venv
 	$(BIN)/ruff check .

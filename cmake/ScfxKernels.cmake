@@ -6,6 +6,11 @@
 # dies of SIGILL. On other architectures only `baseline` is built.
 #
 # Sources see SCFX_VARIANT_<VARIANT> defined, and XLA's FFI headers (shipped in jaxlib) on the include path.
+#
+# -DSCFX_VARIANTS="baseline;avx2" builds these variants only. -DSCFX_SANITIZE=ON (GCC or Clang) builds with
+# AddressSanitizer and UndefinedBehaviorSanitizer, either of which ends the process at its first finding; `make sanitize`
+# runs the kernel tests on such a build.
+option(SCFX_SANITIZE "instrument the kernels with ASan and UBSan" OFF)
 
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -26,13 +31,18 @@ endif()
 
 # Relaxed floating point would let the compiler reorder sums by instruction set and break bit reproducibility.
 set(SCFX_COMMON_FLAGS -O3 -fno-math-errno -fno-trapping-math -fvisibility=hidden -Wall -Wextra)
+if(SCFX_SANITIZE)
+  # -O1 keeps stack traces legible and the vector kernels quick to compile; no optimisation may remove a bad access.
+  list(APPEND SCFX_COMMON_FLAGS -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined
+    -fno-sanitize-recover=undefined)
+endif()
 set(SCFX_FLAGS_baseline "")
 set(SCFX_FLAGS_avx2 -mavx2 -mfma)
 set(SCFX_FLAGS_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(SCFX_VARIANTS baseline avx2 avx512)
-else()
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(SCFX_VARIANTS baseline)
+elseif(NOT SCFX_VARIANTS)
+  set(SCFX_VARIANTS baseline avx2 avx512)
 endif()
 
 function(scfx_add_kernels)
@@ -45,6 +55,9 @@ function(scfx_add_kernels)
     target_compile_definitions(${target} PRIVATE SCFX_VARIANT_${upper}=1)
     target_include_directories(${target} SYSTEM PRIVATE ${SCFX_XLA_INCLUDE})
     target_link_libraries(${target} PRIVATE Threads::Threads)
+    if(SCFX_SANITIZE)
+      target_link_options(${target} PRIVATE -fsanitize=address,undefined)
+    endif()
     install(TARGETS ${target} LIBRARY DESTINATION ${ARG_PACKAGE}/_lib)
   endforeach()
 endfunction()

@@ -51,9 +51,14 @@ def best_variant() -> str:
 def load(package: str, stem: str) -> ctypes.CDLL:
     """Load `<package>/_lib/lib<stem>_<variant>.so`, best variant first; `PluginUnavailableError` if none is built.
 
-    The package's `__path__` is searched, which in an editable install holds both the sources and the build.
+    The package's `__path__` is searched, which in an editable install holds both the sources and the build. The
+    environment variable SCFX_NATIVE_DIR names a prefix to search instead (what `cmake --install` was given): another
+    build of the kernels, such as the instrumented one of `make sanitize`. What that prefix lacks is an error, so that
+    nobody takes the usual build for the other one.
     """
-    folders = [Path(p) / "_lib" for p in import_module(package).__path__]
+    prefix = os.environ.get("SCFX_NATIVE_DIR")
+    roots = [Path(prefix) / package] if prefix else [Path(p) for p in import_module(package).__path__]
+    folders = [root / "_lib" for root in roots]
     best = best_variant()
     for variant in reversed(VARIANTS[: VARIANTS.index(best) + 1]):
         for folder in folders:
@@ -63,5 +68,6 @@ def load(package: str, stem: str) -> ctypes.CDLL:
     raise PluginUnavailableError(
         "",
         f"the compiled kernels of {package} (lib{stem}_*.so) are not built; looked in "
-        f"{', '.join(map(str, folders))}. Install scfx with pip, which builds them",
+        f"{', '.join(map(str, folders))}"
+        + (" because SCFX_NATIVE_DIR is set" if prefix else ". Install scfx with pip, which builds them"),
     )
