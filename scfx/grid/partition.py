@@ -112,7 +112,8 @@ def _owner_shares(
         return cells * (0.5 - nu * (0.75 - 0.25 * nu * nu))
 
     cells = jax.lax.fori_loop(jnp.int32(0), natm, times_boundary, jnp.ones_like(distances))
-    atoms = jnp.arange(centres.shape[0], dtype=jnp.int32)[:, None]
-    total = jnp.where(atoms < natm, cells, 0.0).sum(axis=0)
-    own = jnp.where(atoms == owners[None, :], cells, 0.0).sum(axis=0)
-    return own / total
+    # Atom by atom: XLA would order a sum over the axis by the number of threads that it splits the points over.
+    total = jax.lax.fori_loop(
+        jnp.int32(0), natm, lambda j, partial: partial + cells[j], jnp.zeros_like(distances[0])
+    )
+    return jnp.take_along_axis(cells, owners[None, :], axis=0)[0] / total
