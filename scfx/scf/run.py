@@ -129,11 +129,12 @@ class BatchRun:
     def _prepare_phase(self, phase: Phase) -> None:
         backend, budget = self.spec.backend, self._memory_budget
         functional = self.functional
-        first = self.phases[0]
-        same_integrals = first.ready and first.policy.coulomb_exchange == phase.policy.coulomb_exchange
+        # Phases differ in what they do with the stored integrals, not in the integrals: one set serves them all.
+        accumulation = phase.policy.coulomb_exchange
+        sharing = [p for p in self.phases if p.ready and p.policy.coulomb_exchange == accumulation]
         with self.profile.stage("two_electron"):
-            if same_integrals and first is not phase:
-                phase.operators = first.operators
+            if sharing:
+                phase.operators = sharing[0].operators
             else:
                 phase.operators = [
                     (functional.exact_exchange, backend.two_electron(self.batch, phase.policy, budget))
@@ -150,7 +151,7 @@ class BatchRun:
                     )
                     phase.operators.append((functional.long_range_exchange, attenuated))
         phase.ready = True
-        for stage in ("integrals", "coulomb_exchange", "orbitals", "functional", "accumulation"):
+        for stage in ("integrals", "orbitals", "functional", "accumulation"):
             self.dtypes[stage].add(getattr(phase.policy, stage))
         if phase.policy.schwarz_float64 is not None:
             self.dtypes["integrals"].add("float64")
@@ -265,6 +266,7 @@ class BatchRun:
                 if index and not wants_exchange:
                     continue
                 j, k = _contract(operator, density, lanes, wants_exchange)
+                self.dtypes["coulomb_exchange"].add(str(np.asarray(j).dtype))
                 if not index:
                     coulomb[lanes, :, :n, :n] = j
                 if wants_exchange:
