@@ -21,7 +21,7 @@ from scfx_dataset.solvers import LabelSolver, make_solver
 from scfx_dataset.store import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from scfx_dataset.options import Embedding
 
@@ -34,7 +34,8 @@ class Job:
     spec: Any
     embedding: Embedding
     batch_size: int
-    solver_factory: Callable[[Any, int | None], LabelSolver] = make_solver
+    atomic_numbers: tuple[int, ...] | None = None
+    solver_factory: Callable[[Any, int | None, Sequence[int] | None], LabelSolver] = make_solver
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Worker:
     def _get_solver(self) -> LabelSolver:
         if self._solver is None:
             began = time.perf_counter()
-            self._solver = self._job.solver_factory(self._job.spec, self._threads)
+            self._solver = self._job.solver_factory(self._job.spec, self._threads, self._job.atomic_numbers)
             self._start_seconds = time.perf_counter() - began
         return self._solver
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import groupby
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +21,14 @@ from scfx_dataset.conformers import embed
 from scfx_dataset.schema import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from concurrent.futures import Future
 
     from scfx_dataset.options import Embedding
     from scfx_dataset.solvers import LabelSolver
+
+#: A row without labels yet, and the geometry that its labels will belong to.
+_Pending = tuple[dict[str, Any], scfx.System]
 
 
 def label_rows(
@@ -35,22 +42,20 @@ def label_rows(
 ) -> pa.Table:
     """The rows of one shard with their labels, in the plan's order and exactly as many.
 
-    `report` hears of finished rows by status as they come; `seconds` gains the time spent on embedding. `solver` is
-    called only if some row has a geometry. Rows that cannot be computed are kept with their reason.
+    `report` hears of finished rows by status as they come; `seconds` gains the processor time spent on embedding,
+    which goes on beside the solver. `solver` is called only if some row has a geometry. Rows that cannot be computed
+    are kept with their reason.
     """
     rows = [_blank(row, spec_hash) for row in planned.to_pylist()]
-    began = time.perf_counter()
-    pending = list(_geometries(rows, embedding))
-    seconds["embedding"] += time.perf_counter() - began
     report(Counter(row["status"] for row in rows if row["status"]))
-    # Equal shapes side by side fill the solver's batches; the order changes no label.
-    shapes = dict(zip(planned["row_id"].to_pylist(), planned["shape"].to_pylist(), strict=True))
-    pending.sort(key=lambda item: (shapes[item[0]["row_id"]], item[0]["row_id"]))
+    shapes = planned["shape"].to_pylist()
     unexpected: list[Exception] = []
-    for start in range(0, len(pending), batch_size):
-        part = pending[start : start + batch_size]
-        _solve([row for row, _ in part], [system for _, system in part], solver(), unexpected)
-        report(Counter(row["status"] for row, _ in part))
+    with closing(_batches(rows, shapes, embedding, batch_size, seconds)) as batches:
+        for settled, pending in batches:
+            report(settled)
+            if pending:
+                _solve([row for row, _ in pending], [system for _, system in pending], solver(), unexpected)
+                report(Counter(row["status"] for row, _ in pending))
     if unexpected and not any(row["status"] in ("ok", "not_converged") for row in rows):
         # Nothing in the shard worked and the reason is no property of a molecule: do not blame the rows.
         raise unexpected[0]
@@ -69,32 +74,89 @@ def _blank(planned: dict[str, Any], spec_hash: str) -> dict[str, Any]:
     return row
 
 
-def _geometries(rows: list[dict[str, Any]], embedding: Embedding):
-    """Embed molecule by molecule; yields (row, System) where there is a geometry, and settles the other rows."""
-    readable = (row for row in rows if not row["status"])
-    for smiles, group in groupby(readable, key=lambda row: row["smiles"]):
-        members = list(group)
-        molecule = embed(smiles, [row["embedding_seed"] for row in members], embedding)
-        for row, conformer in zip(members, molecule.conformers, strict=True):
-            row["inchikey"] = molecule.inchikey or None
-            if conformer.positions is None:
-                _fail(row, conformer.reason)
-                continue
-            try:
-                system = scfx.System.from_arrays(
-                    molecule.atomic_numbers,
-                    conformer.positions,
-                    "angstrom",
-                    charge=row["charge"],
-                    multiplicity=row["multiplicity"],
-                    name=f"{smiles} conformer {row['conformer']}",
-                )
-            except InputError as error:
-                _fail(row, str(error))
-                continue
-            row["atomic_numbers"] = system.atomic_numbers.tolist()
-            row["positions_angstrom"] = system.positions_angstrom.tolist()
-            yield row, system
+def _batches(
+    rows: list[dict[str, Any]],
+    shapes: list[str],
+    embedding: Embedding,
+    batch_size: int,
+    seconds: dict[str, float],
+) -> Generator[tuple[Counter[str], list[_Pending]]]:
+    """Embed in a thread, one batch ahead of the caller. Yields (rows settled by status, rows with their systems).
+
+    Shape by shape, because equal shapes fill the solver's lanes: a batch has `batch_size` rows of one shape, or what
+    is left of several. The order changes no label. Embedding and SCF leave the interpreter to each other.
+    """
+    readable = sorted(
+        ((shape, row) for shape, row in zip(shapes, rows, strict=True) if not row["status"]),
+        key=lambda item: (item[0], item[1]["row_id"]),
+    )
+    stop = Event()
+    pieces = _cut(readable, embedding, batch_size, stop, seconds)
+    # next() on one thread at a time: a piece is asked for after the one before has been handed over.
+    pool = ThreadPoolExecutor(1, thread_name_prefix="scfx-embedding")
+    try:
+        ahead: Future[tuple[Counter[str], list[_Pending]] | None] = pool.submit(next, pieces, None)
+        while (piece := ahead.result()) is not None:
+            ahead = pool.submit(next, pieces, None)
+            yield piece
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cut(
+    readable: list[tuple[str, dict[str, Any]]],
+    embedding: Embedding,
+    batch_size: int,
+    stop: Event,
+    seconds: dict[str, float],
+) -> Iterator[tuple[Counter[str], list[_Pending]]]:
+    settled: Counter[str] = Counter()
+    ready: list[_Pending] = []
+    for _, group in groupby(readable, key=lambda item: item[0]):
+        of_shape: list[_Pending] = []
+        for _, members in groupby((row for _, row in group), key=lambda row: row["smiles"]):
+            if stop.is_set():
+                return
+            molecule = list(members)
+            began = time.thread_time()
+            of_shape += _geometries(molecule, embedding)
+            seconds["embedding"] += time.thread_time() - began
+            settled.update(row["status"] for row in molecule if row["status"])
+            while len(of_shape) >= batch_size:
+                yield settled, of_shape[:batch_size]
+                settled, of_shape = Counter(), of_shape[batch_size:]
+        if len(ready) + len(of_shape) > batch_size:
+            yield settled, ready
+            settled, ready = Counter(), []
+        ready += of_shape
+    yield settled, ready
+
+
+def _geometries(rows: list[dict[str, Any]], embedding: Embedding) -> Iterator[_Pending]:
+    """Embed the rows of one molecule; yields (row, System) where there is a geometry, and settles the other rows."""
+    smiles = rows[0]["smiles"]
+    molecule = embed(smiles, [row["embedding_seed"] for row in rows], embedding)
+    for row, conformer in zip(rows, molecule.conformers, strict=True):
+        row["inchikey"] = molecule.inchikey or None
+        if conformer.positions is None:
+            _fail(row, conformer.reason)
+            continue
+        try:
+            system = scfx.System.from_arrays(
+                molecule.atomic_numbers,
+                conformer.positions,
+                "angstrom",
+                charge=row["charge"],
+                multiplicity=row["multiplicity"],
+                name=f"{smiles} conformer {row['conformer']}",
+            )
+        except InputError as error:
+            _fail(row, str(error))
+            continue
+        row["atomic_numbers"] = system.atomic_numbers.tolist()
+        row["positions_angstrom"] = system.positions_angstrom.tolist()
+        yield row, system
 
 
 def _fail(row: dict[str, Any], reason: str) -> None:

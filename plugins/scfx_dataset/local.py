@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scfx.abstract import AbstractExecutor
 from scfx.errors import InputError
 from scfx_dataset.attempt import Outcome, Worker
+from scfx_dataset.solvers import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,15 +30,11 @@ _THREAD_VARIABLES = (
 )  # fmt: skip
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
 class LocalExecutor(AbstractExecutor):
     """Runs the attempts of a dataset job here.
 
-    `workers` processes (0: one per core), each on its share of the cores; 1 runs in this process, on all threads.
+    `workers` processes (0: one per core, no more than attempts), each on its share of the cores; 1 runs in this
+    process, on all threads.
     `on_rows(shard, rows by status)` hears of rows as they are computed. Workers leave Ctrl-C to this process and end
     when it does. A worker that dies is replaced and its attempt reported as "died".
     """
@@ -69,11 +66,12 @@ class LocalExecutor(AbstractExecutor):
                 yield _error(shard, error)
 
     def _processes(self, queue: list[int]) -> Iterator[Outcome]:
-        threads = max(1, available_cores() // self.workers)
+        workers = min(self.workers, len(queue))
+        threads = max(1, available_cores() // max(1, workers))
         todo = iter(queue)
         running: dict[Connection, tuple[Any, int]] = {}
         try:
-            for _ in range(min(self.workers, len(queue))):
+            for _ in range(workers):
                 self._assign(_start(self._job, threads), todo, running)
             while running:
                 for connection in wait(list(running)):

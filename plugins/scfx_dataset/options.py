@@ -62,16 +62,16 @@ class DatasetOptions(BaseModel):
     limit: int | None = Field(None, ge=1, description="take only the first so many accepted molecules")
     filters: Filters = Field(default_factory=lambda: Filters())  # type: ignore[call-arg]
     embedding: Embedding = Field(default_factory=lambda: Embedding())  # type: ignore[call-arg]
-    shard_rows: int = Field(256, ge=1, description="rows of a shard, the unit of work and of loss at a crash")
+    shard_rows: int = Field(512, ge=1, description="rows of a shard, the unit of work and of loss at a crash")
 
     output: str = Field(description="folder of the dataset")
     license: str = Field("other", description="licence identifier of the data, for the dataset card")
     executor: str = Field("local", description="who runs the attempts")
-    workers: int = Field(1, ge=0, description="worker processes; 1: this one, with threads; 0: one per core")
+    workers: int = Field(0, ge=0, description="worker processes; 0: one per core; 1: this one, with threads")
     part: str = Field(
         "", pattern=r"^(\d+/\d+)?$", description="'i/N', i = 0..N-1: only that part of the shards"
     )
-    batch_size: int = Field(64, ge=1, description="systems given to the solver at once")
+    batch_size: int = Field(128, ge=1, description="systems given to the solver at once")
     max_deaths: int = Field(
         3, ge=1, description="deaths of a worker over one shard before the run gives up on it"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -34,21 +35,35 @@ class Description(NamedTuple):
     spec_hash: str
     spec: dict[str, Any]
     solver: dict[str, Any]
+    device: str = "cpu"
 
 
-def describe(spec: Any, registry: Any) -> Description:
-    """Resolve an `SCFSpec` for the plan. Raises `ConfigError` for unknown names and missing capabilities."""
-    resolved = spec.resolve(registry)
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> Description:
+    """Resolve an `SCFSpec` for the plan, with the elements to come if they are known.
+
+    Raises `ConfigError` for unknown names and missing capabilities, `InputError` for an element not in the basis.
+    """
+    resolved = spec.resolve(registry, atomic_numbers)
     shown = spec.model_dump(mode="json", exclude={"threads", "memory_budget"})
     solver = {"recovery": spec.recovery, "lane_width": spec.lane_width}
-    return Description(resolved.spec_hash, {**shown, **resolved.names}, solver)
+    return Description(resolved.spec_hash, {**shown, **resolved.names}, solver, resolved.backend.device())
 
 
-def make_solver(spec: Any, threads: int | None) -> LabelSolver:
-    """A `scfx.Solver` with the plugins installed here, on at most `threads` threads (None: as the spec says)."""
+def make_solver(spec: Any, threads: int | None, atomic_numbers: Sequence[int] | None) -> LabelSolver:
+    """A `scfx.Solver` with the plugins installed here, for these elements (None: any).
+
+    `threads` is this worker's share of the cores (None: all, or as the spec says). It gets the same share of the
+    memory budget, so that the workers together keep to it, and each thread has the part it has without workers.
+    """
     if threads is not None:
-        spec = spec.model_copy(update={"threads": threads})
-    return scfx.Solver(spec, scfx.Registry.discover())
+        budget = max(1, spec.memory_budget * threads // max(threads, available_cores()))
+        spec = spec.model_copy(update={"threads": threads, "memory_budget": budget})
+    return scfx.Solver(spec, scfx.Registry.discover(), atomic_numbers=atomic_numbers)
 
 
 def versions() -> dict[str, str]:

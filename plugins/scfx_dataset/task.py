@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scfx.abstract import AbstractTask, TaskContext
+from scfx.elements import atomic_number
 from scfx.errors import InputError, ScfxError
 from scfx_dataset.attempt import Job, Outcome
 from scfx_dataset.commits import committed, missing_data, remove_orphans
@@ -26,7 +27,7 @@ from scfx_dataset.store import LocalStore
 from scfx_dataset.summary import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pydantic import BaseModel
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class DatasetTask(AbstractTask):
     """Labels for the conformers of a file of SMILES, as committed Parquet shards (docs/datasets.md).
 
-    `solver_factory(spec, threads)` and `describe(spec, registry)` replace the core solver, for tests.
+    `solver_factory(spec, threads, atomic_numbers)` and `describe(spec, registry, atomic_numbers)` replace the core
+    solver, for tests.
     """
 
     Options = DatasetOptions
@@ -42,8 +44,8 @@ class DatasetTask(AbstractTask):
     def __init__(
         self,
         options: BaseModel,
-        solver_factory: Callable[[Any, int | None], LabelSolver] = make_solver,
-        describe: Callable[[Any, Any], Description] = describe,
+        solver_factory: Callable[[Any, int | None, Sequence[int] | None], LabelSolver] = make_solver,
+        describe: Callable[[Any, Any, Sequence[int] | None], Description] = describe,
     ):
         super().__init__(options)
         assert isinstance(options, DatasetOptions)
@@ -56,8 +58,15 @@ class DatasetTask(AbstractTask):
 
         Raises `InputError` if the folder holds another dataset, or the source cannot be read.
         """
+        return self._plan(self._describe(context.spec, context.registry, self._elements()), context)
+
+    def _elements(self) -> tuple[int, ...] | None:
+        """Atomic numbers that the filter allows; None: any."""
+        symbols = self.options.filters.elements
+        return None if symbols is None else tuple(atomic_number(symbol) for symbol in symbols)
+
+    def _plan(self, description: Description, context: TaskContext) -> tuple[Plan, bool]:
         molecules = resolve(self.options.molecules, context.config_path)
-        description = self._describe(context.spec, context.registry)
         identity = Identity(
             spec_hash=description.spec_hash,
             spec=description.spec,
@@ -85,7 +94,8 @@ class DatasetTask(AbstractTask):
             ) from error
 
     def _run(self, context: TaskContext) -> int:
-        plan, made = self.plan(context)
+        description = self._describe(context.spec, context.registry, self._elements())
+        plan, made = self._plan(description, context)
         damage = missing_data(plan)
         if damage:
             raise InputError(
@@ -110,7 +120,7 @@ class DatasetTask(AbstractTask):
         deaths: Counter[int] = Counter()
         try:
             with progress, _stops_when_asked(progress):
-                workers = self._work(plan, todo, context, progress, deaths)
+                workers = self._work(plan, todo, context, progress, deaths, description.device)
         except KeyboardInterrupt:
             left = sum(shard.rows for shard in self._pending(plan))
             progress.say(
@@ -125,7 +135,13 @@ class DatasetTask(AbstractTask):
         return [s for s in plan.shards if s.index not in done and s.index % count == index]
 
     def _work(
-        self, plan: Plan, todo: list[Shard], context: TaskContext, progress: Progress, deaths: Counter[int]
+        self,
+        plan: Plan,
+        todo: list[Shard],
+        context: TaskContext,
+        progress: Progress,
+        deaths: Counter[int],
+        device: str,
     ) -> int:
         """Attempts until every pending shard is committed or has used up its deaths; returns the workers used."""
         job = Job(
@@ -133,9 +149,12 @@ class DatasetTask(AbstractTask):
             spec=context.spec,
             embedding=self.options.embedding,
             batch_size=self.options.batch_size,
+            atomic_numbers=self._elements(),
             solver_factory=self._solver_factory,
         )
-        executor = self._executor(job, context, progress)
+        # An accelerator is one for all cores: processes would compete for its memory.
+        asked = self.options.workers if self.options.workers or device == "cpu" else 1
+        executor = self._executor(job, context, progress, asked)
         workers = min(getattr(executor, "workers", 1), max(1, len(todo)))
         while todo:
             outcomes = iter(executor.run([shard.index for shard in todo]))
@@ -167,8 +186,8 @@ class DatasetTask(AbstractTask):
         else:
             progress.settle_elsewhere(shard.index, shard.rows)
 
-    def _executor(self, job: Job, context: TaskContext, progress: Progress) -> Any:
-        arguments = {"job": job, "workers": self.options.workers, "on_rows": progress.rows}
+    def _executor(self, job: Job, context: TaskContext, progress: Progress, workers: int) -> Any:
+        arguments = {"job": job, "workers": workers, "on_rows": progress.rows}
         if context.registry is None:
             return LocalExecutor(**arguments)
         return context.registry.executor({"name": self.options.executor, **arguments}, key="task.executor")
@@ -213,7 +232,8 @@ def _console(context: TaskContext) -> Any:
 def _stops_when_asked(progress: Progress) -> Iterator[None]:
     """Ctrl-C, and SIGTERM (how batch queues end a job), raise `KeyboardInterrupt`; a second one ends at once.
 
-    Ending at once is safe, what is committed is committed; the first one waits for the batch in progress.
+    Ending at once is safe, what is committed is committed. The first one ends worker processes too, but waits for the
+    lanes in progress where the solver runs in this process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -222,7 +242,7 @@ def _stops_when_asked(progress: Progress) -> Iterator[None]:
     def interrupt(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         signal.signal(signal.SIGTERM, lambda *_: os._exit(130))
-        progress.say("stopping after the batch in progress; once more stops now")
+        progress.say("stopping; once more stops at once")
         raise KeyboardInterrupt
 
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -94,11 +94,11 @@ class FakeSolver:
         )
 
 
-def make_fake(spec: FakeSpec, threads: int | None) -> FakeSolver:
+def make_fake(spec: FakeSpec, threads: int | None, atomic_numbers) -> FakeSolver:
     return FakeSolver(spec)
 
 
-def describe_fake(spec: FakeSpec, registry):
+def describe_fake(spec: FakeSpec, registry, atomic_numbers):
     from scfx_dataset.solvers import Description
 
     return Description(f"hash-of-{spec.level}", {"functional": spec.level, "basis": "none"}, {})
@@ -135,5 +135,6 @@ if __name__ == "__main__":
             shard_rows=6,
             batch_size=2,
             workers=int(workers),
+            progress="plain",
         )
     )

@@ -24,6 +24,7 @@ name = "dataset"
 molecules = "molecules.smi"
 conformers = 2
 output = "{output}"
+workers = 1
 progress = "quiet"
 
 [task.filters]

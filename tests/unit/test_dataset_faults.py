@@ -47,11 +47,11 @@ def committed_systems(path):
     return {f"{row['smiles']} conformer {row['conformer']}" for row in table.to_pylist()}
 
 
-def start(source, output, log, delay, workers):
+def start(source, output, log, delay, workers, **popen):
     support = str(PROGRAM.parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([support, *(p for p in sys.path if p)])}
     arguments = [sys.executable, str(PROGRAM), source, str(output), str(log), str(delay), str(workers)]
-    return subprocess.Popen(arguments, env=environment, start_new_session=True)
+    return subprocess.Popen(arguments, env=environment, start_new_session=True, **popen)
 
 
 def lines(log):
@@ -131,6 +131,29 @@ def test_sigterm_stops_as_cleanly_as_an_interrupt(tmp_path, source, reference):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 130
     assert 0 < len(checksums(output)) < len(reference)
+    assert run_fake(molecules=source, output=str(output), **OPTIONS) == 0
+    assert checksums(output) == reference
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_stops_within_seconds_and_says_how_to_go_on(tmp_path, source, reference, workers):
+    output, log = tmp_path / "out", tmp_path / "log"
+    process = start(
+        source, output, log, 0.05, workers, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    wait_for(lambda: len(lines(log)) > 8, process)
+    # As a terminal does it: to every process of the group, workers included.
+    os.killpg(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    said, _ = process.communicate(timeout=60)
+    # A batch of two takes 0.1 s; the rest is the shutdown of Python on a loaded machine.
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    wait_until_gone(process)
+    done = checksums(output)
+    assert len(done) < len(reference)
     assert run_fake(molecules=source, output=str(output), **OPTIONS) == 0
     assert checksums(output) == reference
 
