@@ -17,9 +17,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SANITIZED := build/sanitize
 SANITIZED_TESTS := $(wildcard tests/unit/test_simd_*.py) tests/unit/test_libcint.py
 # Python is not instrumented, so the runtimes must come first. It also keeps objects until it ends, as do jaxlib and
-# PySCF: their leaks would drown the kernels', so leaks are not looked for.
+# PySCF: their leaks would drown the kernels', so leaks are not looked for. pytest would swallow what is reported.
 SANITIZER := LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+	ASAN_OPTIONS=detect_leaks=0:log_path=$(abspath $(SANITIZED))/report \
+	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(SANITIZED))/report
 
 .PHONY: help demo test test-slow sanitize check format venv system clean distclean
 
@@ -49,10 +50,11 @@ sanitize: venv
 	cmake -S . -B $(SANITIZED) -G Ninja -DSCFX_SANITIZE=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python \
 	  -DSCFX_VARIANTS="$$(echo $$variants | tr ' ' ';')" && \
 	cmake --build $(SANITIZED) -j $(JOBS) && cmake --install $(SANITIZED) --prefix $(SANITIZED)/native && \
+	rm -f $(SANITIZED)/report.* && \
 	for each in $$variants; do \
 	  echo "kernels: $$each"; \
 	  env $(SANITIZER) $(ONE_THREAD) SCFX_CPU_VARIANT=$$each SCFX_NATIVE_DIR=$(abspath $(SANITIZED))/native \
-	    $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal -q $(SANITIZED_TESTS) || exit 1; \
+	    $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal -q $(SANITIZED_TESTS) || { cat $(SANITIZED)/report.* 2>/dev/null; exit 1; }; \
 	done
 
 check: venv

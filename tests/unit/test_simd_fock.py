@@ -135,10 +135,17 @@ def test_errors_say_what_to_change():
 
 def test_a_batch_within_the_advised_size_is_stored_whole():
     batch = _batch(lane_counts()[1], "sto-3g")
-    for policy in (FLOAT64, FLOAT32):
+    for policy in (FLOAT64, FLOAT32, MIXED):
         budget = 10**7
         advised = SimdBackend().max_batch(batch.layout, policy, budget)
         assert advised is not None
         assert advised >= lane_counts()[0]
         with SimdBackend().two_electron(batch, policy, budget) as operator:
             assert operator.recomputed_pairs == 0
+
+
+def test_no_batch_is_advised_below_one_group_of_lanes():
+    layout = _batch(1, "6-31g*").layout
+    double, single = lane_counts()
+    advised = [SimdBackend().max_batch(layout, policy, 1) for policy in (FLOAT64, FLOAT32, MIXED)]
+    assert advised == [double, single, double]
