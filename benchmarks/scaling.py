@@ -12,7 +12,7 @@ other seeds and no geometry is solved twice. The memory is the process's peak re
 - Core count: the same molecule, `threads` 1 and 2, four batches of the default lane width for each thread.
 - Molecule size: drug-like molecules of 4 to 30 heavy atoms, float32, mixed and PySCF (one thread) in turn in one
   process. PySCF solves only the first conformers of each; its energies check those of mixed. For the peak memory of
-  each policy the kernel's counter is reset before its turn (Linux; the process's own 0.3 GiB are included).
+  each policy the kernel's counter is reset before its turn (Linux; the process's own 0.4 GiB are included).
 """
 
 from __future__ import annotations
