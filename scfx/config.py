@@ -122,7 +122,8 @@ class SCFSpec(BaseModel):
     "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields with an optional `preset`. `guess`: "atomic"
     (superposed atomic densities) or "core". `reference`: "auto" is restricted for singlets, unrestricted otherwise.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
-    `memory_budget`: for integrals, bytes or text as "4 GiB". `lane_width`: conformers computed side by side.
+    `memory_budget`: for integrals, bytes or text as "4 GiB"; AO values kept on the grid may take as much again.
+    `lane_width`: conformers computed side by side.
     `threads`: None is all that the process may use.
     """
 
