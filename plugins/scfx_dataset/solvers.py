@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import scfx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_PACKAGES = ("jax", "jaxlib", "numpy", "pyscf", "rdkit", "scipy")
 
 
 @runtime_checkable
@@ -64,14 +61,3 @@ def make_solver(spec: Any, threads: int | None, atomic_numbers: Sequence[int] | 
         budget = max(1, spec.memory_budget * threads // max(threads, available_cores()))
         spec = spec.model_copy(update={"threads": threads, "memory_budget": budget})
     return scfx.Solver(spec, scfx.Registry.discover(), atomic_numbers=atomic_numbers)
-
-
-def versions() -> dict[str, str]:
-    """Versions of scfx and of the packages that labels depend on; those not installed are left out."""
-    found = {"scfx": scfx.__version__}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.elements import atomic_number
 from scfx.errors import InputError, ScfxError
+from scfx.versions import NUMERICAL, versions
 from scfx_dataset.attempt import Job, Outcome
 from scfx_dataset.commits import committed, missing_data, remove_orphans
 from scfx_dataset.local import LocalExecutor
@@ -21,7 +22,7 @@ from scfx_dataset.plan import Identity, Plan, Shard, ensure_plan
 from scfx_dataset.progress import Progress
 from scfx_dataset.reader import Dataset
 from scfx_dataset.report import write_report
-from scfx_dataset.solvers import Description, LabelSolver, describe, make_solver, versions
+from scfx_dataset.solvers import Description, LabelSolver, describe, make_solver
 from scfx_dataset.sources import resolve, sha256_of
 from scfx_dataset.store import LocalStore
 from scfx_dataset.summary import as_text
@@ -73,7 +74,7 @@ class DatasetTask(AbstractTask):
             solver=description.solver,
             options=self.options.row_options(),
             molecules_sha256=sha256_of(molecules),
-            versions=versions(),
+            versions=versions((*NUMERICAL, "rdkit")),
         )
         store = LocalStore(self.options.output)
         store.create()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scfx.commands.versions import versions
+from scfx.versions import NUMERICAL, versions
 
 if TYPE_CHECKING:
     from scfx.cli import Session
@@ -25,7 +25,7 @@ def info(session: Session) -> None:
 
     from scfx.native import best_variant
 
-    lines = versions()
+    lines = {"python": platform.python_version(), **versions((*NUMERICAL, "rdkit", "pyarrow"))}
     lines["platform"] = f"{platform.system()} {platform.release()} {platform.machine()}"
     lines["processors"] = f"{len(os.sched_getaffinity(0))} usable" if hasattr(os, "sched_getaffinity") else ""
     lines["kernels"] = f"{best_variant()} (the best that this processor can execute)"

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
 from typing import Any
 
@@ -14,7 +13,6 @@ import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import scfx
 from scfx.basis import BasisSet
 from scfx.batch import Batch, group_by_structure
 from scfx.config import SCFSpec
@@ -25,6 +23,7 @@ from scfx.scf.guess import AtomicGuess
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun, Profile
 from scfx.system import System
+from scfx.versions import versions
 
 
 @dataclass(eq=False)
@@ -303,17 +302,6 @@ def _own_order(batch: Batch, entry: int, density: np.ndarray) -> np.ndarray:
     owner = batch.layout.ao_atom
     index = np.concatenate([np.flatnonzero(owner == p) for p in position])
     return density[:, index][:, :, index].copy()
-
-
-def versions() -> dict[str, str]:
-    """Versions of scfx and of the packages that numbers depend on."""
-    out = {"scfx": scfx.__version__}
-    for package in ("jax", "jaxlib", "numpy", "scipy", "pyscf", "basis-set-exchange"):
-        try:
-            out[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return out
 
 
 def solve(
