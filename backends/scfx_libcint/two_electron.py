@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,9 @@ class _LibcintTwoElectron(AbstractLaneTwoElectron):
         self._plan = plan
         self._threads = threads
 
+    @abc.abstractmethod
     def _rows(self, entry: int) -> Iterable[Rows]:
         """All weighted rows of an entry."""
-        raise NotImplementedError
 
     def coulomb_exchange(
         self, density: Float[Any, "batch *spin nao nao"]

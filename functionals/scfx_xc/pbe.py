@@ -6,6 +6,7 @@ PBEsol: Perdew et al., Phys. Rev. Lett. 100, 136406 (2008).
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass, field
 from math import log, pi
 from typing import Any
@@ -42,8 +43,25 @@ def _closed_shell_s2(point: ClosedShellPoint) -> Any:
     return _REDUCED * point.sigma * point.inverse_cbrt**8
 
 
+class AbstractEnhancedExchange(AbstractComponent):
+    """Slater exchange times an enhancement factor F_x(s²), by spin scaling: a form is its factor and no more."""
+
+    @abc.abstractmethod
+    def _enhancement(self, s2: Any) -> Any:
+        """F_x at the squared reduced gradient s²."""
+
+    def _energy(self, density_43: Any, s2: Any) -> Any:
+        return -EXCHANGE_CONSTANT * density_43 * self._enhancement(s2)
+
+    def spin_resolved(self, point: SpinPoint) -> Any:
+        return _spin_scaled(self._energy, point)
+
+    def closed_shell(self, point: ClosedShellPoint) -> Any:
+        return self._energy(point.rho * point.cbrt, _closed_shell_s2(point))
+
+
 @dataclass(frozen=True)
-class PBEExchange(AbstractComponent):
+class PBEExchange(AbstractEnhancedExchange):
     """F_x(s) = 1 + κ - κ/(1 + μ s²/κ), eq. 14. revPBE changes κ, PBEsol μ."""
 
     name = "pbe_exchange"
@@ -52,19 +70,12 @@ class PBEExchange(AbstractComponent):
     kappa: float = 0.804
     mu: float = PBE_MU
 
-    def _energy(self, density_43: Any, s2: Any) -> Any:
-        enhancement = 1.0 + self.kappa - self.kappa / (1.0 + (self.mu / self.kappa) * s2)
-        return -EXCHANGE_CONSTANT * density_43 * enhancement
-
-    def spin_resolved(self, point: SpinPoint) -> Any:
-        return _spin_scaled(self._energy, point)
-
-    def closed_shell(self, point: ClosedShellPoint) -> Any:
-        return self._energy(point.rho * point.cbrt, _closed_shell_s2(point))
+    def _enhancement(self, s2: Any) -> Any:
+        return 1.0 + self.kappa - self.kappa / (1.0 + (self.mu / self.kappa) * s2)
 
 
 @dataclass(frozen=True)
-class RPBEExchange(AbstractComponent):
+class RPBEExchange(AbstractEnhancedExchange):
     """F_x(s) = 1 + κ (1 - exp(-μ s²/κ)); Hammer, Hansen, Norskov, eq. 15."""
 
     name = "rpbe_exchange"
@@ -73,15 +84,8 @@ class RPBEExchange(AbstractComponent):
     kappa: float = 0.804
     mu: float = PBE_MU
 
-    def _energy(self, density_43: Any, s2: Any) -> Any:
-        enhancement = 1.0 + self.kappa * (1.0 - jnp.exp((-self.mu / self.kappa) * s2))
-        return -EXCHANGE_CONSTANT * density_43 * enhancement
-
-    def spin_resolved(self, point: SpinPoint) -> Any:
-        return _spin_scaled(self._energy, point)
-
-    def closed_shell(self, point: ClosedShellPoint) -> Any:
-        return self._energy(point.rho * point.cbrt, _closed_shell_s2(point))
+    def _enhancement(self, s2: Any) -> Any:
+        return 1.0 + self.kappa * (1.0 - jnp.exp((-self.mu / self.kappa) * s2))
 
 
 @dataclass(frozen=True)
