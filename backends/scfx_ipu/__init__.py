@@ -1,0 +1,1 @@
+"""The IPU backend: Rys-quadrature codelets driven through Poplar (docs/ipu.md)."""

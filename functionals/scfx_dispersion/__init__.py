@@ -1,0 +1,1 @@
+"""Dispersion corrections: D3(BJ) and D4 through the kept libraries."""

@@ -1,0 +1,1 @@
+"""The libxc family through jax-xc's kernels, in JAX."""

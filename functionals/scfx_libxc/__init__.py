@@ -1,0 +1,1 @@
+"""The libxc family through the libxc that PySCF ships, on the host."""

@@ -1,0 +1,1 @@
+"""The SchNet scaling benchmark."""

@@ -1,0 +1,1 @@
+"""Studies: what each option costs, as a table, plots and a report."""
