@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from scfx.basis import Shell
+    from scfx.basis import CorePotential, Shell
     from scfx.batch import Batch
     from scfx.precision import PrecisionPolicy
 
@@ -107,6 +107,10 @@ class AbstractBasisSource(abc.ABC):
     def shells(self, atomic_number: int) -> Sequence[Shell]:
         """The element's contracted shells (one contraction each); empty if the basis does not cover it."""
 
+    def core_potential(self, atomic_number: int) -> CorePotential | None:
+        """The effective core potential that the element's shells were made for; None: they are all-electron."""
+        return None
+
     @abc.abstractmethod
     def definition(self) -> Mapping[str, Any]:
         """Plain data that identifies the numbers in the basis (for instance a digest of them): enters the spec hash."""
@@ -118,7 +122,8 @@ class AbstractBasisSource(abc.ABC):
 class OneElectron(NamedTuple):
     """One-electron matrices of a batch in the AO basis, float64, hartree and bohr.
 
-    `nuclear` is the attraction to `batch.nuclear_charges`; `dipole` holds <μ|r|ν> about the coordinate origin.
+    `nuclear` is the attraction to `batch.nuclear_charges` plus, where the basis has them, the effective core
+    potentials (a backend says so by `Capabilities(ecp=True)`); `dipole` holds <μ|r|ν> about the coordinate origin.
     """
 
     overlap: Float64[np.ndarray, "batch nao nao"]
@@ -201,6 +206,10 @@ class AbstractAttenuatedBackend(AbstractIntegralBackend):
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> AbstractTwoElectron:
         """As `two_electron` for erf(omega r12)/r12; `omega` in bohr⁻¹, positive."""
+
+
+class AbstractCorePotentialBackend(AbstractIntegralBackend):
+    """Marker: `one_electron` adds `batch.basis.core_potentials` to `nuclear`. Its offer says `Capabilities(ecp=True)`."""
 
 
 class AbstractCrossOverlapBackend(AbstractIntegralBackend):

@@ -140,24 +140,49 @@ class Shell:
         return self.angular_momentum, int(self.exponents.size), self.cartesian
 
 
+@dataclass(frozen=True)
+class CorePotential:
+    """A scalar effective core potential in the place of `n_core` electrons of an atom.
+
+    U(r) = U_local(r) + Σ_l [U_l(r)] P_l with P_l the projector on angular momentum l about the nucleus, and every U a
+    sum of `terms` (l, n, a, c): c r^(n-2) exp(-a r²) in hartree, with l = -1 for the local part and the other parts
+    given as differences from it (Kahn, Baybutt, Truhlar, J. Chem. Phys. 65, 3826 (1976); the NWChem convention for n).
+    """
+
+    n_core: int
+    terms: tuple[tuple[int, int, float, float], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class BasisSet:
-    """Shells by atomic number. `name` is for people; `definition` (plain data) is what enters the spec hash."""
+    """Shells by atomic number. `name` is for people; `definition` (plain data) is what enters the spec hash.
+
+    `core_potentials` holds the elements whose inner electrons a potential replaces.
+    """
 
     name: str
     shells: Mapping[int, tuple[Shell, ...]]
     definition: Mapping[str, Any] = field(default_factory=dict)
+    core_potentials: Mapping[int, CorePotential] = field(default_factory=dict)
 
     @classmethod
     def from_source(cls, source: AbstractBasisSource, atomic_numbers: Iterable[int]) -> BasisSet:
         """Ask a basis plugin for each element; `BasisError` where it has none. Shells are sorted by l, stably."""
-        shells = {}
+        shells, potentials = {}, {}
         for z in sorted({int(z) for z in atomic_numbers}):
             found = source.shells(z)
             if not found:
                 raise BasisError(f"basis {source.name!r} has no functions for {SYMBOLS[z]}")
             shells[z] = tuple(sorted(found, key=lambda shell: shell.angular_momentum))
-        return cls(source.name, shells, source.definition())
+            potential = source.core_potential(z)
+            if potential is not None:
+                potentials[z] = potential
+        return cls(source.name, shells, source.definition(), potentials)
+
+    def n_core(self, z: int) -> int:
+        """Electrons of an element that a core potential replaces."""
+        potential = self.core_potentials.get(int(z))
+        return 0 if potential is None else potential.n_core
 
     def signature(self, z: int) -> tuple[tuple[int, int, bool], ...]:
         """Shell structure of an element: what must agree, atom by atom, for two molecules to share a batch."""

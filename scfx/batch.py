@@ -102,7 +102,8 @@ class Batch:
     Atoms are reordered (stably, by shell structure) so that molecules whose atoms merely come in another order, or
     are other elements of the same structure, share a layout: `atom_order[b, i]` is the index in `systems[b]` of the
     batch's atom i. `exponents`/`coefficients` run over the primitives of all shells, `layout.primitive_offset`
-    telling where each starts, and may differ by entry.
+    telling where each starts, and may differ by entry. Where the basis has an effective core potential, the electrons
+    that it replaces are missing from `nuclear_charges`, `n_alpha` and `n_beta`.
     """
 
     systems: tuple[System, ...]
@@ -138,15 +139,23 @@ class Batch:
             n_primitives=tuple(int(s.exponents.size) for s in shells[0]),
             cartesian=tuple(s.cartesian for s in shells[0]),
         )
+        core = np.array([[basis.n_core(z) for z in row] for row in numbers])
+        pairs = core.sum(axis=1) // 2
+        for system, replaced in zip(systems, pairs, strict=True):
+            if system.n_beta < replaced:
+                raise InputError(
+                    f"scf.basis: {basis.name!r} replaces {2 * replaced} electrons of {system!r} by core potentials, "
+                    f"more than its {system.n_electrons} electrons allow"
+                )
         arrays = {
             "atom_order": order,
             "atomic_numbers": numbers,
-            "nuclear_charges": numbers.astype(np.float64),
+            "nuclear_charges": (numbers - core).astype(np.float64),
             "positions": positions,
             "exponents": np.stack([np.concatenate([s.exponents for s in row]) for row in shells]),
             "coefficients": np.stack([np.concatenate([s.coefficients for s in row]) for row in shells]),
-            "n_alpha": np.array([s.n_alpha for s in systems], dtype=np.int32),
-            "n_beta": np.array([s.n_beta for s in systems], dtype=np.int32),
+            "n_alpha": (np.array([s.n_alpha for s in systems]) - pairs).astype(np.int32),
+            "n_beta": (np.array([s.n_beta for s in systems]) - pairs).astype(np.int32),
         }
         for array in arrays.values():
             array.setflags(write=False)

@@ -111,6 +111,9 @@ def _bytes(value: Any) -> Any:
         raise ValueError("expected a number of bytes or text as '4 GiB' or '500 MB'") from None
 
 
+#: Overlap eigenvalues down to here are kept: below, rounding in float64 integrals (1e-12) would show in the energy.
+LINEAR_DEPENDENCE = 1e-8
+
 Choice = Annotated[Any, BeforeValidator(_choice)]
 
 
@@ -121,6 +124,7 @@ class SCFSpec(BaseModel):
     `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields. `convergence`: "default", "tight",
     "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields with an optional `preset`. `guess`: "atomic"
     (superposed atomic densities) or "core". `reference`: "auto" is restricted for singlets, unrestricted otherwise.
+    `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
     `memory_budget`: for integrals, bytes or text as "4 GiB"; AO values kept on the grid may take as much again.
     `lane_width`: conformers computed side by side.
@@ -137,6 +141,7 @@ class SCFSpec(BaseModel):
     convergence: Annotated[Convergence, BeforeValidator(_convergence)] = CONVERGENCE_PRESETS["default"]
     guess: Literal["atomic", "core"] = "atomic"
     reference: Literal["auto", "restricted", "unrestricted"] = "auto"
+    linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
     memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
     lane_width: int = Field(default=16, ge=1)
@@ -174,11 +179,13 @@ class SCFSpec(BaseModel):
         basis = registry.basis(self.basis)
         policy = registry.precision(self.precision)
         shells = [s for z in sorted({int(z) for z in atomic_numbers or ()}) for s in basis.shells(z)]
+        cores = [z for z in {int(z) for z in atomic_numbers or ()} if basis.core_potential(z) is not None]
         stored = {policy.integrals} | ({"float64"} if policy.schwarz_float64 is not None else set())
         need = Need(
             max_angular_momentum=max((s.angular_momentum for s in shells), default=None),
             dtypes=tuple(sorted(stored)),
             range_separation=functional.long_range_exchange != 0.0,
+            ecp=bool(cores),
         )
         backend = registry.backend(self.backend, need=need)
         grid = _grid_spec(self.grid)
@@ -202,6 +209,8 @@ class SCFSpec(BaseModel):
             "guess": self.guess,
             "reference": self.reference,
         }
+        if self.linear_dependence != LINEAR_DEPENDENCE:
+            definition["linear_dependence"] = self.linear_dependence
         return ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition)
         )

@@ -45,6 +45,24 @@ def atomic_number(symbol_or_number: str | SupportsInt) -> int:
         ) from None
 
 
+#: Core electrons that effective core potentials replace, by l: noble-gas cores, with the filled d and f shells inside.
+_CORES = {
+    0: (0, 0, 0, 0), 2: (2, 0, 0, 0), 10: (4, 6, 0, 0), 18: (6, 12, 0, 0), 28: (6, 12, 10, 0), 36: (8, 18, 10, 0),
+    46: (8, 18, 20, 0), 54: (10, 24, 20, 0), 60: (8, 18, 20, 14), 68: (10, 24, 20, 14), 78: (10, 24, 30, 14),
+}  # fmt: skip
+
+
+def core_electrons_by_angular_momentum(n_core: int) -> tuple[int, ...]:
+    """Electrons in s, p, d, f of the core that a potential in place of `n_core` electrons replaces."""
+    try:
+        return _CORES[n_core]
+    except KeyError:
+        raise InputError(
+            f"the atomic guess knows closed-shell cores of {', '.join(map(str, _CORES))} electrons, not of {n_core}; "
+            "use guess = 'core'"
+        ) from None
+
+
 def electrons_by_angular_momentum(z: int) -> tuple[int, ...]:
     """Electrons of the neutral ground-state atom in s, p, d, f: carbon gives (4, 2, 0, 0)."""
     if z in _EXCEPTIONS:

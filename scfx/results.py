@@ -43,8 +43,9 @@ class SCFResult:
     (which matters for ions). `residual` [batch] is the largest element of the orbital gradient
     (X^T (FDS - SDF) X); `energy_change` that of the last iteration. `rung` says which step of the recovery ladder
     gave the result ("" for the plain procedure). An entry with `converged` False keeps its last values for looking,
-    never as labels. `density` holds one density matrix [nspin, nao, nao] per system when asked for, in the AO order
-    of the system's own atoms.
+    never as labels. `n_orbitals` is below `nao` where linearly dependent combinations of AOs were left out
+    (`scf.linear_dependence`); the last of `orbital_energies` are then NaN. `density` holds one density matrix
+    [nspin, nao, nao] per system when asked for, in the AO order of the system's own atoms.
     """
 
     systems: Sequence[System]
@@ -63,6 +64,7 @@ class SCFResult:
     nao: Int32[np.ndarray, "batch"]
     n_grid: Int32[np.ndarray, "batch"]
     s_squared: Float64[np.ndarray, "batch"]
+    n_orbitals: Int32[np.ndarray, "batch"]
     provenance: dict[str, Any] = field(default_factory=dict)
     density: list[np.ndarray] | None = None
     history: list[np.ndarray] | None = None

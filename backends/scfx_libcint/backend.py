@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from scfx.abstract import (
     AbstractAttenuatedBackend,
+    AbstractCorePotentialBackend,
     AbstractCrossOverlapBackend,
     AbstractTwoElectron,
     OneElectron,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Storage = Literal["auto", "stored", "direct"]
 
 
-class LibcintBackend(AbstractAttenuatedBackend, AbstractCrossOverlapBackend):
+class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, AbstractCrossOverlapBackend):
     """Integrals from PySCF's copy of libcint (Sun, J. Comput. Chem. 36, 1664 (2015)); J and K from scfx's
     kernel.
 
@@ -51,7 +52,9 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCrossOverlapBackend):
         return {"name": self.name, "storage": self._storage}
 
     def one_electron(self, batch: Batch) -> OneElectron:
-        """Overlap, kinetic, nuclear attraction and dipole (about the origin) in PySCF's AO order."""
+        """Overlap, kinetic, nuclear attraction (with effective core potentials) and dipole (about the origin) in
+        PySCF's AO order.
+        """
         n, nao = len(batch), batch.nao
         out = OneElectron(
             np.empty((n, nao, nao)),
@@ -63,6 +66,8 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCrossOverlapBackend):
             molecule = environment(batch, entry)
             for matrix, name in zip(out, ("ovlp", "kin", "nuc", "r"), strict=True):
                 matrix[entry] = molecule.one_electron(name)
+            if molecule.core_bas is not None:
+                out.nuclear[entry] += molecule.core_potential()
         return out
 
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from scfx.errors import InputError
+
 if TYPE_CHECKING:
     from scfx.batch import Batch, ShellLayout
 
 # Slots of libcint's arrays (Sun, J. Comput. Chem. 36, 1664 (2015), and include/cint.h).
 _ENV_START = 20
 _RANGE_OMEGA = 8
+_ECP_OFFSET, _ECP_COUNT = 18, 19
 _FRACTIONAL_CHARGE_NUCLEUS = 3
 
 
@@ -31,12 +34,29 @@ class Environment:
     env: Float64[np.ndarray, "nenv"]
     flavour: str
     to_ao: Float64[np.ndarray, "ncart nao"] | None
+    core_bas: Int32[np.ndarray, "nterm 8"] | None = None
 
     def one_electron(self, name: str) -> np.ndarray:
         """`int1e_<name>` in the AO basis: [nao, nao] or [component, nao, nao]."""
         from pyscf.gto import moleintor
 
         found = moleintor.getints(f"int1e_{name}_{self.flavour}", self.atm, self.bas, self.env, hermi=1)
+        return found if self.to_ao is None else self.to_ao.T @ found @ self.to_ao
+
+    def core_potential(self) -> Float64[np.ndarray, "nao nao"]:
+        """Matrix of the effective core potentials of all atoms in the AO basis, hartree."""
+        from pyscf.gto import moleintor
+
+        if self.core_bas is None:
+            raise InputError("this molecule has no effective core potential in its basis")
+        # libcgto looks for the potentials behind the shells, guided by two slots of `env`.
+        n = len(self.bas)
+        env = self.env.copy()
+        env[[_ECP_OFFSET, _ECP_COUNT]] = n, len(self.core_bas)
+        bas = np.vstack([self.bas, self.core_bas])
+        found = moleintor.getints(
+            f"ECPscalar_{self.flavour}", self.atm, bas, env, shls_slice=(0, n, 0, n), hermi=1
+        )
         return found if self.to_ao is None else self.to_ao.T @ found @ self.to_ao
 
     def optimizer(self) -> Any:
@@ -109,8 +129,24 @@ def environment(batch: Batch, entry: int, omega: float = 0.0) -> Environment:
     bas[:, 3] = 1
     bas[:, 5] = exponents + start
     bas[:, 6] = coefficients + start
+    core_bas, numbers = _core_potentials(batch, entry, env.size)
+    env = np.concatenate([env, numbers])
     mixed = not (layout.all_spherical or layout.all_cartesian)
-    return Environment(atm, bas, env, flavour(layout), layout.cart_to_ao if mixed else None)
+    return Environment(atm, bas, env, flavour(layout), layout.cart_to_ao if mixed else None, core_bas)
+
+
+def _core_potentials(batch: Batch, entry: int, start: int) -> tuple[np.ndarray | None, np.ndarray]:
+    """Rows for libcgto's effective core potentials, and the numbers they point at from `env[start]` on."""
+    rows: list[tuple[int, ...]] = []
+    numbers: list[float] = []
+    for atom, z in enumerate(batch.atomic_numbers[entry]):
+        potential = batch.basis.core_potentials.get(int(z))
+        for l, power, exponent, coefficient in potential.terms if potential else ():
+            at = start + len(numbers)
+            # atom, l (-1: local), one primitive, power of r (n - 2 is meant), no spin-orbit part
+            rows.append((atom, l, 1, power, 0, at, at + 1, 0))
+            numbers += [exponent, coefficient]
+    return (np.array(rows, dtype=np.int32) if rows else None), np.array(numbers)
 
 
 def joined(first: Environment, second: Environment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

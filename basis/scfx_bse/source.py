@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from scfx.abstract import AbstractBasisSource
-from scfx.basis import Shell
+from scfx.basis import CorePotential, Shell
 from scfx.elements import SYMBOLS
 from scfx.errors import BasisError
 
@@ -31,12 +31,12 @@ PublishedShell = tuple[int, tuple[float, ...], tuple[float, ...], bool]
 
 @dataclass(frozen=True)
 class PublishedBasis:
-    """A basis set as published: shells by atomic number, and the elements that come with a core potential."""
+    """A basis set as published: shells by atomic number, and the core potentials of the elements that have one."""
 
     name: str
     version: str
     shells: dict[int, tuple[PublishedShell, ...]]
-    ecp: frozenset[int]
+    potentials: dict[int, CorePotential]
 
 
 @lru_cache(maxsize=32)
@@ -45,14 +45,37 @@ def published(name: str, version: int | None = None) -> PublishedBasis:
     import basis_set_exchange
 
     data = basis_set_exchange.get_basis(name, version=version)
+    return parsed(data)
+
+
+def parsed(data: dict[str, Any]) -> PublishedBasis:
+    """A basis set from the Basis Set Exchange's dictionary of it."""
     elements = {int(z): element for z, element in data["elements"].items()}
     shells = {
         z: tuple(_split(element["electron_shells"]))
         for z, element in elements.items()
         if "electron_shells" in element
     }
-    ecp = frozenset(z for z, element in elements.items() if element.get("ecp_potentials"))
-    return PublishedBasis(data["name"], str(data["version"]), shells, ecp)
+    potentials = {
+        z: CorePotential(int(element["ecp_electrons"]), _terms(element["ecp_potentials"]))
+        for z, element in elements.items()
+        if element.get("ecp_potentials")
+    }
+    return PublishedBasis(str(data.get("name", "")), str(data.get("version", "")), shells, potentials)
+
+
+def _terms(potentials: list[dict[str, Any]]) -> tuple[tuple[int, int, float, float], ...]:
+    """The part of the highest angular momentum is the local one; the others are differences from it."""
+    local = max(max(part["angular_momentum"]) for part in potentials)
+    return tuple(
+        (-1 if l == local else l, int(power), float(exponent), float(coefficient))
+        for part in potentials
+        for l, row in zip(part["angular_momentum"], part["coefficients"], strict=True)
+        for power, exponent, coefficient in zip(
+            part["r_exponents"], part["gaussian_exponents"], row, strict=True
+        )
+        if float(coefficient) != 0.0
+    )
 
 
 def _split(shells: list[dict[str, Any]]) -> list[PublishedShell]:
@@ -130,20 +153,14 @@ class BasisSetExchangeSource(AbstractBasisSource):
     @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that this source can be asked for."""
-        return tuple(sorted(set(self._published.shells) - self._published.ecp))
+        return tuple(sorted(self._published.shells))
 
     def shells(self, atomic_number: int) -> tuple[Shell, ...]:
         """Normalised shells of an element, sorted by angular momentum (stably, as PySCF does).
 
-        Raises `BasisError` if the basis set lacks the element, or has a core potential for it: scfx computes
-        all-electron only, and valence functions without their potential would be silently wrong.
+        Raises `BasisError` if the basis set lacks the element.
         """
         z = int(atomic_number)
-        if z in self._published.ecp:
-            raise BasisError(
-                f"basis {self.name!r} has an effective core potential for {SYMBOLS[z]}, which scfx lacks; "
-                f"all-electron in this basis: {_ranges(self.elements)}. Choose an all-electron basis set"
-            )
         if z not in self._published.shells:
             raise BasisError(
                 f"basis {self.name!r} has no functions for {SYMBOLS[z]}; it covers {_ranges(self.elements)}"
@@ -154,12 +171,20 @@ class BasisSetExchangeSource(AbstractBasisSource):
             for momentum, a, c, cart in found
         )
 
+    def core_potential(self, atomic_number: int) -> CorePotential | None:
+        """The potential that replaces the element's inner electrons in this basis; None: all-electron."""
+        return self._published.potentials.get(int(atomic_number))
+
     def _is_cartesian(self, momentum: int, published_choice: bool) -> bool:
         return momentum > 1 and (published_choice if self.cartesian is None else self.cartesian)
 
     def definition(self) -> dict[str, Any]:
         """Digest of every number in the basis set, of all elements, and of the Cartesian choice."""
-        return {"basis": self._published.name, "cartesian": self.cartesian, "sha256": self._digest}
+        own = {"basis": self._published.name, "cartesian": self.cartesian, "sha256": self._digest}
+        potentials = self._published.potentials
+        if not potentials:
+            return own
+        return own | {"core_potentials": digest({z: (p.n_core, p.terms) for z, p in potentials.items()})}
 
     @cached_property
     def _digest(self) -> str:

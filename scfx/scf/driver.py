@@ -13,9 +13,11 @@ import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from scfx.abstract import AbstractCorePotentialBackend
 from scfx.basis import BasisSet
 from scfx.batch import Batch, group_by_structure
 from scfx.config import SCFSpec
+from scfx.elements import SYMBOLS
 from scfx.errors import InputError, ResourceError
 from scfx.registry import Registry
 from scfx.results import SCFResult, Status
@@ -41,6 +43,7 @@ class _Entry:
     energy_change: float
     rung: str
     nao: int
+    n_orbitals: int
     n_grid: int
     s_squared: float
     density: np.ndarray  # [spin, nao, nao], AO order of the system's own atoms
@@ -99,6 +102,7 @@ class Solver:
         self._check(systems)
         elements = {int(z) for system in systems for z in system.atomic_numbers}
         basis = BasisSet.from_source(self.resolved.basis, elements)
+        self._check_core_potentials(basis)
         batches = self._batches(systems, basis)
         entries: list[_Entry | None] = [None] * len(systems)
         dtypes: dict[str, set[str]] = {}
@@ -159,6 +163,16 @@ class Solver:
                 out.append(([indices[i] for i in part], batch.take(part)))
         return out
 
+    def _check_core_potentials(self, basis: BasisSet) -> None:
+        # A Solver made without the elements to come could not be asked for this when its backend was chosen.
+        backend = self.resolved.backend
+        if basis.core_potentials and not isinstance(backend, AbstractCorePotentialBackend):
+            elements = ", ".join(SYMBOLS[z] for z in basis.core_potentials)
+            raise InputError(
+                f"scf.backend: basis {basis.name!r} has effective core potentials for {elements}, which backend "
+                f"{backend.name!r} cannot compute; use backend = 'libcint', or an all-electron basis set"
+            )
+
     def _check_room(self, batch: Batch) -> None:
         most = int(max(batch.n_alpha.max(), batch.n_beta.max()))
         if most > batch.nao:
@@ -218,6 +232,7 @@ class Solver:
                 "" if s is Status.CONVERGED else _reason(e) for s, e in zip(status, entries, strict=True)
             ],
             nao=column("nao", np.int32),
+            n_orbitals=column("n_orbitals", np.int32),
             n_grid=column("n_grid", np.int32),
             s_squared=column("s_squared"),
             provenance=self.provenance(dtypes),
@@ -278,6 +293,7 @@ def _entries(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[_Ent
                 energy_change=float(np.asarray(state.energy_change)[b]),
                 rung=rung[b],
                 nao=n,
+                n_orbitals=kept,
                 n_grid=len(run.grids[b][1]) if run.grids else 0,
                 s_squared=_s_squared(run, b, orth[b]),
                 density=_own_order(batch, b, density[b]),

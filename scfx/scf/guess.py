@@ -16,7 +16,7 @@ from jaxtyping import Float64
 
 from scfx.basis import cart_to_sph, cartesian_powers
 from scfx.batch import Batch
-from scfx.elements import SYMBOLS, electrons_by_angular_momentum
+from scfx.elements import SYMBOLS, core_electrons_by_angular_momentum, electrons_by_angular_momentum
 from scfx.errors import ScfxError
 from scfx.precision import FLOAT64
 from scfx.system import System
@@ -45,7 +45,7 @@ class AtomicGuess:
                 rows = np.flatnonzero(owner == atom)
                 out[entry, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1] = self._atom(int(z), batch.basis)
             electrons = int(batch.n_alpha[entry] + batch.n_beta[entry])
-            out[entry] *= electrons / float(numbers.sum())
+            out[entry] *= electrons / float(batch.nuclear_charges[entry].sum())
         return out
 
     def _atom(self, z: int, basis: BasisSet) -> np.ndarray:
@@ -61,6 +61,7 @@ def atomic_density(
 ) -> Float64[np.ndarray, "nao nao"]:
     """Density matrix of the spherically averaged neutral atom, from the backend's own integrals in float64."""
     multiplicity = 1 + z % 2
+    core_electrons = core_electrons_by_angular_momentum(basis.n_core(z))
     batch = Batch.from_systems(
         [System(np.array([z], dtype=np.int32), np.zeros((1, 3)), multiplicity=multiplicity)], basis
     )
@@ -68,13 +69,13 @@ def atomic_density(
     one = backend.one_electron(batch)
     core = symmetry.T @ (one.kinetic[0] + one.nuclear[0]) @ symmetry
     overlap = symmetry.T @ one.overlap[0] @ symmetry
-    electrons = electrons_by_angular_momentum(z)
+    electrons = [n - c for n, c in zip(electrons_by_angular_momentum(z), core_electrons, strict=True)]
     blocks = []
     for l in sorted({l for l, _ in labels}):
         # index[m, k]: k-th radial function of component m
         index = np.array([[i for i, label in enumerate(labels) if label == (l, m)] for m in range(2 * l + 1)])
         blocks.append((l, index, electrons[l] if l < len(electrons) else 0))
-    _check_room(z, basis, blocks)
+    _check_room(z, basis, blocks, sum(electrons))
     density = np.zeros_like(core)
     fock, energy = core, np.inf
     focks: list[np.ndarray] = []
@@ -99,9 +100,8 @@ def atomic_density(
     return symmetry @ density @ symmetry.T
 
 
-def _check_room(z: int, basis: BasisSet, blocks: list[tuple[int, np.ndarray, int]]) -> None:
+def _check_room(z: int, basis: BasisSet, blocks: list[tuple[int, np.ndarray, int]], asked: int) -> None:
     room = sum(2 * index.size for l, index, n in blocks if n)
-    asked = sum(electrons_by_angular_momentum(z))
     if room < asked:
         raise ScfxError(
             f"the atomic guess cannot place the {asked} electrons of {SYMBOLS[z]} in basis {basis.name!r} "

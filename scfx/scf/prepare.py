@@ -10,11 +10,9 @@ from jaxtyping import Float64, Int32
 
 from scfx.abstract import OneElectron
 from scfx.batch import Batch
+from scfx.errors import InputError
 from scfx.lanes import ao_bucket
 from scfx.scf.step import Fixed
-
-#: Overlap eigenvalues below this are dropped (canonical orthogonalisation): the basis is linearly dependent there.
-LINEAR_DEPENDENCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +30,16 @@ class Prepared:
     fixed: Fixed
 
 
-def orthogonaliser(overlap: Float64[np.ndarray, "n n"], dtype: np.dtype) -> tuple[np.ndarray, int]:
-    """Loewdin's S^(-1/2); where S is near singular, canonical, U s^(-1/2) without the dropped columns.
+def orthogonaliser(
+    overlap: Float64[np.ndarray, "n n"], dtype: np.dtype, linear_dependence: float
+) -> tuple[np.ndarray, int]:
+    """Loewdin's S^(-1/2); where S has eigenvalues up to `linear_dependence`, canonical, U s^(-1/2) without those.
 
     Szabo and Ostlund eqs. 3.167 and 3.169. Returns X (float64 values) and the number of orbitals kept.
     """
     values, vectors = np.linalg.eigh(overlap.astype(dtype))
     values, vectors = values.astype(np.float64), vectors.astype(np.float64)
-    keep = values > LINEAR_DEPENDENCE
+    keep = values > linear_dependence
     if keep.all():
         return (vectors / np.sqrt(values)) @ vectors.T, len(values)
     kept = vectors[:, keep] / np.sqrt(values[keep])
@@ -56,13 +56,16 @@ def pad_matrices(matrices: np.ndarray, capacity: int, size: int) -> np.ndarray:
     return out
 
 
-def prepare(batch: Batch, one: OneElectron, capacity: int, nspin: int, dtype: np.dtype) -> Prepared:
+def prepare(
+    batch: Batch, one: OneElectron, capacity: int, nspin: int, dtype: np.dtype, linear_dependence: float
+) -> Prepared:
     """Set a batch up. `nspin` 1: restricted; 2: unrestricted. `dtype`: precision of the orthogonaliser."""
     entries, nao = len(batch), batch.nao
     x = np.zeros((entries, nao, nao))
     n_orbitals = np.zeros(entries, dtype=np.int32)
     for b in range(entries):
-        x[b], n_orbitals[b] = orthogonaliser(one.overlap[b], dtype)
+        x[b], n_orbitals[b] = orthogonaliser(one.overlap[b], dtype, linear_dependence)
+        _check_orbitals(batch, b, int(n_orbitals[b]), linear_dependence)
     inverse = np.swapaxes(x, 1, 2) @ one.overlap
     n_occupied = np.stack([batch.n_alpha, batch.n_beta], axis=1)[:, :nspin].astype(np.int32)
     size = ao_bucket(nao)
@@ -80,6 +83,17 @@ def prepare(batch: Batch, one: OneElectron, capacity: int, nspin: int, dtype: np
         n_orbitals=jnp.asarray(lanes(n_orbitals)),
     )
     return Prepared(one, x, inverse, n_orbitals, n_occupied, fixed)
+
+
+def _check_orbitals(batch: Batch, entry: int, kept: int, linear_dependence: float) -> None:
+    occupied = int(max(batch.n_alpha[entry], batch.n_beta[entry]))
+    if kept < occupied:
+        raise InputError(
+            f"scf.linear_dependence: only {kept} of {batch.nao} combinations of the functions of "
+            f"{batch.basis.name!r} on {batch.systems[entry]!r} have overlap eigenvalues above {linear_dependence:g}, "
+            f"fewer than its {occupied} occupied orbitals; use a smaller threshold or a less diffuse basis, and look "
+            "for atoms on top of each other"
+        )
 
 
 def spin_densities(total: Float64[np.ndarray, "batch n n"], batch: Batch, nspin: int) -> np.ndarray:

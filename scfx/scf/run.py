@@ -95,7 +95,12 @@ class BatchRun:
             one = resolved.backend.one_electron(batch)
         with profile.stage("prepare"):
             self.prepared: Prepared = prepare(
-                batch, one, self.capacity, nspin, resolved.precision.dtype("orthogonaliser")
+                batch,
+                one,
+                self.capacity,
+                nspin,
+                resolved.precision.dtype("orthogonaliser"),
+                resolved.spec.linear_dependence,
             )
         self.dtypes["orthogonaliser"].add(resolved.precision.orthogonaliser)
         self.grids: list[tuple[np.ndarray, np.ndarray]] = []

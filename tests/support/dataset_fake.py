@@ -90,6 +90,7 @@ class FakeSolver:
             nao=np.full(n, 5, dtype=np.int32),
             n_grid=np.full(n, 100, dtype=np.int32),
             s_squared=np.zeros(n),
+            n_orbitals=np.full(n, 5, dtype=np.int32),
             provenance={"backend": "fake", "device": "cpu", "precision": "float64"},
         )
 

@@ -162,16 +162,22 @@ def test_an_element_outside_the_basis_set_is_refused_with_what_it_covers():
         BasisSetExchangeSource("6-31g*").shells(37)
 
 
-@pytest.mark.parametrize("name", ["def2-svp", "lanl2dz"])
-def test_a_core_potential_is_refused_rather_than_dropped(name):
-    with pytest.raises(BasisError, match="effective core potential for I, which scfx"):
-        BasisSetExchangeSource(name).shells(53)
+@pytest.mark.parametrize(("name", "n_core"), [("def2-svp", 28), ("lanl2dz", 46), ("cc-pvdz-pp", 28)])
+def test_core_potential_is_the_one_that_pyscf_has(name, n_core):
+    # PySCF's tables list (l, exponents and coefficients by power of r), the local part as l = -1.
+    from pyscf import gto
 
-
-def test_elements_left_to_a_core_potential_are_not_listed_as_covered():
-    covered = BasisSetExchangeSource("def2-svp").elements
-    assert 36 in covered
-    assert 53 not in covered
+    potential = BasisSetExchangeSource(name).core_potential(53)
+    electrons, parts = gto.basis.load_ecp(name, "I")
+    theirs = sorted(
+        (l, power, exponent, coefficient)
+        for l, by_power in parts
+        for power, terms in enumerate(by_power)
+        for exponent, coefficient in terms
+        if coefficient != 0.0
+    )
+    assert potential.n_core == electrons == n_core
+    np.testing.assert_allclose(sorted(potential.terms), theirs, rtol=1e-6)
 
 
 def test_the_definition_changes_with_the_numbers_and_not_with_the_spelling():

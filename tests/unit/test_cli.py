@@ -145,7 +145,7 @@ def test_what_cannot_be_a_number_in_json_is_null():
         dipole=np.full((1, 3), np.nan),
         converged=np.array([False]), iterations=np.array([60], np.int32), residual=nan, energy_change=nan,
         status=[Status.NOT_CONVERGED], rung=[""], reason=["diverged"], nao=np.array([1], np.int32),
-        n_grid=np.array([9], np.int32), s_squared=np.zeros(1),
+        n_grid=np.array([9], np.int32), s_squared=np.zeros(1), n_orbitals=np.ones(1, np.int32),
         provenance=dict.fromkeys(("functional", "basis", "backend", "precision", "spec_hash", "device"), "x")
         | {"versions": {}},
     )  # fmt: skip

@@ -10,7 +10,7 @@ from pyscf_oracle import orbital_energies, pyscf_solved
 import scfx
 from scfx.abstract import AbstractBasisSource
 from scfx.basis import Shell
-from scfx.scf.prepare import LINEAR_DEPENDENCE
+from scfx.config import LINEAR_DEPENDENCE
 
 
 def _solve(systems, registry, **options):
@@ -143,9 +143,25 @@ def test_linearly_dependent_functions_are_dropped(registry):
     dependent = _solve(molecule("H2"), registry, basis=NearlyDependent()).raise_for_status()
     plain = _solve(molecule("H2"), registry, basis="6-31g").raise_for_status()
     assert dependent.nao[0] == 6
+    assert dependent.n_orbitals[0] == 4
     assert np.isfinite(dependent.orbital_energies[0]).sum() == 4
     assert dependent.energy[0] == pytest.approx(plain.energy[0], abs=1e-6)
     assert dependent.gap[0] == pytest.approx(plain.gap[0], abs=1e-5)
+
+
+def test_linear_dependence_threshold_is_the_users_to_choose(registry):
+    # cc-pVDZ on water has overlap eigenvalues on both sides of 0.05.
+    water = molecule("H2O")
+    kept = _solve(water, registry, basis="cc-pvdz")
+    fewer = _solve(water, registry, basis="cc-pvdz", linear_dependence=0.05)
+    assert kept.n_orbitals[0] == kept.nao[0] > fewer.n_orbitals[0]
+    assert fewer.energy[0] > kept.energy[0]  # variational: fewer functions
+    assert kept.provenance["spec_hash"] != fewer.provenance["spec_hash"]
+
+
+def test_threshold_that_leaves_too_few_orbitals_is_refused(registry):
+    with pytest.raises(scfx.InputError, match=r"scf\.linear_dependence: only \d+ of 7 combinations"):
+        _solve(molecule("H2O"), registry, basis="sto-3g", linear_dependence=0.9)
 
 
 def test_molecules_of_the_tables_are_what_they_say():

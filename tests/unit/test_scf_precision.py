@@ -77,9 +77,9 @@ def seen(monkeypatch) -> dict[str, set[str]]:
                 assert set(np.unique(rows.is_double)) <= {0, 1}
         return j, k
 
-    def orthogonaliser(overlap, dtype):
+    def orthogonaliser(overlap, dtype, linear_dependence):
         noted["orthogonaliser"].add(str(np.dtype(dtype)))
-        return original_orthogonaliser(overlap, dtype)
+        return original_orthogonaliser(overlap, dtype, linear_dependence)
 
     original_advance, original_evaluate = run_module.advance, Quadrature.evaluate
     original_contract, original_orthogonaliser = run_module._contract, prepare_module.orthogonaliser
