@@ -209,7 +209,7 @@ class AbstractAttenuatedBackend(AbstractIntegralBackend):
 
 
 class AbstractCorePotentialBackend(AbstractIntegralBackend):
-    """Marker: `one_electron` adds `batch.basis.core_potentials` to `nuclear`. Its offer says `Capabilities(ecp=True)`."""
+    """Marker: `one_electron` adds `batch.basis.core_potentials` to `nuclear`; its offer says `ecp=True`."""
 
 
 class AbstractCrossOverlapBackend(AbstractIntegralBackend):

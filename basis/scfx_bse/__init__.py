@@ -57,6 +57,14 @@ def scfx_register_basis_sets() -> list[scfx.Offer]:
             requires=_REQUIRES,
         )
     )
+    offers.append(
+        scfx.Offer(
+            "file",
+            "scfx_bse.file:BasisFileSource",
+            summary='your own, from a file: { name = "file", path = "my.nw" } (NWChem, Gaussian, BSE JSON)',
+            requires=_REQUIRES,
+        )
+    )
     return offers
 
 

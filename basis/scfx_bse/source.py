@@ -125,30 +125,14 @@ def _usual_version(name: str) -> int | None:
     return 0 if _OLD_DIGITS.match(name) else None
 
 
-class BasisSetExchangeSource(AbstractBasisSource):
-    """A basis set by its Basis Set Exchange name (or any spelling that `exchange_name` understands).
+class AbstractPublishedSource(AbstractBasisSource):
+    """Shells and core potentials of a `PublishedBasis`.
 
     `cartesian` True or False overrides the published choice for every shell of d and above; None keeps it.
-    Shells that the Exchange leaves unspecified are spherical. `version` None takes the Exchange's latest
-    revision, but for STO-nG, 3-21G, 6-31G and their starred and plussed kin version 0, whose digits are PySCF's
-    and the literature's; `version=1` asks for the newer ones.
     """
 
-    def __init__(self, basis: str, cartesian: bool | None = None, version: int | None = None):
-        from scfx_bse.names import exchange_name
-
-        found = exchange_name(basis)
-        if found is None:
-            raise BasisError(
-                f"the Basis Set Exchange has no basis set {basis!r}; its names are listed at "
-                "https://www.basissetexchange.org, for instance sto-3g, 6-31g*, def2-svp, cc-pvdz"
-            )
-        self.name = basis
-        self.cartesian = cartesian
-        try:
-            self._published = published(found, _usual_version(found) if version is None else version)
-        except KeyError as error:
-            raise BasisError(f"basis {basis!r}: version {version!r}: {error.args[0]}") from None
+    _published: PublishedBasis
+    cartesian: bool | None
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -194,6 +178,32 @@ class BasisSetExchangeSource(AbstractBasisSource):
                 for z, shells in self._published.shells.items()
             }
         )
+
+
+class BasisSetExchangeSource(AbstractPublishedSource):
+    """A basis set by its Basis Set Exchange name (or any spelling that `exchange_name` understands).
+
+    `cartesian` True or False overrides the published choice for every shell of d and above; None keeps it.
+    Shells that the Exchange leaves unspecified are spherical. `version` None takes the Exchange's latest
+    revision, but for STO-nG, 3-21G, 6-31G and their starred and plussed kin version 0, whose digits are PySCF's
+    and the literature's; `version=1` asks for the newer ones.
+    """
+
+    def __init__(self, basis: str, cartesian: bool | None = None, version: int | None = None):
+        from scfx_bse.names import exchange_name
+
+        found = exchange_name(basis)
+        if found is None:
+            raise BasisError(
+                f"the Basis Set Exchange has no basis set {basis!r}; its names are listed at "
+                "https://www.basissetexchange.org, for instance sto-3g, 6-31g*, def2-svp, cc-pvdz"
+            )
+        self.name = basis
+        self.cartesian = cartesian
+        try:
+            self._published = published(found, _usual_version(found) if version is None else version)
+        except KeyError as error:
+            raise BasisError(f"basis {basis!r}: version {version!r}: {error.args[0]}") from None
 
 
 def digest(shells: dict[int, Any]) -> str:
