@@ -12,7 +12,15 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_serializer,
+)
 
 from scfx.errors import ConfigError, InputError
 from scfx.spec_hash import spec_hash
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
     from scfx.precision import PrecisionPolicy
     from scfx.registry import Registry
 
-_GRID_KEYS = ("level", "atom_grid", "prune")
+_GRID_KEYS = ("level", "atom_grid", "prune", "turn")
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -277,6 +285,26 @@ class ResolvedSpec:
         return self.spec.threads
 
 
+_LIST_REMEDY = (
+    "Give one value; only tasks that compare options take lists, and all tasks of a file share its [scf]"
+)
+
+
+def _without_lists(table: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[Any, ...]]]:
+    """The table with the first value of each list in `[scf]`, and the lists, every value of them validated."""
+    scf = table.get("scf")
+    if not isinstance(scf, Mapping):
+        return dict(table), {}
+    lists = {key: tuple(v) for key, v in scf.items() if isinstance(v, list) and key in SCFSpec.model_fields}
+    for key, values in lists.items():
+        if not values:
+            raise ConfigError(f"scf.{key}", "is an empty list; give one value, or several to compare")
+        for value in values:
+            SCFSpec.create({key: value})
+    first = {key: values[0] for key, values in lists.items()}
+    return {**table, "scf": {**scf, **first}}, lists
+
+
 class Config(BaseModel):
     """A configuration file: an optional `title`, the `[scf]` table, and the `[[task]]` entries in order."""
 
@@ -285,6 +313,12 @@ class Config(BaseModel):
     title: str = ""
     scf: SCFSpec = SCFSpec()
     task: tuple[dict[str, Any], ...] = ()
+    _scf_lists: dict[str, tuple[Any, ...]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def scf_lists(self) -> Mapping[str, tuple[Any, ...]]:
+        """Keys of `[scf]` that are lists of values, for tasks that compare options; `scf` has the first of each."""
+        return dict(self._scf_lists)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
@@ -300,10 +334,17 @@ class Config(BaseModel):
         """The same from a table that is already parsed."""
         for override in overrides:
             table = apply_override(table, override)
+        table, lists = _without_lists(table)
         try:
-            return cls.model_validate(table)
+            config = cls.model_validate(table)
         except ValidationError as error:
             raise validation_error(error, cls, "") from None
+        if lists and not config.task:
+            raise ConfigError(
+                f"scf.{next(iter(lists))}", f"is a list, and the file has no task. {_LIST_REMEDY}"
+            )
+        config._scf_lists = lists
+        return config
 
     def tasks(self, registry: Registry) -> list[AbstractTask]:
         """Every `[[task]]`, looked up and its options validated, before any of them runs."""
@@ -315,6 +356,13 @@ class Config(BaseModel):
             if not isinstance(name, str):
                 raise ConfigError(f"{key}.name", f"got {name!r}, expected the name of a task")
             task = registry.task(name, key=f"{key}.name")
+            if self._scf_lists and not task.accepts_scf_lists:
+                listed = next(iter(self._scf_lists))
+                raise ConfigError(
+                    f"scf.{listed}",
+                    f"is a list of {len(self._scf_lists[listed])} values, and {key} ({name}) computes with one. "
+                    f"{_LIST_REMEDY}",
+                )
             try:
                 out.append(task(task.Options.model_validate(options)))
             except ValidationError as error:

@@ -61,7 +61,9 @@ def run(session: Session, config: str, overrides: tuple[str, ...]) -> int:
     if "scf" in loaded.model_fields_set:
         # A misspelt functional must not show up an hour into the second task.
         loaded.scf.resolve(session.registry)
-    context = TaskContext(loaded.scf, session.registry, Console(stderr=True), config)
+    context = TaskContext(loaded.scf, session.registry, Console(stderr=True), config, loaded.scf_lists)
+    for task in tasks:
+        task.check(context)
     code = 0
     for task in tasks:
         code = max(code, task.run(context))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 
 import numpy as np
@@ -27,6 +28,28 @@ def check_point_count(n_ang: int) -> None:
         f"no Lebedev rule has {n_ang} points{hint}; possible: {', '.join(map(str, LEBEDEV_ORDER_BY_COUNT))} "
         "(scf.grid.atom_grid = [n_rad, n_ang])"
     )
+
+
+@cache
+def rotation(number: int) -> Float64[np.ndarray, "3 3"]:
+    """The rotation matrix of a number, uniform over SO(3): Shoemake, Graphics Gems III (1992), p. 124.
+
+    Its three uniform variates are digits of the SHA-256 of the number, the same on every machine and version.
+    """
+    digest = hashlib.sha256(f"scfx turn {number}".encode()).digest()
+    u, v, w = (int.from_bytes(digest[8 * i : 8 * i + 8], "big") / 2**64 for i in range(3))
+    small, large = np.sqrt(1 - u), np.sqrt(u)
+    x, y = small * np.sin(2 * np.pi * v), small * np.cos(2 * np.pi * v)
+    z, s = large * np.sin(2 * np.pi * w), large * np.cos(2 * np.pi * w)
+    matrix = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * s), 2 * (x * z + y * s)],
+            [2 * (x * y + z * s), 1 - 2 * (x * x + z * z), 2 * (y * z - x * s)],
+            [2 * (x * z - y * s), 2 * (y * z + x * s), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    matrix.setflags(write=False)
+    return matrix
 
 
 @cache

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from scfx.errors import InputError
-from scfx.grid.angular import lebedev
+from scfx.grid.angular import lebedev, rotation
 from scfx.grid.pruning import angular_counts
 from scfx.grid.radial import treutler_ahlrichs
 
@@ -94,7 +94,12 @@ def batch_grids(
 
 
 def _of_element(atomic_number: int, spec: GridSpec) -> tuple[np.ndarray, np.ndarray]:
-    return atomic_quadrature(atomic_number, *spec.counts(atomic_number), spec.prune)
+    points, weights = atomic_quadrature(atomic_number, *spec.counts(atomic_number), spec.prune)
+    if spec.turn is None:
+        return points, weights
+    x, y, z = points
+    # Term by term: a matrix product may order its sums by the number of threads.
+    return np.stack([row[0] * x + row[1] * y + row[2] * z for row in rotation(spec.turn)]), weights
 
 
 def _checked(numbers: object, positions: object) -> tuple[np.ndarray, np.ndarray]:

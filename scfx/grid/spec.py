@@ -20,6 +20,8 @@ class GridSpec:
     - `atom_grid`: the same numbers of radial shells and of Lebedev points for every atom, in place of the
       level's, for instance (99, 590).
     - `prune`: thin the shells near the nucleus and far out (`pruning.angular_counts`).
+    - `turn`: turn the angular points of every atom by the random rotation of this number (`angular.rotation`), as if
+      the molecule were turned the other way: what changes is the grid's noise. None: as tabulated.
 
     Raises `InputError` for a level outside 0..9, no radial shell, or a number that is no Lebedev rule's.
     """
@@ -27,6 +29,7 @@ class GridSpec:
     level: int = 3
     atom_grid: tuple[int, int] | None = None
     prune: bool = True
+    turn: int | None = None
 
     def __post_init__(self) -> None:
         for field, check in _CHECKS.items():
@@ -68,6 +71,8 @@ class GridSpec:
             "partition": "becke, sqrt(bragg) sizes",
             "pruning": "nwchem" if self.prune else None,
             "counts": counts,
+            # Left out where it is None, so that hashes made before it existed stay as they are.
+            **({} if self.turn is None else {"turn": self.turn}),
         }
 
 
@@ -105,8 +110,17 @@ def _checked_prune(prune: Any) -> bool:
     return prune
 
 
+def _checked_turn(turn: Any) -> int | None:
+    if turn is not None and (not _is_integer(turn) or turn < 0):
+        raise InputError(
+            f"grid turn: got {turn!r}, expected a number of a rotation, 0 or more (scf.grid.turn)"
+        )
+    return None if turn is None else int(turn)
+
+
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "level": _checked_level,
     "atom_grid": _checked_atom_grid,
     "prune": _checked_prune,
+    "turn": _checked_turn,
 }

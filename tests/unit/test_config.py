@@ -151,7 +151,7 @@ def test_a_memory_budget_may_be_text_with_a_unit(text, expected):
         ({"bakend": "x"}, r"scf\.bakend: unknown key; did you mean 'backend'\? \(keys: backend, "),
         ({"grid": 10}, r"scf\.grid: got 10; grid levels are 0 to 9"),
         ({"grid": "fine"}, r"scf\.grid: got 'fine'; expected a level 0 to 9, or a table"),
-        ({"grid": {"levle": 1}}, r"scf\.grid: .*unknown key 'levle' \(keys: level, atom_grid, prune\)"),
+        ({"grid": {"levle": 1}}, r"scf\.grid: .*unknown key 'levle' \(keys: level, atom_grid, prune, turn\)"),
         ({"convergence": "tigt"}, r"scf\.convergence: got 'tigt'; unknown preset .*tight"),
         ({"convergence": {"enrgy": 1}}, r"scf\.convergence\.enrgy: unknown key; did you mean 'energy'"),
         ({"convergence": {"energy": -1.0}}, r"scf\.convergence\.energy: got -1.0; .*greater than 0"),
@@ -326,3 +326,28 @@ def test_the_json_form_of_a_spec_is_valid_toml_input():
     spec = SCFSpec.create(convergence="tight", backend={"name": "simd"})
     table = {key: value for key, value in json.loads(spec.model_dump_json()).items() if value is not None}
     assert SCFSpec.create(table) == spec
+
+
+# ---- lists, for tasks that compare
+
+
+def test_a_list_in_scf_is_for_tasks_that_take_lists_and_refused_by_key_elsewhere(registry):
+    table = {"scf": {"grid": [0, 1], "functional": "b3lyp"}, "task": [{"name": "echo"}]}
+    config = Config.from_table(table)
+    assert (config.scf.grid, dict(config.scf_lists)) == (0, {"grid": (0, 1)})
+    with pytest.raises(
+        scfx.ConfigError, match=r"scf\.grid: is a list of 2 values, and task\[0\] \(echo\) comp.*one"
+    ):
+        config.tasks(registry)
+    with pytest.raises(
+        scfx.ConfigError, match=r"scf\.grid: is a list, and the file has no task\. Give one value"
+    ):
+        Config.from_table({"scf": {"grid": [0, 1]}})
+    with pytest.raises(scfx.ConfigError, match=r"scf\.grid: is an empty list"):
+        Config.from_table({**table, "scf": {"grid": []}})
+    with pytest.raises(scfx.ConfigError, match=r"scf\.grid: got 12"):
+        Config.from_table({**table, "scf": {"grid": [0, 12]}})
+
+
+def test_a_plain_configuration_has_no_lists():
+    assert dict(Config.from_table({"scf": {"grid": {"atom_grid": [75, 302]}}}).scf_lists) == {}

@@ -289,3 +289,24 @@ def test_batch_with_a_row_too_many_is_refused():
 def test_importing_the_grid_imports_no_jax():
     code = "import sys, scfx.grid; sys.exit('jax' in sys.modules or 'scipy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_turned_grid_is_the_grid_of_the_molecule_turned_the_other_way():
+    from scfx.grid.angular import rotation
+
+    water = scfx.System.from_arrays("OHH", [[0, 0, 0.1], [0, 0.76, -0.5], [0, -0.76, -0.5]])
+    matrix = rotation(3)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-14)
+    assert np.linalg.det(matrix) == pytest.approx(1.0, abs=1e-14)
+    back = scfx.System(water.atomic_numbers, water.positions @ matrix)  # rows times R = R^T applied to each
+    points, weights = molecular_grid(water, GridSpec(0, turn=3))
+    plain_points, plain_weights = molecular_grid(back, GridSpec(0))
+    np.testing.assert_allclose(points, plain_points @ matrix.T, atol=1e-12)
+    np.testing.assert_allclose(weights, plain_weights, atol=1e-12)
+
+
+def test_an_unturned_grid_has_the_definition_it_always_had():
+    assert "turn" not in GridSpec(0).definition()
+    assert GridSpec(0, turn=0).definition() != GridSpec(0, turn=1).definition()
+    with pytest.raises(scfx.InputError, match=r"turn: got -1.*scf\.grid\.turn"):
+        GridSpec(0, turn=-1)
