@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from scfx_dataset.label import label_rows
 from scfx_dataset.plan import Plan, Shard, canonical_json
 from scfx_dataset.solvers import LabelSolver, make_solver
-from scfx_dataset.store import LocalStore
+from scfx_dataset.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Job:
     """What every attempt of a run shares. Plain data and an importable function, so that it travels to workers."""
 
-    root: str
+    store: str
     spec: Any
     embedding: Embedding
     batch_size: int
@@ -64,7 +64,7 @@ class Worker:
     def __init__(self, job: Job, threads: int | None = None):
         self._job = job
         self._threads = threads
-        self._store = LocalStore(job.root)
+        self._store = open_store(job.store)
         self._plan = Plan.load(self._store)
         self._solver: LabelSolver | None = None
         self._start_seconds = 0.0
@@ -142,7 +142,7 @@ class Worker:
         back = self._store.read(name)
         if back != data:
             raise OSError(
-                f"{str(self._store.path(name))!r} does not read back as it was written: a failing disk?"
+                f"{self._store.where(name)!r} does not read back as it was written: a failing disk?"
             )
         if pq.ParquetFile(io.BytesIO(back)).metadata.num_rows != shard.rows:
             raise AssertionError(f"shard {shard.id} has not the planned {shard.rows} rows")

@@ -82,10 +82,10 @@ def card(path: str, write: bool) -> None:
     import scfx_dataset
     from scfx_dataset.report import card as make_card
     from scfx_dataset.report import write_report
-    from scfx_dataset.store import LocalStore
+    from scfx_dataset.store import open_store
 
     opened = scfx_dataset.open(path)
     found = opened.summary()
     click.echo(make_card(opened, found, bool(found["gap_ev"]["n"])))
     if write:
-        write_report(opened, LocalStore(path), found)
+        write_report(opened, open_store(path), found)

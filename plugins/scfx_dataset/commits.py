@@ -23,7 +23,7 @@ def committed(plan: Plan) -> list[Shard]:
 def read_commit(plan: Plan, shard: Shard) -> dict[str, Any]:
     """A commit record, checked to belong to this plan and shard; `InputError` if it is damaged."""
     name = f"commits/{shard.id}.json"
-    where = str(plan.store.path(name))
+    where = plan.store.where(name)
     try:
         record = json.loads(plan.store.read(name))
     except (OSError, ValueError) as error:

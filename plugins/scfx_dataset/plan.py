@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scfx_dataset.options import DatasetOptions
-    from scfx_dataset.store import LocalStore
+    from scfx_dataset.store import AbstractStore
 
 PLAN = "plan.json"
 
@@ -94,23 +94,23 @@ class Shard:
 class Plan:
     """A plan as stored. `record` is the content of plan.json."""
 
-    store: LocalStore = field(repr=False)
+    store: AbstractStore = field(repr=False)
     record: dict[str, Any] = field(repr=False)
 
     @classmethod
-    def load(cls, store: LocalStore) -> Plan:
+    def load(cls, store: AbstractStore) -> Plan:
         """Read plan.json; `InputError` if it is not there, damaged, or of another format version."""
         try:
             record = json.loads(store.read(PLAN))
         except (FileNotFoundError, NotADirectoryError):
-            raise InputError(f"{str(store.root)!r} holds no dataset: there is no {PLAN} in it") from None
+            raise InputError(f"{store.where()!r} holds no dataset: there is no {PLAN} in it") from None
         except (OSError, ValueError) as error:
-            raise InputError(f"{str(store.path(PLAN))!r} cannot be read: {error}") from error
+            raise InputError(f"{store.where(PLAN)!r} cannot be read: {error}") from error
         if not isinstance(record, dict) or record.get("format") != "scfx-dataset":
-            raise InputError(f"{str(store.path(PLAN))!r} is not the plan of an scfx dataset")
+            raise InputError(f"{store.where(PLAN)!r} is not the plan of an scfx dataset")
         if record["identity"]["format_version"] != FORMAT_VERSION:
             raise InputError(
-                f"{str(store.root)!r} has format version {record['identity']['format_version']}, this scfx reads "
+                f"{store.where()!r} has format version {record['identity']['format_version']}, this scfx reads "
                 f"{FORMAT_VERSION}; read it with scfx {record['identity']['versions'].get('scfx')}"
             )
         return cls(store, record)
@@ -138,11 +138,12 @@ class Plan:
 
     def rows(self, shard: Shard) -> pa.Table:
         """The planned rows of a shard: one row group, so that memory does not grow with the plan."""
-        with pq.ParquetFile(self.store.path(self.record["files"]["manifest"]["name"])) as manifest:
+        name = self.record["files"]["manifest"]["name"]
+        with self.store.reader(name) as handle, pq.ParquetFile(handle) as manifest:
             table = manifest.read_row_group(shard.index)
         if table.num_rows != shard.rows or set(table["shard"].to_pylist()) != {shard.id}:
             raise InputError(
-                f"{str(self.store.root)!r}: the manifest does not match its index at shard {shard.id}"
+                f"{self.store.where()!r}: the manifest does not match its index at shard {shard.id}"
             )
         return table
 
@@ -161,17 +162,17 @@ class Plan:
             data = self.store.read(entry["name"])
         except OSError as error:
             raise InputError(
-                f"{str(self.store.root)!r}: the plan's {entry['name']} cannot be read: {error}"
+                f"{self.store.where()!r}: the plan's {entry['name']} cannot be read: {error}"
             ) from error
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise InputError(
-                f"{str(self.store.root)!r}: the plan's {entry['name']} is damaged (checksum differs)"
+                f"{self.store.where()!r}: the plan's {entry['name']} is damaged (checksum differs)"
             )
         return data
 
 
 def ensure_plan(
-    store: LocalStore, identity: Identity, molecules: Path, options: DatasetOptions
+    store: AbstractStore, identity: Identity, molecules: Path, options: DatasetOptions
 ) -> tuple[Plan, bool]:
     """The plan in the store, made first if there is none. Returns it and whether it was made now.
 
@@ -187,7 +188,7 @@ def ensure_plan(
     if plan.plan_id != identity.plan_id:
         lines = identity.differences(plan.identity)
         raise InputError(
-            f"task.output: {str(store.root)!r} holds another dataset (plan {plan.plan_id}, this is "
+            f"task.output: {store.where()!r} holds another dataset (plan {plan.plan_id}, this is "
             f"{identity.plan_id}). What differs:\n  "
             + "\n  ".join(lines)
             + "\nChoose another output folder, or "
@@ -196,15 +197,17 @@ def ensure_plan(
     return plan, False
 
 
-def _make(store: LocalStore, identity: Identity, molecules: Path, options: DatasetOptions) -> bool:
+def _make(store: AbstractStore, identity: Identity, molecules: Path, options: DatasetOptions) -> bool:
     """Write the plan's files under unique names, then plan.json if nobody else was faster."""
     token = uuid.uuid4().hex[:12]
     names = {kind: f"plan/{kind}-{token}.parquet" for kind in ("manifest", "shards", "excluded")}
     plan_id = identity.plan_id
     index: list[dict[str, Any]] = []
     with (
-        pq.ParquetWriter(store.path(names["manifest"]), MANIFEST, compression="zstd") as manifest,
-        pq.ParquetWriter(store.path(names["excluded"]), EXCLUDED, compression="zstd") as excluded,
+        store.writer(names["manifest"]) as manifest_file,
+        store.writer(names["excluded"]) as excluded_file,
+        pq.ParquetWriter(manifest_file, MANIFEST, compression="zstd") as manifest,
+        pq.ParquetWriter(excluded_file, EXCLUDED, compression="zstd") as excluded,
     ):
         # Excluded lines come between shards, in pieces, so nothing grows with the length of the source.
         def exclude(lines: list[dict[str, Any]]) -> None:
@@ -227,9 +230,8 @@ def _make(store: LocalStore, identity: Identity, molecules: Path, options: Datas
             f"task.molecules: {str(molecules)!r} gives no row ({json.dumps(rows.counts)}); check the file and the "
             "filters"
         )
-    pq.write_table(
-        pa.Table.from_pylist(index, schema=SHARDS), store.path(names["shards"]), compression="zstd"
-    )
+    with store.writer(names["shards"]) as handle:
+        pq.write_table(pa.Table.from_pylist(index, schema=SHARDS), handle, compression="zstd")
     record = {
         "format": "scfx-dataset",
         "plan_id": plan_id,

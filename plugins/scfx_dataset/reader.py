@@ -14,7 +14,7 @@ from scfx.errors import InputError
 from scfx_dataset.commits import committed, read_commit
 from scfx_dataset.plan import Plan
 from scfx_dataset.schema import SCHEMA, STATUSES
-from scfx_dataset.store import LocalStore
+from scfx_dataset.store import open_store
 
 if TYPE_CHECKING:
     import os
@@ -31,14 +31,16 @@ class Dataset:
     """
 
     def __init__(self, path: str | os.PathLike[str], _statuses: tuple[str, ...] | None = None):
-        self._store = LocalStore(path)
+        self._store = open_store(path)
         self._statuses = _statuses
         #: The plan: `plan.counts`, `plan.identity` (spec, options, versions), `plan.shards`, `plan.excluded()`.
         self.plan = Plan.load(self._store)
 
     def __repr__(self) -> str:
         kept = "" if self._statuses is None else f", status in {self._statuses}"
-        return f"Dataset({str(self._store.root)!r}, {len(self)} of {self.plan.counts['rows']} planned rows{kept})"
+        return (
+            f"Dataset({self._store.where()!r}, {len(self)} of {self.plan.counts['rows']} planned rows{kept})"
+        )
 
     def __len__(self) -> int:
         """Committed rows (of the chosen statuses)."""
@@ -61,7 +63,7 @@ class Dataset:
         for asked in statuses:
             if asked not in STATUSES:
                 raise InputError(f"status: got {asked!r}, expected one of {', '.join(STATUSES)}")
-        return Dataset(self._store.root, statuses)
+        return Dataset(self._store.url, statuses)
 
     def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Committed rows as one pyarrow Table ordered by row_id; `columns` limits what is read.
@@ -115,7 +117,7 @@ class Dataset:
 
     def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
         record = read_commit(self.plan, shard)
-        where = str(self._store.path(record["attempt"]))
+        where = self._store.where(record["attempt"])
         hint = "`scfx dataset verify --drop-damaged` takes its commit back, so that the next run computes it again"
         try:
             data = self._store.read(record["attempt"])

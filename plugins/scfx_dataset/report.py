@@ -15,7 +15,7 @@ from scfx_dataset.summary import gaps
 
 if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset
-    from scfx_dataset.store import LocalStore
+    from scfx_dataset.store import AbstractStore
 
 _LEDGER = (
     "row_id",
@@ -30,7 +30,7 @@ _LEDGER = (
 )
 
 
-def write_report(dataset: Dataset, store: LocalStore, summary: dict[str, Any]) -> list[str]:
+def write_report(dataset: Dataset, store: AbstractStore, summary: dict[str, Any]) -> list[str]:
     """Write summary.json, failures.parquet, README.md and, if there is a gap, gaps.png. Returns the names written."""
     written = ["summary.json", "failures.parquet", "README.md"]
     store.replace("summary.json", (json.dumps(summary, indent=2) + "\n").encode())

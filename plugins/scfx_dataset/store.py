@@ -1,27 +1,110 @@
-"""The store of a dataset: a folder with three promises (write once, read back, put if absent).
+"""The store of a dataset: names and bytes with three promises (write once, read back, put if absent).
 
-Everything above it uses names and bytes only, so that an object store can take its place.
+`LocalStore` is a folder, `scfx_dataset.s3.S3Store` a prefix of a bucket. Nothing above this file knows which.
 """
 
 from __future__ import annotations
 
+import abc
 import os
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from scfx.errors import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-class LocalStore:
-    """Files under a folder. Names are relative, with '/'."""
+#: The folders of a dataset.
+FOLDERS = ("plan", "attempts", "commits")
+
+
+class AbstractStore(abc.ABC):
+    """Files by name (relative, with '/'). Errors of the machine are `OSError`, also where it is far away."""
+
+    #: What `open_store` takes to give this store again, in any process.
+    url: str
+
+    @abc.abstractmethod
+    def create(self) -> None:
+        """Make ready for writing, and prove it; `InputError` if that is not possible."""
+
+    @abc.abstractmethod
+    def where(self, name: str = "") -> str:
+        """The full name of a file (default: of the whole dataset), for messages."""
+
+    @abc.abstractmethod
+    def exists(self, name: str) -> bool: ...
+
+    @abc.abstractmethod
+    def size(self, name: str) -> int | None:
+        """Bytes of a file, None if there is none."""
+
+    @abc.abstractmethod
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes by name of all files of a folder, in the order of names; temporary ones (leading dot) left out."""
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files of a folder, sorted; temporary ones (leading dot) left out."""
+        return list(self.sizes(folder))
+
+    @abc.abstractmethod
+    def read(self, name: str) -> bytes:
+        """All of a file; `FileNotFoundError` if there is none."""
+
+    @abc.abstractmethod
+    def reader(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A file to seek and read in, for files larger than memory."""
+
+    @abc.abstractmethod
+    def writer(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A new file to write piece by piece; it is there, whole, when the context ends without an error."""
+
+    @abc.abstractmethod
+    def write_new(self, name: str, data: bytes) -> None:
+        """Write a file that must not exist yet, and do not return before it is safe."""
+
+    @abc.abstractmethod
+    def put_if_absent(self, name: str, data: bytes) -> bool:
+        """Create `name` with all of `data` or not at all; False if it exists already. The first of several wins."""
+
+    @abc.abstractmethod
+    def replace(self, name: str, data: bytes) -> None:
+        """Write a derived file (card, summary), replacing an older one at once."""
+
+    @abc.abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing happens if there is none."""
+
+
+def open_store(url: str | os.PathLike[str]) -> AbstractStore:
+    """The store of a folder, or of an address `s3://bucket/prefix` (`scfx_dataset.s3` says what may follow)."""
+    text = os.fspath(url)
+    if "://" not in text:
+        return LocalStore(text)
+    scheme = text.partition("://")[0]
+    if scheme != "s3":
+        raise InputError(
+            f"task.output: no store for {scheme}:// addresses; give a folder, or s3://bucket/prefix"
+        )
+    from scfx_dataset.s3 import S3Store
+
+    return S3Store(text)
+
+
+class LocalStore(AbstractStore):
+    """Files under a folder."""
 
     def __init__(self, root: str | os.PathLike[str]):
         self.root = Path(root)
+        self.url = str(self.root.absolute())
 
     def create(self) -> None:
-        """Make the folders; `InputError` if that is not possible."""
         try:
-            for name in ("plan", "attempts", "commits"):
+            for name in FOLDERS:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             probe = self.root / "commits" / f".probe-{uuid.uuid4().hex}"
             probe.write_bytes(b"")
@@ -32,29 +115,45 @@ class LocalStore:
     def path(self, name: str) -> Path:
         return self.root / name
 
+    def where(self, name: str = "") -> str:
+        return str(self.path(name))
+
     def exists(self, name: str) -> bool:
         return self.path(name).exists()
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file, None if there is none."""
         try:
             return self.path(name).stat().st_size
         except FileNotFoundError:
             return None
 
-    def read(self, name: str) -> bytes:
-        return self.path(name).read_bytes()
+    def sizes(self, folder: str) -> dict[str, int]:
+        found = {}
+        with os.scandir(self.path(folder)) as entries:
+            for entry in entries:
+                try:
+                    if not entry.name.startswith("."):
+                        found[f"{folder}/{entry.name}"] = entry.stat().st_size
+                except FileNotFoundError:  # removed by another run since the listing
+                    continue
+        return dict(sorted(found.items()))
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files of a folder, sorted; temporary ones (leading dot) left out."""
+        # Without asking for sizes, which takes a system call each.
         with os.scandir(self.path(folder)) as entries:
             return sorted(f"{folder}/{entry.name}" for entry in entries if not entry.name.startswith("."))
 
-    def write_new(self, name: str, data: bytes) -> None:
-        """Write a file that must not exist yet, and do not return before it is on the disk."""
+    def read(self, name: str) -> bytes:
+        return self.path(name).read_bytes()
+
+    def reader(self, name: str) -> AbstractContextManager[BinaryIO]:
+        return self.path(name).open("rb")
+
+    @contextmanager
+    def writer(self, name: str) -> Iterator[BinaryIO]:
         with self.path(name).open("xb") as handle:
             try:
-                handle.write(data)
+                yield handle
                 handle.flush()
                 os.fsync(handle.fileno())
             except BaseException:
@@ -63,11 +162,12 @@ class LocalStore:
                 raise
         self._sync_folder(name)
 
-    def put_if_absent(self, name: str, data: bytes) -> bool:
-        """Create `name` with all of `data` or not at all; False if it exists already. The first of several wins.
+    def write_new(self, name: str, data: bytes) -> None:
+        with self.writer(name) as handle:
+            handle.write(data)
 
-        A hard link is the one local operation that is atomic, carries content and refuses to overwrite.
-        """
+    def put_if_absent(self, name: str, data: bytes) -> bool:
+        # A hard link is the one local operation that is atomic, carries content and refuses to overwrite.
         target = self.path(name)
         temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
         try:
@@ -90,7 +190,6 @@ class LocalStore:
         return True
 
     def replace(self, name: str, data: bytes) -> None:
-        """Write a derived file (card, summary), replacing an older one at once."""
         target = self.path(name)
         temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
         try:

@@ -24,7 +24,7 @@ from scfx_dataset.reader import Dataset
 from scfx_dataset.report import write_report
 from scfx_dataset.solvers import Description, LabelSolver, describe, make_solver
 from scfx_dataset.sources import resolve, sha256_of
-from scfx_dataset.store import LocalStore
+from scfx_dataset.store import open_store
 from scfx_dataset.summary import as_text
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class DatasetTask(AbstractTask):
             molecules_sha256=sha256_of(molecules),
             versions=versions((*NUMERICAL, "rdkit")),
         )
-        store = LocalStore(self.options.output)
+        store = open_store(self.options.output)
         store.create()
         return ensure_plan(store, identity, molecules, self.options)
 
@@ -146,7 +146,7 @@ class DatasetTask(AbstractTask):
     ) -> int:
         """Attempts until every pending shard is committed or has used up its deaths; returns the workers used."""
         job = Job(
-            root=str(plan.store.root.absolute()),
+            store=plan.store.url,
             spec=context.spec,
             embedding=self.options.embedding,
             batch_size=self.options.batch_size,
@@ -196,7 +196,7 @@ class DatasetTask(AbstractTask):
     def _finish(
         self, plan: Plan, progress: Progress, workers: int, deaths: Counter[int], worked: bool
     ) -> int:
-        dataset = Dataset(plan.store.root)
+        dataset = Dataset(plan.store.url)
         summary = dataset.summary()
         if worked:
             labels = progress.counts()["ok"]
