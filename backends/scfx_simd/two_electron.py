@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,13 @@ if TYPE_CHECKING:
 #: A primitive quartet is dropped where its bound is below this fraction of the shell threshold: up to a hundred
 #: of them (81 in STO-3G) may then add up to it.
 PRIMITIVE_FRACTION = 0.01
+
+#: Arithmetic in float32 leaves errors of up to some 20 units in the last place of a quartet's Schwarz bound (60 seen in
+#: shells up to f of 8 primitives): from these bounds on, in hartree, a quartet is computed in float64 and rounded when
+#: stored. Without and with shells above p. In a minimal basis only pairs of cores reach it.
+ROUNDED_FROM, ROUNDED_FROM_D = 2.0, 0.5
+#: From this bound on, in hartree, even rounding loses 4e-6, and integrals are stored in float64 under any policy.
+STORED_IN_FLOAT64_FROM = 64.0
 
 
 class SimdTwoElectron(AbstractLaneTwoElectron):
@@ -40,12 +46,15 @@ class SimdTwoElectron(AbstractLaneTwoElectron):
             single_from = double_from = in_double
         else:
             split = policy.schwarz_float64
-            double_from = math.inf if split is None else max(split, in_single)
+            double_from = STORED_IN_FLOAT64_FROM if split is None else max(split, in_single)
             single_from = in_single
         options = np.array(
-            [single_from, double_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2],
+            [
+                single_from, double_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2,
+                ROUNDED_FROM, ROUNDED_FROM_D,
+            ],
             dtype=np.float64,
-        )
+        )  # fmt: skip
         self._dtype = np.dtype(policy.coulomb_exchange)
         self._nao = batch.nao
         self._n = len(batch)

@@ -54,11 +54,11 @@ SCFX_EXPORT int scfx_simd_lanes(int32_t* float64, int32_t* float32) {
   return 0;
 }
 
-// options: single_from, double_from, primitive_fraction, 1/omega²
+// options: single_from, double_from, primitive_fraction, 1/omega², rounded_from, rounded_from_d
 SCFX_EXPORT int scfx_simd_two_electron(const ScfxBatch* batch, const double* options, int64_t budget, int32_t threads,
                                        void** handle, char* message, int size) {
   return guarded(message, size, [&] {
-    const EngineOptions o{options[0], options[1], options[2], options[3], budget, threads};
+    const EngineOptions o{options[0], options[1], options[4], options[5], options[2], options[3], budget, threads};
     const BatchInput input{batch->n_entries, batch->position, batch->exponent, batch->coefficient};
     *handle = new Engine(structure_of(*batch), input, o);
   });

@@ -62,12 +62,14 @@ void Engine::prepare(Team& team, int index, const BatchInput& input) {
     fill_bounds(s_, group.pairs, options_.inverse_omega_squared);
     const PairData* self = &group.pairs;
     if ((index * per_team + i) * WD < input.n) team.mask |= 1 << i;
-    if (std::isfinite(options_.double_from) && (team.mask >> i & 1))
-      compress_pairs<double>(s_, &self, options_.single_from * options_.primitive_fraction, group.double_pairs);
+    const double from = std::min({options_.double_from, options_.rounded_from, options_.rounded_from_d});
+    if (std::isfinite(from) && (team.mask >> i & 1))
+      compress_pairs<double>(s_, &self, options_.single_from * options_.primitive_fraction, from, group.double_pairs);
     pointers[i] = self;
   }
   if (options_.single_from < options_.double_from)
-    compress_pairs<float>(s_, pointers, float(options_.single_from * options_.primitive_fraction), team.single_pairs);
+    compress_pairs<float>(s_, pointers, float(options_.single_from * options_.primitive_fraction),
+                          options_.single_from, team.single_pairs);
   for (Group& group : team.groups) {
     group.pairs.geometry = Buffer<vd>();
     group.pairs.parameter = Buffer<vd>();
@@ -92,8 +94,11 @@ void Engine::generate(Team& team, int group_mask, int from, int to, Destination 
   const double high = is_double ? HUGE_VAL : options_.double_from;
   if (!(low < high)) return;
   const EriOptions<T> eri{T(options_.single_from * options_.primitive_fraction), T(options_.inverse_omega_squared)};
+  const EriOptions<double> exact{options_.single_from * options_.primitive_fraction, options_.inverse_omega_squared};
   EriWorkspace<T> work;
+  EriWorkspace<double> exact_work;
   Buffer<V> block;
+  Buffer<vd> exact_block;
   const vd vlow = splat(low), vhigh = splat(high);
   for (int first = 0; first < per_team; first += n_groups) {
     if (!((group_mask >> first) & ((1 << n_groups) - 1))) continue;
@@ -101,35 +106,46 @@ void Engine::generate(Team& team, int group_mask, int from, int to, Destination 
     for (int bra = from; bra < to; ++bra)
       for (int ket = 0; ket <= bra; ++ket) {
         bool wanted[n_groups], computed = false;
-        Mask too_small[n_groups], too_large[n_groups];
+        Mask dropped[n_groups], rounded[n_groups];
+        const vd from_rounded = splat(is_double ? double(HUGE_VAL) : rounded_from(bra, ket));
         for (int i = 0; i < n_groups; ++i) {
           const Buffer<vd>& schwarz = team.groups[first + i].pairs.schwarz;
           const vd bound = schwarz[bra] * schwarz[ket];
-          too_small[i] = less(bound, vlow);
-          too_large[i] = at_least(bound, vhigh);
-          wanted[i] = (group_mask >> (first + i) & 1) && !all(Mask(too_small[i] | too_large[i]));
-          computed |= wanted[i];
+          dropped[i] = Mask(less(bound, vlow) | at_least(bound, vhigh));
+          rounded[i] = at_least(bound, from_rounded);
+          wanted[i] = (group_mask >> (first + i) & 1) && !all(dropped[i]);
+          computed |= wanted[i] && !all(Mask(dropped[i] | rounded[i]));
         }
-        if (!computed) continue;
+        if (!computed && !std::any_of(wanted, wanted + n_groups, [](bool x) { return x; })) continue;
         const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
         const int n = x.nrow * y.nrow;
         block.reset(n);
-        eri_block<T>(set.views[bra], set.views[ket], eri, work, block.get());
+        if (computed) eri_block<T>(set.views[bra], set.views[ket], eri, work, block.get());
         const T scale = T((x.a == x.b ? 0.5 : 1.0) * (y.a == y.b ? 0.5 : 1.0) * (bra == ket ? 0.5 : 1.0));
         for (int i = 0; i < n_groups; ++i) {
           if (!wanted[i]) continue;
           T* out = destination(first + i, bra, ket, n);
-          const auto dropped = Mask(too_small[i] | too_large[i]);
           T keep[WD];
           for (int lane = 0; lane < WD; ++lane) keep[lane] = scale;
-          if (any(dropped)) {
-            const vd factor = zero_where(dropped, splat(1.0));
+          if (any(dropped[i])) {
+            const vd factor = zero_where(dropped[i], splat(1.0));
             for (int lane = 0; lane < WD; ++lane) keep[lane] = T(factor[lane] * scale);
           }
-          const T* from_block = reinterpret_cast<const T*>(block.get()) + i * WD;
-          for (int e = 0; e < n; ++e)
+          if (computed) {
+            const T* from_block = reinterpret_cast<const T*>(block.get()) + i * WD;
+            for (int e = 0; e < n; ++e)
+              for (int lane = 0; lane < WD; ++lane)
+                out[e * WD + lane] = from_block[e * Lanes<T>::width + lane] * keep[lane];
+          }
+          if (any(rounded[i])) {
+            const PairSet<double>& pairs = team.groups[first + i].double_pairs;
+            exact_block.reset(n);
+            eri_block<double>(pairs.views[bra], pairs.views[ket], exact, exact_work, exact_block.get());
+            const vd replace = splat(1.0) - zero_where(rounded[i], splat(1.0));
             for (int lane = 0; lane < WD; ++lane)
-              out[e * WD + lane] = from_block[e * Lanes<T>::width + lane] * keep[lane];
+              if (replace[lane] != 0.0)
+                for (int e = 0; e < n; ++e) out[e * WD + lane] = T(exact_block[e][lane]) * keep[lane];
+          }
           done(first + i, bra, ket, out);
         }
       }

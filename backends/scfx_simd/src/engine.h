@@ -13,6 +13,9 @@ struct EngineOptions {
   // Quartets with Schwarz bound in [single_from, double_from) are computed and stored in float32, those above in
   // float64, those below single_from nowhere; lane by lane. Pure float64: single_from = double_from.
   double single_from, double_from;
+  // Of those in float32, quartets with a bound from here on are computed in float64 and rounded when stored. Without and
+  // with shells above p; infinite: all in float32.
+  double rounded_from, rounded_from_d;
   double primitive_fraction;     // primitive thresholds are this fraction of single_from
   double inverse_omega_squared;  // 0: 1/r
   int64_t budget;                // bytes of stored integrals
@@ -73,6 +76,9 @@ class Engine {
   void store(Team& team, int64_t budget);
   template <class T, class Destination, class Done>
   void generate(Team& team, int group_mask, int from, int to, Destination destination, Done done);
+  double rounded_from(int bra, int ket) const {
+    return s_.pairs[bra].pattern < 0 && s_.pairs[ket].pattern < 0 ? options_.rounded_from : options_.rounded_from_d;
+  }
   template <class T> void contract_stored(const Stream<T>& stored, const Matrices& m, bool exchange) const;
 
   Structure s_;

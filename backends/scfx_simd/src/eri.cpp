@@ -167,13 +167,17 @@ void fill_bounds(const Structure& s, PairData& data, double inverse_omega_square
 }
 
 template <class T>
-void compress_pairs(const Structure& s, const PairData* const* groups, T threshold, PairSet<T>& out) {
+void compress_pairs(const Structure& s, const PairData* const* groups, T threshold, double pair_threshold,
+                    PairSet<T>& out) {
   using V = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::width;
   out.geometry.reset(s.geometry_size);
   out.parameter.reset(s.parameter_size);
   out.views.clear();
-  double largest[W] = {};
+  double largest[W] = {}, largest_pair[W] = {};
+  const auto pair_bound = [&](size_t pair, int lane) { return groups[lane / WD]->schwarz[pair][lane % WD]; };
+  for (size_t pair = 0; pair < s.pairs.size(); ++pair)
+    for (int lane = 0; lane < W; ++lane) largest_pair[lane] = std::max(largest_pair[lane], pair_bound(pair, lane));
   for (const PairShape& pair : s.pairs)
     for (int k = 0; k < pair.nprim; ++k)
       for (int lane = 0; lane < W; ++lane)
@@ -187,7 +191,10 @@ void compress_pairs(const Structure& s, const PairData* const* groups, T thresho
   for (const PairShape& pair : s.pairs) {
     const Pattern* pattern = pair.pattern < 0 ? nullptr : &s.patterns[pair.pattern];
     PairView<T> view{&pair, pattern, geometry, parameter, 0};
-    for (int k = 0; k < pair.nprim; ++k) {
+    bool needed = false;
+    for (int lane = 0; lane < W; ++lane)
+      needed |= pair_bound(size_t(&pair - s.pairs.data()), lane) * largest_pair[lane] >= pair_threshold;
+    for (int k = 0; needed && k < pair.nprim; ++k) {
       const size_t from = pair.geometry_offset + size_t(k) * geometry_fields;
       bool keep = false;
       for (int lane = 0; lane < W; ++lane)
@@ -216,7 +223,7 @@ void compress_pairs(const Structure& s, const PairData* const* groups, T thresho
   }
 }
 
-template void compress_pairs<double>(const Structure&, const PairData* const*, double, PairSet<double>&);
-template void compress_pairs<float>(const Structure&, const PairData* const*, float, PairSet<float>&);
+template void compress_pairs<double>(const Structure&, const PairData* const*, double, double, PairSet<double>&);
+template void compress_pairs<float>(const Structure&, const PairData* const*, float, double, PairSet<float>&);
 
 }  // namespace scfx_simd

@@ -22,8 +22,11 @@ template <class T> struct PairSet {
 };
 
 // `groups`: one PairData of WD lanes for double, WF / WD of them for float. A primitive pair is dropped where its
-// bound times the largest bound of any is below `threshold` in every lane.
-template <class T> void compress_pairs(const Structure& s, const PairData* const* groups, T threshold, PairSet<T>& out);
+// bound times the largest bound of any is below `threshold` in every lane; all primitives of a pair are where its Schwarz
+// bound times the largest of any pair is below `pair_threshold`.
+template <class T>
+void compress_pairs(const Structure& s, const PairData* const* groups, T threshold, double pair_threshold,
+                    PairSet<T>& out);
 
 template <class T> struct EriWorkspace {
   Buffer<typename Lanes<T>::V> hermite, half;
