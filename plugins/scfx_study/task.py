@@ -1,0 +1,41 @@
+"""The study task: check everything, make the labels, write the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from scfx.abstract import AbstractTask, TaskContext
+from scfx_study.options import StudyOptions
+
+if TYPE_CHECKING:
+    from scfx_study.study import Study
+
+
+class StudyTask(AbstractTask):
+    """Labels under every option, their errors against the reference, plots and a report (docs/studies.md)."""
+
+    Options = StudyOptions
+    accepts_scf_lists: ClassVar[bool] = True
+
+    def study(self, context: TaskContext) -> Study:
+        """The study, checked: `ConfigError` for what cannot be done."""
+        from scfx_study.study import Study
+
+        assert isinstance(self.options, StudyOptions)
+        return Study.of_task(self.options, context)
+
+    def check(self, context: TaskContext) -> None:
+        self.study(context)
+
+    def run(self, context: TaskContext) -> int:
+        """Exit code 0: every option has labels and the report is written; 1: not so; 130: interrupted."""
+        study = self.study(context)
+        code = study.run()
+        if code == 130:
+            return code
+        if not study.table()["used"].any():
+            study._say("no conformer has labels in every option: nothing to compare (study.json, labels/)")
+            return 1
+        path = study.report()
+        study._say(f"wrote {path}")
+        return code
