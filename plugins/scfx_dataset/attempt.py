@@ -83,7 +83,7 @@ class Worker:
             self._get_solver,
             self._job.embedding,
             self._job.batch_size,
-            identity["spec_hash"],
+            identity,
             report,
             seconds,
         )

@@ -1,4 +1,4 @@
-"""Conformers by ETKDGv3, each a function of its own row and nothing else."""
+"""Geometries: ETKDGv3 embedding, relaxation, displacement; each a function of its own row and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 from rdkit import Chem, RDLogger
-from rdkit.Chem import rdDistGeom, rdMolAlign
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +45,39 @@ def conformer_seed(seed: int, smiles: str, conformer: int) -> int:
     return 1 + int.from_bytes(digest[:8], "big") % (2**31 - 1)
 
 
+def recipe(embedded: bool, options: Embedding) -> str:
+    """How a geometry comes about, such as 'etkdgv3+mmff94+displaced:0.05': the column `geometry`."""
+    steps = ["etkdgv3" if embedded else "given"]
+    if embedded and options.relax != "none":
+        steps.append(options.relax)
+    if options.displacement_angstrom:
+        steps.append(f"displaced:{options.displacement_angstrom:g}")
+    return "+".join(steps)
+
+
+def displace(
+    positions: Float64[np.ndarray, "natm 3"], seed: int, standard_deviation: float
+) -> Float64[np.ndarray, "natm 3"]:
+    """Add a normal deviate (angstrom) to every Cartesian coordinate: numpy's PCG64, seeded by the row's seed."""
+    if not standard_deviation:
+        return positions
+    # The same seed drives RDKit's embedding: another stream, so that the two are independent.
+    generator = np.random.Generator(np.random.PCG64([0x5CF0, seed]))
+    return positions + standard_deviation * generator.standard_normal(positions.shape)
+
+
+def inchikey(smiles: str) -> str:
+    """Standard InChIKey of a canonical SMILES; "" where InChI has none."""
+    return Chem.MolToInchiKey(Chem.AddHs(Chem.MolFromSmiles(smiles)))
+
+
 def embed(smiles: str, seeds: Sequence[int], options: Embedding) -> Conformers:
     """One conformer of canonical `smiles` per seed.
 
     Each is a separate single-threaded call, so a failure, or the number of conformers asked, changes no other one
     (RDKit's own many-conformer call returns the survivors without their places). With `prune_rms` a conformer
-    depends on the earlier ones of its molecule, which is why a molecule is never split over shards.
+    depends on the earlier ones of its molecule, which is why a molecule is never split over shards. Pruning looks at
+    relaxed geometries, displacement comes last.
     """
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
     numbers = tuple(atom.GetAtomicNum() for atom in molecule.GetAtoms())
@@ -58,6 +85,8 @@ def embed(smiles: str, seeds: Sequence[int], options: Embedding) -> Conformers:
     conformers = []
     for seed in seeds:
         conformer = _embed_one(molecule, seed, options)
+        if conformer.positions is not None and options.relax == "mmff94":
+            conformer = _relax(molecule, options.relax_iterations)
         if conformer.positions is not None and options.prune_rms is not None:
             copy = Chem.RemoveHs(Chem.Mol(molecule))
             near = next((i for i, other in enumerate(kept) if _rms(copy, other) < options.prune_rms), None)
@@ -66,6 +95,8 @@ def embed(smiles: str, seeds: Sequence[int], options: Embedding) -> Conformers:
             else:
                 reason = f"pruned: within prune_rms = {options.prune_rms:g} angstrom of an earlier conformer"
                 conformer = Conformer(None, reason)
+        if conformer.positions is not None:
+            conformer = Conformer(displace(conformer.positions, seed, options.displacement_angstrom))
         conformers.append(conformer)
     return Conformers(numbers, Chem.MolToInchiKey(molecule), tuple(conformers))
 
@@ -86,6 +117,23 @@ def _embed_one(molecule: Chem.Mol, seed: int, options: Embedding) -> Conformer:
     positions = np.array(molecule.GetConformer().GetPositions(), dtype=np.float64)
     if not np.isfinite(positions).all():
         return Conformer(None, "embedding: ETKDGv3 gave positions that are not finite")
+    return Conformer(positions)
+
+
+def _relax(molecule: Chem.Mol, iterations: int) -> Conformer:
+    """MMFF94 (Halgren 1996) on the embedded conformer, in RDKit; changes `molecule`'s conformer."""
+    if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
+        return Conformer(None, "relaxation: MMFF94 has no parameters for an atom or bond of this molecule")
+    try:
+        more = rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, mmffVariant="MMFF94", maxIters=iterations)
+    except (RuntimeError, ValueError) as error:
+        return Conformer(None, f"relaxation: RDKit raised {type(error).__name__}: {error}")
+    if more != 0:
+        reason = f"relaxation: MMFF94 did not converge in embedding.relax_iterations = {iterations} steps"
+        return Conformer(None, reason)
+    positions = np.array(molecule.GetConformer().GetPositions(), dtype=np.float64)
+    if not np.isfinite(positions).all():
+        return Conformer(None, "relaxation: MMFF94 gave positions that are not finite")
     return Conformer(positions)
 
 

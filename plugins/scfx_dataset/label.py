@@ -1,7 +1,8 @@
-"""From planned rows to labelled rows: embed, solve, and pair every label with the geometry it belongs to."""
+"""From planned rows to labelled rows: geometry, solve, and pair every label with the geometry it belongs to."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +18,11 @@ import scfx
 from scfx.errors import ConfigError, InputError, ResourceError
 from scfx.results import Status
 from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
-from scfx_dataset.conformers import embed
-from scfx_dataset.schema import SCHEMA
+from scfx_dataset.conformers import Conformer, displace, embed, inchikey
+from scfx_dataset.schema import row_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from scfx_dataset.options import Embedding
@@ -36,17 +37,20 @@ def label_rows(
     solver: Callable[[], LabelSolver],
     embedding: Embedding,
     batch_size: int,
-    spec_hash: str,
+    identity: Mapping[str, Any],
     report: Callable[[Counter[str]], None],
     seconds: dict[str, float],
 ) -> pa.Table:
-    """The rows of one shard with their labels, in the plan's order and exactly as many.
+    """The rows of one shard with their labels, in the plan's order and exactly as many; columns as `row_schema` says.
+
+    `identity` is that of the plan: it has the spec hash, the versions and the optional columns.
 
     `report` hears of finished rows by status as they come; `seconds` gains the processor time spent on embedding,
     which goes on beside the solver. `solver` is called only if some row has a geometry. Rows that cannot be computed
     are kept with their reason.
     """
-    rows = [_blank(row, spec_hash) for row in planned.to_pylist()]
+    schema = row_schema(identity)
+    rows = [blank_row(row, identity) for row in planned.to_pylist()]
     report(Counter(row["status"] for row in rows if row["status"]))
     shapes = planned["shape"].to_pylist()
     unexpected: list[Exception] = []
@@ -59,19 +63,20 @@ def label_rows(
     if unexpected and not any(row["status"] in ("ok", "not_converged") for row in rows):
         # Nothing in the shard worked and the reason is no property of a molecule: do not blame the rows.
         raise unexpected[0]
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    table = pa.Table.from_pylist(rows, schema=schema)
     if table["row_id"].to_pylist() != planned["row_id"].to_pylist() or not all(row["status"] for row in rows):
         raise AssertionError("a shard's rows are not the planned ones")
     return table
 
 
-def _blank(planned: dict[str, Any], spec_hash: str) -> dict[str, Any]:
-    """A row without status, geometry or labels; failed already if planning says so."""
-    row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
+def blank_row(planned: dict[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """A planned row as it stands before any work: no status, no labels; failed already if planning says so."""
+    row: dict[str, Any] = dict.fromkeys(row_schema(identity).names)
     for name in planned.keys() & row.keys():
         row[name] = planned[name]
-    row |= {"status": "failed" if planned["reason"] else "", "spec_hash": spec_hash}
-    return row
+    versions = json.dumps(identity["versions"], sort_keys=True, separators=(",", ":"))
+    constant = {"spec_hash": identity["spec_hash"], "versions": versions}
+    return row | {"status": "failed" if planned["reason"] else "", **constant}
 
 
 def _batches(
@@ -115,7 +120,7 @@ def _cut(
     ready: list[_Pending] = []
     for _, group in groupby(readable, key=lambda item: item[0]):
         of_shape: list[_Pending] = []
-        for _, members in groupby((row for _, row in group), key=lambda row: row["smiles"]):
+        for _, members in groupby((row for _, row in group), key=lambda row: row["molecule"]):
             if stop.is_set():
                 return
             molecule = list(members)
@@ -134,22 +139,19 @@ def _cut(
 
 
 def _geometries(rows: list[dict[str, Any]], embedding: Embedding) -> Iterator[_Pending]:
-    """Embed the rows of one molecule; yields (row, System) where there is a geometry, and settles the other rows."""
-    smiles = rows[0]["smiles"]
-    molecule = embed(smiles, [row["embedding_seed"] for row in rows], embedding)
-    for row, conformer in zip(rows, molecule.conformers, strict=True):
-        row["inchikey"] = molecule.inchikey or None
+    """The geometries of one molecule's rows: yields (row, System) where there is one, and settles the other rows."""
+    for row, numbers, conformer in _conformers(rows, embedding):
         if conformer.positions is None:
             _fail(row, conformer.reason)
             continue
         try:
             system = scfx.System.from_arrays(
-                molecule.atomic_numbers,
+                numbers,
                 conformer.positions,
                 "angstrom",
                 charge=row["charge"],
                 multiplicity=row["multiplicity"],
-                name=f"{smiles} conformer {row['conformer']}",
+                name=f"{row['smiles'] or row['name']} conformer {row['conformer']}",
             )
         except InputError as error:
             _fail(row, str(error))
@@ -157,6 +159,26 @@ def _geometries(rows: list[dict[str, Any]], embedding: Embedding) -> Iterator[_P
         row["atomic_numbers"] = system.atomic_numbers.tolist()
         row["positions_angstrom"] = system.positions_angstrom.tolist()
         yield row, system
+
+
+def _conformers(
+    rows: list[dict[str, Any]], embedding: Embedding
+) -> Iterator[tuple[dict[str, Any], Sequence[int], Conformer]]:
+    """Each row with its atomic numbers and its geometry, embedded or given by the plan, and the InChIKey set."""
+    smiles = rows[0]["smiles"]
+    if rows[0]["positions_angstrom"] is None:
+        molecule = embed(smiles, [row["embedding_seed"] for row in rows], embedding)
+        for row, conformer in zip(rows, molecule.conformers, strict=True):
+            row["inchikey"] = molecule.inchikey or None
+            yield row, molecule.atomic_numbers, conformer
+        return
+    key = inchikey(smiles) if smiles is not None else ""
+    for row in rows:
+        row["inchikey"] = key or None
+        positions = np.array(row["positions_angstrom"], dtype=np.float64)
+        if row["embedding_seed"] is not None:
+            positions = displace(positions, row["embedding_seed"], embedding.displacement_angstrom)
+        yield row, row["atomic_numbers"], Conformer(positions)
 
 
 def _fail(row: dict[str, Any], reason: str) -> None:
@@ -213,7 +235,8 @@ def _record(rows: list[dict[str, Any]], systems: Sequence[scfx.System], result: 
         if status is Status.CONVERGED and not np.isfinite(result.energy[i]):
             status, reason = Status.FAILED, f"the energy is {result.energy[i]}"
         if status is Status.CONVERGED:
-            row |= {"status": "ok", "reason": "", **_labels(result, i)}
+            labels = _labels(result, i) | _extras(result, i, row.keys())
+            row |= {"status": "ok", "reason": "", **labels}
         else:
             row |= {
                 "status": "not_converged" if status is Status.NOT_CONVERGED else "failed",
@@ -232,6 +255,17 @@ def _labels(result: scfx.SCFResult, i: int) -> dict[str, Any]:
         "dipole_debye": _finite(np.linalg.norm(dipole)),
         "dipole_vector_debye": dipole.tolist() if np.isfinite(dipole).all() else None,
     }
+
+
+def _extras(result: scfx.SCFResult, i: int, columns: Collection[str]) -> dict[str, Any]:
+    """The optional columns among `columns`."""
+    extras: dict[str, Any] = {}
+    if "orbital_energies_ev" in columns:
+        # Padded with NaN to the largest molecule of the batch, and left out combinations of AOs are NaN too.
+        spins = np.atleast_2d(np.asarray(result.orbital_energies[i], dtype=np.float64)) * HARTREE_IN_EV
+        kept = [spin[np.isfinite(spin)].tolist() for spin in spins]
+        extras["orbital_energies_ev"] = [spin for spin in kept if spin]
+    return extras
 
 
 def _finite(value: Any) -> float | None:

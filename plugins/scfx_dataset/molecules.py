@@ -12,6 +12,7 @@ from scfx.elements import SYMBOLS
 
 if TYPE_CHECKING:
     from scfx_dataset.options import Filters
+    from scfx_dataset.sources import Record
 
 # RDKit prints every parse error to stderr; here the reason travels in the row instead.
 RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
@@ -21,13 +22,28 @@ _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
 
 @dataclass(frozen=True)
 class Molecule:
-    """What planning needs to know of a molecule. `numbers` counts atoms by atomic number, hydrogens included."""
+    """What planning needs to know of a molecule. `numbers` counts atoms by atomic number, hydrogens included.
 
-    smiles: str
+    `smiles` is None where a geometry came without one.
+    """
+
+    smiles: str | None
     charge: int
     multiplicity: int
     n_fragments: int
     numbers: tuple[tuple[int, int], ...]
+
+    @property
+    def key(self) -> str:
+        """What makes it this molecule: the canonical SMILES, or else formula and charge, so that isomers of a formula
+        count as one molecule rather than one molecule as two.
+        """
+        return self.smiles if self.smiles is not None else f"{self.formula} {self.charge:+d}"
+
+    @property
+    def formula(self) -> str:
+        """Elements and counts, such as 'H6 C2 O1', by atomic number."""
+        return " ".join(f"{SYMBOLS[z]}{count}" for z, count in self.numbers)
 
     @property
     def natm(self) -> int:
@@ -79,8 +95,37 @@ def read_molecule(smiles: str) -> Molecule | str:
     )
 
 
-def excluded_by(molecule: Molecule, filters: Filters) -> str | None:
-    """Name of the first filter that excludes the molecule, or None."""
+def molecule_of_geometry(record: Record) -> Molecule | str:
+    """The molecule of a given geometry, or the reason why its record cannot be used.
+
+    Charge and multiplicity are the record's, else those of its SMILES, else 0 and the lowest that the electrons allow.
+    """
+    assert record.geometry is not None
+    numbers = tuple(sorted(Counter(record.geometry.numbers).items()))
+    if not numbers or numbers[0][0] < 1 or numbers[-1][0] >= len(SYMBOLS):
+        return f"atomic numbers must lie in 1..{len(SYMBOLS) - 1}, got {[z for z, _ in numbers]}"
+    charge, multiplicity, smiles, fragments = record.charge, record.multiplicity, None, 1
+    if record.smiles:
+        structure = read_molecule(record.smiles)
+        if isinstance(structure, str):
+            return structure
+        if structure.numbers != numbers:
+            given = Molecule(None, 0, 1, 1, numbers)
+            return f"the SMILES is {structure.formula} but the geometry is {given.formula}"
+        smiles, fragments = structure.smiles, structure.n_fragments
+        if charge is None or charge == structure.charge:
+            charge, multiplicity = structure.charge, multiplicity or structure.multiplicity
+    charge = charge or 0
+    electrons = sum(z * count for z, count in numbers) - charge
+    return Molecule(smiles, charge, multiplicity or 1 + electrons % 2, fragments, numbers)
+
+
+def excluded_by(molecule: Molecule, filters: Filters, nao: int | None) -> str | None:
+    """Name of the first filter that excludes the molecule, or None.
+
+    `nao` is its number of atomic orbitals; None, where the basis lacks an element, passes `max_aos`: such a molecule
+    becomes a failed row that says so.
+    """
     if filters.single_fragment and molecule.n_fragments > 1:
         return "single_fragment"
     if filters.min_heavy_atoms is not None and molecule.n_heavy < filters.min_heavy_atoms:
@@ -89,6 +134,8 @@ def excluded_by(molecule: Molecule, filters: Filters) -> str | None:
         return "max_heavy_atoms"
     if filters.max_atoms is not None and molecule.natm > filters.max_atoms:
         return "max_atoms"
+    if filters.max_aos is not None and nao is not None and nao > filters.max_aos:
+        return "max_aos"
     if filters.elements is not None and any(SYMBOLS[z] not in filters.elements for z, _ in molecule.numbers):
         return "elements"
     if filters.charge is not None and molecule.charge != filters.charge:

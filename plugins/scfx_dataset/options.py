@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from scfx.elements import SYMBOLS, atomic_number
 
@@ -17,6 +17,7 @@ class Filters(BaseModel):
     min_heavy_atoms: int | None = Field(None, ge=0, description="fewest atoms other than hydrogen")
     max_heavy_atoms: int | None = Field(None, ge=0, description="most atoms other than hydrogen")
     max_atoms: int | None = Field(None, ge=1, description="most atoms, hydrogens included")
+    max_aos: int | None = Field(None, ge=1, description="most atomic orbitals (N) in the basis of [scf]")
     elements: tuple[str, ...] | None = Field(
         None, description="the only elements allowed (hydrogen: name it too)"
     )
@@ -32,7 +33,10 @@ class Filters(BaseModel):
 
 
 class Embedding(BaseModel):
-    """How a conformer is made: RDKit's ETKDGv3, one seeded call per conformer (docs/datasets.md)."""
+    """How a geometry is made: RDKit's ETKDGv3, one seeded call per conformer, and what is done to it afterwards.
+
+    Only `displacement_angstrom` concerns given geometries. docs/datasets.md has the details.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,6 +49,18 @@ class Embedding(BaseModel):
     prune_rms: float | None = Field(
         None, gt=0, description="drop a conformer within this RMS (angstrom, heavy atoms) of an earlier one"
     )
+    relax: Literal["none", "mmff94"] = Field(
+        "none", description="force field that relaxes the embedded geometry"
+    )
+    relax_iterations: int = Field(
+        2000, ge=1, description="most steps of the relaxation; a geometry that needs more is a failed row"
+    )
+    displacement_angstrom: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="standard deviation of a random displacement of every Cartesian coordinate",
+    )
 
 
 class DatasetOptions(BaseModel):
@@ -53,16 +69,32 @@ class DatasetOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    molecules: str = Field(description="SMILES file: .smi or .csv, optionally .gz")
-    column: str = Field("smiles", description="column with the SMILES, for .csv files")
+    molecules: str = Field(description="file or folder of molecules or geometries")
+    format: Literal["auto", "smiles", "csv", "sdf", "xyz", "qm9", "parquet", "dataset"] = Field(
+        "auto", description="what `molecules` is; auto: by the name's ending"
+    )
+    column: str = Field("smiles", description="column with the SMILES, for .csv and .parquet files")
+    positions_column: str = Field("", description="column with positions, for .csv and .parquet files")
+    positions_unit: Literal["", "angstrom", "bohr"] = Field(
+        "", description="unit of that column, where its name does not end in it"
+    )
+    geometry: Literal["embed", "given"] = Field(
+        "embed", description="embed conformers of the SMILES, or take the geometries of the source"
+    )
     conformers: int = Field(
-        1, ge=1, le=100_000, description="conformers of each molecule: that many rows each"
+        1, ge=1, le=100_000, description="geometries of each molecule (given: copies of each): that many rows"
     )
     seed: int = Field(42, ge=0, description="every conformer's own seed is derived from it")
     limit: int | None = Field(None, ge=1, description="take only the first so many accepted molecules")
     filters: Filters = Field(default_factory=lambda: Filters())  # type: ignore[call-arg]
     embedding: Embedding = Field(default_factory=lambda: Embedding())  # type: ignore[call-arg]
-    shard_rows: int = Field(512, ge=1, description="rows of a shard, the unit of work and of loss at a crash")
+    shard_minutes: float = Field(
+        2.0, gt=0, description="aim for shards of so many minutes of one core, by the cost model"
+    )
+    shard_rows: int = Field(0, ge=0, description="rows of a shard, whatever they cost; 0: by shard_minutes")
+    extras: tuple[Literal["orbital_energies", "mulliken_charges"], ...] = Field(
+        (), description="optional columns"
+    )
 
     output: str = Field(description="folder of the dataset")
     license: str = Field("other", description="licence identifier of the data, for the dataset card")
@@ -77,6 +109,26 @@ class DatasetOptions(BaseModel):
     )
     progress: Literal["auto", "rich", "plain", "json", "quiet"] = "auto"
 
+    @field_validator("extras")
+    @classmethod
+    def _sorted_extras(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(value)))
+
+    @model_validator(mode="after")
+    def _given_geometries_are_taken_as_they_are(self) -> DatasetOptions:
+        if self.geometry == "given":
+            if self.embedding.relax != "none" or self.embedding.prune_rms is not None:
+                raise ValueError(
+                    "geometry = 'given' takes the geometries as they are: embedding.relax and embedding.prune_rms "
+                    "are for geometry = 'embed'"
+                )
+            if self.conformers > 1 and not self.embedding.displacement_angstrom:
+                raise ValueError(
+                    f"geometry = 'given' with conformers = {self.conformers} would compute the same geometry "
+                    "several times; set embedding.displacement_angstrom for displaced copies, or conformers = 1"
+                )
+        return self
+
     @field_validator("part")
     @classmethod
     def _part_in_range(cls, value: str) -> str:
@@ -90,5 +142,8 @@ class DatasetOptions(BaseModel):
         """The options that decide what the rows are, and so enter the plan's identity; the others only say how."""
         return self.model_dump(
             mode="json",
-            include={"column", "conformers", "seed", "limit", "filters", "embedding", "shard_rows"},
-        )
+            include={
+                "format", "column", "positions_column", "positions_unit", "geometry", "conformers", "seed",
+                "limit", "filters", "embedding", "shard_minutes", "shard_rows", "extras",
+            },
+        )  # fmt: skip

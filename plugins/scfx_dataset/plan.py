@@ -1,7 +1,8 @@
 """The plan: an immutable manifest of every row, cut into shards, made once and then only read.
 
 A plan is identified by what decides its rows (`Identity`). Making it again from the same inputs gives the same
-bytes, so resuming is: make sure the identity is the same, then work on the shards that have no commit.
+bytes, so resuming is: make sure the identity is the same, then work on the shards that have no commit. `planning.py`
+makes it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import uuid
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
-from scfx_dataset.rows import PlannedRows
-from scfx_dataset.schema import EXCLUDED, FORMAT_VERSION, MANIFEST, SHARDS
+from scfx_dataset.schema import EXCLUDED, FORMAT_VERSION, READABLE_VERSIONS, SHARDS, row_schema
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scfx_dataset.options import DatasetOptions
     from scfx_dataset.store import AbstractStore
 
 PLAN = "plan.json"
@@ -96,6 +92,8 @@ class Plan:
 
     store: AbstractStore = field(repr=False)
     record: dict[str, Any] = field(repr=False)
+    #: The last file of the manifest that was read: shards are asked for mostly in order.
+    _piece: dict[str, pq.ParquetFile] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(cls, store: AbstractStore) -> Plan:
@@ -108,10 +106,10 @@ class Plan:
             raise InputError(f"{store.where(PLAN)!r} cannot be read: {error}") from error
         if not isinstance(record, dict) or record.get("format") != "scfx-dataset":
             raise InputError(f"{store.where(PLAN)!r} is not the plan of an scfx dataset")
-        if record["identity"]["format_version"] != FORMAT_VERSION:
+        if record["identity"]["format_version"] not in READABLE_VERSIONS:
             raise InputError(
                 f"{store.where()!r} has format version {record['identity']['format_version']}, this scfx reads "
-                f"{FORMAT_VERSION}; read it with scfx {record['identity']['versions'].get('scfx')}"
+                f"{READABLE_VERSIONS}; read it with scfx {record['identity']['versions'].get('scfx')}"
             )
         return cls(store, record)
 
@@ -136,11 +134,22 @@ class Plan:
             for index, row in enumerate(table.to_pylist())
         )
 
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns of the shards, with the optional ones that the plan asks for."""
+        return row_schema(self.identity)
+
     def rows(self, shard: Shard) -> pa.Table:
-        """The planned rows of a shard: one row group, so that memory does not grow with the plan."""
-        name = self.record["files"]["manifest"]["name"]
-        with self.store.reader(name) as handle, pq.ParquetFile(handle) as manifest:
-            table = manifest.read_row_group(shard.index)
+        """The planned rows of a shard: one row group of one of the manifest's files, so memory does not grow."""
+        pieces = sorted(name for name in self.record["files"] if name.startswith("manifest"))
+        per_piece = self.record.get("shards_per_manifest") or len(self.shards)
+        name = pieces[shard.index // per_piece]
+        piece = self._piece.get(name)
+        if piece is None:
+            piece = pq.ParquetFile(io.BytesIO(self._checked(name)))
+            self._piece.clear()
+            self._piece[name] = piece
+        table = piece.read_row_group(shard.index % per_piece)
         if table.num_rows != shard.rows or set(table["shard"].to_pylist()) != {shard.id}:
             raise InputError(
                 f"{self.store.where()!r}: the manifest does not match its index at shard {shard.id}"
@@ -169,83 +178,3 @@ class Plan:
                 f"{self.store.where()!r}: the plan's {entry['name']} is damaged (checksum differs)"
             )
         return data
-
-
-def ensure_plan(
-    store: AbstractStore, identity: Identity, molecules: Path, options: DatasetOptions
-) -> tuple[Plan, bool]:
-    """The plan in the store, made first if there is none. Returns it and whether it was made now.
-
-    Raises `InputError` if the store holds the plan of something else, naming what differs.
-    """
-    if not store.exists(PLAN):
-        created = _make(store, identity, molecules, options)
-        plan = Plan.load(store)
-        if created:
-            return plan, True
-    else:
-        plan = Plan.load(store)
-    if plan.plan_id != identity.plan_id:
-        lines = identity.differences(plan.identity)
-        raise InputError(
-            f"task.output: {store.where()!r} holds another dataset (plan {plan.plan_id}, this is "
-            f"{identity.plan_id}). What differs:\n  "
-            + "\n  ".join(lines)
-            + "\nChoose another output folder, or "
-            "go back to the configuration and versions that made it."
-        )
-    return plan, False
-
-
-def _make(store: AbstractStore, identity: Identity, molecules: Path, options: DatasetOptions) -> bool:
-    """Write the plan's files under unique names, then plan.json if nobody else was faster."""
-    token = uuid.uuid4().hex[:12]
-    names = {kind: f"plan/{kind}-{token}.parquet" for kind in ("manifest", "shards", "excluded")}
-    plan_id = identity.plan_id
-    index: list[dict[str, Any]] = []
-    with (
-        store.writer(names["manifest"]) as manifest_file,
-        store.writer(names["excluded"]) as excluded_file,
-        pq.ParquetWriter(manifest_file, MANIFEST, compression="zstd") as manifest,
-        pq.ParquetWriter(excluded_file, EXCLUDED, compression="zstd") as excluded,
-    ):
-        # Excluded lines come between shards, in pieces, so nothing grows with the length of the source.
-        def exclude(lines: list[dict[str, Any]]) -> None:
-            excluded.write_table(pa.Table.from_pylist(lines, schema=EXCLUDED))
-
-        rows = PlannedRows(molecules, options, exclude)
-        for shape, shard_rows in rows:
-            content = digest([plan_id, [[r[k] for k in sorted(r)] for r in shard_rows]])
-            shard_id = f"{len(index):06d}-{content}"
-            for row in shard_rows:
-                row["shard"] = shard_id
-            manifest.write_table(
-                pa.Table.from_pylist(shard_rows, schema=MANIFEST), row_group_size=len(shard_rows)
-            )
-            index.append({"shard": shard_id, "rows": len(shard_rows), "shape": shape})
-    if not index:
-        for kind in ("manifest", "excluded"):
-            store.remove(names[kind])
-        raise InputError(
-            f"task.molecules: {str(molecules)!r} gives no row ({json.dumps(rows.counts)}); check the file and the "
-            "filters"
-        )
-    with store.writer(names["shards"]) as handle:
-        pq.write_table(pa.Table.from_pylist(index, schema=SHARDS), handle, compression="zstd")
-    record = {
-        "format": "scfx-dataset",
-        "plan_id": plan_id,
-        "identity": asdict(identity),
-        "molecules": molecules.name,
-        "license": options.license,
-        "counts": {**rows.counts, "shards": len(index)},
-        "files": {
-            kind: {"name": name, "sha256": hashlib.sha256(store.read(name)).hexdigest()}
-            for kind, name in names.items()
-        },
-    }
-    won = store.put_if_absent(PLAN, (json.dumps(record, indent=2) + "\n").encode())
-    if not won:
-        for name in names.values():
-            store.remove(name)
-    return won

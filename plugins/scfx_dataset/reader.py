@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from scfx.errors import InputError
 from scfx_dataset.commits import committed, read_commit
 from scfx_dataset.plan import Plan
-from scfx_dataset.schema import SCHEMA, STATUSES
+from scfx_dataset.schema import FULL_SCHEMA, STATUSES
 from scfx_dataset.store import open_store
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class Dataset:
         """Whether every planned row is committed."""
         return len(committed(self.plan)) == len(self.plan.shards)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns, with unit and meaning in each field's metadata."""
+        return self.plan.schema
+
     def filter(self, status: str | Sequence[str]) -> Dataset:
         """The rows of some statuses only: "ok", "not_converged", "failed", "poison"."""
         statuses = (status,) if isinstance(status, str) else tuple(status)
@@ -70,17 +75,17 @@ class Dataset:
 
         Raises `InputError` naming the file if a shard is missing or does not have its checksum.
         """
-        _check_columns(columns)
+        self._check_columns(columns)
         wanted = None if columns is None else list(dict.fromkeys([*columns, "row_id"]))
         tables = list(self.shards(wanted))
-        schema = SCHEMA if wanted is None else pa.schema([SCHEMA.field(name) for name in wanted])
+        schema = self.schema if wanted is None else pa.schema([self.schema.field(name) for name in wanted])
         table = pa.concat_tables([t.select(schema.names) for t in tables]) if tables else schema.empty_table()
         table = table.sort_by("row_id")
         return table if columns is None else table.select(list(columns))
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The same, one committed shard at a time (ordered by row_id within each): memory stays at one shard."""
-        _check_columns(columns)
+        self._check_columns(columns)
         needed = None if columns is None else list(dict.fromkeys([*columns, "status"]))
         for shard in committed(self.plan):
             table = self.read_shard(shard, needed)
@@ -109,6 +114,13 @@ class Dataset:
                 problems.append(f"shard {shard.id} does not have the planned rows")
         return problems
 
+    def digest(self) -> str:
+        """SHA-256 of the plan and the checksums of the committed shards: equal for equal rows."""
+        total = hashlib.sha256(self.plan.plan_id.encode())
+        for shard in committed(self.plan):
+            total.update(read_commit(self.plan, shard)["sha256"].encode())
+        return total.hexdigest()
+
     def summary(self) -> dict[str, Any]:
         """Rows by status, statistics of the gap, time by stage. See `scfx_dataset.summary.summarise`."""
         from scfx_dataset.summary import summarise
@@ -128,13 +140,19 @@ class Dataset:
                 f"committed shard {where!r} is damaged: its checksum is not that of its commit; {hint}"
             )
         table = pq.read_table(io.BytesIO(data), columns=None if columns is None else list(columns))
-        expected = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+        schema = self.plan.schema
+        expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
         if not table.schema.remove_metadata().equals(expected.remove_metadata()):
-            raise InputError(f"shard {where!r} has other columns than format version 1: {table.schema.names}")
+            version = self.plan.identity["format_version"]
+            raise InputError(
+                f"shard {where!r} has other columns than format version {version}: {table.schema.names}"
+            )
         return table.replace_schema_metadata(None)
 
-
-def _check_columns(columns: Sequence[str] | None) -> None:
-    for name in columns or ():
-        if name not in SCHEMA.names:
-            raise InputError(f"columns: no column {name!r}; there are {', '.join(SCHEMA.names)}")
+    def _check_columns(self, columns: Sequence[str] | None) -> None:
+        for name in columns or ():
+            if name not in self.schema.names:
+                hint = " (an optional column: task.extras)" if name in FULL_SCHEMA.names else ""
+                raise InputError(
+                    f"columns: no column {name!r}{hint}; there are {', '.join(self.schema.names)}"
+                )

@@ -104,7 +104,7 @@ def card(dataset: Dataset, summary: dict[str, Any], has_histogram: bool) -> str:
     columns = "\n".join(
         f"| {f.name} | {f.type} | {(f.metadata or {}).get(b'unit', b'').decode()} | "
         f"{(f.metadata or {})[b'description'].decode().replace(' | ', ', ')} |"
-        for f in SCHEMA
+        for f in dataset.schema
     )
     statuses = "\n".join(f"| {status} | {n} |" for status, n in summary["statuses"].items())
     excluded = "\n".join(f"| filter `{name}` | {n} |" for name, n in sorted(counts["excluded"].items()))

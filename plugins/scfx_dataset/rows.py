@@ -1,113 +1,240 @@
-"""From a source file to shards of rows: canonicalise, deduplicate, filter, enumerate conformers, group by shape."""
+"""From a source to shards of rows: canonicalise, deduplicate, filter, enumerate geometries, group by shape."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scfx_dataset.conformers import conformer_seed
-from scfx_dataset.molecules import Molecule, excluded_by, read_molecule
-from scfx_dataset.sources import Record, read_smiles
+import numpy as np
+
+from scfx.errors import InputError
+from scfx_dataset.conformers import conformer_seed, recipe
+from scfx_dataset.molecules import Molecule, excluded_by, molecule_of_geometry, read_molecule
+from scfx_dataset.spill import Groups, KeyIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from scfx_dataset.cost import CostModel
     from scfx_dataset.options import DatasetOptions
+    from scfx_dataset.sources import Record, Source
 
-_EXCLUDED_PIECE = 50_000
+_EXCLUDED_PIECE = 10_000
+#: Bounds of a shard that is cut by cost: a commit costs an object, a crash the rows of a shard.
+_SHARD_ROWS = (16, 16_384)
 UNREADABLE = "unreadable"
 
 
-class PlannedRows:
-    """Iterate over (shape, rows of one shard); afterwards `counts` says what became of every line.
+class _Entry(NamedTuple):
+    """A molecule to embed, or one given geometry, or (no molecule) an unreadable record: the rows from `row_id` on."""
 
-    A molecule's conformers stay in one shard. Shards of one shape are cut as soon as they are full; what is left of
-    each shape at the end is put together in order of shape. Memory: one open shard per shape, and 8 bytes (in a
-    Python set) per distinct molecule. Lines that cannot be read become one row each, with the reason.
+    row_id: int
+    number: int
+    first_conformer: int
+    n_rows: int
+    record: Record
+    molecule: Molecule | None
+    reason: str
+
+
+class PlannedRows:
+    """Iterate over (shape, rows, model seconds) of one shard after the other; afterwards `counts` says what became of
+    every record.
+
+    The conformers of an embedded molecule stay in one shard. Shards of one shape are cut as soon as they are full;
+    what is left of each shape at the end is put together in order of shape. Records that cannot be read become one
+    row each, with the reason. Memory is bounded: keys of molecules seen and entries of shards that are not full yet
+    go on in files in `scratch`; one shard at a time is held whole.
     """
 
-    def __init__(self, path: Path, options: DatasetOptions, exclude: Callable[[list[dict[str, Any]]], None]):
-        self._path = path
+    def __init__(
+        self,
+        source: Source,
+        options: DatasetOptions,
+        cost: CostModel | None,
+        exclude: Callable[[list[dict[str, Any]]], None],
+        scratch: Path,
+    ):
+        if cost is None and (options.filters.max_aos is not None or not options.shard_rows):
+            raise InputError(
+                "task.shard_rows: the sizes of molecules are not known here (the solver's description has no cost "
+                "model); set shard_rows, and leave filters.max_aos out"
+            )
+        self._source = source
         self._options = options
+        self._cost = cost
         self._exclude = exclude
+        self._scratch = scratch
         self._excluded: list[dict[str, Any]] = []
         self._next_row = 0
+        self._recipe = recipe(options.geometry == "embed", options.embedding)
         self.counts: dict[str, Any] = {
-            "lines": 0, "unreadable": 0, "duplicates": 0, "excluded": {}, "molecules": 0, "rows": 0,
+            "lines": 0, "unreadable": 0, "duplicates": 0, "excluded": {}, "molecules": 0, "geometries": 0, "rows": 0,
         }  # fmt: skip
 
-    def __iter__(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        size = self._options.shard_rows
-        open_shards: dict[str, list[dict[str, Any]]] = {}
-        for shape, rows in self._molecules():
-            shard = open_shards.setdefault(shape, [])
-            shard += rows
+    def __iter__(self) -> Iterator[tuple[str, list[dict[str, Any]], float]]:
+        groups = Groups(self._scratch)
+        sizes: dict[str, int] = {}
+        held: dict[str, int] = {}
+        seconds: dict[str, float] = {}
+        for entry in self._entries():
+            shape = entry.molecule.shape if entry.molecule else UNREADABLE
+            if shape not in sizes:
+                seconds[shape] = self._seconds(entry.molecule)
+                sizes[shape] = self._shard_size(seconds[shape])
+            groups.add(shape, entry)
+            held[shape] = held.get(shape, 0) + entry.n_rows
             # Whole molecules: close the shard when the next one would not fit.
-            if len(shard) + len(rows) > size:
-                yield shape, open_shards.pop(shape)
-        rest: list[dict[str, Any]] = []
-        shapes: list[str] = []
-        for shape in sorted(open_shards):
-            rows = open_shards[shape]
-            if rest and len(rest) + len(rows) > size:
-                yield ", ".join(shapes), rest
-                rest, shapes = [], []
-            rest = rest + rows
-            shapes.append(shape)
-        if rest:
-            yield ", ".join(shapes), rest
+            if held[shape] + entry.n_rows > sizes[shape]:
+                rows = self._rows(groups.take(shape))
+                yield shape, rows, len(rows) * seconds[shape]
+                held[shape] = 0
+        yield from self._rest(groups, sizes, held, seconds)
         if self._excluded:
             self._exclude(self._excluded)
 
-    def _molecules(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        options, counts = self._options, self.counts
-        seen: set[int] = set()
-        for record in read_smiles(self._path, options.column):
-            if options.limit is not None and counts["molecules"] >= options.limit:
-                return
-            counts["lines"] += 1
-            molecule = read_molecule(record.smiles)
-            if isinstance(molecule, str):
-                counts["unreadable"] += 1
-                yield UNREADABLE, [self._row(record, None, None, molecule)]
-                continue
-            key = int.from_bytes(hashlib.blake2b(molecule.smiles.encode(), digest_size=8).digest(), "big")
-            if key in seen:
-                counts["duplicates"] += 1
-                self._leave_out(record, molecule, "duplicate")
-                continue
-            seen.add(key)
-            filtered = excluded_by(molecule, options.filters)
-            if filtered is not None:
-                counts["excluded"][filtered] = counts["excluded"].get(filtered, 0) + 1
-                self._leave_out(record, molecule, filtered)
-                continue
-            yield molecule.shape, [self._row(record, molecule, k, "") for k in range(options.conformers)]
-            counts["molecules"] += 1
+    def _rest(
+        self, groups: Groups, sizes: dict[str, int], held: dict[str, int], seconds: dict[str, float]
+    ) -> Iterator[tuple[str, list[dict[str, Any]], float]]:
+        """What is left of each shape, put together up to one shard's worth of work."""
+        rows: list[dict[str, Any]] = []
+        shapes: list[str] = []
+        filled = total = 0.0
+        for shape in groups.waiting():
+            share = held[shape] / sizes[shape]
+            if rows and filled + share > 1:
+                yield ", ".join(shapes), rows, total
+                rows, shapes, filled, total = [], [], 0.0, 0.0
+            rows = rows + self._rows(groups.take(shape))
+            shapes.append(shape)
+            filled += share
+            total += held[shape] * seconds[shape]
+        if rows:
+            yield ", ".join(shapes), rows, total
 
-    def _row(
-        self, record: Record, molecule: Molecule | None, conformer: int | None, reason: str
-    ) -> dict[str, Any]:
+    def _seconds(self, molecule: Molecule | None) -> float:
+        return self._cost.seconds(molecule.numbers) if self._cost and molecule else 0.0
+
+    def _shard_size(self, seconds: float) -> int:
+        """Rows of a shard of one shape: a function of the molecule, the basis and the options, never of a clock."""
+        if self._options.shard_rows:
+            return self._options.shard_rows
+        low, high = _SHARD_ROWS
+        return max(low, min(high, round(60 * self._options.shard_minutes / seconds))) if seconds else high
+
+    def _entries(self) -> Iterator[_Entry]:
+        """Records that become rows, in the order of the source; the others are counted and listed."""
+        # 128 bits: among ten billion keys two are alike with a chance of 1e-19.
+        seen, numbers, copies = (KeyIndex(self._scratch) for _ in range(3))
+        try:
+            for record in self._source.records():
+                if self._options.geometry == "embed" and self._full():
+                    return
+                self.counts["lines"] += 1
+                molecule = self._molecule(record)
+                if isinstance(molecule, str):
+                    self.counts["unreadable"] += 1
+                    # Molecules of their own, numbered downwards so that real ones stay dense.
+                    yield self._entry(-self.counts["unreadable"], 0, 1, record, None, molecule)
+                    continue
+                why = self._left_out(molecule, record, seen)
+                if why is not None:
+                    self._leave_out(record, molecule, why)
+                    continue
+                number = numbers.first(_key(molecule.key), self.counts["molecules"])
+                if number is None:
+                    if self._full():
+                        self.counts["lines"] -= 1
+                        return
+                    number = self.counts["molecules"]
+                    self.counts["molecules"] += 1
+                self.counts["geometries"] += self._options.geometry == "given"
+                many = self._options.conformers
+                yield self._entry(number, copies.add(_key(molecule.key), many), many, record, molecule, "")
+        finally:
+            for index in (seen, numbers, copies):
+                index.close()
+
+    def _full(self) -> bool:
+        return self._options.limit is not None and self.counts["molecules"] >= self._options.limit
+
+    def _molecule(self, record: Record) -> Molecule | str:
+        """The molecule of a record, or why there is none."""
+        if record.problem:
+            return record.problem
+        if self._options.geometry == "given":
+            return molecule_of_geometry(record) if record.geometry else "this record has no geometry"
+        if not record.smiles:
+            return "this record has no SMILES to embed (task.geometry = 'given' takes its geometry)"
+        return read_molecule(record.smiles)
+
+    def _left_out(self, molecule: Molecule, record: Record, seen: KeyIndex) -> str | None:
+        """'duplicate', the name of the filter that excludes it, or None. What a filter excludes can have duplicates."""
+        identity = molecule.key
+        if self._options.geometry == "given":
+            identity = _geometry_id(molecule, "given", _geometry_digest(record))
+        if seen.first(_key(identity), 0) is not None:
+            self.counts["duplicates"] += 1
+            return "duplicate"
+        nao = self._cost.nao(molecule.numbers) if self._cost else None
+        name = excluded_by(molecule, self._options.filters, nao)
+        if name is not None:
+            self.counts["excluded"][name] = self.counts["excluded"].get(name, 0) + 1
+        return name
+
+    def _entry(
+        self, number: int, conformer: int, many: int, record: Record, molecule: Molecule | None, reason: str
+    ) -> _Entry:
         row_id = self._next_row
-        self._next_row += 1
+        self._next_row += many
         self.counts["rows"] = self._next_row
-        smiles = molecule.smiles if molecule else None
-        return {
-            "row_id": row_id,
-            # Unreadable lines count as molecules of their own, numbered downwards so that real ones stay dense.
-            "molecule": self.counts["molecules"] if molecule else -self.counts["unreadable"],
+        return _Entry(row_id, number, conformer, many, record, molecule, reason)
+
+    def _rows(self, entries: list[_Entry]) -> list[dict[str, Any]]:
+        return [row for entry in entries for row in self._expand(entry)]
+
+    def _expand(self, entry: _Entry) -> Iterator[dict[str, Any]]:
+        record, molecule = entry.record, entry.molecule
+        base = {
+            "molecule": entry.number,
             "line": record.line,
             "input_smiles": record.smiles,
-            "smiles": smiles,
-            "conformer": conformer,
-            "embedding_seed": None
-            if smiles is None
-            else conformer_seed(self._options.seed, smiles, conformer or 0),
+            "smiles": molecule.smiles if molecule else None,
+            "name": record.name or None,
             "charge": molecule.charge if molecule else None,
             "multiplicity": molecule.multiplicity if molecule else None,
             "shape": molecule.shape if molecule else UNREADABLE,
-            "reason": reason,
+            "reason": entry.reason,
+        }
+        blank = dict.fromkeys(
+            ("conformer", "geometry", "geometry_id", "embedding_seed", "atomic_numbers", "positions_angstrom")
+        )
+        for k in range(entry.n_rows):
+            row = {"row_id": entry.row_id + k, **base, **blank}
+            if molecule is not None:
+                row |= self._geometry(molecule, record, entry.first_conformer + k)
+            yield row
+
+    def _geometry(self, molecule: Molecule, record: Record, conformer: int) -> dict[str, Any]:
+        """What decides one row's geometry: a seed, or given positions, or both."""
+        seed, digest, given = None, "", {}
+        embed = self._options.geometry == "embed"
+        if embed or self._options.embedding.displacement_angstrom:
+            seed = conformer_seed(self._options.seed, molecule.key, conformer)
+        if not embed:
+            assert record.geometry is not None
+            digest = _geometry_digest(record)
+            given = {
+                "atomic_numbers": list(record.geometry.numbers),
+                "positions_angstrom": record.geometry.positions.tolist(),
+            }
+        return {
+            "conformer": conformer,
+            "geometry": self._recipe,
+            "geometry_id": _geometry_id(molecule, self._recipe, f"{seed}|{digest}"),
+            "embedding_seed": seed,
+            **given,
         }
 
     def _leave_out(self, record: Record, molecule: Molecule, why: str) -> None:
@@ -115,10 +242,27 @@ class PlannedRows:
             {
                 "line": record.line,
                 "input_smiles": record.smiles,
-                "smiles": molecule.smiles,
+                "smiles": molecule.smiles or "",
                 "excluded_by": why,
             }
         )
         if len(self._excluded) >= _EXCLUDED_PIECE:
             self._exclude(self._excluded)
             self._excluded = []
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _geometry_id(molecule: Molecule, recipe: str, source: str) -> str:
+    """First 16 hexadecimal digits of a SHA-256 of molecule, recipe, and seed or positions."""
+    text = f"{molecule.key}|{molecule.charge}|{molecule.multiplicity}|{recipe}|{source}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _geometry_digest(record: Record) -> str:
+    """SHA-256 of a given geometry: atomic numbers and positions as little-endian doubles, in the order given."""
+    assert record.geometry is not None
+    numbers = np.asarray(record.geometry.numbers, dtype="<i4").tobytes()
+    return hashlib.sha256(numbers + record.geometry.positions.astype("<f8").tobytes()).hexdigest()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pyarrow as pa
 
-#: Version of the columns and of the folder layout; a reader refuses another major one.
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Version of the columns and of the folder layout.
+FORMAT_VERSION = 2
+
+#: Versions that this reader understands. 1 lacks the columns of `_SINCE_2`.
+READABLE_VERSIONS = (1, 2)
 
 STATUSES = ("ok", "not_converged", "failed", "poison")
 
@@ -16,11 +24,14 @@ _positions = pa.list_(pa.list_(pa.float64(), 3))
 _COLUMNS: tuple[tuple[str, pa.DataType, str, bool, str], ...] = (
     ("row_id", pa.int64(), "", False, "number of the row in the plan, from 0"),
     ("molecule", pa.int64(), "", False, "number of the molecule, from 0 (split by it); below 0: an unreadable line"),
-    ("smiles", pa.string(), "", True, "canonical SMILES (RDKit); null where the input could not be read"),
-    ("input_smiles", pa.string(), "", False, "SMILES as it stood in the source"),
+    ("smiles", pa.string(), "", True, "canonical SMILES (RDKit); null where the input has none or cannot be read"),
+    ("input_smiles", pa.string(), "", False, "SMILES as it stood in the source; empty where it has none"),
+    ("name", pa.string(), "", True, "what the source calls the molecule or geometry, such as 'gdb 1'"),
     ("inchikey", pa.string(), "", True, "standard InChIKey of the SMILES"),
     ("conformer", pa.int32(), "", True, "index of the conformer, from 0; null where the input could not be read"),
-    ("embedding_seed", pa.int64(), "", True, "RDKit seed of this conformer"),
+    ("geometry", pa.string(), "", True, "where the geometry comes from: etkdgv3 or given, then what was done to it"),
+    ("geometry_id", pa.string(), "", True, "hash of molecule, geometry source and seed or given positions"),
+    ("embedding_seed", pa.int64(), "", True, "seed of this conformer: of RDKit's embedding and of the displacement"),
     ("charge", pa.int16(), "elementary charge", True, "total charge"),
     ("multiplicity", pa.int16(), "", True, "spin multiplicity 2S + 1"),
     ("atomic_numbers", pa.list_(pa.int8()), "", True, "one per atom, hydrogens included"),
@@ -42,24 +53,50 @@ _COLUMNS: tuple[tuple[str, pa.DataType, str, bool, str], ...] = (
     ("device", pa.string(), "", True, "where it ran"),
     ("precision", pa.string(), "", True, "precision policy"),
     ("spec_hash", pa.string(), "", False, "hash of the whole electronic-structure specification"),
+    ("versions", pa.string(), "", False, "JSON: versions of the packages that the label depends on"),
 )
+
+_EXTRA: dict[str, tuple[str, pa.DataType, str, bool, str]] = {
+    "orbital_energies": (
+        "orbital_energies_ev", pa.list_(pa.list_(pa.float64())), "eV", True,
+        "[nspin, norbital], ascending; one spin where both have the same orbitals",
+    ),
+    "mulliken_charges": (
+        "mulliken_charges", pa.list_(pa.float64()), "elementary charge", True, "Mulliken charge of each atom",
+    ),
+}
 # fmt: on
 
-#: Null unless the status is ok.
+_SINCE_2 = ("name", "geometry", "geometry_id", "versions")
+
+#: What `task.extras` may name: columns that are written only when asked for.
+EXTRAS = tuple(_EXTRA)
+
+#: Null unless the status is ok, and so are the optional columns.
 LABELS = ("energy_ev", "homo_ev", "lumo_ev", "gap_ev", "dipole_debye", "dipole_vector_debye")
 
-#: Arrow schema of every shard, unit and meaning in each field's metadata.
-SCHEMA = pa.schema(
-    [
-        pa.field(
-            name,
-            type_,
-            nullable,
-            metadata={"unit": unit, "description": meaning} if unit else {"description": meaning},
-        )
-        for name, type_, unit, nullable, meaning in _COLUMNS
-    ]
-)
+
+def _field(name: str, type_: pa.DataType, unit: str, nullable: bool, meaning: str) -> pa.Field:
+    metadata = {"unit": unit, "description": meaning} if unit else {"description": meaning}
+    return pa.field(name, type_, nullable, metadata=metadata)
+
+
+#: Arrow schema of every shard but for optional columns, unit and meaning in each field's metadata.
+SCHEMA = pa.schema([_field(*column) for column in _COLUMNS])
+
+#: Schema with every optional column.
+FULL_SCHEMA = pa.schema([*SCHEMA, *(_field(*column) for column in _EXTRA.values())])
+
+
+def row_schema(identity: Mapping[str, Any]) -> pa.Schema:
+    """Schema of the shards of a plan: that of its format version, and the optional columns its options ask for.
+
+    `identity` is the identity in plan.json.
+    """
+    extras = [_field(*_EXTRA[name]) for name in identity["options"].get("extras") or ()]
+    absent = _SINCE_2 if identity["format_version"] < 2 else ()
+    return pa.schema([*(field for field in SCHEMA if field.name not in absent), *extras])
+
 
 #: Rows as planned, before any work: what an attempt starts from.
 MANIFEST = pa.schema(
@@ -69,10 +106,19 @@ MANIFEST = pa.schema(
         pa.field("line", pa.int64(), False),
         pa.field("input_smiles", pa.string(), False),
         pa.field("smiles", pa.string()),
+        pa.field("name", pa.string()),
         pa.field("conformer", pa.int32()),
+        pa.field("geometry", pa.string()),
+        pa.field("geometry_id", pa.string()),
         pa.field("embedding_seed", pa.int64()),
         pa.field("charge", pa.int16()),
         pa.field("multiplicity", pa.int16()),
+        pa.field("atomic_numbers", pa.list_(pa.int8()), metadata={"description": "of a given geometry"}),
+        pa.field(
+            "positions_angstrom",
+            _positions,
+            metadata={"unit": "angstrom", "description": "of a given geometry; null where it is embedded"},
+        ),
         pa.field("shape", pa.string(), False),
         pa.field(
             "reason",

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import scfx
+from scfx_dataset.cost import CostModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,12 +28,16 @@ class LabelSolver(Protocol):
 
 
 class Description(NamedTuple):
-    """A spec in the terms of a plan: its hash, a readable form, and the options outside the hash that still count."""
+    """A spec in the terms of a plan: its hash, a readable form, and the options outside the hash that still count.
+
+    `cost` estimates what a molecule's label costs and counts its atomic orbitals.
+    """
 
     spec_hash: str
     spec: dict[str, Any]
     solver: dict[str, Any]
     device: str = "cpu"
+    cost: CostModel | None = None
 
 
 def available_cores() -> int:
@@ -48,7 +53,10 @@ def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> 
     resolved = spec.resolve(registry, atomic_numbers)
     shown = spec.model_dump(mode="json", exclude={"threads", "memory_budget"})
     solver = {"recovery": spec.recovery, "lane_width": spec.lane_width}
-    return Description(resolved.spec_hash, {**shown, **resolved.names}, solver, resolved.backend.device())
+    cost = CostModel.of(resolved)
+    return Description(
+        resolved.spec_hash, {**shown, **resolved.names}, solver, resolved.backend.device(), cost
+    )
 
 
 def make_solver(spec: Any, threads: int | None, atomic_numbers: Sequence[int] | None) -> LabelSolver:

@@ -18,12 +18,13 @@ from scfx_dataset.attempt import Job, Outcome
 from scfx_dataset.commits import committed, missing_data, remove_orphans
 from scfx_dataset.local import LocalExecutor
 from scfx_dataset.options import DatasetOptions
-from scfx_dataset.plan import Identity, Plan, Shard, ensure_plan
+from scfx_dataset.plan import Identity, Plan, Shard
+from scfx_dataset.planning import ensure_plan
 from scfx_dataset.progress import Progress
 from scfx_dataset.reader import Dataset
 from scfx_dataset.report import write_report
 from scfx_dataset.solvers import Description, LabelSolver, describe, make_solver
-from scfx_dataset.sources import resolve, sha256_of
+from scfx_dataset.sources import Source, resolve
 from scfx_dataset.store import open_store
 from scfx_dataset.summary import as_text
 
@@ -67,18 +68,18 @@ class DatasetTask(AbstractTask):
         return None if symbols is None else tuple(atomic_number(symbol) for symbol in symbols)
 
     def _plan(self, description: Description, context: TaskContext) -> tuple[Plan, bool]:
-        molecules = resolve(self.options.molecules, context.config_path)
+        source = Source.of(resolve(self.options.molecules, context.config_path), self.options)
         identity = Identity(
             spec_hash=description.spec_hash,
             spec=description.spec,
             solver=description.solver,
             options=self.options.row_options(),
-            molecules_sha256=sha256_of(molecules),
+            molecules_sha256=source.sha256(),
             versions=versions((*NUMERICAL, "rdkit")),
         )
         store = open_store(self.options.output)
         store.create()
-        return ensure_plan(store, identity, molecules, self.options)
+        return ensure_plan(store, identity, source, self.options, description.cost)
 
     def run(self, context: TaskContext) -> int:
         """Exit code 0: every shard of this part is committed and some row is ok; 1: not so; 130: interrupted.

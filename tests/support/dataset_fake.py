@@ -100,9 +100,12 @@ def make_fake(spec: FakeSpec, threads: int | None, atomic_numbers) -> FakeSolver
 
 
 def describe_fake(spec: FakeSpec, registry, atomic_numbers):
+    from scfx_dataset.cost import CostModel
     from scfx_dataset.solvers import Description
 
-    return Description(f"hash-of-{spec.level}", {"functional": spec.level, "basis": "none"}, {})
+    # Sizes as in a minimal basis: hydrogen and helium have one AO, the next eight elements five, then nine.
+    cost = CostModel(lambda z: 1 if z < 3 else 5 if z < 11 else 9, lambda z: 900)
+    return Description(f"hash-of-{spec.level}", {"functional": spec.level, "basis": "none"}, {}, cost=cost)
 
 
 def make_task(options):

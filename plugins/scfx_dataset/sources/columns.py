@@ -1,0 +1,49 @@
+"""Which columns of a table hold a geometry, and in which unit. A unit is never guessed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scfx.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ELEMENTS = ("atomic_numbers", "z", "Z", "numbers", "symbols")
+_UNITS = ("angstrom", "bohr")
+#: Columns of QM1B's released files, whose `pos` is in bohr (github.com/graphcore-research/qm1b-dataset, README).
+_QM1B = {"smile", "atoms", "z", "energy", "homo", "lumo", "N", "std", "y", "pos"}
+
+
+def position_column(names: Sequence[str], asked: str, unit: str, where: str) -> tuple[str, str] | None:
+    """(column of positions, its unit), or None if the table has none.
+
+    The unit is the stated one, else the ending of the name, else known from QM1B's layout; `InputError` otherwise.
+    """
+    if asked and asked not in names:
+        raise InputError(
+            f"task.positions_column: {where!r} has no column {asked!r}; it has {', '.join(names)}"
+        )
+    qm1b = set(names) >= _QM1B
+    candidates = ("positions_angstrom", "positions_bohr", "positions", "pos")
+    name = asked or next((n for n in candidates if n in names), "")
+    if not name:
+        return None
+    known = unit or next((u for u in _UNITS if name.endswith(f"_{u}")), "") or ("bohr" if qm1b else "")
+    if not known:
+        raise InputError(
+            f"task.positions_unit: {where!r} has positions in the column {name!r} without a unit; set it to "
+            "'angstrom' or 'bohr'"
+        )
+    return name, known
+
+
+def elements_column(names: Sequence[str], where: str) -> str:
+    """The column of atomic numbers or element symbols; `InputError` naming what it may be called."""
+    for name in _ELEMENTS:
+        if name in names:
+            return name
+    raise InputError(
+        f"task.molecules: {where!r} has positions but no column of elements (one of {', '.join(_ELEMENTS)}); it has "
+        f"{', '.join(names)}"
+    )

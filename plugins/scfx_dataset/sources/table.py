@@ -1,0 +1,86 @@
+"""Parquet tables, and datasets that scfx has made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scfx.errors import InputError
+from scfx_dataset.sources.columns import elements_column, position_column
+from scfx_dataset.sources.record import Record, geometry_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BATCH = 4096
+_NAMES = ("name", "mol_id", "id")
+
+
+def read_parquet(path: Path, column: str, positions: str = "", unit: str = "") -> Iterator[Record]:
+    """A Parquet file with a column of SMILES and, if it has them, elements and positions; read batch by batch.
+
+    `column` is QM1B's "smile" where the file has that and no other. Raises `InputError` for missing columns.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if column == "smiles" and column not in names and "smile" in names:
+                column = "smile"
+            where = position_column(names, positions, unit, str(path))
+            if column not in names and where is None:
+                raise InputError(
+                    f"task.column: {str(path)!r} has no column {column!r}; it has {', '.join(names)}"
+                )
+            elements = elements_column(names, str(path)) if where else ""
+            wanted = {"smiles": column, "name": next((n for n in _NAMES if n in names), "")}
+            wanted |= {"charge": "charge", "multiplicity": "multiplicity"}
+            if where:
+                wanted |= {"elements": elements, "positions": where[0]}
+            wanted = {key: name for key, name in wanted.items() if name in names}
+            number = 0
+            for batch in file.iter_batches(_BATCH, columns=sorted(set(wanted.values()))):
+                columns = {key: batch.column(name).to_pylist() for key, name in wanted.items()}
+                for i in range(batch.num_rows):
+                    number += 1
+                    row = {key: values[i] for key, values in columns.items()}
+                    yield _record(number, row, where[1] if where else "")
+    except pa.ArrowException as error:
+        raise InputError(f"task.molecules: cannot read {str(path)!r} as Parquet: {error}") from error
+
+
+def _record(number: int, row: dict[str, Any], unit: str) -> Record:
+    geometry, problem = None, ""
+    if unit:
+        try:
+            geometry = geometry_of(row["elements"] or (), row["positions"], unit)
+        except (ValueError, TypeError) as error:
+            problem = f"the geometry cannot be read: {error}"
+    return Record(
+        number,
+        row.get("smiles") or "",
+        "" if row.get("name") is None else str(row["name"]),
+        geometry,
+        row.get("charge"),
+        row.get("multiplicity"),
+        problem,
+    )
+
+
+def read_dataset(path: Path) -> Iterator[Record]:
+    """The rows that are ok of a dataset, in the order of its shards: their geometries, for labels of another level.
+
+    `line` is the row_id there.
+    """
+    import scfx_dataset
+
+    columns = ("row_id", "smiles", "charge", "multiplicity", "atomic_numbers", "positions_angstrom")
+    for table in scfx_dataset.open(path).filter("ok").shards(columns):
+        for row in table.to_pylist():
+            geometry = geometry_of(row["atomic_numbers"], row["positions_angstrom"])
+            name = f"row {row['row_id']}"
+            yield Record(
+                row["row_id"], row["smiles"] or "", name, geometry, row["charge"], row["multiplicity"]
+            )
