@@ -73,6 +73,11 @@ class AbstractFunctional(abc.ABC):
     long_range_exchange: float = 0.0
     #: Range-separation parameter in bohr⁻¹; 0 when `long_range_exchange` is 0.
     omega: float = 0.0
+    #: (b, C) of VV10 non-local correlation, which is added to the energy density; None: there is none.
+    vv10: tuple[float, float] | None = None
+    #: The dispersion correction that belongs to the functional, {"method": ..., "functional": ...}: `method` names an
+    #: offer of kind "dispersion_corrections", which gets the rest as options. None: there is none.
+    dispersion: Mapping[str, Any] | None = None
 
     @abc.abstractmethod
     def energy_density(self, density: Density) -> Float[Array, "..."]:
@@ -91,6 +96,7 @@ class AbstractFunctional(abc.ABC):
             "exact_exchange": self.exact_exchange,
             "long_range_exchange": self.long_range_exchange,
             "omega": self.omega,
+            **({} if self.vv10 is None else {"vv10": list(self.vv10)}),
         }
 
 

@@ -9,9 +9,16 @@ from scfx.hookspecs import hookimpl
 from scfx.offer import Capabilities, Offer
 
 
-def _offer(name: str, target: str, summary: str, family: str, aliases: tuple[str, ...] = ()) -> Offer:
+def _offer(
+    name: str,
+    target: str,
+    summary: str,
+    family: str,
+    aliases: tuple[str, ...] = (),
+    module: str = "functionals",
+) -> Offer:
     return Offer(
-        name, f"scfx_xc.functionals:{target}", summary,
+        name, f"scfx_xc.{module}:{target}", summary,
         aliases=aliases, capabilities=Capabilities(platforms=("cpu", "gpu"), families=(family,)),
     )  # fmt: skip
 
@@ -47,6 +54,27 @@ OFFERS = (
     _offer("b1lyp", "B1LYP", "BLYP with 25 % exact exchange", "gga"),
     _offer("bhandhlyp", "BHandHLYP", "BLYP with 50 % exact exchange", "gga"),
     _offer("hflyp", "HFLYP", "exact exchange + Lee-Yang-Parr", "gga", ("hf,lyp",)),
+    _offer(
+        "cam-b3lyp", "CAMB3LYP", "Coulomb-attenuated B3LYP", "gga", ("camb3lyp", "cam_b3lyp"), "range_separated"
+    ),
+    _offer("hse06", "HSE06", "screened hybrid, 25 % exact exchange at short range", "gga", (), "range_separated"),
+    _offer("wb97", "WB97", "range-separated B97", "gga", (), "range_separated"),
+    _offer("wb97x", "WB97X", "range-separated hybrid B97 (ANI-1)", "gga", (), "range_separated"),
+    _offer("wb97x-d", "WB97XD", "the same with empirical dispersion", "gga", ("wb97x_d",), "range_separated"),
+    _offer("wb97x-d3", "WB97XD3", "the same with D3 dispersion", "gga", ("wb97x_d3",), "range_separated"),
+    _offer("wb97x-v", "WB97XV", "the same with VV10 dispersion", "gga", ("wb97x_v",), "range_separated"),
+    _offer("wb97x-d3bj", "WB97XD3BJ", "wB97X-V with D3(BJ) for VV10", "gga", (), "range_separated"),
+    _offer(
+        "wb97m-v", "WB97MV", "range-separated meta-GGA with VV10 (OMol25)", "mgga", ("wb97m_v",), "range_separated"
+    ),
+    _offer("wb97m-d3bj", "WB97MD3BJ", "wB97M-V with D3(BJ) for VV10 (SPICE)", "mgga", (), "range_separated"),
+    _offer("tpss", "TPSS", "Tao-Perdew-Staroverov-Scuseria", "mgga", ("tpss,tpss",), "meta"),
+    _offer("tpssh", "TPSSh", "TPSS with 10 % exact exchange", "mgga", (), "meta"),
+    _offer("scan", "SCAN", "strongly constrained and appropriately normed", "mgga", ("scan,scan",), "meta"),
+    _offer("scan0", "SCAN0", "SCAN with 25 % exact exchange", "mgga", (), "meta"),
+    _offer("r2scan", "R2SCAN", "regularised, restored SCAN", "mgga", ("r2scan,r2scan",), "meta"),
+    _offer("m06-l", "M06L", "Minnesota 06, local", "mgga", ("m06l", "m06_l"), "meta"),
+    _offer("m06-2x", "M062X", "Minnesota 06 with 54 % exact exchange", "mgga", ("m062x", "m06_2x"), "meta"),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jax.numpy as jnp
 
 from scfx.abstract import AbstractFunctional, Family
-from scfx_xc.points import ClosedShellPoint, SpinPoint
+from scfx_xc.points import ClosedShellPoint, SpinChannel, SpinPoint
 
 if TYPE_CHECKING:
     from scfx.abstract import ClosedShellDensity, Density
@@ -36,6 +36,21 @@ class AbstractComponent(abc.ABC):
     def definition(self) -> dict[str, Any]:
         """Name and parameters as plain data."""
         return {"name": self.name, "parameters": asdict(self)}  # pyright: ignore[reportArgumentType]
+
+
+class AbstractSpinExchange(AbstractComponent):
+    """Exchange, which does not couple the spins: a form is the energy of one of them."""
+
+    @abc.abstractmethod
+    def _channel_energy(self, spin: SpinChannel) -> Any:
+        """Energy per volume of one spin."""
+
+    def spin_resolved(self, point: SpinPoint) -> Any:
+        a, b = point.channels()
+        return self._channel_energy(a) + self._channel_energy(b)
+
+    def closed_shell(self, point: ClosedShellPoint) -> Any:
+        return 2.0 * self._channel_energy(point.channel())
 
 
 class AbstractSumFunctional(AbstractFunctional):
@@ -75,4 +90,5 @@ class AbstractSumFunctional(AbstractFunctional):
             "exact_exchange": self.exact_exchange,
             "long_range_exchange": self.long_range_exchange,
             "omega": self.omega,
+            **({} if self.vv10 is None else {"vv10": list(self.vv10)}),
         }

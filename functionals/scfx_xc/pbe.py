@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from scfx_xc.component import AbstractComponent
-from scfx_xc.points import ClosedShellPoint, SpinPoint
+from scfx_xc.points import ClosedShellPoint, SpinChannel, SpinPoint
 from scfx_xc.pw92 import PW92Correlation
 from scfx_xc.slater import EXCHANGE_CONSTANT
 
@@ -88,6 +88,23 @@ class RPBEExchange(AbstractEnhancedExchange):
         return 1.0 + self.kappa * (1.0 - jnp.exp((-self.mu / self.kappa) * s2))
 
 
+#: t² = T2 σ ρ^(-7/3) / φ², from t = |∇ρ| / (2 φ k_s ρ), k_s² = 4 k_F/π, k_F = (3π²ρ)^(1/3).
+_T2 = pi / (16.0 * (3.0 * pi**2) ** (1.0 / 3.0))
+
+
+def gradient_t2(point: SpinPoint | ClosedShellPoint, phi: Any) -> Any:
+    """t², the squared reduced gradient of correlation."""
+    return _T2 * point.sigma * point.inverse_cbrt**7 / (phi * phi)
+
+
+def spin_scaling_phi(point: SpinPoint) -> Any:
+    """φ(ζ) = [(1+ζ)^(2/3) + (1-ζ)^(2/3)]/2."""
+    return 0.5 * (
+        _clamped_two_thirds(point.rho_a, point.cbrt_a, point)
+        + _clamped_two_thirds(point.rho_b, point.cbrt_b, point)
+    )
+
+
 @dataclass(frozen=True)
 class PBECorrelation(AbstractComponent):
     """e_c = ρ (ε_PW92 + H), H from eq. 7 and 8. PBEsol changes β."""
@@ -100,21 +117,25 @@ class PBECorrelation(AbstractComponent):
     uniform: PW92Correlation = field(default_factory=PW92Correlation)
 
     def _gradient_energy(self, uniform: Any, phi: Any, point: SpinPoint | ClosedShellPoint) -> Any:
-        phi2 = phi * phi
-        gamma_phi3 = self.gamma * phi2 * phi
-        # t = |∇ρ| / (2 φ k_s ρ), k_s² = 4 k_F/π, k_F = (3π²ρ)^(1/3).
-        t2 = pi / (16.0 * (3.0 * pi**2) ** (1.0 / 3.0)) * point.sigma * point.inverse_cbrt**7 / phi2
+        gamma_phi3 = self.gamma * phi**3
+        t2 = gradient_t2(point, phi)
+        return self._h(uniform, gamma_phi3, t2)
+
+    def _h(self, uniform: Any, gamma_phi3: Any, t2: Any) -> Any:
+        """H of eq. 7."""
         ratio = self.beta / self.gamma
         at2 = ratio / jnp.expm1(-uniform / gamma_phi3) * t2
         return gamma_phi3 * jnp.log1p(ratio * t2 * (1.0 + at2) / (1.0 + at2 * (1.0 + at2)))
 
+    def polarised(self, spin: SpinChannel) -> Any:
+        """ε_c of one spin's electrons alone, per electron: ζ = 1, φ = 2^(-1/3)."""
+        uniform = self.uniform.ferromagnetic.energy(jnp.sqrt(spin.rs))
+        t2 = _T2 * 2.0 ** (2.0 / 3.0) * spin.sigma * spin.inverse_cbrt**7
+        return uniform + self._h(uniform, 0.5 * self.gamma, t2)
+
     def spin_resolved(self, point: SpinPoint) -> Any:
         uniform = self.uniform.energy_per_electron(point)
-        phi = 0.5 * (
-            _clamped_two_thirds(point.rho_a, point.cbrt_a, point)
-            + _clamped_two_thirds(point.rho_b, point.cbrt_b, point)
-        )
-        return point.rho * (uniform + self._gradient_energy(uniform, phi, point))
+        return point.rho * (uniform + self._gradient_energy(uniform, spin_scaling_phi(point), point))
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
         uniform = self.uniform.closed_shell_energy_per_electron(point)

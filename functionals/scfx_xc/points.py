@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 #: r_s = RS_FACTOR ρ^(-1/3), the Wigner-Seitz radius in bohr.
 RS_FACTOR = (3.0 / (4.0 * pi)) ** (1.0 / 3.0)
 _LOG_RS_FACTOR = log(RS_FACTOR)
+#: k_F of one spin is (6π²ρ_s)^(1/3).
+SIX_PI_SQUARED = 6.0 * pi**2
+#: τ_s / ρ_s^(5/3) of the uniform gas, (3/10) (6π²)^(2/3).
+UNIFORM_TAU = 0.3 * SIX_PI_SQUARED ** (2.0 / 3.0)
 
 
 @jax.custom_jvp
@@ -36,23 +40,61 @@ def _cube_root_jvp(primals: tuple, tangents: tuple) -> tuple:
     return root, dx / (3.0 * root * root)
 
 
+class SpinChannel(NamedTuple):
+    """One spin: density `rho`, its cube root and inverse cube root, `sigma` = |∇ρ_s|² and `tau`."""
+
+    rho: Any
+    cbrt: Any
+    inverse_cbrt: Any
+    sigma: Any
+    tau: Any
+
+    @property
+    def rs(self) -> Any:
+        """Wigner-Seitz radius of this spin's density alone."""
+        return RS_FACTOR * self.inverse_cbrt
+
+    @property
+    def x2(self) -> Any:
+        """x² = |∇ρ_s|² / ρ_s^(8/3)."""
+        return self.sigma * self.inverse_cbrt**8
+
+    @property
+    def s2(self) -> Any:
+        """Squared reduced gradient of spin-scaled exchange, s² = x² / [4 (6π²)^(2/3)]."""
+        return (0.25 / SIX_PI_SQUARED ** (2.0 / 3.0)) * self.x2
+
+    @property
+    def t(self) -> Any:
+        """τ_s / ρ_s^(5/3); `UNIFORM_TAU` in the uniform gas."""
+        return self.tau * self.inverse_cbrt**5
+
+
 class ClosedShellPoint(NamedTuple):
-    """Total density `rho`, its cube root and inverse cube root, `log_rs` = ln r_s, and `sigma` = |∇ρ|²."""
+    """Total density `rho`, its cube root and inverse cube root, `log_rs` = ln r_s, `sigma` = |∇ρ|², and `tau`."""
 
     rho: Any
     cbrt: Any
     inverse_cbrt: Any
     log_rs: Any
     sigma: Any
+    tau: Any = None
 
     @classmethod
     def of(cls, density: ClosedShellDensity) -> ClosedShellPoint:
         cbrt = cube_root(density.rho)
-        return cls(density.rho, cbrt, 1.0 / cbrt, _log_rs(density.rho), density.sigma)
+        return cls(density.rho, cbrt, 1.0 / cbrt, _log_rs(density.rho), density.sigma, density.tau)
 
     @property
     def rs(self) -> Any:
         return RS_FACTOR * self.inverse_cbrt
+
+    def channel(self) -> SpinChannel:
+        """Either spin: ρ_s = ρ/2, σ_ss = σ/4, τ_s = τ/2."""
+        root = 2.0 ** (1.0 / 3.0)
+        tau = None if self.tau is None else 0.5 * self.tau
+        sigma = None if self.sigma is None else 0.25 * self.sigma
+        return SpinChannel(0.5 * self.rho, self.cbrt / root, self.inverse_cbrt * root, sigma, tau)
 
 
 class SpinPoint(NamedTuple):
@@ -69,6 +111,8 @@ class SpinPoint(NamedTuple):
     sigma_aa: Any
     sigma_ab: Any
     sigma_bb: Any
+    tau_a: Any = None
+    tau_b: Any = None
 
     @classmethod
     def of(cls, density: Density) -> SpinPoint:
@@ -77,7 +121,7 @@ class SpinPoint(NamedTuple):
         return cls(
             rho, cbrt, 1.0 / cbrt, _log_rs(rho),
             density.rho_a, density.rho_b, cube_root(density.rho_a), cube_root(density.rho_b),
-            density.sigma_aa, density.sigma_ab, density.sigma_bb,
+            density.sigma_aa, density.sigma_ab, density.sigma_bb, density.tau_a, density.tau_b,
         )  # fmt: skip
 
     @property
@@ -93,6 +137,18 @@ class SpinPoint(NamedTuple):
     def zeta(self) -> Any:
         """Relative spin polarisation (ρ_a - ρ_b)/ρ."""
         return (self.rho_a - self.rho_b) / self.rho
+
+    @property
+    def tau(self) -> Any:
+        """Kinetic-energy density of both spins."""
+        return self.tau_a + self.tau_b
+
+    def channels(self) -> tuple[SpinChannel, SpinChannel]:
+        """Each spin by itself, with what meta-GGA forms need."""
+        return (
+            SpinChannel(self.rho_a, self.cbrt_a, 1.0 / self.cbrt_a, self.sigma_aa, self.tau_a),
+            SpinChannel(self.rho_b, self.cbrt_b, 1.0 / self.cbrt_b, self.sigma_bb, self.tau_b),
+        )
 
     def spins(self) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
         """(ρ_s, ρ_s^(1/3), σ_ss) of each spin: what exchange needs, which does not couple the spins."""

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from scfx_xc.component import AbstractComponent
-from scfx_xc.points import SPIN_INTERPOLATION_CURVATURE, ClosedShellPoint, SpinPoint
+from scfx_xc.points import SPIN_INTERPOLATION_CURVATURE, ClosedShellPoint, SpinChannel, SpinPoint
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,20 @@ class PW92Correlation(AbstractComponent):
         return cls(*_PRINTED, curvature=1.709921)
 
     def energy_per_electron(self, point: SpinPoint) -> Any:
-        x = jnp.sqrt(point.rs)
-        f, zeta4 = point.spin_interpolation(), point.zeta**4
+        return self.energy_at(jnp.sqrt(point.rs), point.spin_interpolation(), point.zeta**4)
+
+    def energy_at(self, x: Any, f: Any, zeta4: Any) -> Any:
+        """ε at x = r_s^(1/2), f(ζ) and ζ⁴."""
         para = self.paramagnetic.energy(x)
         stiffness = -self.minus_stiffness.energy(x) / self.curvature
         return para + f * (stiffness * (1.0 - zeta4) + (self.ferromagnetic.energy(x) - para) * zeta4)
 
     def closed_shell_energy_per_electron(self, point: ClosedShellPoint) -> Any:
         return self.paramagnetic.energy(jnp.sqrt(point.rs))
+
+    def polarised(self, spin: SpinChannel) -> Any:
+        """Energy per volume of one spin's electrons alone: the parallel part of Stoll's partition."""
+        return spin.rho * self.ferromagnetic.energy(jnp.sqrt(spin.rs))
 
     def spin_resolved(self, point: SpinPoint) -> Any:
         return point.rho * self.energy_per_electron(point)
