@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BATCH = 4096
-_NAMES = ("name", "mol_id", "id")
+_NAMES = ("name", "mol_id", "id", "idx", "index")
 
 
 def read_parquet(path: Path, column: str, positions: str = "", unit: str = "") -> Iterator[Record]:

@@ -52,7 +52,7 @@ def _files(path: Path) -> Iterator[tuple[str, TextIO]]:
                 for member in archive:
                     content = archive.extractfile(member) if member.name.endswith(".xyz") else None
                     if content is not None:
-                        yield member.name.rpartition("/")[2], io.TextIOWrapper(content, encoding="utf-8")
+                        yield member.name.rpartition("/")[2], io.StringIO(content.read().decode())
         except tarfile.TarError as error:
             raise InputError(f"task.molecules: cannot read {str(path)!r} as an archive: {error}") from error
     else:
