@@ -1,0 +1,314 @@
+"""The files of a study: tables, plots, and a report that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+import scfx
+from scfx.spec_hash import plain
+from scfx.versions import versions
+from scfx_study import plots
+from scfx_study.drawing import as_xyz, draw
+from scfx_study.page import NOTHING, details, number, page, picture, table
+from scfx_study.plots import paired
+from scfx_study.statistics import QUANTITY_COLUMNS
+
+if TYPE_CHECKING:
+    from scfx_study.study import Study
+
+_TITLES = {
+    "energy": "Total energy", "relative_energy": "Energy relative to the mean over a molecule's conformers",
+    "homo": "HOMO", "lumo": "LUMO", "gap": "HOMO-LUMO gap", "dipole": "Dipole moment (norm)",
+}  # fmt: skip
+_CAPTIONS = {
+    "histograms": "Errors against the reference (the layout of QM1B's Figure 2).",
+    "parity": "Gap under each option against the gap it is compared with (QM1B's Figure 5).",
+    "densities": "Distribution of the gap by option: kernel density, Scott's bandwidth (QM1B's Figure 6).",
+    "spread": "Gaps of the conformers of each molecule (QM1B's Figure 4).",
+    "pareto": "What accuracy costs. The line joins options that none beats in both. Seconds are those of the run that "
+    "made the labels, without compiling; compare them only if the machine did nothing else.",
+    "convergence": "What each iteration leaves over, for a few conformers solved again under every option.",
+}
+_MOST_FAILURES = 60
+
+
+def write_report(study: Study) -> Path:
+    """Write table.parquet, statistics.csv, cost.csv, plots/ and report.html; returns the path of the last."""
+    labels, found, cost = study.table(), study.statistics(), study.cost()
+    output = study.output
+    labels.to_parquet(output / "table.parquet", index=False)
+    found.to_csv(output / "statistics.csv", index=False)
+    cost.to_csv(output / "cost.csv", index=False)
+    pictures = _pictures(study, labels, found, cost)
+    (output / "plots").mkdir(exist_ok=True)
+    for name, kinds in pictures.items():
+        for kind, data in kinds.items():
+            (output / "plots" / f"{name}.{kind}").write_bytes(data)
+    body = [
+        *_head(study, labels),
+        *_overview(found),
+        *_published(study, found),
+        *_convergence(cost),
+        "<h2>Plots</h2>",
+        *(picture(kinds["svg"], name, _CAPTIONS[name]) for name, kinds in pictures.items()),
+        *_tables(found),
+        *_outliers(study, labels),
+        *_failures(labels),
+        *_definition(study),
+    ]
+    path = output / "report.html"
+    path.write_text(page(f"Study: {', '.join(o.label for o in study.options)}", body), encoding="utf-8")
+    return path
+
+
+def _pictures(
+    study: Study, labels: pd.DataFrame, found: pd.DataFrame, cost: pd.DataFrame
+) -> dict[str, dict[str, bytes]]:
+    names, reference = [option.label for option in study.options], study.reference.label
+    order = [reference, *(name for name in names if name != reference)]
+    figures = {
+        "histograms": plots.histograms(labels, study.pairs),
+        "parity": plots.parity(labels, study.pairs),
+        "densities": plots.densities(labels, names, reference),
+        "spread": plots.spread(labels, order),
+        "pareto": plots.pareto(found, cost, reference),
+    }
+    traces = study.traces()
+    if any(traces.values()):
+        figures["convergence"] = plots.convergence({name: traces[name] for name in order})
+    return {name: plots.images(figure) for name, figure in figures.items()}
+
+
+def _head(study: Study, labels: pd.DataFrame) -> list[str]:
+    reference = study.reference
+    own = labels[labels["option"] == reference.label]
+    used = own[own["used"]]
+    names = reference.names
+    return [
+        f"<h1>What each option costs: {escape(', '.join(o.label for o in study.options if o is not reference))}</h1>",
+        f"<p>Compared with <b>{escape(reference.label)}</b> ({escape(names['functional'])}/{escape(names['basis'])}, "
+        f"{escape(names['precision'])}, backend {escape(names['backend'])}) on <b>{len(used):,} conformers of "
+        f"{used['molecule'].nunique():,} molecules</b>. {len(own) - len(used):,} of {len(own):,} planned conformers "
+        "are left out of every option, because at least one option has no label for them; they are counted and listed "
+        "below.</p>",
+        '<p class="note">Errors are option minus reference. Intervals are bootstrap intervals over molecules '
+        f"({100 * study.settings.confidence:g} %, {study.settings.bootstrap:,} resamples): conformers of one "
+        "molecule are not independent. Press a column's head to sort by it.</p>",
+    ]
+
+
+def _overview(found: pd.DataFrame) -> list[str]:
+    rows = []
+    for (option, against), part in found.groupby(["option", "against"], sort=False):
+        by = part.set_index("quantity")
+        cells = [_interval(by.loc[name], "mae") if name in by.index else None for name in QUANTITY_COLUMNS]
+        rows.append([option, *cells, by.loc["gap"].get("spearman"), against])
+    heads = [
+        "option",
+        "energy",
+        "relative energy",
+        "HOMO",
+        "LUMO",
+        "gap",
+        "dipole (debye)",
+        "Spearman of the gap",
+    ]
+    return [
+        "<h2>Mean absolute errors (meV)</h2>",
+        '<p class="scroll">Tables scroll sideways.</p>',
+        table([*heads, "against"], rows),
+        '<p class="note">Relative energy: to the mean over the molecule\'s conformers, which is what a model of '
+        "conformers learns. Spearman: within molecules of three or more conformers, mean over molecules: 1 means that "
+        "the option keeps their order.</p>",
+    ]
+
+
+def _interval(row: Any, name: str) -> tuple[float | None, str]:
+    value = row.get(name)
+    if value is None or pd.isna(value):
+        return None, NOTHING
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    between = "" if low is None or pd.isna(low) else f" [{number(float(low))}, {number(float(high))}]"
+    return float(value), number(float(value)) + between
+
+
+def _published(study: Study, found: pd.DataFrame) -> list[str]:
+    if not study.settings.published:
+        return []
+    rows = []
+    for item in study.settings.published:
+        part = found[(found["option"] == item.option) & (found["quantity"] == item.quantity)]
+        ours = _interval(part.iloc[0], item.statistic) if len(part) else (None, "no such option")
+        unit = QUANTITY_COLUMNS[item.quantity][1]
+        rows.append([item.option, item.quantity, item.statistic, unit, ours, item.value, item.source])
+    return [
+        "<h2>Beside the literature</h2>",
+        table(["option", "quantity", "statistic", "unit", "here", "published", "source"], rows),
+    ]
+
+
+def _convergence(cost: pd.DataFrame) -> list[str]:
+    rows = [
+        [
+            row["option"], int(row["rows"]), int(row["ok"]), int(row["not_converged"]),
+            int(row["failed"]) + int(row["poison"]),
+            (row["convergence_rate"], f"{100 * row['convergence_rate']:.2f} %"),
+            int(row["recovered"]), row["mean_iterations"], row["labels_per_second"], row["seconds_per_label"],
+            row["compile_seconds"],
+        ]
+        for _, row in cost.iterrows()
+    ]  # fmt: skip
+    heads = [
+        "option", "planned", "ok", "not converged", "failed", "convergence rate", "by recovery", "mean iterations",
+        "labels/s a worker", "seconds a label", "compiling (s)",
+    ]  # fmt: skip
+    return [
+        "<h2>Convergence and cost</h2>",
+        table(heads, rows),
+        '<p class="note">Failed rows mostly have no conformer (embedding). Labels a second count everything, compiling '
+        "too; seconds a label are the solver's, summed over threads, without compiling.</p>",
+    ]
+
+
+def _tables(found: pd.DataFrame) -> list[str]:
+    out = ["<h2>Statistics by quantity</h2>"]
+    for quantity, (_, unit) in QUANTITY_COLUMNS.items():
+        part = found[found["quantity"] == quantity]
+        in_kcal = unit == "meV"
+        rows = []
+        for _, row in part.iterrows():
+            cells = [_interval(row, name) for name in ("mean_error", "mae", "rmse")]
+            cells += [row.get(name) for name in ("max", "p50", "p90", "p95", "p99")]
+            cells += [_interval(row, "pearson"), _interval(row, "spearman")]
+            kcal = (
+                [row.get(f"{name}_kcal_mol") for name in ("mean_error", "mae", "rmse", "max")]
+                if in_kcal
+                else []
+            )
+            rows.append([row["option"], *cells, *kcal, int(row["n"]), row["against"]])
+        heads = [
+            "option",
+            "mean error",
+            "MAE",
+            "RMSE",
+            "largest",
+            "median",
+            "90 %",
+            "95 %",
+            "99 %",
+            "Pearson",
+            "Spearman",
+        ]
+        heads += ["mean, kcal/mol", "MAE, kcal/mol", "RMSE, kcal/mol", "largest, kcal/mol"] if in_kcal else []
+        out += [f"<h3>{_TITLES[quantity]} ({unit})</h3>", table([*heads, "n", "against"], rows)]
+    return out
+
+
+def _outliers(study: Study, labels: pd.DataFrame) -> list[str]:
+    """The conformers of largest error in the gap, the same number for each option."""
+    count = study.settings.outliers
+    if not count:
+        return []
+    each = max(1, count // max(1, len(study.pairs)))
+    cards = []
+    for option, against in study.pairs:
+        used = labels[labels["used"]].set_index("entry")
+        mine, other = used[used["option"] == option], used[used["option"] == against]
+        gap, reference = paired(labels, option, against, "gap_ev")
+        for index in np.argsort(-np.abs(gap - reference))[:each]:
+            cards.append(_card(option, against, mine.iloc[index], other.loc[mine.index[index]]))
+    return ["<h2>Largest errors of the gap</h2>", f'<div class="cards">{"".join(cards)}</div>']
+
+
+def _card(option: str, against: str, mine: Any, other: Any) -> str:
+    name = _name(mine)
+    numbers, positions = (
+        np.array(mine["atomic_numbers"]),
+        np.array([list(p) for p in mine["positions_angstrom"]]),
+    )
+    rows = [
+        ("gap", f"{number(mine['gap_ev'])} eV"), (f"gap, {against}", f"{number(other['gap_ev'])} eV"),
+        ("error of the gap", f"{number(1e3 * (mine['gap_ev'] - other['gap_ev']))} meV"),
+        ("error of the energy", f"{number(1e3 * (mine['energy_ev'] - other['energy_ev']))} meV"),
+        ("iterations", f"{int(mine['iterations'])} ({int(other['iterations'])})"),
+    ]  # fmt: skip
+    listed = "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in rows)
+    conformer = f", conformer {int(mine['conformer'])}" if pd.notna(mine["conformer"]) else ""
+    xyz = as_xyz(
+        numbers, positions, f"{name} charge={int(mine['charge'])} multiplicity={int(mine['multiplicity'])}"
+    )
+    return (
+        f'<div class="card">{draw(numbers, positions)}<b>{escape(name)}</b>{conformer}<br>{escape(option)}'
+        f"<dl>{listed}</dl>{details('geometry (xyz)', xyz)}</div>"
+    )
+
+
+def _name(row: Any) -> str:
+    for key in ("name", "smiles", "input_smiles"):
+        if isinstance(row.get(key), str) and row[key]:
+            return row[key]
+    return f"row {row['row_id']}"
+
+
+def _failures(labels: pd.DataFrame) -> list[str]:
+    """Conformers that one option could not label and another could: what a choice loses."""
+    bad = labels[labels["status"] != "ok"]
+    some = set(labels.loc[labels["status"] == "ok", "entry"])
+    telling = bad[bad["entry"].isin(some)]
+    everywhere = bad.loc[~bad["entry"].isin(some), "entry"].nunique()
+    out = [
+        "<h2>Left out</h2>",
+        f"<p>{everywhere:,} conformers have no label under any option (mostly no embedding); "
+        f"{telling['entry'].nunique():,} under some only.</p>",
+    ]
+    if len(telling):
+        rows = [
+            [_name(row), (None, NOTHING) if pd.isna(row["conformer"]) else int(row["conformer"]), row["option"],
+             row["status"], row["reason"]]
+            for _, row in telling.head(_MOST_FAILURES).iterrows()
+        ]  # fmt: skip
+        out.append(table(["molecule", "conformer", "option", "status", "reason"], rows))
+        if len(telling) > _MOST_FAILURES:
+            out.append(
+                f'<p class="note">The first {_MOST_FAILURES} of {len(telling)}; table.parquet has all.</p>'
+            )
+    return out
+
+
+def _definition(study: Study) -> list[str]:
+    out = ["<h2>How it was made</h2>", "<h3>Options</h3>"]
+    rows: list[Sequence[Any]] = [
+        [o.label, json.dumps(plain(_shown(o.changes))), o.names["backend"], o.names["functional"], o.names["basis"],
+         o.names["precision"], o.spec_hash[:16]]
+        for o in study.options
+    ]  # fmt: skip
+    out.append(table(["option", "changes", "backend", "functional", "basis", "precision", "spec hash"], rows))
+    for option in study.options:
+        spec = {
+            "scf": option.spec.model_dump(mode="json"),
+            "spec_hash": option.spec_hash,
+            "definition": plain(option.definition),
+            "rows": option.rows,
+            "labels": f"labels/{option.key}",
+        }
+        out.append(details(f"specification of {option.label}", json.dumps(spec, indent=1)))
+    out.append(details("task", json.dumps(study.settings.model_dump(mode="json"), indent=1)))
+    found = versions(("jax", "jaxlib", "numpy", "scipy", "pyscf", "basis-set-exchange", "rdkit", "pandas"))
+    out.append(f'<p class="note">{escape(", ".join(f"{k} {v}" for k, v in found.items()))}. Made by scfx '
+               f"{scfx.__version__}; `study.json`, `table.parquet`, `statistics.csv` and `cost.csv` lie beside this "
+               "page.</p>")  # fmt: skip
+    return out
+
+
+def _shown(changes: Any) -> dict[str, Any]:
+    return {
+        k: v if isinstance(v, (str, int, float, bool, dict)) else getattr(v, "name", repr(v))
+        for k, v in changes.items()
+    }
