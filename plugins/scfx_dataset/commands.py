@@ -6,6 +6,8 @@ import json
 
 import click
 
+from scfx_dataset.plan_command import plan
+
 
 @click.group()
 def dataset() -> None:
@@ -15,28 +17,7 @@ def dataset() -> None:
     """
 
 
-@dataset.command()
-@click.argument("config", type=click.Path(dir_okay=False))
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as in `scfx run`."
-)
-def plan(config: str, overrides: tuple[str, ...]) -> None:
-    """Make the plan of every dataset task in CONFIG, without computing: counts rows, duplicates and filters."""
-    import scfx
-    from scfx_dataset.task import DatasetTask
-
-    registry = scfx.Registry.discover()
-    loaded = scfx.Config.load(config, overrides)
-    tasks = [task for task in loaded.tasks(registry) if isinstance(task, DatasetTask)]
-    if not tasks:
-        raise scfx.ConfigError("task", f'{config!r} has no [[task]] with name = "dataset"')
-    for task in tasks:
-        context = scfx.TaskContext(loaded.scf, registry, None, config)
-        made, created = task.plan(context)
-        click.echo(
-            f"{'planned' if created else 'already planned'}: {task.options.output} (plan {made.plan_id})"
-        )
-        click.echo(json.dumps(made.counts, indent=2))
+dataset.add_command(plan)
 
 
 @dataset.command()

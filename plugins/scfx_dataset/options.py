@@ -24,6 +24,11 @@ class Filters(BaseModel):
     charge: int | None = Field(None, description="the only total charge allowed")
     single_fragment: bool = Field(True, description="exclude SMILES of several molecules ('C.O')")
 
+    @property
+    def atomic_numbers(self) -> tuple[int, ...] | None:
+        """Atomic numbers that `elements` allows; None: any."""
+        return None if self.elements is None else tuple(atomic_number(symbol) for symbol in self.elements)
+
     @field_validator("elements")
     @classmethod
     def _known_elements(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -1,0 +1,129 @@
+"""Memory and time of planning against the number of molecules: does a plan of ten million SMILES fit?
+
+Each size runs in a process of its own and reports its peak resident set. The SMILES are made up (chains and rings of C,
+N, O, F drawn from a seeded generator, a tenth of them twice), unique but not meaningful: what is measured is reading,
+canonicalising, deduplicating, grouping and writing. RDKit itself is the floor.
+
+    python benchmarks/plan_memory.py [--sizes 30000 100000 300000] [--conformers 1] [--markdown PATH]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SIZES = (30_000, 100_000, 300_000)
+
+
+def synthetic_smiles(count: int, path: Path, seed: int = 0) -> None:
+    """Write `count` SMILES of 7 to 17 heavy atoms, one in ten of them a repetition."""
+    generator = random.Random(seed)
+    groups = ("O", "N", "F", "C#N", "C=O", "OC", "NC", "C(=O)N", "C(F)F", "c1ccco1", "C1CC1", "C1CCOC1")
+    recent = ["C"]
+    with path.open("w", encoding="utf-8") as handle:
+        for _ in range(count):
+            if generator.random() < 0.1:
+                handle.write(generator.choice(recent) + "\n")
+                continue
+            chain = "".join(
+                generator.choice(("C", "C", "CC", "N", "O")) + f"({generator.choice(groups)})"
+                if generator.random() < 0.4
+                else "C"
+                for _ in range(generator.randint(4, 9))
+            )
+            smiles = f"{chain}{generator.choice(groups)}"
+            recent = [*recent[-99:], smiles]
+            handle.write(smiles + "\n")
+
+
+def plan(molecules: int, conformers: int) -> dict[str, float]:
+    """Plan so many SMILES in this process: counts, seconds, peak resident set and bytes of the plan's files."""
+    from scfx_dataset.cost import CostModel
+    from scfx_dataset.options import DatasetOptions
+    from scfx_dataset.plan import Identity
+    from scfx_dataset.planning import ensure_plan
+    from scfx_dataset.sources import Source
+    from scfx_dataset.store import open_store
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "molecules.smi"
+        synthetic_smiles(molecules, path)
+        options = DatasetOptions.model_validate(
+            {"molecules": str(path), "output": str(Path(folder) / "out"), "conformers": conformers}
+        )
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        source = Source.of(path, options)
+        identity = Identity("none", {}, {}, options.row_options(), source.sha256(), {})
+        store = open_store(options.output)
+        store.create()
+        cost = CostModel(lambda z: 1 if z < 3 else 5, lambda z: 900)
+        made, _ = ensure_plan(store, identity, source, options, cost)
+        seconds = time.perf_counter() - began
+        size = sum(p.stat().st_size for p in Path(options.output).rglob("*") if p.is_file())
+        counts = made.counts
+    return {
+        "lines": counts["lines"],
+        "rows": counts["rows"],
+        "shards": counts["shards"],
+        "seconds": seconds,
+        "imports_mib": before / 1024,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "plan_bytes": size,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--conformers", type=int, default=1)
+    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one is not None:
+        print(json.dumps(plan(given.one, given.conformers)))
+        return
+    lines = [
+        "| SMILES | rows | shards | s | SMILES/s | peak MiB | plan, bytes a row |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    found = []
+    for size in given.sizes:
+        command = [sys.executable, __file__, "--one", str(size), "--conformers", str(given.conformers)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        record = json.loads(done.stdout)
+        found.append(record)
+        lines.append(
+            f"| {record['lines']} | {record['rows']} | {record['shards']} | {record['seconds']:.1f} | "
+            f"{record['lines'] / record['seconds']:.0f} | {record['peak_mib']:.0f} | "
+            f"{record['plan_bytes'] / record['rows']:.0f} |"
+        )
+        print(lines[-1], flush=True)
+    if len(found) > 1:
+        x = np.array([f["lines"] for f in found], dtype=np.float64)
+        y = np.array([f["peak_mib"] for f in found])
+        slope, start = np.polyfit(x[-2:], y[-2:], 1)
+        lines += [
+            "",
+            f"From the two largest sizes: {slope * 1e6:+.1f} MiB for each million more SMILES, so "
+            f"{start + slope * 1e7:.0f} MiB for ten million if that goes on.",
+        ]
+    text = "\n".join(lines)
+    print(text)
+    if given.markdown:
+        given.markdown.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
