@@ -1,1 +1,0 @@
-"""The libxc family through the libxc that PySCF ships, on the host."""
