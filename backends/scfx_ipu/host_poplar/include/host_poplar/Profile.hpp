@@ -29,6 +29,7 @@ struct Step {
   unsigned program = 0;                       ///< index in the list given to the engine
   std::uint64_t repeats = 1;                  ///< product of the enclosing Repeat counts; a while counts once
   bool data_dependent = false;                ///< under RepeatWhileTrue/False or If
+  std::uint64_t host_bytes = 0;               ///< to or from the host, once through
   std::uint64_t exchange_bytes = 0;           ///< all tiles, bytes received from another tile, once through
   std::uint64_t exchange_bytes_busiest = 0;   ///< by the tile that receives most
   std::uint64_t inter_ipu_bytes = 0;          ///< the part that crosses between IPUs

@@ -20,7 +20,10 @@ public:
   template <std::size_t N> constexpr ArrayRef(const std::array<T, N> &a) : data_(a.data()), size_(N) {}
   template <std::size_t N> constexpr ArrayRef(const T (&a)[N]) : data_(a), size_(N) {}
   // A braced list lives until the end of the full expression, long enough for an argument.
-  constexpr ArrayRef(const std::initializer_list<T> &list) : data_(list.size() ? list.begin() : nullptr), size_(list.size()) {}
+  ArrayRef(const std::initializer_list<T> &list) {
+    data_ = list.begin();
+    size_ = list.size();
+  }
 
   constexpr const T *data() const { return data_; }
   constexpr std::size_t size() const { return size_; }

@@ -67,6 +67,10 @@ public:
   /// Internal to the library.
   explicit Tensor(std::shared_ptr<const host_poplar::TensorImpl> impl) : impl_(std::move(impl)) {}
   const host_poplar::TensorImpl &impl() const;
+  const std::shared_ptr<const host_poplar::TensorImpl> &ptr() const {
+    impl();
+    return impl_;
+  }
 
 private:
   std::shared_ptr<const host_poplar::TensorImpl> impl_;
