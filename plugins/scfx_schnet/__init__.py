@@ -1,1 +1,48 @@
-"""The SchNet scaling benchmark."""
+"""Training neural networks on generated labels: SchNet, PaiNN, the scaling curve and fine-tuning (docs/schnet.md).
+
+Only hook implementations and `build` live here: torch is imported when a model is made or a task runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import scfx
+from scfx_schnet.presets import PRESETS
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["build"]
+
+
+def build(
+    name: str = "schnet-laptop", *, registry: scfx.Registry | None = None, **options: Any
+) -> torch.nn.Module:
+    """A model by name, untrained: one of the presets here, or any other plugin's (`scfx_register_models`).
+
+    `options` replace the preset's constructor arguments. The module maps a `scfx_schnet.batch.PackedBatch` to
+    [molecule, target]. Raises `scfx.ConfigError` for an unknown name or option.
+    """
+    registry = registry or scfx.Registry.discover()
+    return registry.model({"name": name, **options}, key="model")
+
+
+@scfx.hookimpl
+def scfx_register_models() -> list[scfx.Offer]:
+    return [
+        scfx.Offer(name, target, summary=summary, requires=("torch",), options=options)
+        for name, (target, summary, options) in PRESETS.items()
+    ]
+
+
+@scfx.hookimpl
+def scfx_register_tasks() -> list[scfx.Offer]:
+    return [
+        scfx.Offer(
+            "scaling",
+            "scfx_schnet.scaling:ScalingTask",
+            summary="error of a network against the number of labels; models, budgets, kinds of labels",
+            requires=("torch", "pyarrow"),
+        ),
+    ]

@@ -1,0 +1,49 @@
+"""How good is a network by better labels than those that it was trained on?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from scfx.errors import InputError
+from scfx_schnet.molecules import Molecules
+from scfx_schnet.split import Split, subset
+from scfx_schnet.training import Training
+
+
+class Judge:
+    """Errors against other labels on the same kind of molecules: as they are, and after a straight line.
+
+    The line (slope and offset, target by target) from predictions to the judge's labels is fitted by least squares to
+    `calibration` rows of the judge's pool. What remains is what the cheap labels got wrong between molecules, not
+    their common offset. Validation and test rows of the judge are asked: a molecule falls into those parts of every
+    data set or of none, so none of them was trained on, which is checked.
+    """
+
+    def __init__(self, molecules: Molecules, split: Split, targets: Sequence[str], calibration: int):
+        self._molecules, self._targets = molecules, tuple(targets)
+        self._asked = np.concatenate([split.validation, split.test])
+        size = min(calibration, len(split.pool))
+        self._calibration = subset(molecules.keys, split.pool, size, seed=0)
+
+    def __call__(self, training: Training) -> dict[str, Any]:
+        """{"judged_mae_ev", "judged_line_mae_ev", "calibration_rows", "judged_rows"}, lists target by target."""
+        asked = self._asked
+        if np.isin(self._molecules.keys[asked], training.job.molecules.keys[training.job.rows]).any():
+            raise InputError("molecules that the judge asks about were trained on: the splits differ")
+        truth = self._molecules.targets(asked, self._targets)
+        predicted = training.predict(self._molecules, asked)
+        seen = training.predict(self._molecules, self._calibration)
+        labels = self._molecules.targets(self._calibration, self._targets)
+        corrected = np.empty_like(predicted)
+        for column in range(len(self._targets)):
+            slope, offset = np.polyfit(seen[:, column], labels[:, column], 1)
+            corrected[:, column] = slope * predicted[:, column] + offset
+        return {
+            "judged_mae_ev": np.abs(predicted - truth).mean(axis=0).tolist(),
+            "judged_line_mae_ev": np.abs(corrected - truth).mean(axis=0).tolist(),
+            "judged_rows": len(asked),
+            "calibration_rows": len(self._calibration),
+        }

@@ -1,0 +1,166 @@
+"""`Molecules`: geometries and targets of a data set, memory-mapped, so that training does not load it whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scfx.errors import InputError
+from scfx_schnet.batch import PackedBatch, pack_arrays
+from scfx_schnet.targets import MAX_ATOMIC_NUMBER, TARGETS
+
+#: Raised when the layout of the files changes: caches of another version are made again.
+FORMAT = 1
+_COLUMNS = {"sizes": np.int32, "keys": np.uint64, **dict.fromkeys(TARGETS, np.float64)}
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows on their way from a source: sizes [row], concatenated atoms (angstrom), targets in eV or None.
+
+    `smiles` are canonical (RDKit); they identify molecules.
+    """
+
+    sizes: np.ndarray
+    numbers: np.ndarray
+    positions: np.ndarray
+    smiles: Sequence[str]
+    targets: dict[str, np.ndarray]
+
+
+def molecule_key(smiles: str) -> int:
+    """64 bits that stand for a canonical SMILES: two of a billion molecules share them with a chance of 3%."""
+    return int.from_bytes(hashlib.blake2b(smiles.encode(), digest_size=8).digest(), "little")
+
+
+class Molecules:
+    """Rows (conformers) of a data set, read where they are needed. Positions in angstrom, targets in eV.
+
+    `keys` [row]: `molecule_key` of each row's canonical SMILES, by which splits are made; `available` targets have a
+    value in every row.
+    """
+
+    def __init__(self, folder: Path):
+        meta = json.loads((folder / "meta.json").read_text())
+        self.identity: str = meta["identity"]
+        self.description: dict[str, Any] = meta["description"]
+        self._numbers = _mapped(folder / "numbers.bin", np.uint8)
+        self._positions = _mapped(folder / "positions.bin", np.float32).reshape(-1, 3)
+        self.sizes = _mapped(folder / "sizes.bin", np.int32)
+        self.keys = _mapped(folder / "keys.bin", np.uint64)
+        self._targets = {name: _mapped(folder / f"{name}.bin", np.float64) for name in meta["targets"]}
+        self._starts = np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)])
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        return tuple(self._targets)
+
+    def targets(self, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """Targets [row, target] in eV. Raises `InputError` for one that the data set has not."""
+        for name in names:
+            if name not in self._targets:
+                raise InputError(f"target {name!r}: the data has {', '.join(self.available) or 'none'}")
+        return np.stack([self._targets[name][rows] for name in names], axis=1)
+
+    def atom_counts(self, rows: np.ndarray) -> np.ndarray:
+        """How many atoms of each atomic number: [row, 100], float64."""
+        atoms, sizes = self._atoms(rows)
+        row = np.repeat(np.arange(len(rows)), sizes)
+        flat = row * (MAX_ATOMIC_NUMBER + 1) + self._numbers[atoms]
+        width = MAX_ATOMIC_NUMBER + 1
+        return np.bincount(flat, minlength=len(rows) * width).reshape(len(rows), width).astype(np.float64)
+
+    def pack(self, rows: np.ndarray, targets: np.ndarray | None = None) -> PackedBatch:
+        """A batch of some rows; `targets` [row, target] are carried along."""
+        atoms, sizes = self._atoms(rows)
+        return pack_arrays(self._numbers[atoms], self._positions[atoms], sizes, targets)
+
+    def _atoms(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the rows' atoms, concatenated, and the number of each row's."""
+        sizes = self.sizes[rows].astype(np.int64)
+        ends = np.cumsum(sizes)
+        shift = np.repeat(self._starts[rows] - (ends - sizes), sizes)
+        return np.arange(ends[-1] if len(ends) else 0) + shift, sizes
+
+
+def _mapped(path: Path, dtype: Any) -> np.ndarray:
+    return np.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else np.empty(0, dtype=dtype)
+
+
+def open_or_write(
+    folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]
+) -> Molecules:
+    """The molecules in `folder` if it was written for `identity`; else write it, one chunk in memory at a time.
+
+    The folder appears whole or not at all, so that a killed run leaves nothing half written behind.
+    """
+    identity = hashlib.sha256(f"{FORMAT} {identity}".encode()).hexdigest()
+    where = folder / identity[:16]
+    if not (where / "meta.json").exists():
+        scratch = folder / f".{identity[:16]}-{uuid.uuid4().hex[:8]}"
+        scratch.mkdir(parents=True)
+        try:
+            _write(scratch, identity, description, chunks)
+            scratch.rename(where)
+        except OSError:
+            if not (where / "meta.json").exists():  # else another run was faster; its folder is the same
+                raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return Molecules(where)
+
+
+def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]) -> None:
+    files = {name: open(folder / f"{name}.bin", "wb") for name in ("numbers", "positions", *_COLUMNS)}  # noqa: SIM115 - closed below
+    present: set[str] | None = None
+    rows = 0
+    try:
+        for chunk in chunks:
+            _check(chunk)
+            found = {name for name, values in chunk.targets.items() if values is not None}
+            present = found if present is None else present & found
+            files["numbers"].write(chunk.numbers.astype(np.uint8).tobytes())
+            files["positions"].write(np.ascontiguousarray(chunk.positions, dtype=np.float32).tobytes())
+            files["sizes"].write(chunk.sizes.astype(np.int32).tobytes())
+            files["keys"].write(np.array([molecule_key(s) for s in chunk.smiles], dtype=np.uint64).tobytes())
+            for name in found:
+                files[name].write(chunk.targets[name].astype(np.float64).tobytes())
+            rows += len(chunk.sizes)
+    finally:
+        for file in files.values():
+            file.close()
+    if not rows:
+        raise InputError(f"{description.get('path', 'the data')}: no usable row")
+    for name in TARGETS:
+        if name not in (present or ()):
+            os.remove(folder / f"{name}.bin")
+    meta = {
+        "identity": identity,
+        "description": {**description, "rows": rows},
+        "targets": [n for n in TARGETS if n in (present or ())],
+    }  # type: ignore[operator]
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+
+
+def _check(chunk: Chunk) -> None:
+    if chunk.numbers.size and not (chunk.numbers.min() >= 1 and chunk.numbers.max() <= MAX_ATOMIC_NUMBER):
+        raise InputError(f"atomic numbers must be 1 to {MAX_ATOMIC_NUMBER}, got {chunk.numbers.max()}")
+    for name, values in chunk.targets.items():
+        if not np.all(np.isfinite(values)):
+            raise InputError(
+                f"target {name!r} has values that are not finite; leave such rows out of the data"
+            )
+    if not np.all(np.isfinite(chunk.positions)):
+        raise InputError("positions that are not finite; leave such rows out of the data")

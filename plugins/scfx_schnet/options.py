@@ -1,0 +1,67 @@
+"""Options of a training, as they stand in `[task.training]`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from scfx_schnet.schedule import OneCycle, Schedule
+
+
+class TrainingOptions(BaseModel):
+    """How a network is trained. Every subset sees `steps` x `batch_size` examples, whatever its size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(2000, ge=1, description="updates")
+    batch_size: int = Field(32, ge=1, description="molecules an update, over all processes")
+    schedule: Schedule = Field(default_factory=lambda: OneCycle())  # type: ignore[call-arg]
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    clip_norm: float | None = Field(None, gt=0, description="gradients longer than this are shortened to it")
+    ema: float = Field(
+        0.99, ge=0, lt=1, description="decay of the weights' average, which is what is evaluated; 0: none"
+    )
+    evaluate_every: int = Field(
+        0,
+        ge=0,
+        description="updates between evaluations; 0: at the end and after 1/2, 1/4 ... 1/32 of the updates",
+    )
+    evaluate_rows: int = Field(
+        1000, ge=1, description="rows of an evaluation on the way, and of the training subset"
+    )
+    evaluation_batch: int = Field(128, ge=1)
+    log_every: int = Field(100, ge=1, description="updates between lines of metrics.csv")
+    checkpoint_every: int = Field(500, ge=1, description="updates between checkpoints")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32",
+        description="of matrix products; parameters, sums over neighbours and the loss stay float32",
+    )
+    compile: bool = Field(False, description="torch.compile: worth it on GPU, in long runs")
+    device: str = Field(
+        "auto", description="auto: cuda if there is one, else cpu; or torch's name of a device"
+    )
+    threads: int = Field(0, ge=0, description="of torch; 0: leave them alone")
+    tensorboard: bool = Field(False, description="TensorBoard events beside metrics.csv")
+
+    @model_validator(mode="after")
+    def _float16_needs_a_gpu(self) -> TrainingOptions:
+        if self.precision == "float16" and self.device == "cpu":
+            raise ValueError("precision float16 is for GPUs; on CPU take bfloat16 or float32")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the weights: not how often they are looked at, written down, or shown."""
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "evaluate_every", "evaluate_rows", "evaluation_batch", "log_every", "checkpoint_every", "tensorboard",
+                "threads",
+            },
+        )  # fmt: skip
+
+    def evaluations(self) -> set[int]:
+        """Updates after which the validation error is looked at; the end is always one."""
+        if self.evaluate_every:
+            return {*range(self.evaluate_every, self.steps, self.evaluate_every), self.steps}
+        return {n for k in range(6) if (n := self.steps >> k) > 0}

@@ -1,0 +1,135 @@
+"""Figures of the training tasks. Matplotlib is used without its global state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Okabe and Ito's colours, which people with colour blindness can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def _figure(width: float = 7.2, height: float = 4.8, columns: int = 1) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def _points(curve: dict[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(sizes, mean, standard deviation) of the first target in meV."""
+    rows = [(n, row[key]) for n, row in curve["sizes"].items() if key in row]
+    sizes = np.array([n for n, _ in rows], dtype=float)
+    mean = 1000 * np.array([e["mean"][0] for _, e in rows])
+    return sizes, mean, 1000 * np.array([e["std"][0] for _, e in rows])
+
+
+def _logarithmic(axes: Axes, x: str, y: str) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(True, which="major", alpha=0.3)
+
+
+def scaling_curve(
+    path: Path, summary: dict[str, Any], target: str, reference: dict[str, float] | None = None
+) -> None:
+    """Validation (filled) and training error (open) against the number of rows, both axes logarithmic."""
+    figure, (axes,) = _figure(8.4, 5.2)
+    reach: list[float] = []
+    for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
+        for key, face, style in (("validation_mae_ev", colour, "-"), ("train_mae_ev", "white", "--")):
+            sizes, mean, spread = _points(curve, key)
+            reach += sizes.tolist()
+            label = f"{name}: validation" if key.startswith("val") else f"{name}: training"
+            axes.errorbar(
+                sizes,
+                mean,
+                spread,
+                fmt="o",
+                ls=style,
+                color=colour,
+                mfc=face,
+                ms=5,
+                capsize=3,
+                lw=1.3,
+                label=label,
+            )
+        law = curve["power_law"]
+        if law:
+            x = np.array([min(law["sizes"]) / 1.3, max(law["sizes"]) * 1.3])
+            text = f"{name}: n^-{law['exponent']:.2f} [{law['exponent_low']:.2f}, {law['exponent_high']:.2f}]"
+            y = 1000 * law["coefficient_ev"] * x ** -law["exponent"]
+            axes.plot(x, y, color=colour, lw=5, alpha=0.25, label=text)
+    first = next(iter(summary.values()))
+    baseline = 1000 * first["facts"]["median_mae_ev"][0]
+    axes.axhline(baseline, color="0.4", ls=":", lw=1.2, label=f"median predictor: {baseline:.0f}")
+    for shade, (name, value) in zip(("0.55", "0.7", "0.3"), (reference or {}).items(), strict=False):
+        axes.axhline(value, color=shade, ls="-.", lw=1.2, label=f"{name}: {value:g}")
+    _logarithmic(axes, "rows in the training subset", f"MAE of the {target} / meV")
+    axes.set_xlim(min(reach) / 1.5, max(reach) * 1.5)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def judged_curves(path: Path, summary: dict[str, Any], target: str) -> None:
+    """Kinds of labels judged by one set of labels: as they are, and after a straight line."""
+    figure, both = _figure(9.6, 4.6, columns=2)
+    titles = ("as predicted", "after a straight line to the judge's labels")
+    for axes, key, title in zip(both, ("judged_mae_ev", "judged_line_mae_ev"), titles, strict=True):
+        for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
+            sizes, mean, spread = _points(curve, key)
+            if len(sizes):
+                axes.errorbar(
+                    sizes, mean, spread, fmt="o-", color=colour, ms=5, capsize=3, lw=1.3, label=name
+                )
+        _logarithmic(axes, "rows in the training subset", f"MAE of the {target} by the judge / meV")
+        axes.set_title(title, fontsize=10)
+    both[0].legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
+    """The same error against what making the labels cost: many cheap ones or few better ones."""
+    figure, (axes,) = _figure()
+    for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
+        sizes, mean, spread = _points(curve, "judged_line_mae_ev")
+        if len(sizes):
+            cost = sizes * curve["facts"]["seconds_per_label"]
+            label = f"{name} ({1000 * curve['facts']['seconds_per_label']:.0f} ms a label)"
+            axes.errorbar(cost, mean, spread, fmt="o-", color=colour, ms=5, capsize=3, lw=1.3, label=label)
+    _logarithmic(
+        axes, "thread seconds to make the labels", f"MAE of the {target} by the judge, after a line / meV"
+    )
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def budget_bars(path: Path, groups: dict[str, Sequence[float]], target: str) -> None:
+    """Fine-tuning: every seed's error of every way of starting, and their means. Values in meV."""
+    figure, (axes,) = _figure(6.4, 4.4)
+    for place, (colour, (_, values)) in enumerate(zip(COLOURS, groups.items(), strict=False)):
+        axes.bar(place, float(np.mean(values)), color=colour, alpha=0.35, width=0.6)
+        axes.plot([place] * len(values), values, "o", color=colour, ms=6)
+        axes.annotate(f"{np.mean(values):.0f}", (place, float(np.mean(values))), ha="center", va="bottom",
+                      xytext=(22, 2), textcoords="offset points")  # fmt: skip
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set_ylabel(f"test MAE of the {target} / meV")
+    axes.set_ylim(bottom=0)
+    axes.grid(True, axis="y", alpha=0.3)
+    figure.savefig(path, dpi=130)

@@ -1,0 +1,190 @@
+"""QM9 (Ramakrishnan et al. 2014) and other published sets: dsgdb9nsd xyz files, Parquet and CSV tables."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scfx.elements import atomic_number
+from scfx.errors import InputError
+from scfx.system import HARTREE_IN_EV
+from scfx_schnet.batch import LENGTH_UNITS
+from scfx_schnet.molecules import Chunk
+from scfx_schnet.targets import TARGETS
+
+#: Rows that are in memory at once.
+CHUNK = 4096
+#: Columns under which public tables keep things, in the order of preference.
+_ALIASES = {
+    "smiles": ("smiles", "canonical_smiles", "smiles_gdb", "smi", "SMILES"),
+    "numbers": ("atomic_numbers", "numbers", "z", "nuclear_charges", "Z"),
+    "positions": ("positions_angstrom", "positions", "pos", "coordinates", "xyz", "R"),
+    "gap": ("gap_ev", "gap", "homolumogap"),
+    "homo": ("homo_ev", "homo"),
+    "lumo": ("lumo_ev", "lumo"),
+    "energy": ("energy_ev", "energy"),
+}
+#: Endings of columns in eV; `homolumogap` is PCQM4Mv2's.
+_IN_EV = ("_ev", "homolumogap")
+#: Fields of the second line of a dsgdb9nsd file: gdb index A B C mu alpha homo lumo gap r2 zpve U0 U H G Cv.
+_XYZ = {"homo": 7, "lumo": 8, "gap": 9, "zpve": 11, "u0": 12}
+
+
+def read_xyz(path: Path) -> Iterator[Chunk]:
+    """QM9's own files: a folder of `dsgdb9nsd_*.xyz`, one such file, or a tar archive of them.
+
+    Energies there are in hartree and positions in angstrom; the electronic energy is U0 minus the zero-point energy.
+    """
+    records = (_parse(name, text) for name, text in _files(path))
+    while rows := list(islice(records, CHUNK)):
+        yield _chunk(rows)
+
+
+def xyz_identity(path: Path) -> Any:
+    """What tells one folder or archive from another, without reading it: names, sizes and times."""
+    files = sorted(path.rglob("*.xyz")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path}: no .xyz file in this folder")
+    stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return [len(stats), hash_of(stats)]
+
+
+def hash_of(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def _files(path: Path) -> Iterator[tuple[str, str]]:
+    if path.is_dir():
+        for file in sorted(path.rglob("*.xyz")):
+            yield file.name, file.read_text()
+    elif path.suffix == ".xyz":
+        yield path.name, path.read_text()
+    else:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.name.endswith(".xyz") else None
+                if file is not None:
+                    yield member.name, file.read().decode()
+
+
+def _parse(name: str, text: str) -> tuple[np.ndarray, np.ndarray, str, dict[str, float]]:
+    lines = text.splitlines()
+    try:
+        natm = int(lines[0])
+        fields = lines[1].split()
+        atoms = [line.split() for line in lines[2 : 2 + natm]]
+        numbers = np.array([atomic_number(a[0]) for a in atoms])
+        # Some files write 1.5*^-6 for 1.5e-6 (Mathematica).
+        positions = np.array([[float(x.replace("*^", "e")) for x in a[1:4]] for a in atoms])
+        value = {key: float(fields[index].replace("*^", "e")) for key, index in _XYZ.items()}
+        smiles = lines[3 + natm].split()[0]
+    except (IndexError, ValueError) as error:
+        raise InputError(
+            f"{name}: not a dsgdb9nsd file ({error}); expected the number of atoms, a line of 17 properties, the "
+            "atoms with a partial charge, frequencies, and SMILES"
+        ) from error
+    energy = value.pop("u0") - value.pop("zpve")
+    return numbers, positions, smiles, {k: v * HARTREE_IN_EV for k, v in {**value, "energy": energy}.items()}
+
+
+def _chunk(rows: list[tuple[np.ndarray, np.ndarray, str, dict[str, float]]]) -> Chunk:
+    numbers, positions, smiles, targets = zip(*rows, strict=True)
+    return Chunk(
+        sizes=np.array([len(z) for z in numbers]),
+        numbers=np.concatenate(numbers),
+        positions=np.concatenate(positions),
+        smiles=canonical(smiles),
+        targets={name: np.array([t[name] for t in targets]) for name in targets[0]},
+    )
+
+
+def canonical(smiles: Iterable[str]) -> list[str]:
+    """RDKit's canonical SMILES, of neutral rows as of charged ones; what RDKit does not read stays as it is."""
+    from rdkit import Chem, rdBase
+
+    out = []
+    with rdBase.BlockLogs():
+        for text in smiles:
+            molecule = Chem.MolFromSmiles(text)
+            out.append(text if molecule is None else Chem.MolToSmiles(molecule))
+    return out
+
+
+def read_table(path: Path, columns: dict[str, str], energy_unit: str, length_unit: str) -> Iterator[Chunk]:
+    """A Parquet or CSV table with a row a molecule; in CSV, lists are written as JSON. See `_ALIASES` for columns.
+
+    QM9's tables have U0 and the zero-point energy: their difference is the electronic energy.
+    """
+    names = _column_names(path)
+    for what, column in columns.items():
+        if column not in names:
+            raise InputError(f"{path}: no column {column!r} for {what}; there are {', '.join(names)}")
+    # A column that was named for one thing is not another: PCQM4Mv2 has its gap in a column "homo".
+    free = [name for name in names if name not in columns.values()]
+    found = {what: next((a for a in aliases if a in free), None) for what, aliases in _ALIASES.items()}
+    chosen = {what: column for what, column in found.items() if column} | columns
+    for what in ("smiles", "numbers", "positions"):
+        if what not in chosen:
+            raise InputError(
+                f'{path}: no column for {what}; there are {", ".join(names)}. Name it: columns.{what} = "..."'
+            )
+    from_zero_point = "energy" not in chosen and {"u0", "zpve"} <= set(names)
+    wanted = [*chosen.values(), *(["u0", "zpve"] if from_zero_point else [])]
+    for table in _batches(path, list(dict.fromkeys(wanted))):
+        numbers = [np.asarray(z) for z in table[chosen["numbers"]]]
+        positions = [np.asarray(p, dtype=np.float64).reshape(-1, 3) for p in table[chosen["positions"]]]
+        for index, (z, xyz) in enumerate(zip(numbers, positions, strict=True)):
+            if len(z) != len(xyz):
+                raise InputError(
+                    f"{path}: a row has {len(z)} atoms and {len(xyz)} positions (row {index} of a chunk)"
+                )
+        targets = {}
+        for name in TARGETS:
+            if name in chosen:
+                column = chosen[name]
+                in_ev = energy_unit == "ev" or (energy_unit == "auto" and column.endswith(_IN_EV))
+                factor = 1.0 if in_ev else HARTREE_IN_EV
+                targets[name] = np.asarray(table[column], dtype=np.float64) * factor
+        if from_zero_point:
+            energy = np.asarray(table["u0"], dtype=np.float64) - np.asarray(table["zpve"], dtype=np.float64)
+            targets["energy"] = energy * (1.0 if energy_unit == "ev" else HARTREE_IN_EV)
+        yield Chunk(
+            sizes=np.array([len(z) for z in numbers]),
+            numbers=np.concatenate(numbers),
+            positions=np.concatenate(positions) * LENGTH_UNITS[length_unit],
+            smiles=canonical(table[chosen["smiles"]]),
+            targets=targets,
+        )
+
+
+def _column_names(path: Path) -> list[str]:
+    if path.suffix == ".csv":
+        with path.open(newline="") as file:
+            return next(csv.reader(file))
+    import pyarrow.parquet as pq
+
+    return list(pq.ParquetFile(path).schema_arrow.names)
+
+
+def _batches(path: Path, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
+    if path.suffix == ".csv":
+        with path.open(newline="") as file:
+            rows = csv.DictReader(file)
+            while part := list(islice(rows, CHUNK)):
+                yield {
+                    c: [json.loads(r[c]) if r[c].lstrip().startswith("[") else r[c] for r in part]
+                    for c in columns
+                }
+        return
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(CHUNK, columns=columns):
+        yield batch.to_pydict()

@@ -1,0 +1,76 @@
+"""Runs of a task: each in a folder of its own, done once, resumed where it was cut off."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scfx.errors import InputError
+from scfx_schnet.processes import Processes
+from scfx_schnet.training import Job, Training
+
+
+class Runs:
+    """Trains what has no `result.json` yet. Every folder holds `result.json`, `metrics.csv` and `model.pt`."""
+
+    def __init__(self, root: Path, registry: Any, group: Processes, console: Any):
+        self.root, self._registry, self._group, self._console = root, registry, group, console
+
+    def do(
+        self,
+        name: str,
+        job: Job,
+        facts: dict[str, Any],
+        after: Callable[[Training], dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """The result of the run `name`, trained now if it is not there; `facts` and what `after` returns go with it.
+
+        Raises `InputError` if the folder holds another training's result.
+        """
+        folder = self.root / name
+        found = self.result(name)
+        identity = job.identity()
+        if found is not None:
+            if found["identity"] != identity:
+                raise InputError(
+                    f"{folder} holds a run of another configuration (data, split, model, training or seed differ). "
+                    "Take another `output`, or remove that folder"
+                )
+            return found
+        training = Training(job, folder, self._registry, self._group, self._console)
+        errors = training.run()
+        result = {"run": name, **facts, **errors, **(after(training) if after else {}), "identity": identity}
+        if self._group.first:
+            write_json(folder / "result.json", result)
+            self.say(_line(result))
+        self._group.wait()
+        return result
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        path = self.root / name / "result.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def say(self, text: str) -> None:
+        if self._group.first and self._console is not None:
+            self._console.print(text, highlight=False)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(content, indent=1) + "\n")
+    scratch.replace(path)
+
+
+def _line(result: dict[str, Any]) -> str:
+    def mev(key: str) -> str:
+        return f"{1000 * result[key][0]:7.1f}" if result.get(key) else "      -"
+
+    return (
+        f"{result['run']:<44} train {mev('train_mae_ev')}  validation {mev('validation_mae_ev')}  "
+        f"test {mev('test_mae_ev')} meV  {result['seconds']:7.1f} s"
+    )

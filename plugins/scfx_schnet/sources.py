@@ -1,0 +1,154 @@
+"""Where molecules come from: a dataset of scfx, or QM9 and the like in their public layouts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from scfx.errors import ConfigError
+from scfx_schnet import qm9
+from scfx_schnet.molecules import Chunk, Molecules, open_or_write
+from scfx_schnet.targets import TARGETS
+
+Layout = Literal["auto", "scfx", "xyz", "table"]
+
+
+class DataOptions(BaseModel):
+    """Where labels are. `layout` "auto" goes by what is there: a folder with plan.json is a dataset of scfx, a folder
+    or archive of .xyz files is QM9's own form, .parquet and .csv are tables."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(
+        description="a dataset's folder, a folder or .tar.bz2 of dsgdb9nsd xyz files, .parquet or .csv"
+    )
+    layout: Layout = "auto"
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="tables: which column is which of smiles, numbers, positions, gap, homo, lumo, energy",
+    )
+    energy_unit: Literal["auto", "ev", "hartree"] = Field(
+        "auto",
+        description="tables: of the targets. auto: eV if the column's name ends in _ev, else hartree as in QM9",
+    )
+    length_unit: Literal["angstrom", "bohr"] = Field("angstrom", description="tables: of the positions")
+    limit: int | None = Field(None, ge=1, description="only the first so many rows")
+
+
+def open_data(options: DataOptions, cache: Path, key: str = "task.data") -> Molecules:
+    """The molecules of a source; written to `cache` once, one chunk in memory at a time, then memory-mapped.
+
+    Raises `ConfigError` if there is nothing at the path or its layout is not known, `InputError` if it has no usable
+    row.
+    """
+    path = Path(options.path)
+    if not path.exists():
+        raise ConfigError(f"{key}.path", f"{options.path!r} does not exist")
+    layout = _layout(path, options, key)
+    identity, description, chunks = {"scfx": _dataset, "xyz": _xyz, "table": _table}[layout](path, options)
+    identity = json.dumps([layout, identity, options.model_dump(exclude={"path", "layout"})], sort_keys=True)
+    description = {"path": str(options.path), "layout": layout, **description}
+    return open_or_write(cache, identity, description, _limited(chunks, options.limit))
+
+
+def _layout(path: Path, options: DataOptions, key: str) -> str:
+    if options.layout != "auto":
+        return options.layout
+    if (path / "plan.json").exists():
+        return "scfx"
+    if path.name.endswith((".parquet", ".csv")):
+        return "table"
+    if path.is_dir() or path.name.endswith((".tar.bz2", ".tar.gz", ".tar", ".xyz")):
+        return "xyz"
+    raise ConfigError(
+        f"{key}.layout",
+        f"cannot tell what {options.path!r} is; name it: 'scfx' (a folder with plan.json), 'xyz' or 'table'",
+    )
+
+
+def _limited(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
+    left = limit
+    for chunk in chunks:
+        if left is None or len(chunk.sizes) <= left:
+            yield chunk
+        elif left > 0:
+            atoms = int(chunk.sizes[:left].sum())
+            yield Chunk(
+                chunk.sizes[:left],
+                chunk.numbers[:atoms],
+                chunk.positions[:atoms],
+                chunk.smiles[:left],
+                {k: v[:left] for k, v in chunk.targets.items()},
+            )
+        if left is not None:
+            left -= len(chunk.sizes)
+            if left <= 0:
+                return
+
+
+# ---- a dataset of scfx -------------------------------------------------------------------------------------------
+
+
+def _dataset(path: Path, options: DataOptions) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
+    # Plugins do not import each other: the dataset plugin is found by its public name when there is a dataset to read.
+    dataset = import_module("scfx_dataset").open(path)
+    ok = dataset.filter(status="ok")
+    identity = {"plan": dataset.plan.plan_id, "rows": len(dataset)}
+    description = {"rows_planned": dataset.plan.counts["rows"], **_label_cost(dataset)}
+    columns = ["smiles", "atomic_numbers", "positions_angstrom", *(f"{t}_ev" for t in TARGETS)]
+    return identity, description, (_from_arrow(table) for table in ok.shards(columns) if table.num_rows)
+
+
+def _label_cost(dataset: Any) -> dict[str, Any]:
+    """Thread seconds that a label took, all stages of all workers, failed rows included, from the commit records."""
+    summary = dataset.summary()
+    seconds = sum(s for stage, s in summary["worker_seconds"].items() if stage != "total")
+    labels = summary["statuses"]["ok"]
+    return {"seconds_per_label": seconds / labels} if seconds and labels else {}
+
+
+def _from_arrow(table: Any) -> Chunk:
+    numbers = table["atomic_numbers"].combine_chunks()
+    positions = table["positions_angstrom"].combine_chunks()
+    return Chunk(
+        sizes=np.diff(numbers.offsets.to_numpy()),
+        numbers=numbers.flatten().to_numpy(),
+        positions=positions.flatten().flatten().to_numpy().reshape(-1, 3),
+        smiles=table["smiles"].to_pylist(),
+        targets={t: table[f"{t}_ev"].to_numpy() for t in TARGETS if not table[f"{t}_ev"].null_count},
+    )
+
+
+# ---- QM9 and tables ----------------------------------------------------------------------------------------------
+
+
+def _xyz(path: Path, options: DataOptions) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
+    for name in ("columns", "energy_unit", "length_unit"):
+        if name in options.model_fields_set:
+            raise ConfigError(
+                f"task.data.{name}", "is for tables; QM9's xyz files have fixed fields and units"
+            )
+    return qm9.xyz_identity(path), {}, qm9.read_xyz(path)
+
+
+def _table(path: Path, options: DataOptions) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    columns: Mapping[str, str] = options.columns
+    unknown = set(columns) - {"smiles", "numbers", "positions", *TARGETS}
+    if unknown:
+        raise ConfigError(
+            f"task.data.columns.{sorted(unknown)[0]}",
+            f"is not something to read; there are smiles, numbers, positions, {', '.join(TARGETS)}",
+        )
+    chunks = qm9.read_table(path, dict(columns), options.energy_unit, options.length_unit)
+    return digest.hexdigest(), {}, chunks

@@ -1,0 +1,83 @@
+"""Who is trained on and who is asked: splits by molecule, and nested subsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from scfx.errors import ConfigError, InputError
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of a data set in three parts that share no molecule.
+
+    `validation` and `test` are frozen by the split's own seed; `pool` is what training subsets are taken from.
+    """
+
+    pool: Int64[np.ndarray, "row"]
+    validation: Int64[np.ndarray, "row"]
+    test: Int64[np.ndarray, "row"]
+
+    def check(self, keys: np.ndarray) -> None:
+        """Raises `InputError` if a molecule is in two parts: the leak test, run before every training."""
+        parts = {"pool": self.pool, "validation": self.validation, "test": self.test}
+        found = {name: np.unique(keys[rows]) for name, rows in parts.items()}
+        for a, b in (("pool", "validation"), ("pool", "test"), ("validation", "test")):
+            shared = np.intersect1d(found[a], found[b])
+            if len(shared):
+                raise InputError(f"{len(shared)} molecules are both in {a} and {b}: the split leaks")
+
+
+def rank(keys: np.ndarray, seed: int) -> np.ndarray:
+    """A pseudo-random number for each molecule, a function of its SMILES and the seed alone (splitmix64).
+
+    So a molecule falls into the same part of every data set that it occurs in: other labels for the same molecules
+    are split alike.
+    """
+    with np.errstate(over="ignore"):
+        x = keys.astype(np.uint64) + _MIX * np.uint64(2 * seed + 1)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def split_by_molecule(
+    keys: np.ndarray, validation: float, test: float, seed: int, key: str = "task.split"
+) -> Split:
+    """Shares of all molecules, with all their rows, set apart for validation and test; the rest is the pool.
+
+    Raises `ConfigError` if a part that was asked for is empty.
+    """
+    place = rank(keys, seed).astype(np.float64) / 2.0**64
+    asked, last = place < validation, (place >= validation) & (place < validation + test)
+    split = Split(np.flatnonzero(~(asked | last)), np.flatnonzero(asked), np.flatnonzero(last))
+    for name, share, rows in (("validation", validation, split.validation), ("test", test, split.test)):
+        if share > 0 and not len(rows):
+            raise ConfigError(
+                f"{key}.{name}",
+                f"a share of {share} of {len(np.unique(keys))} molecules is none of them: raise it",
+            )
+    if not len(split.pool):
+        raise ConfigError(
+            key, f"nothing is left for training after {validation} and {test} for validation and test"
+        )
+    split.check(keys)
+    return split
+
+
+def subset(keys: np.ndarray, pool: np.ndarray, size: int, seed: int, key: str = "task.sizes") -> np.ndarray:
+    """`size` rows of the pool, molecule after molecule in an order that the seed gives: smaller ones lie in larger.
+
+    Whole molecules are taken, so that every size has as many conformers a molecule as the data; the last one may be
+    cut. Raises `ConfigError` if the pool is smaller.
+    """
+    if size > len(pool):
+        raise ConfigError(key, f"got {size}, but only {len(pool)} rows are left for training")
+    # Two molecules of one rank (a chance of 1e-11) are told apart by their keys.
+    order = np.lexsort((pool, keys[pool], rank(keys[pool], seed + 1_000_003)))
+    return pool[order[:size]]

@@ -1,0 +1,86 @@
+"""What is learnt: gap, HOMO, LUMO, energy, in eV; and how it is standardised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from scfx.errors import ConfigError, InputError
+
+#: Names of targets; all are in eV, as columns `<name>_ev` of scfx's datasets.
+TARGETS = ("gap", "homo", "lumo", "energy")
+#: Atomic numbers that the models can embed (0 to 99).
+MAX_ATOMIC_NUMBER = 99
+
+
+def checked_targets(names: Sequence[str], key: str = "task.targets") -> tuple[str, ...]:
+    """The names, or `ConfigError` for an unknown or repeated one."""
+    for name in names:
+        if name not in TARGETS:
+            raise ConfigError(key, f"got {name!r}, expected some of {', '.join(TARGETS)}")
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(key, f"got {list(names)}, expected at least one target, each once")
+    return tuple(names)
+
+
+@dataclass(frozen=True, eq=False)
+class Standardiser:
+    """y = Σ_atoms reference(Z) + mean + std · network, target by target, in eV.
+
+    `references` [atomic number, target] is zero but for the energy, whose atom reference energies are a least-squares
+    fit to the training subset.
+    """
+
+    mean: Float64[np.ndarray, "target"]
+    std: Float64[np.ndarray, "target"]
+    references: Float64[np.ndarray, "number target"]
+
+    @classmethod
+    def fit(
+        cls,
+        names: Sequence[str],
+        values: Float64[np.ndarray, "molecule target"],
+        counts: Float64[np.ndarray, "molecule number"],
+    ) -> Standardiser:
+        """From the training subset: targets in eV, and how many atoms of each atomic number a molecule has."""
+        references = np.zeros((counts.shape[1], len(names)))
+        present = np.flatnonzero(counts.any(axis=0))
+        for column, name in enumerate(names):
+            if name == "energy":
+                references[present, column] = np.linalg.lstsq(
+                    counts[:, present], values[:, column], rcond=None
+                )[0]
+        rest = values - counts @ references
+        std = rest.std(axis=0)
+        if not np.all(std > 0):
+            flat = [name for name, s in zip(names, std, strict=True) if not s > 0]
+            raise InputError(
+                f"the training subset of {len(values)} rows has no spread in {', '.join(flat)}: nothing to learn. "
+                "Take more rows, or another target"
+            )
+        return cls(rest.mean(axis=0), std, references)
+
+    def standardise(
+        self, values: Float64[np.ndarray, "molecule target"], counts: Float64[np.ndarray, "molecule number"]
+    ) -> Float64[np.ndarray, "molecule target"]:
+        """Targets in eV to what the network learns (dimensionless)."""
+        return (values - counts @ self.references - self.mean) / self.std
+
+    def to_ev(
+        self, network: np.ndarray, counts: Float64[np.ndarray, "molecule number"]
+    ) -> Float64[np.ndarray, "molecule target"]:
+        """The network's output back to eV."""
+        return network.astype(np.float64) * self.std + self.mean + counts @ self.references
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {k: torch.from_numpy(getattr(self, k).copy()) for k in ("mean", "std", "references")}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Standardiser:
+        return cls(**{k: state[k].numpy() for k in ("mean", "std", "references")})

@@ -1,0 +1,280 @@
+"""One training: L1 on standardised targets, AdamW, averaged weights; resumes bit for bit on one machine."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scfx_schnet import checkpoint
+from scfx_schnet.logs import MetricLog, TrainingProgress
+from scfx_schnet.molecules import Molecules
+from scfx_schnet.options import TrainingOptions
+from scfx_schnet.processes import Processes, choose_device
+from scfx_schnet.sampling import Sampler
+from scfx_schnet.targets import Standardiser
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is trained on what. `rows`, `validation`, `test` are rows of `molecules`.
+
+    `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning).
+    """
+
+    molecules: Molecules
+    rows: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    targets: tuple[str, ...]
+    model: dict[str, Any]
+    options: TrainingOptions
+    seed: int
+    start: dict[str, torch.Tensor] | None = None
+
+    def identity(self) -> str:
+        """A hash of all that decides the weights."""
+        digest = hashlib.sha256(self.molecules.identity.encode())
+        digest.update(np.ascontiguousarray(self.rows).tobytes())
+        plain = [self.targets, self.model, self.options.identity(), self.seed]
+        digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
+        for name, tensor in sorted((self.start or {}).items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+class Training:
+    """A `Job` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
+
+    def __init__(
+        self, job: Job, folder: Path, registry: Any, group: Processes | None = None, console: Any = None
+    ):
+        self.job, self.folder, self.console = job, folder, console
+        self.group = group or Processes()
+        self.options = job.options
+        self.group.check(self.options.batch_size)
+        self.device = choose_device(self.options.device, self.group)
+        if self.options.threads:
+            torch.set_num_threads(self.options.threads)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._learnt = _Targets(job)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(job.seed)
+            self.model = registry.model({**job.model, "num_targets": len(job.targets)}, key="task.model")
+        self.model.to(self.device)
+        if job.start is not None:
+            self.model.load_state_dict(job.start)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=1.0, weight_decay=self.options.weight_decay, fused=True
+        )
+        on_gpu = self.device.type == "cuda"
+        self.scaler = torch.amp.GradScaler("cuda", enabled=on_gpu and self.options.precision == "float16")
+        self.step, self.seconds = 0, 0.0
+
+    # ---- running -------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end, from the checkpoint if there is one; returns the errors in eV.
+
+        Keys: `train_mae_ev`, `validation_mae_ev`, `test_mae_ev` (lists, target by target), `seconds`, `epochs`.
+        """
+        self._resume()
+        options, sampler = self.options, Sampler(self.job.rows, self.options.batch_size, self.job.seed)
+        trained = self.group.wrap(self.model, self.device)
+        if options.compile:
+            trained = torch.compile(trained, dynamic=True)  # type: ignore[assignment]
+        first = self.group.first
+        log = MetricLog(self.folder, self.step, options.tensorboard) if first else None
+        progress = TrainingProgress(
+            self.console if first else None, self.folder.name, options.steps, self.step
+        )
+        evaluations, begun, last = options.evaluations(), time.perf_counter(), self.seconds
+        try:
+            while self.step < options.steps:
+                loss = self._update(trained, sampler)
+                self.step += 1
+                self.seconds = last + time.perf_counter() - begun
+                looked = self.step in evaluations and self.step < options.steps
+                if log is not None and (looked or self.step % options.log_every == 0):
+                    row = self._row(sampler, loss)
+                    if looked:
+                        row |= self._glance()
+                    log.add(row)
+                    progress.update(self.step, f"loss {row['loss']:.3f}")
+                elif self.step % 10 == 0:
+                    progress.update(self.step)
+                if self.step % options.checkpoint_every == 0 and self.step < options.steps:
+                    self._save()
+            result = self.errors(sampler)
+            if log is not None:
+                ends = {k: result[k][0] for k in ("train_mae_ev", "validation_mae_ev")}
+                log.add({**self._row(sampler, None), **ends})
+        finally:
+            progress.close()
+            if log is not None:
+                log.close()
+        if first:
+            checkpoint.save(self.folder / "model.pt", self._final())
+            (self.folder / "checkpoint.pt").unlink(missing_ok=True)
+        self.group.wait()
+        return result
+
+    def _update(self, trained: Any, sampler: Sampler) -> torch.Tensor:
+        rate, momentum = self.options.schedule.at(self.step, self.options.steps)
+        for settings in self.optimizer.param_groups:
+            settings["lr"], settings["betas"] = rate, (momentum, 0.999)
+        rows = sampler.batch(self.step, self.group.rank, self.group.world)
+        batch = self.job.molecules.pack(rows, self._learnt.standardised(rows)).to(self.device)
+        with self._precision():
+            predicted = trained(batch)
+        loss = (predicted.float() - batch.targets).abs().mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if self.options.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._average()
+        return loss.detach()
+
+    def _precision(self) -> Any:
+        if self.options.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.options.precision))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # The average forgets its random beginning faster than its decay says (as in Adam's bias correction).
+        decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage] - there is no public name for it
+            list(self.average.parameters()), list(self.model.parameters()), 1 - decay
+        )
+
+    # ---- looking -------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def predict(self, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
+        """Targets [row, target] in eV by the averaged weights."""
+        size, out = self.options.evaluation_batch, []
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            with self._precision():
+                network = self.average(molecules.pack(part).to(self.device))
+            out.append(
+                self._learnt.standardiser.to_ev(network.float().cpu().numpy(), molecules.atom_counts(part))
+            )
+        return np.concatenate(out) if out else np.empty((0, len(self.job.targets)))
+
+    def mae(self, rows: np.ndarray) -> list[float]:
+        """Mean absolute error in eV, target by target; rows are shared out among the processes."""
+        mine = rows[self.group.rank :: self.group.world]
+        wrong = np.abs(
+            self.predict(self.job.molecules, mine) - self.job.molecules.targets(mine, self.job.targets)
+        ).sum(axis=0)
+        return (self.group.sum(torch.from_numpy(wrong).to(self.device)).cpu().numpy() / len(rows)).tolist()
+
+    def errors(self, sampler: Sampler) -> dict[str, Any]:
+        """The errors at the end: of a part of the training subset, and of all validation and test rows."""
+        seen = self.job.rows[: self.options.evaluate_rows]
+        return {
+            "train_mae_ev": self.mae(seen),
+            "validation_mae_ev": self.mae(self.job.validation),
+            "test_mae_ev": self.mae(self.job.test) if len(self.job.test) else [],
+            "seconds": round(self.seconds, 2),
+            "epochs": sampler.epochs(self.step),
+            "examples": self.step * self.options.batch_size,
+        }
+
+    def _glance(self) -> dict[str, Any]:
+        """A look at the first target on the way, by the first process alone."""
+        out = {}
+        for name, rows in (("train_mae_ev", self.job.rows), ("validation_mae_ev", self.job.validation)):
+            some = rows[: self.options.evaluate_rows]
+            wrong = self.predict(self.job.molecules, some) - self.job.molecules.targets(
+                some, self.job.targets
+            )
+            out[name] = float(np.abs(wrong[:, 0]).mean())
+        return out
+
+    def _row(self, sampler: Sampler, loss: torch.Tensor | None) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "examples": self.step * self.options.batch_size,
+            "epoch": round(sampler.epochs(self.step), 4),
+            "learning_rate": self.options.schedule.at(self.step - 1, self.options.steps)[0],
+            "loss": "" if loss is None else float(loss),
+            "seconds": round(self.seconds, 3),
+        }
+
+    # ---- keeping -------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if self.group.first:
+            content = {
+                "identity": self.job.identity(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "model": self.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+            }
+            checkpoint.save(self.folder / "checkpoint.pt", content)
+        self.group.wait()
+
+    def _resume(self) -> None:
+        found = checkpoint.load(self.folder / "checkpoint.pt", self.job.identity(), self.device)
+        if found is not None:
+            self.step, self.seconds = found["step"], found["seconds"]
+            self.model.load_state_dict(found["model"])
+            self.average.load_state_dict(found["average"])
+            self.optimizer.load_state_dict(found["optimizer"])
+            self.scaler.load_state_dict(found["scaler"])
+
+    def _final(self) -> dict[str, Any]:
+        return {
+            "identity": self.job.identity(),
+            "model_choice": self.job.model,
+            "targets": list(self.job.targets),
+            "model": self.average.state_dict(),
+            "standardiser": self._learnt.standardiser.state(),
+        }
+
+
+class _Targets:
+    """Standardised targets of the rows of a training subset."""
+
+    def __init__(self, job: Job):
+        self._molecules, self._names = job.molecules, job.targets
+        # Mean, spread and atom references are those of at most so many rows: enough for all digits that matter.
+        some = job.rows[:100_000]
+        self.standardiser = Standardiser.fit(
+            job.targets, job.molecules.targets(some, job.targets), job.molecules.atom_counts(some)
+        )
+
+    def standardised(self, rows: np.ndarray) -> np.ndarray:
+        counts = self._molecules.atom_counts(rows)
+        return self.standardiser.standardise(self._molecules.targets(rows, self._names), counts)
+
+
+def median_mae(
+    molecules: Molecules, train: np.ndarray, asked: np.ndarray, names: Sequence[str]
+) -> list[float]:
+    """Baseline: the error of the training subset's median, in eV (for the energy after removing atom references)."""
+    fit = Standardiser.fit(names, molecules.targets(train, names), molecules.atom_counts(train))
+
+    def rest(rows: np.ndarray) -> np.ndarray:
+        return molecules.targets(rows, names) - molecules.atom_counts(rows) @ fit.references
+
+    return np.abs(rest(asked) - np.median(rest(train), axis=0)).mean(axis=0).tolist()
