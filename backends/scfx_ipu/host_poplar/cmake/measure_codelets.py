@@ -1,8 +1,8 @@
 """Measure what a codelet's vertex classes cost on a tile: bytes of code, and of stack on each worker.
 
-The device's compiler is not here, so GCC's figures stand in: the registered unit is compiled with -Os, and for each
-vertex the sizes of compute() and of all that it calls are added (code), and the frames along its deepest chain of
-calls (stack). An x86 instruction is 4 bytes on the average, an IPU instruction always is.
+The device's compiler is not here, so GCC's figures stand in: the registered unit is compiled with -Os and a section for
+each function and table. Code is every section that compute() reaches (a tile holds each once, whichever of its vertices
+use it); stack is the frames along the deepest chain of calls. An IPU instruction has 4 bytes, about the mean of x86's.
 
     measure_codelets.py --compiler g++ --registration rys_registration.cpp --stem rys --output rys_sizes.cpp -- <flags>
 """
@@ -14,88 +14,103 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 NODE = re.compile(r'node: \{ title: "([^"]*)" label: "([^"]*)"')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"')
-FRAME = re.compile(r"(\d+) bytes \((static|dynamic|dynamic,bounded)\)")
+FRAME = re.compile(r"(\d+) bytes \((?:static|dynamic|dynamic,bounded)\)")
+SYMBOL = re.compile(r"^[0-9a-f]+ .{7} (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$")
+RELOCATIONS = re.compile(r"^RELOCATION RECORDS FOR \[(\S+)\]:$")
+RELOCATION = re.compile(r"^[0-9a-f]+ \S+\s+(\S+?)(?:[+-]0x[0-9a-f]+)?$")
+#: Sections that take bytes on a tile (strings of error texts do not).
+COUNTED = re.compile(r"^\.(text|rodata|data|bss)(?!\.\S*\.str)")
 
 
 class MeasureError(Exception):
-    """The unit does not compile or calls itself."""
+    """The unit does not compile, or calls itself."""
 
 
 @dataclass
-class Function:
-    frame: int = 0
-    code: int = 0
-    calls: set[str] = field(default_factory=set)
+class Unit:
+    """A compiled codelet: its functions' frames and calls, its sections' sizes and references."""
+
+    frames: dict[str, int]
+    calls: dict[str, set[str]]
+    bytes: dict[str, int]
+    references: dict[str, set[str]]
+    section_of: dict[str, str]
 
 
-def compile_unit(compiler: str, unit: Path, folder: Path, flags: list[str]) -> tuple[Path, Path]:
-    output = folder / "unit.o"
-    command = [compiler, "-std=c++17", *flags, "-Os", "-g0", "-fcallgraph-info=su", "-c", str(unit), "-o", str(output)]
+def run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise MeasureError(done.stderr)
-    (graph,) = folder.glob("*.ci")
-    return output, graph
+        raise MeasureError(f"{' '.join(command)}:\n{done.stderr}")
+    return done.stdout
 
 
-def read_functions(graph: str, symbols: str) -> dict[str, Function]:
-    functions: dict[str, Function] = {}
+def compile_unit(compiler: str, source: Path, flags: list[str]) -> Unit:
+    with tempfile.TemporaryDirectory() as folder:
+        output = f"{folder}/unit.o"
+        options = ["-Os", "-g0", "-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su"]
+        run(compiler, "-std=c++17", *flags, *options, "-c", str(source), "-o", output)
+        (graph,) = Path(folder).glob("*.ci")
+        unit = Unit({}, {}, {}, {}, {})
+        read_call_graph(graph.read_text(), unit)
+        for row in run("size", "-A", output).splitlines():
+            if COUNTED.match(row):
+                unit.bytes[row.split()[0]] = int(row.split()[1])
+        read_references(run("objdump", "-t", "-r", output), unit)
+    return unit
 
-    def of(title: str) -> Function:
-        # A local function's title is "file:symbol"; `nm` knows it by its symbol.
-        return functions.setdefault(title.rpartition(":")[2], Function())
 
+def read_call_graph(graph: str, unit: Unit) -> None:
+    # A local function's title is "file:symbol"; the object file knows it by its symbol.
     for title, label in NODE.findall(graph):
         if frame := FRAME.search(label):
-            of(title).frame = int(frame[1])
+            unit.frames[title.rpartition(":")[2]] = int(frame[1])
     for source, target in EDGE.findall(graph):
-        of(source).calls.add(target.rpartition(":")[2])
-    for row in symbols.splitlines():
-        parts = row.split()
-        if len(parts) == 4 and parts[2] in "TtWw":
-            functions.setdefault(parts[3], Function()).code = int(parts[1], 16)
-    return functions
+        unit.calls.setdefault(source.rpartition(":")[2], set()).add(target.rpartition(":")[2])
 
 
-def reachable(functions: dict[str, Function], root: str) -> set[str]:
+def read_references(dump: str, unit: Unit) -> None:
+    section = ""
+    for row in dump.splitlines():
+        if symbol := SYMBOL.match(row):
+            unit.section_of[symbol[2]] = symbol[1]
+        elif header := RELOCATIONS.match(row):
+            section = header[1]
+        elif section and (reference := RELOCATION.match(row)):
+            target = unit.section_of.get(reference[1], reference[1])
+            unit.references.setdefault(section, set()).add(target)
+
+
+def reachable(unit: Unit, root: str) -> set[str]:
     found, waiting = {root}, [root]
     while waiting:
-        for name in functions.get(waiting.pop(), Function()).calls - found:
+        for name in unit.references.get(waiting.pop(), set()) - found:
             found.add(name)
             waiting.append(name)
-    return found
+    return {name for name in found if unit.bytes.get(name)}
 
 
-def deepest(functions: dict[str, Function], name: str, chain: tuple[str, ...] = ()) -> int:
+def deepest(unit: Unit, name: str, chain: tuple[str, ...] = ()) -> int:
     if name in chain:
         raise MeasureError(f"recursion through {name}: the device gives every worker a stack of fixed size")
-    function = functions.get(name, Function())
-    return function.frame + max((deepest(functions, c, (*chain, name)) for c in function.calls), default=0)
+    calls = unit.calls.get(name, set())
+    return unit.frames.get(name, 0) + max((deepest(unit, c, (*chain, name)) for c in calls), default=0)
 
 
-def read_only_bytes(sections: str) -> int:
-    """Tables of the unit: they lie on every tile that runs one of its vertices."""
-    return sum(int(row.split()[1]) for row in sections.splitlines() if re.match(r"\.rodata(?!\.\S*str)", row))
-
-
-def measure(functions: dict[str, Function], stem: str) -> list[tuple[int, int]]:
-    pattern = re.compile(rf"^_ZL\d+host_poplar_compute_{re.escape(stem)}_(\d+)Pvj")
-    roots: dict[int, str] = {}
-    for name in functions:
-        # The part that GCC split off (".cold") belongs to the same function.
-        if (found := pattern.match(name)) and "." not in name:
-            roots[int(found[1])] = name
-    figures = []
-    for k in range(len(roots)):
-        names = reachable(functions, roots[k])
-        code = sum(f.code for name, f in functions.items() if name.partition(".cold")[0] in names)
-        figures.append((code, deepest(functions, roots[k])))
-    return figures
+def measure(unit: Unit, stem: str) -> tuple[list[str], list[tuple[int, list[int]]]]:
+    """Sections, and for each vertex its stack and the indices of its sections."""
+    pattern = re.compile(rf"^_ZL\d+host_poplar_compute_{re.escape(stem)}_(\d+)Pvj$")
+    roots = {int(found[1]): name for name in unit.section_of if (found := pattern.match(name))}
+    reached = [reachable(unit, unit.section_of[roots[k]]) for k in range(len(roots))]
+    sections = sorted(set().union(*reached))
+    index = {name: i for i, name in enumerate(sections)}
+    return sections, [
+        (deepest(unit, roots[k]), sorted(index[name] for name in names)) for k, names in enumerate(reached)
+    ]
 
 
 def main() -> int:
@@ -107,20 +122,18 @@ def main() -> int:
     parser.add_argument("flags", nargs="*")
     options = parser.parse_args()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            unit, graph = compile_unit(options.compiler, options.registration, Path(folder), options.flags)
-            symbols = subprocess.run(["nm", "-S", str(unit)], capture_output=True, text=True, check=True).stdout
-            sections = subprocess.run(["size", "-A", str(unit)], capture_output=True, text=True, check=True).stdout
-            figures = measure(read_functions(graph.read_text(), symbols), options.stem)
+        unit = compile_unit(options.compiler, options.registration, options.flags)
+        sections, vertices = measure(unit, options.stem)
     except MeasureError as error:
         print(f"{options.registration}: {error}", file=sys.stderr)
         return 1
-    tables = read_only_bytes(sections)
-    rows = "".join(f"    {{{code + tables}, {stack}}},\n" for code, stack in figures)
+    sizes = ", ".join(str(unit.bytes[name]) for name in sections)
+    rows = "".join(f"    {{{stack}, {{{', '.join(map(str, used))}}}}},\n" for stack, used in vertices)
     options.output.write_text(
-        f"// Measured from {options.registration.name}; do not edit. Code (with {tables} bytes of tables) and stack.\n"
+        f"// Measured from {options.registration.name}; do not edit.\n"
         '#include "host_poplar/Registry.hpp"\n\n'
-        f'static const host_poplar::RegisterSizes host_poplar_sizes("{options.stem}", {{\n{rows}}});\n'
+        "// Bytes of each section of code or tables; then, for each vertex, its stack and the sections it uses.\n"
+        f'static const host_poplar::RegisterSizes host_poplar_sizes("{options.stem}", {{{sizes}}}, {{\n{rows}}});\n'
     )
     return 0
 

@@ -58,8 +58,10 @@ public:
     }
     for (unsigned tile = 0; tile < tiles_; ++tile) {
       std::uint64_t stack = 0;
+      std::set<std::pair<std::string, unsigned>> pieces;
       for (const VertexInfo *type : types[tile]) {
-        add(tile, VERTEX_CODE, round_up(type->code_bytes, 8));
+        for (const CodePiece &p : type->code)
+          if (pieces.insert({type->source, p.id}).second) add(tile, VERTEX_CODE, round_up(p.bytes, 8));
         stack = std::max(stack, type->stack_bytes);
       }
       add(tile, STACKS, round_up(stack, 8) * graph_.target.getNumWorkerContexts());

@@ -14,8 +14,12 @@ std::map<std::string, std::vector<VertexInfo>> &codelet_sources() {
 }
 
 namespace {
-std::map<std::string, std::vector<CodeSize>> &code_sizes() {
-  static std::map<std::string, std::vector<CodeSize>> sizes;
+struct Sizes {
+  std::vector<std::uint64_t> pieces;
+  std::vector<VertexSize> vertices;
+};
+std::map<std::string, Sizes> &code_sizes() {
+  static std::map<std::string, Sizes> sizes;
   return sizes;
 }
 
@@ -24,10 +28,13 @@ void join(const std::string &source) {
   const auto vertices = codelet_sources().find(source);
   const auto sizes = code_sizes().find(source);
   if (vertices == codelet_sources().end() || sizes == code_sizes().end()) return;
-  for (std::size_t i = 0; i < std::min(vertices->second.size(), sizes->second.size()); ++i) {
-    vertices->second[i].code_bytes = sizes->second[i].code_bytes;
-    vertices->second[i].stack_bytes = sizes->second[i].stack_bytes;
-    vertices->second[i].measured = true;
+  const Sizes &known = sizes->second;
+  for (std::size_t i = 0; i < std::min(vertices->second.size(), known.vertices.size()); ++i) {
+    VertexInfo &v = vertices->second[i];
+    v.code.clear();
+    for (const unsigned piece : known.vertices[i].pieces) v.code.push_back({piece, known.pieces.at(piece)});
+    v.stack_bytes = known.vertices[i].stack_bytes;
+    v.measured = true;
   }
 }
 
@@ -64,17 +71,17 @@ std::string codelet_stem(const std::string &path) {
 }
 
 RegisterCodelets::RegisterCodelets(const char *source, std::vector<VertexInfo> vertices) {
-  for (auto &v : vertices) {
-    v.source = source;
-    v.code_bytes = default_code_bytes;
-    v.stack_bytes = default_stack_bytes;
+  for (unsigned i = 0; i < vertices.size(); ++i) {
+    vertices[i].source = source;
+    vertices[i].code = {{i, default_code_bytes}};
+    vertices[i].stack_bytes = default_stack_bytes;
   }
   codelet_sources()[source] = std::move(vertices);
   join(source);
 }
 
-RegisterSizes::RegisterSizes(const char *source, std::vector<CodeSize> sizes) {
-  code_sizes()[source] = std::move(sizes);
+RegisterSizes::RegisterSizes(const char *source, std::vector<std::uint64_t> piece_bytes, std::vector<VertexSize> vertices) {
+  code_sizes()[source] = {std::move(piece_bytes), std::move(vertices)};
   join(source);
 }
 

@@ -34,6 +34,12 @@ struct FieldInfo {
   std::size_t device_align() const;
 };
 
+/// A function or a table of a codelet source; a tile holds it once, whichever of its vertices use it.
+struct CodePiece {
+  unsigned id; ///< within its source
+  std::uint64_t bytes;
+};
+
 struct VertexInfo {
   std::string name;
   std::size_t size = 0; ///< host bytes of the object
@@ -42,9 +48,15 @@ struct VertexInfo {
   std::vector<FieldInfo> fields;
   bool (*compute)(void *object, unsigned worker) = nullptr;
   std::string source;            ///< codelet file without folder and ending
-  std::uint64_t code_bytes = 0;  ///< of compute() and what it calls
+  std::vector<CodePiece> code;   ///< compute() and all that it reaches
   std::uint64_t stack_bytes = 0; ///< deepest chain of calls from compute(), one worker
   bool measured = false;         ///< false: the two are the defaults below
+
+  std::uint64_t code_bytes() const {
+    std::uint64_t sum = 0;
+    for (const CodePiece &p : code) sum += p.bytes;
+    return sum;
+  }
 };
 
 /// Used where the build could not measure a codelet (a compiler other than GCC).
@@ -135,9 +147,9 @@ template <class V> VertexInfo vertex(const char *name, bool (*compute)(void *, u
   return info;
 }
 
-struct CodeSize {
-  std::uint64_t code_bytes;
+struct VertexSize {
   std::uint64_t stack_bytes;
+  std::vector<unsigned> pieces;
 };
 
 /// Static objects of the generated units. `source` is the codelet's file name without folder and ending.
@@ -145,7 +157,7 @@ struct RegisterCodelets {
   RegisterCodelets(const char *source, std::vector<VertexInfo> vertices);
 };
 struct RegisterSizes {
-  RegisterSizes(const char *source, std::vector<CodeSize> in_order_of_vertices);
+  RegisterSizes(const char *source, std::vector<std::uint64_t> piece_bytes, std::vector<VertexSize> in_order_of_vertices);
 };
 
 } // namespace host_poplar
