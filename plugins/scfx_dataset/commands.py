@@ -6,6 +6,7 @@ import json
 
 import click
 
+from scfx_dataset.export_command import export
 from scfx_dataset.plan_command import plan
 
 
@@ -18,6 +19,7 @@ def dataset() -> None:
 
 
 dataset.add_command(plan)
+dataset.add_command(export)
 
 
 @dataset.command()

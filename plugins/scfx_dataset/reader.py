@@ -10,15 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scfx.errors import InputError
+from scfx.errors import InputError, PluginUnavailableError
 from scfx_dataset.commits import committed, read_commit
 from scfx_dataset.plan import Plan
 from scfx_dataset.schema import FULL_SCHEMA, STATUSES
+from scfx_dataset.split import KEY_COLUMNS, Part, parts
 from scfx_dataset.store import open_store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from scfx_dataset.plan import Shard
 
@@ -27,23 +28,33 @@ class Dataset:
     """A dataset on disk. Opening reads the plan only; rows are read when asked for.
 
     `dataset.to_table()` gives all committed rows ordered by `row_id`; `dataset.filter(status="ok")` is the dataset
-    restricted to some statuses; `len(dataset)` its number of rows.
+    restricted to some statuses, `dataset.split()` parts of it by molecule; `len(dataset)` its number of rows;
+    `dataset.torch()` a PyTorch dataset. It can be pickled: what travels is the address.
     """
 
-    def __init__(self, path: str | os.PathLike[str], _statuses: tuple[str, ...] | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        _statuses: tuple[str, ...] | None = None,
+        _part: Part | None = None,
+    ):
         self._store = open_store(path)
         self._statuses = _statuses
+        self._part = _part
         #: The plan: `plan.counts`, `plan.identity` (spec, options, versions), `plan.shards`, `plan.excluded()`.
         self.plan = Plan.load(self._store)
 
     def __repr__(self) -> str:
         kept = "" if self._statuses is None else f", status in {self._statuses}"
+        kept += "" if self._part is None else f", molecules in {self._part}"
         return (
             f"Dataset({self._store.where()!r}, {len(self)} of {self.plan.counts['rows']} planned rows{kept})"
         )
 
     def __len__(self) -> int:
-        """Committed rows (of the chosen statuses)."""
+        """Committed rows (of the chosen statuses and molecules)."""
+        if self._part is not None:
+            return sum(table.num_rows for table in self.shards(["row_id"]))
         total = 0
         for shard in committed(self.plan):
             statuses = read_commit(self.plan, shard)["statuses"]
@@ -68,7 +79,53 @@ class Dataset:
         for asked in statuses:
             if asked not in STATUSES:
                 raise InputError(f"status: got {asked!r}, expected one of {', '.join(STATUSES)}")
-        return Dataset(self._store.url, statuses)
+        return Dataset(self._store.url, statuses, self._part)
+
+    def split(self, fractions: Mapping[str, float] | None = None, seed: int = 0) -> dict[str, Dataset]:
+        """Parts by molecule, without leakage: all geometries of a molecule and its stereoisomers are in one part.
+
+        `fractions` of the molecules by name; default 0.8 "train", 0.1 "validation", 0.1 "test". A molecule's part is a
+        function of the seed and its InChIKey's connectivity block (`scfx_dataset.split.molecule_key`): it stays the
+        same when the dataset grows, and in every dataset. So sizes meet the fractions only on average. Raises
+        `InputError` for fractions that are not positive or exceed 1.
+        """
+        if self._part is not None:
+            raise InputError("split: this is a part already; split the whole dataset into more parts instead")
+        fractions = fractions or {"train": 0.8, "validation": 0.1, "test": 0.1}
+        return {
+            name: Dataset(self._store.url, self._statuses, part)
+            for name, part in parts(fractions, seed).items()
+        }
+
+    def torch(
+        self,
+        targets: Sequence[str] = ("gap_ev",),
+        dtype: Any = None,
+        stream: bool = False,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> Any:
+        """A PyTorch dataset of the rows that are ok: items with geometry and targets (`scfx_dataset.torch_data`).
+
+        By index, or with `stream` an IterableDataset that reads every shard once an epoch (then `shuffle` and `seed`
+        order it). `dtype` of positions and targets: default float32. Raises `PluginUnavailableError` without PyTorch.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise PluginUnavailableError(
+                "", "Dataset.torch needs PyTorch, which is not installed: pip install 'scfx[schnet]'"
+            ) from error
+        from scfx_dataset.torch_data import Labels, Stream
+
+        if shuffle and not stream:
+            raise InputError("shuffle: rows by index are shuffled by the DataLoader; or give stream=True")
+        ok = self.filter("ok")
+        dtype = dtype or torch.float32
+        return Stream(ok, targets, dtype, shuffle, seed) if stream else Labels(ok, targets, dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dataset, (self._store.url, self._statuses, self._part)
 
     def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Committed rows as one pyarrow Table ordered by row_id; `columns` limits what is read.
@@ -86,12 +143,25 @@ class Dataset:
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The same, one committed shard at a time (ordered by row_id within each): memory stays at one shard."""
         self._check_columns(columns)
-        needed = None if columns is None else list(dict.fromkeys([*columns, "status"]))
-        for shard in committed(self.plan):
-            table = self.read_shard(shard, needed)
-            if self._statuses is not None:
-                table = table.filter(pc.field("status").isin(list(self._statuses)))
-            yield table if columns is None else table.select(list(columns))
+        for shard in self.committed_shards():
+            yield self.rows_of(shard, columns)
+
+    def committed_shards(self) -> list[Shard]:
+        """The shards that are committed now, in the plan's order."""
+        return committed(self.plan)
+
+    def rows_of(self, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of one committed shard that this dataset is restricted to, ordered by row_id."""
+        needed = None
+        if columns is not None:
+            extra = () if self._part is None else KEY_COLUMNS
+            needed = list(dict.fromkeys([*columns, "status", *extra]))
+        table = self.read_shard(shard, needed)
+        if self._statuses is not None:
+            table = table.filter(pc.field("status").isin(list(self._statuses)))
+        if self._part is not None:
+            table = table.filter(pa.array(self._part.mask(table)))
+        return table if columns is None else table.select(list(columns))
 
     def verify(self) -> list[str]:
         """Read every file of the plan and every committed shard; returns what is wrong (empty: nothing).

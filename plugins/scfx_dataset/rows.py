@@ -142,16 +142,20 @@ class PlannedRows:
                 if why is not None:
                     self._leave_out(record, molecule, why)
                     continue
-                number = numbers.first(_key(molecule.key), self.counts["molecules"])
-                if number is None:
-                    if self._full():
+                many = self._options.conformers
+                if self._options.geometry == "embed":  # deduplicated: every molecule is new
+                    number, first = None, 0
+                else:
+                    number = numbers.first(_key(molecule.key), self.counts["molecules"])
+                    if number is None and self._full():
                         self.counts["lines"] -= 1
                         return
+                    first = copies.add(_key(molecule.key), many)
+                    self.counts["geometries"] += 1
+                if number is None:
                     number = self.counts["molecules"]
                     self.counts["molecules"] += 1
-                self.counts["geometries"] += self._options.geometry == "given"
-                many = self._options.conformers
-                yield self._entry(number, copies.add(_key(molecule.key), many), many, record, molecule, "")
+                yield self._entry(number, first, many, record, molecule, "")
         finally:
             for index in (seen, numbers, copies):
                 index.close()

@@ -1,0 +1,235 @@
+"""Datasets in other programs' formats, shard by shard. Every format's units are stated where it is written."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scfx.elements import SYMBOLS
+from scfx.errors import InputError, PluginUnavailableError
+from scfx.system import BOHR_IN_ANGSTROM
+
+if TYPE_CHECKING:
+    from scfx_dataset.reader import Dataset
+
+#: Labels that every export carries, in this order where it is one vector.
+TARGETS = ("energy_ev", "homo_ev", "lumo_ev", "gap_ev", "dipole_debye")
+_IDENTITY = ("row_id", "molecule", "smiles", "inchikey", "conformer", "charge", "multiplicity")
+_COLUMNS = (*_IDENTITY, "atomic_numbers", "positions_angstrom", *TARGETS, "dipole_vector_debye", "nao")
+
+#: QM1B's released columns and units (github.com/graphcore-research/qm1b-dataset, README "Dataset schema"): energies in
+#: eV, positions in bohr.
+_QM1B = pa.schema(
+    [
+        pa.field("smile", pa.string(), metadata={"description": "canonical SMILES"}),
+        pa.field("atoms", pa.string(), metadata={"description": "element symbols, one after the other"}),
+        pa.field("z", pa.list_(pa.int64()), metadata={"description": "atomic numbers"}),
+        pa.field("energy", pa.float64(), metadata={"unit": "eV"}),
+        pa.field("homo", pa.float64(), metadata={"unit": "eV"}),
+        pa.field("lumo", pa.float64(), metadata={"unit": "eV"}),
+        pa.field("N", pa.int64(), metadata={"description": "atomic orbitals"}),
+        pa.field(
+            "std",
+            pa.float64(),
+            metadata={
+                "unit": "eV",
+                "description": "of QM1B's last five energies; null: scfx converges by residual",
+            },
+        ),
+        pa.field("y", pa.float64(), metadata={"unit": "eV", "description": "HOMO-LUMO gap"}),
+        pa.field("pos", pa.list_(pa.list_(pa.float64())), metadata={"unit": "bohr"}),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One export: `write(dataset, path)` returns the rows written; `ending` of the file; `module` it needs, if any."""
+
+    write: Callable[[Dataset, Path], int]
+    ending: str
+    summary: str
+    module: str = ""
+
+
+def export(dataset: Dataset, form: str, path: str | os.PathLike[str]) -> int:
+    """Write the rows that are ok (of the molecules that `dataset` is restricted to) to `path`; returns how many.
+
+    `form` is a key of `FORMATS`. The file is there when it is whole. Raises `InputError` for an unknown format or a
+    file that exists, `PluginUnavailableError` if the format needs a package that is not installed.
+    """
+    if form not in FORMATS:
+        raise InputError(f"format: got {form!r}, expected one of {', '.join(FORMATS)}")
+    chosen, target = FORMATS[form], Path(path)
+    if chosen.module and importlib.util.find_spec(chosen.module) is None:
+        raise PluginUnavailableError(
+            "", f"the format {form!r} needs the package {chosen.module!r}: pip install {chosen.module}"
+        )
+    if target.exists():
+        raise InputError(f"output: {str(target)!r} exists; remove it or choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The real ending stays: ASE tells the kind of a database by it.
+    scratch = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+    try:
+        rows = chosen.write(dataset.filter("ok"), scratch)
+        os.replace(scratch, target)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return rows
+
+
+def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    columns = [*_COLUMNS, *(["mulliken_charges"] if "mulliken_charges" in dataset.schema.names else [])]
+    for table in dataset.shards(columns):
+        yield from table.to_pylist()
+
+
+def _positions(row: dict[str, Any]) -> np.ndarray:
+    return np.array(row["positions_angstrom"], dtype=np.float64)
+
+
+def _qm1b(dataset: Dataset, path: Path) -> int:
+    written = 0
+    with pq.ParquetWriter(
+        path, _QM1B.with_metadata({"scfx": _provenance(dataset)}), compression="zstd"
+    ) as file:
+        for table in dataset.shards(_COLUMNS):
+            rows = [
+                {
+                    "smile": row["smiles"],
+                    "atoms": "".join(SYMBOLS[z] for z in row["atomic_numbers"]),
+                    "z": row["atomic_numbers"],
+                    "energy": row["energy_ev"],
+                    "homo": row["homo_ev"],
+                    "lumo": row["lumo_ev"],
+                    "N": row["nao"],
+                    "std": None,
+                    "y": row["gap_ev"],
+                    "pos": (_positions(row) / BOHR_IN_ANGSTROM).tolist(),
+                }
+                for row in table.to_pylist()
+            ]
+            if rows:
+                file.write_table(pa.Table.from_pylist(rows, schema=_QM1B))
+            written += len(rows)
+    return written
+
+
+def _parquet(dataset: Dataset, path: Path) -> int:
+    written = 0
+    schema = dataset.schema.with_metadata({"scfx": _provenance(dataset)})
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for table in dataset.shards():
+            if table.num_rows:
+                file.write_table(table.cast(schema))
+            written += table.num_rows
+    return written
+
+
+def _extxyz(dataset: Dataset, path: Path) -> int:
+    written = 0
+    with path.open("w", encoding="utf-8") as file:
+        for row in _rows(dataset):
+            charges = row.get("mulliken_charges")
+            properties = "species:S:1:pos:R:3" + (":mulliken_charge:R:1" if charges else "")
+            # `energy` is what ASE takes for the calculator's, in eV.
+            info: dict[str, Any] = {"energy": row["energy_ev"]} | {
+                name: row[name] for name in _IDENTITY + TARGETS
+            }
+            info["dipole_vector_debye"] = " ".join(map(repr, row["dipole_vector_debye"] or ()))
+            stated = [f"{key}={_quoted(value)}" for key, value in info.items() if value not in (None, "")]
+            file.write(f"{len(row['atomic_numbers'])}\n")
+            file.write(" ".join([f"Properties={properties}", *stated, 'pbc="F F F"']) + "\n")
+            for i, (z, position) in enumerate(
+                zip(row["atomic_numbers"], row["positions_angstrom"], strict=True)
+            ):
+                values = [*position, *([charges[i]] if charges else [])]
+                file.write(" ".join([SYMBOLS[z], *map(repr, values)]) + "\n")
+            written += 1
+    return written
+
+
+def _quoted(value: Any) -> str:
+    """Text in double quotes with backslashes kept (SMILES have them); numbers with all their digits."""
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\") + '"'
+    return repr(value)
+
+
+def _ase(dataset: Dataset, path: Path) -> int:
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.db import connect
+    from ase.units import Debye
+
+    written = 0
+    connection: Any = connect(str(path), type="db")
+    with connection as database:
+        for row in _rows(dataset):
+            atoms = Atoms(numbers=row["atomic_numbers"], positions=_positions(row))
+            dipole = row["dipole_vector_debye"]
+            results = {} if dipole is None else {"dipole": np.array(dipole) * Debye}  # e·angstrom, ASE's unit
+            atoms.calc = SinglePointCalculator(atoms, energy=row["energy_ev"], **results)
+            numbers = {
+                name: row[name] for name in (*_IDENTITY, *TARGETS) if isinstance(row[name], (int, float))
+            }
+            # SMILES go where ASE does not read meaning into text: 'N' and '1' are no keys' values there.
+            database.write(atoms, key_value_pairs=numbers, data={k: row[k] for k in ("smiles", "inchikey")})
+            written += 1
+        database.metadata = {"scfx": json.loads(_provenance(dataset))}
+    return written
+
+
+def _pyg(dataset: Dataset, path: Path) -> int:
+    import torch
+    from torch_geometric.data import Data, InMemoryDataset
+
+    graphs = [
+        Data(
+            z=torch.tensor(row["atomic_numbers"], dtype=torch.int64),
+            pos=torch.tensor(row["positions_angstrom"], dtype=torch.float64),
+            y=torch.tensor(
+                [[np.nan if row[name] is None else row[name] for name in TARGETS]], dtype=torch.float64
+            ),
+            row_id=row["row_id"],
+            molecule=row["molecule"],
+            smiles=row["smiles"] or "",
+        )
+        for row in _rows(dataset)
+    ]
+    if not graphs:
+        raise InputError("no row is ok: there is nothing to collate")
+    InMemoryDataset.save(graphs, str(path))
+    return len(graphs)
+
+
+def _provenance(dataset: Dataset) -> str:
+    identity = dataset.plan.identity
+    kept = {name: identity[name] for name in ("spec_hash", "spec", "versions")}
+    return json.dumps({"plan_id": dataset.plan.plan_id, **kept}, sort_keys=True)
+
+
+#: Formats by name. Energies are in eV, positions in angstrom unless said otherwise.
+FORMATS: dict[str, Format] = {
+    "qm1b": Format(
+        _qm1b, ".parquet", "QM1B's released columns: smile, atoms, z, energy..., positions in bohr"
+    ),
+    "extxyz": Format(_extxyz, ".extxyz", "extended xyz, labels in the comment line"),
+    "ase": Format(
+        _ase, ".db", "an ASE database (SQLite) with energy and dipole as calculator results", "ase"
+    ),
+    "pyg": Format(
+        _pyg, ".pt", f"collated PyTorch Geometric Data: z, pos, y = [{', '.join(TARGETS)}]", "torch_geometric"
+    ),
+    "parquet": Format(_parquet, ".parquet", "all columns in one Parquet file"),
+}

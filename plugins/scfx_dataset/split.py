@@ -1,0 +1,75 @@
+"""Parts of a dataset by molecule: every geometry of a molecule, and its stereoisomers, fall into one part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from scfx.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+#: Columns that decide where a row belongs.
+KEY_COLUMNS = ("inchikey", "smiles", "input_smiles", "atomic_numbers")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The molecules whose hash falls into [low, high)."""
+
+    low: float
+    high: float
+    seed: int
+
+    def mask(self, table: pa.Table) -> Bool[np.ndarray, "row"]:
+        """Which rows of a table (with `KEY_COLUMNS`) belong to this part."""
+        columns = [table[name].to_pylist() for name in KEY_COLUMNS]
+        places: dict[str, bool] = {}
+        found = np.zeros(table.num_rows, dtype=bool)
+        for i, row in enumerate(zip(*columns, strict=True)):
+            key = molecule_key(*row)
+            if key not in places:
+                places[key] = self.low <= fraction(key, self.seed) < self.high
+            found[i] = places[key]
+        return found
+
+
+def molecule_key(inchikey: str | None, smiles: str | None, input_smiles: str, numbers: Any) -> str:
+    """What is kept together: the first block of the InChIKey, the connectivity, which stereoisomers and most tautomers
+    share; without one the SMILES; without that the formula.
+    """
+    if inchikey:
+        return inchikey.partition("-")[0]
+    if smiles or input_smiles:
+        return smiles or input_smiles
+    return " ".join(f"{z}:{n}" for z, n in sorted(Counter(numbers or ()).items()))
+
+
+def fraction(key: str, seed: int) -> float:
+    """A molecule's place in [0, 1): SHA-256 of seed and key. It does not depend on the other molecules."""
+    digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def parts(fractions: Mapping[str, float], seed: int) -> dict[str, Part]:
+    """One part for each name, next to each other on [0, 1). `InputError` if they do not fit."""
+    total = sum(fractions.values())
+    if not fractions or any(not f > 0 for f in fractions.values()) or total > 1 + 1e-9:
+        raise InputError(
+            f"fractions: got {dict(fractions)}, expected positive numbers whose sum is at most 1, such as "
+            "{'train': 0.8, 'validation': 0.1, 'test': 0.1}"
+        )
+    found, low = {}, 0.0
+    for name, share in fractions.items():
+        high = low + share
+        found[name] = Part(low, 1.0 if abs(high - 1) < 1e-9 else high, seed)
+        low = high
+    return found
