@@ -36,7 +36,9 @@ th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 td small { color: #666; display: block; }
 figure { margin: .8rem 0 1.2rem; }
+figure div { overflow-x: auto; }
 figure img { max-width: 100%; height: auto; display: block; }
+figure img.broad { min-width: 46rem; }
 figcaption { font-size: .9rem; color: #444; max-width: 46rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .8rem; }
 .card { border: 1px solid var(--line); border-radius: 6px; padding: .7rem; font-size: .88rem; min-width: 0; }
@@ -121,11 +123,13 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
 
 
-def picture(svg: bytes, alt: str, caption: str) -> str:
-    """An SVG embedded in the page."""
+def picture(svg: bytes, alt: str, caption: str, broad: bool = False) -> str:
+    """An SVG embedded in the page; a broad one scrolls sideways on a small screen in place of shrinking."""
     data = base64.b64encode(svg).decode()
+    kind = ' class="broad"' if broad else ""
     return (
-        f'<figure><img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}">'
+        f'<figure><div><img{kind} alt="{escape(alt)}" '
+        f'src="data:image/svg+xml;base64,{data}"></div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

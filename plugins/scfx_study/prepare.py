@@ -23,6 +23,8 @@ from scfx_study.options import StudyOptions
 if TYPE_CHECKING:
     from scfx.abstract import AbstractTask
 
+#: Rows of a shard unless the file says otherwise: studies are small, and a stopped one should lose little.
+SHARD_ROWS = 64
 #: Options of the dataset task that a study sets itself, and why.
 _TAKEN = {"part": "a study runs in one process; its labels resume, so it may be stopped and run again"}
 
@@ -138,8 +140,10 @@ def _spec(context: TaskContext, combination: Combination) -> SCFSpec:
 
 
 def _dataset_options(task: type[AbstractTask], options: StudyOptions, combination: Combination) -> Any:
-    values = {k: v for k, v in options.geometry.items() if k not in combination.geometry}
-    return _validated(task, {**values, **combination.geometry, "output": options.output})
+    values = {**options.geometry, **combination.geometry, "output": options.output}
+    if not {"shard_rows", "shard_minutes"} & set(values):
+        values["shard_rows"] = SHARD_ROWS
+    return _validated(task, values)
 
 
 def _validated(task: type[AbstractTask], values: Mapping[str, Any]) -> Any:

@@ -36,6 +36,8 @@ _CAPTIONS = {
     "made the labels, without compiling; compare them only if the machine did nothing else.",
     "convergence": "What each iteration leaves over, for a few conformers solved again under every option.",
 }
+#: Figures of several panels beside each other.
+_BROAD = ("histograms", "pareto", "spread", "convergence")
 _MOST_FAILURES = 60
 
 
@@ -57,7 +59,7 @@ def write_report(study: Study) -> Path:
         *_published(study, found),
         *_convergence(cost),
         "<h2>Plots</h2>",
-        *(picture(kinds["svg"], name, _CAPTIONS[name]) for name, kinds in pictures.items()),
+        *(picture(kinds["svg"], name, _CAPTIONS[name], name in _BROAD) for name, kinds in pictures.items()),
         *_tables(found),
         *_outliers(study, labels),
         *_failures(labels),
