@@ -45,4 +45,10 @@ def scfx_register_tasks() -> list[scfx.Offer]:
             summary="error of a network against the number of labels; models, budgets, kinds of labels",
             requires=("torch", "pyarrow"),
         ),
+        scfx.Offer(
+            "finetune",
+            "scfx_schnet.finetune:FinetuneTask",
+            summary="pre-train on generated labels, fine-tune on better ones, against from scratch",
+            requires=("torch", "pyarrow", "rdkit"),
+        ),
     ]

@@ -123,16 +123,12 @@ class _PairConvolution(torch.autograd.Function):
 
 
 def _sum_messages(x: torch.Tensor, filters: torch.Tensor, graph: PairGraph, transposed: bool) -> torch.Tensor:
-    n_pairs = len(graph.first)
     exchange = transposed and not graph.symmetric
-    if graph.sums is not None:
-        matrix = graph.sums_transposed if exchange else graph.sums
-        messages = x.new_empty(2 * n_pairs, x.shape[1])
-        torch.index_select(x, 0, graph.second, out=messages[:n_pairs])
-        torch.index_select(x, 0, graph.first, out=messages[n_pairs:])
-        messages.view(2, n_pairs, -1).mul_(filters)
-        return matrix @ messages  # type: ignore[operator]
     to_first, to_second = (graph.to_second, graph.to_first) if exchange else (graph.to_first, graph.to_second)
+    if graph.sums is not None:
+        matrices: Any = graph.sums_transposed if exchange else graph.sums
+        out = matrices[0] @ x.index_select(0, graph.second).mul_(filters)
+        return out.add_(matrices[1] @ x.index_select(0, graph.first).mul_(filters))
     out = x.new_zeros(graph.n_atoms, x.shape[1])
     out.index_add_(0, graph.first, x.index_select(0, graph.second).mul_(filters).mul_(to_first[:, None]))
     out.index_add_(0, graph.second, x.index_select(0, graph.first).mul_(filters).mul_(to_second[:, None]))

@@ -21,8 +21,8 @@ class PairGraph:
 
     `distance` in angstrom. `to_first` weighs what the second atom sends to the first, `to_second` the other way; they
     differ only where "nearest" is not mutual. They hold the cosine cutoff. On CPU pairs are in the order of their
-    distance (bins of `BIN` angstrom), which lets `BandedSmearing` skip Gaussians that vanish, and `gather_first`,
-    `gather_second` are sparse matrices [atom, 2 pair] that add up messages.
+    distance (bins of `BIN` angstrom), which lets `Smearing` skip Gaussians that vanish, and `sums` are two sparse
+    matrices [atom, pair] that weigh and add up what first and second atoms get (`sums_transposed`: what they send).
     """
 
     first: Int[torch.Tensor, "pair"]
@@ -32,8 +32,8 @@ class PairGraph:
     to_second: Float[torch.Tensor, "pair"]
     symmetric: bool
     n_atoms: int
-    sums: torch.Tensor | None = None
-    sums_transposed: torch.Tensor | None = None
+    sums: tuple[torch.Tensor, torch.Tensor] | None = None
+    sums_transposed: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
 #: Pairs are ordered by distance in steps of this many angstrom.
@@ -102,22 +102,19 @@ def _nearest(
 
 
 def _message_sums(
-    first: torch.Tensor,
-    second: torch.Tensor,
-    to_first: torch.Tensor,
-    to_second: torch.Tensor,
-    n_atoms: int,
-) -> torch.Tensor:
-    """Sparse [atom, 2 pair]: column p adds the message that the first atom gets, column pair + p the second's."""
-    target = np.concatenate([first.numpy(), second.numpy()])
-    small = target.astype(np.uint16) if n_atoms < 2**16 else target
-    order = np.argsort(small, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=n_atoms))])
-    columns = torch.from_numpy(order)
-    values = torch.cat([to_first, to_second])[columns]
+    first: torch.Tensor, second: torch.Tensor, to_first: torch.Tensor, to_second: torch.Tensor, n_atoms: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sparse matrices [atom, pair] that add up what the first atoms of pairs get, and what the second ones get."""
     with warnings.catch_warnings():
         # Compressed sparse rows are "beta" by their warning; what is used here is their product with a dense matrix.
         warnings.filterwarnings("ignore", message="Sparse CSR")
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(starts), columns, values, (n_atoms, len(target)), check_invariants=False
-        )
+        return _rows(first.numpy(), to_first, n_atoms), _rows(second.numpy(), to_second, n_atoms)
+
+
+def _rows(target: np.ndarray, values: torch.Tensor, n_atoms: int) -> torch.Tensor:
+    order = np.argsort(target.astype(np.uint16) if n_atoms < 2**16 else target, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=n_atoms))])
+    columns = torch.from_numpy(order)
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(starts), columns, values[columns], (n_atoms, len(target)), check_invariants=False
+    )

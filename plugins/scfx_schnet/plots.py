@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,16 +119,22 @@ def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
     figure.savefig(path, dpi=130)
 
 
-def budget_bars(path: Path, groups: dict[str, Sequence[float]], target: str) -> None:
-    """Fine-tuning: every seed's error of every way of starting, and their means. Values in meV."""
+def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str) -> None:
+    """Fine-tuning against from scratch: means as bars, every seed as a pair of points joined by a line; meV."""
     figure, (axes,) = _figure(6.4, 4.4)
-    for place, (colour, (_, values)) in enumerate(zip(COLOURS, groups.items(), strict=False)):
-        axes.bar(place, float(np.mean(values)), color=colour, alpha=0.35, width=0.6)
-        axes.plot([place] * len(values), values, "o", color=colour, ms=6)
-        axes.annotate(f"{np.mean(values):.0f}", (place, float(np.mean(values))), ha="center", va="bottom",
-                      xytext=(22, 2), textcoords="offset points")  # fmt: skip
-    axes.set_xticks(range(len(groups)), list(groups))
+    for place, row in enumerate(sizes.values()):
+        both = (row["scratch_mev"], row["pretrained_mev"])
+        for x, values, colour in zip((place - 0.2, place + 0.2), both, COLOURS, strict=False):
+            axes.bar(x, float(np.mean(values)), color=colour, alpha=0.35, width=0.36)
+            axes.plot([x] * len(values), values, "o", color=colour, ms=5)
+            axes.annotate(f"{np.mean(values):.0f}", (x, 0), ha="center", va="bottom", xytext=(0, 4),
+                          textcoords="offset points")  # fmt: skip
+        axes.plot([place - 0.2, place + 0.2], both, color="0.4", lw=0.8)
+    axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
+    axes.set_xlabel("rows of the fine-tuning subset")
     axes.set_ylabel(f"test MAE of the {target} / meV")
-    axes.set_ylim(bottom=0)
+    for label, colour in zip(("from scratch", "pre-trained"), COLOURS, strict=False):
+        axes.bar(0, 0, color=colour, alpha=0.35, label=label)
+    axes.legend(frameon=False)
     axes.grid(True, axis="y", alpha=0.3)
     figure.savefig(path, dpi=130)

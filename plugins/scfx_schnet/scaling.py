@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError
@@ -93,7 +93,10 @@ class ScalingTask(AbstractTask):
         self.curves = options.curves or (Curve(name="curve"),)  # type: ignore[call-arg]
         if len({c.name for c in self.curves}) != len(self.curves):
             raise ConfigError("task.curves", "two curves have one name")
-        self._trainings = {c.name: _training(options.training, c) for c in self.curves}
+        self._trainings = {
+            c.name: merged(options.training, c.training, f"task.curves.{c.name}.training")
+            for c in self.curves
+        }
 
     def run(self, context: TaskContext) -> int:
         """Exit code 0: every run is done; 1: some are not (`report_only`)."""
@@ -104,7 +107,7 @@ class ScalingTask(AbstractTask):
         root = Path(self.options.output)
         if group.first:
             root.mkdir(parents=True, exist_ok=True)
-        runs = Runs(root / "runs", context.registry, group, _console(context))
+        runs = Runs(root / "runs", context.registry, group, console_of(context))
         facts: dict[str, dict[str, Any]] = {}
         results, missing = [], 0
         try:
@@ -133,11 +136,12 @@ class ScalingTask(AbstractTask):
         group: Processes,
         facts: dict[str, dict[str, Any]],
     ) -> Iterator[dict[str, Any] | None]:
-        molecules = self._open(curve.data or self.options.data, runs, group)
+        cache = runs.root.parent / "cache"
+        molecules = open_shared(curve.data or self.options.data, cache, group)
         split = self._split(molecules)
         judge = None
         if curve.judge is not None:
-            judged = self._open(curve.judge, runs, group)
+            judged = open_shared(curve.judge, cache, group)
             judge = Judge(judged, self._split(judged), self.targets, self.options.calibration_rows)
         sizes, seeds = curve.sizes or self.options.sizes, curve.seeds or self.options.seeds
         model = curve.model or self.options.model
@@ -168,29 +172,34 @@ class ScalingTask(AbstractTask):
                 about = {"curve": curve.name, "size": size, "seed": seed, "seconds_per_label": cost}
                 yield runs.do(name, job, about, after=judge)
 
-    def _open(self, data: DataOptions, runs: Runs, group: Processes) -> Molecules:
-        cache = runs.root.parent / "cache"
-        if group.first:
-            open_data(data, cache)
-        group.wait()
-        return open_data(data, cache)
-
     def _split(self, molecules: Molecules) -> Split:
         options = self.options.split
         return split_by_molecule(molecules.keys, options.validation, options.test, options.seed)
 
 
-def _training(options: TrainingOptions, curve: Curve) -> TrainingOptions:
-    unknown = set(curve.training) - set(TrainingOptions.model_fields)
-    if unknown:
-        raise ConfigError(
-            f"task.curves.{curve.name}.training.{sorted(unknown)[0]}",
-            f"no such option; there are {', '.join(TrainingOptions.model_fields)}",
-        )
-    return TrainingOptions.model_validate({**options.model_dump(), **curve.training})
+def merged(options: TrainingOptions, changes: dict[str, Any], key: str) -> TrainingOptions:
+    """The options with some keys replaced. Raises `ConfigError` for a key that there is not, or a bad value."""
+    for name in changes:
+        if name not in TrainingOptions.model_fields:
+            raise ConfigError(
+                f"{key}.{name}", f"no such option; there are {', '.join(TrainingOptions.model_fields)}"
+            )
+    try:
+        return TrainingOptions.model_validate({**options.model_dump(), **changes})
+    except ValidationError as error:
+        raise ConfigError(key, str(error)) from error
 
 
-def _console(context: TaskContext) -> Any:
+def open_shared(data: DataOptions, cache: Path, group: Processes) -> Molecules:
+    """`open_data`, of several processes by the first one first, so that the cache is written once."""
+    if group.first:
+        open_data(data, cache)
+    group.wait()
+    return open_data(data, cache)
+
+
+def console_of(context: TaskContext) -> Any:
+    """The context's console, or one on stderr."""
     if context.console is not None:
         return context.console
     from rich.console import Console
