@@ -345,6 +345,10 @@ def generate(source: Path, reader: Reader) -> str:
             vertices.append((known.name, known))
     lines = [
         f"// Generated from {source.name}; do not edit.",
+        "// The codelet's own unnamed namespaces are local to this unit, as they are under popc.",
+        "#if defined(__GNUC__) && !defined(__clang__)",
+        '#pragma GCC diagnostic ignored "-Wsubobject-linkage"',
+        "#endif",
         f'#include "{source}"',
         "",
         "#include <cstddef>",
