@@ -47,7 +47,13 @@ def scfx_register_executors() -> list[scfx.Offer]:
             "local",
             "scfx_dataset.local:LocalExecutor",
             summary="worker processes on this machine, threads pinned",
-        )
+        ),
+        scfx.Offer(
+            "ray",
+            "scfx_dataset.ray_executor:RayExecutor",
+            summary="actors of a Ray cluster: one that is given, or one of this machine's cores",
+            requires=("ray",),
+        ),
     ]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scfx_dataset.label import label_rows
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What every attempt of a run shares. Plain data and an importable function, so that it travels to workers."""
+    """What every attempt of a run shares. Plain data and an importable function, so that it travels to workers.
+
+    `store` is the address of the dataset (`open_store`). A worker that finishes no batch for `hang_seconds`, or has
+    more than `worker_memory` bytes resident (None: no limit), is to be ended by its executor.
+    """
 
     store: str
     spec: Any
@@ -36,14 +41,25 @@ class Job:
     batch_size: int
     atomic_numbers: tuple[int, ...] | None = None
     solver_factory: Callable[[Any, int | None, Sequence[int] | None], LabelSolver] = make_solver
+    hang_seconds: float = 3600.0
+    worker_memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An attempt at some rows of a shard (by row_id), in a process that may die of them. It commits nothing."""
+
+    shard: int
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended: "committed", "lost" (another attempt was first), "died" (its worker did), "error".
+    """How an attempt ended: "committed", "lost" (another attempt was first), "tried" (a probe), "died", "error".
 
     `rows` by status (of the committed record); `seconds` by stage; `message` for the last two; `bad_input` if the
-    error is one that the configuration must repair.
+    error is one that the configuration must repair. `table`: the rows of a probe. Of a death, `charged` is False if
+    it says nothing about the work: the worker was asked to end (preemption), or had not begun.
     """
 
     shard: int
@@ -52,6 +68,8 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     message: str = ""
     bad_input: bool = False
+    charged: bool = True
+    table: pa.Table | None = None
 
 
 def commit_name(shard: Shard) -> str:
@@ -69,65 +87,61 @@ class Worker:
         self._solver: LabelSolver | None = None
         self._start_seconds = 0.0
 
-    def attempt(self, index: int, report: Callable[[Counter[str]], None]) -> Outcome:
-        """Make one attempt at shard `index`. Errors that are no property of a row are raised."""
-        shard, store = self._plan.shards[index], self._store
-        if store.exists(commit_name(shard)):
-            return Outcome(index, "lost")
+    def attempt(
+        self,
+        work: int | Probe,
+        report: Callable[[Counter[str]], None],
+        begun: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """Make one attempt at a shard, or at the rows of a probe. Errors that are no property of a row are raised.
+
+        `report` hears of rows by status as they are computed, `begun` when work on rows begins.
+        """
+        if isinstance(work, Probe):
+            return self._probe(work, begun)
+        shard = self._plan.shards[work]
+        if self._store.exists(commit_name(shard)):
+            return Outcome(work, "lost")
         began = time.perf_counter()
         seconds: dict[str, float] = defaultdict(float)
         before = dict(self._solver.profile) if self._solver else {}
-        identity = self._plan.identity
-        table = label_rows(
-            self._plan.rows(shard),
-            self._get_solver,
-            self._job.embedding,
-            self._job.batch_size,
-            identity,
-            report,
-            seconds,
-        )
+        begun()
+        table = self._label(self._plan.rows(shard), report, seconds)
         seconds["start"] += self._start_seconds
         self._start_seconds = 0.0
         if self._solver:
             for stage, value in self._solver.profile.items():
                 seconds[stage] += value - before.get(stage, 0.0)
-        written = time.perf_counter()
-        data = encode(table, self._plan, shard)
-        statuses = dict(sorted(Counter(table["status"].to_pylist()).items()))
-        name = f"attempts/{shard.id}-{uuid.uuid4().hex[:12]}.parquet"
-        try:
-            self._write(name, data, shard)
-        except FileNotFoundError:
-            # Tidying up after the winner of a race may take our file from under our hands.
-            if not store.exists(commit_name(shard)):
-                raise
-            return Outcome(index, "lost")
-        seconds["write"] += time.perf_counter() - written
-        seconds["total"] = time.perf_counter() - began
-        if not store.put_if_absent(commit_name(shard), self._record(shard, name, data, statuses, seconds)):
-            # Only when the answer is a plain no: after any error the commit may exist and name this file.
-            store.remove(name)
-            return Outcome(index, "lost")
-        return Outcome(index, "committed", statuses, dict(seconds))
+        return commit_rows(self._plan, shard, table, seconds, began)
 
-    def _record(
-        self, shard: Shard, name: str, data: bytes, statuses: dict[str, int], seconds: dict[str, float]
-    ) -> bytes:
-        """The commit record. Times and places are here, never in the data, so that data can be compared by bytes."""
-        record = {
-            "shard": shard.id,
-            "plan_id": self._plan.plan_id,
-            "attempt": name,
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "bytes": len(data),
-            "rows": shard.rows,
-            "statuses": statuses,
-            "seconds": {stage: round(value, 4) for stage, value in sorted(seconds.items())},
-            "host": platform.node(),
-            "committed_at": time.time(),
-        }
-        return (json.dumps(record, indent=2) + "\n").encode()
+    def _probe(self, probe: Probe, begun: Callable[[], None]) -> Outcome:
+        # Made first: what kills a process before it has begun is no row's doing.
+        self._get_solver()
+        planned = self._plan.rows(self._plan.shards[probe.shard])
+        begun()
+        if self._job.embedding.prune_rms is None:
+            planned = planned.filter(pc.field("row_id").isin(list(probe.rows)))
+        # Else the other conformers of a molecule are embedded too, for a conformer may be pruned because of them.
+        table = self._label(planned, lambda rows: None, defaultdict(float), frozenset(probe.rows))
+        return Outcome(probe.shard, "tried", table=table)
+
+    def _label(
+        self,
+        planned: pa.Table,
+        report: Callable[[Counter[str]], None],
+        seconds: dict[str, float],
+        wanted: frozenset[int] | None = None,
+    ) -> pa.Table:
+        return label_rows(
+            planned,
+            self._get_solver,
+            self._job.embedding,
+            self._job.batch_size,
+            self._plan.identity,
+            report,
+            seconds,
+            wanted,
+        )
 
     def _get_solver(self) -> LabelSolver:
         if self._solver is None:
@@ -136,16 +150,62 @@ class Worker:
             self._start_seconds = time.perf_counter() - began
         return self._solver
 
-    def _write(self, name: str, data: bytes, shard: Shard) -> None:
-        """Write, read back and compare: what is committed has been seen on the disk."""
-        self._store.write_new(name, data)
-        back = self._store.read(name)
-        if back != data:
-            raise OSError(
-                f"{self._store.where(name)!r} does not read back as it was written: a failing disk?"
-            )
-        if pq.ParquetFile(io.BytesIO(back)).metadata.num_rows != shard.rows:
-            raise AssertionError(f"shard {shard.id} has not the planned {shard.rows} rows")
+
+def commit_rows(
+    plan: Plan, shard: Shard, table: pa.Table, seconds: dict[str, float], began: float
+) -> Outcome:
+    """Write the rows of a shard, read them back, and commit them if nobody has.
+
+    `began`: `time.perf_counter()` at the beginning of the attempt.
+    """
+    store = plan.store
+    written = time.perf_counter()
+    data = encode(table, plan, shard)
+    statuses = dict(sorted(Counter(table["status"].to_pylist()).items()))
+    name = f"attempts/{shard.id}-{uuid.uuid4().hex[:12]}.parquet"
+    try:
+        _write(plan, name, data, shard)
+    except FileNotFoundError:
+        # Tidying up after the winner of a race may take our file from under our hands.
+        if not store.exists(commit_name(shard)):
+            raise
+        return Outcome(shard.index, "lost")
+    seconds["write"] = seconds.get("write", 0.0) + time.perf_counter() - written
+    seconds["total"] = time.perf_counter() - began
+    if not store.put_if_absent(commit_name(shard), _record(plan, shard, name, data, statuses, seconds)):
+        # Only when the answer is a plain no: after any error the commit may exist and name this file.
+        store.remove(name)
+        return Outcome(shard.index, "lost")
+    return Outcome(shard.index, "committed", statuses, dict(seconds))
+
+
+def _record(
+    plan: Plan, shard: Shard, name: str, data: bytes, statuses: dict[str, int], seconds: dict[str, float]
+) -> bytes:
+    """The commit record. Times and places are here, never in the data, so that data can be compared by bytes."""
+    record = {
+        "shard": shard.id,
+        "plan_id": plan.plan_id,
+        "attempt": name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "rows": shard.rows,
+        "statuses": statuses,
+        "seconds": {stage: round(value, 4) for stage, value in sorted(seconds.items())},
+        "host": platform.node(),
+        "committed_at": time.time(),
+    }
+    return (json.dumps(record, indent=2) + "\n").encode()
+
+
+def _write(plan: Plan, name: str, data: bytes, shard: Shard) -> None:
+    """Write, read back and compare: what is committed has been seen on the disk."""
+    plan.store.write_new(name, data)
+    back = plan.store.read(name)
+    if back != data:
+        raise OSError(f"{plan.store.where(name)!r} does not read back as it was written: a failing disk?")
+    if pq.ParquetFile(io.BytesIO(back)).metadata.num_rows != shard.rows:
+        raise AssertionError(f"shard {shard.id} has not the planned {shard.rows} rows")
 
 
 def encode(table: pa.Table, plan: Plan, shard: Shard) -> bytes:

@@ -72,3 +72,16 @@ def card(path: str, write: bool) -> None:
     click.echo(make_card(opened, found, bool(found["gap_ev"]["n"])))
     if write:
         write_report(opened, open_store(path), found)
+
+
+@dataset.command()
+@click.argument("path")
+def compact(path: str) -> None:
+    """Copy all commit records of PATH to one file, commits.parquet, which readers then use.
+
+    For datasets of many thousands of shards. The records stay, and only they say what is committed; run it again whenever.
+    """
+    import scfx_dataset
+    from scfx_dataset.commits import compact as write
+
+    click.echo(f"compacted {write(scfx_dataset.open(path).plan)} commit records")

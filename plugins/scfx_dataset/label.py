@@ -40,6 +40,7 @@ def label_rows(
     identity: Mapping[str, Any],
     report: Callable[[Counter[str]], None],
     seconds: dict[str, float],
+    wanted: frozenset[int] | None = None,
 ) -> pa.Table:
     """The rows of one shard with their labels, in the plan's order and exactly as many; columns as `row_schema` says.
 
@@ -47,20 +48,27 @@ def label_rows(
 
     `report` hears of finished rows by status as they come; `seconds` gains the processor time spent on embedding,
     which goes on beside the solver. `solver` is called only if some row has a geometry. Rows that cannot be computed
-    are kept with their reason.
+    are kept with their reason. `wanted`: only the rows with these ids are solved and returned, each with its own
+    status (the others of their molecules may be embedded, since a conformer can depend on earlier ones).
     """
     schema = row_schema(identity)
     rows = [blank_row(row, identity) for row in planned.to_pylist()]
     report(Counter(row["status"] for row in rows if row["status"]))
     shapes = planned["shape"].to_pylist()
     unexpected: list[Exception] = []
-    with closing(_batches(rows, shapes, embedding, batch_size, seconds)) as batches:
+    with closing(_batches(rows, shapes, embedding, batch_size, seconds, wanted)) as batches:
         for settled, pending in batches:
             report(settled)
             if pending:
                 _solve([row for row, _ in pending], [system for _, system in pending], solver(), unexpected)
                 report(Counter(row["status"] for row, _ in pending))
-    if unexpected and not any(row["status"] in ("ok", "not_converged") for row in rows):
+    if wanted is not None:
+        kept = [row["row_id"] in wanted for row in rows]
+        rows, planned = (
+            [row for row, keep in zip(rows, kept, strict=True) if keep],
+            planned.filter(pa.array(kept, pa.bool_())),
+        )
+    elif unexpected and not any(row["status"] in ("ok", "not_converged") for row in rows):
         # Nothing in the shard worked and the reason is no property of a molecule: do not blame the rows.
         raise unexpected[0]
     table = pa.Table.from_pylist(rows, schema=schema)
@@ -85,6 +93,7 @@ def _batches(
     embedding: Embedding,
     batch_size: int,
     seconds: dict[str, float],
+    wanted: frozenset[int] | None,
 ) -> Generator[tuple[Counter[str], list[_Pending]]]:
     """Embed in a thread, one batch ahead of the caller. Yields (rows settled by status, rows with their systems).
 
@@ -96,7 +105,10 @@ def _batches(
         key=lambda item: (item[0], item[1]["row_id"]),
     )
     stop = Event()
-    pieces = _cut(readable, embedding, batch_size, stop, seconds)
+    if wanted is not None:
+        molecules = {row["molecule"] for row in rows if row["row_id"] in wanted}
+        readable = [(shape, row) for shape, row in readable if row["molecule"] in molecules]
+    pieces = _cut(readable, embedding, batch_size, stop, seconds, wanted)
     # next() on one thread at a time: a piece is asked for after the one before has been handed over.
     pool = ThreadPoolExecutor(1, thread_name_prefix="scfx-embedding")
     try:
@@ -115,6 +127,7 @@ def _cut(
     batch_size: int,
     stop: Event,
     seconds: dict[str, float],
+    wanted: frozenset[int] | None,
 ) -> Iterator[tuple[Counter[str], list[_Pending]]]:
     settled: Counter[str] = Counter()
     ready: list[_Pending] = []
@@ -125,7 +138,11 @@ def _cut(
                 return
             molecule = list(members)
             began = time.thread_time()
-            of_shape += _geometries(molecule, embedding)
+            of_shape += (
+                (row, system)
+                for row, system in _geometries(molecule, embedding)
+                if wanted is None or row["row_id"] in wanted
+            )
             seconds["embedding"] += time.thread_time() - began
             settled.update(row["status"] for row in molecule if row["status"])
             while len(of_shape) >= batch_size:

@@ -103,14 +103,29 @@ class DatasetOptions(BaseModel):
 
     output: str = Field(description="folder of the dataset")
     license: str = Field("other", description="licence identifier of the data, for the dataset card")
-    executor: str = Field("local", description="who runs the attempts")
+    executor: str | dict[str, Any] = Field(
+        "local", description="who runs the attempts: a name, or a table { name = ..., options }"
+    )
     workers: int = Field(0, ge=0, description="worker processes; 0: one per core; 1: this one, with threads")
     part: str = Field(
         "", pattern=r"^(\d+/\d+)?$", description="'i/N', i = 0..N-1: only that part of the shards"
     )
     batch_size: int = Field(128, ge=1, description="systems given to the solver at once")
+    quarantine_after: int = Field(
+        2, ge=1, description="deaths of a worker over one shard before its rows are tried alone"
+    )
     max_deaths: int = Field(
-        3, ge=1, description="deaths of a worker over one shard before the run gives up on it"
+        3,
+        ge=1,
+        description="deaths of a process with one row alone in it before that row is recorded as poison",
+    )
+    hang_seconds: float = Field(
+        3600.0, gt=0, description="a worker that finishes no batch for so long is killed, as hung"
+    )
+    worker_memory_gib: float | None = Field(
+        None,
+        gt=0,
+        description="a worker with more memory than this is killed; default: no limit but the kernel's",
     )
     progress: Literal["auto", "rich", "plain", "json", "quiet"] = "auto"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections import Counter
-from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +12,9 @@ from scfx.abstract import AbstractTask, TaskContext
 from scfx.elements import atomic_number
 from scfx.errors import InputError, ScfxError
 from scfx.versions import NUMERICAL, versions
-from scfx_dataset.attempt import Job, Outcome
-from scfx_dataset.commits import committed, missing_data, remove_orphans
+from scfx_dataset.attempt import Job
+from scfx_dataset.commits import committed, missing_data, read_commits, remove_orphans
+from scfx_dataset.executor import DatasetExecutor
 from scfx_dataset.local import LocalExecutor
 from scfx_dataset.options import DatasetOptions
 from scfx_dataset.plan import Identity, Plan, Shard
@@ -23,6 +22,7 @@ from scfx_dataset.planning import ensure_plan
 from scfx_dataset.progress import Progress
 from scfx_dataset.reader import Dataset
 from scfx_dataset.report import write_report
+from scfx_dataset.run import Run, pending
 from scfx_dataset.solvers import Description, LabelSolver, describe, make_solver
 from scfx_dataset.sources import Source, resolve
 from scfx_dataset.store import open_store
@@ -104,102 +104,78 @@ class DatasetTask(AbstractTask):
                 f"{self.options.output!r} is damaged:\n  " + "\n  ".join(damage) + "\n`scfx dataset verify "
                 f"--drop-damaged {self.options.output}` takes these commits back, so that a run computes them again"
             )
-        progress = Progress(
-            self.options.progress,
-            _console(context),
-            plan.counts["rows"],
-            sum(s.rows for s in committed(plan)),
-        )
-        todo = self._pending(plan)
+        done = sum(s.rows for s in committed(plan))
+        progress = Progress(self.options.progress, _console(context), plan.counts["rows"], done)
+        todo = pending(plan, self.options.part)
         if made:
             progress.say(
                 f"planned {plan.counts['rows']} rows in {plan.counts['shards']} shards: {self.options.output}"
             )
         if not todo:
             progress.say(f"nothing to do: every shard is committed in {self.options.output}")
-        elif not made:
+            return self._finish(plan, progress, 0, [])
+        if not made:
             progress.say(f"resuming: {len(todo)} of {len(plan.shards)} shards are not committed yet")
-        deaths: Counter[int] = Counter()
+        job = self._job(plan, context)
+        executor = self._executor(job, context, progress, description.device)
+        run = Run(plan, self.options, progress, executor, job)
         try:
             with progress, _stops_when_asked(progress):
-                workers = self._work(plan, todo, context, progress, deaths, description.device)
+                run.work()
         except KeyboardInterrupt:
-            left = sum(shard.rows for shard in self._pending(plan))
+            left = sum(shard.rows for shard in run.pending())
             progress.say(
                 f"stopped; {left} rows are left. Committed shards are safe: run the same command again to go on."
             )
             return 130
-        return self._finish(plan, progress, workers, deaths, bool(todo))
+        finally:
+            if isinstance(executor, DatasetExecutor):
+                executor.close()
+        workers = min(getattr(executor, "workers", 1), len(todo))
+        return self._finish(plan, progress, workers, run.given_up)
 
-    def _pending(self, plan: Plan) -> list[Shard]:
-        done = {shard.index for shard in committed(plan)}
-        index, count = map(int, self.options.part.split("/")) if self.options.part else (0, 1)
-        return [s for s in plan.shards if s.index not in done and s.index % count == index]
-
-    def _work(
-        self,
-        plan: Plan,
-        todo: list[Shard],
-        context: TaskContext,
-        progress: Progress,
-        deaths: Counter[int],
-        device: str,
-    ) -> int:
-        """Attempts until every pending shard is committed or has used up its deaths; returns the workers used."""
-        job = Job(
+    def _job(self, plan: Plan, context: TaskContext) -> Job:
+        memory = self.options.worker_memory_gib
+        return Job(
             store=plan.store.url,
             spec=context.spec,
             embedding=self.options.embedding,
             batch_size=self.options.batch_size,
             atomic_numbers=self._elements(),
             solver_factory=self._solver_factory,
+            hang_seconds=self.options.hang_seconds,
+            worker_memory=None if memory is None else int(memory * 2**30),
         )
+
+    def _executor(self, job: Job, context: TaskContext, progress: Progress, device: str) -> Any:
         # An accelerator is one for all cores: processes would compete for its memory.
-        asked = self.options.workers if self.options.workers or device == "cpu" else 1
-        executor = self._executor(job, context, progress, asked)
-        workers = min(getattr(executor, "workers", 1), max(1, len(todo)))
-        while todo:
-            outcomes = iter(executor.run([shard.index for shard in todo]))
-            try:
-                for outcome in outcomes:
-                    self._settle(plan.shards[outcome.shard], outcome, progress, deaths)
-            finally:
-                # Now, not when the garbage collector comes by: it ends the worker processes.
-                if isinstance(outcomes, Generator):
-                    outcomes.close()
-            # A dead worker proves nothing about a row, but a shard that keeps killing workers must not loop for ever.
-            todo = [shard for shard in self._pending(plan) if deaths[shard.index] < self.options.max_deaths]
-        return workers
-
-    def _settle(self, shard: Shard, outcome: Outcome, progress: Progress, deaths: Counter[int]) -> None:
-        if outcome.state == "error":
-            if outcome.bad_input:
-                raise InputError(outcome.message)
-            raise ScfxError(
-                f"shard {shard.id} could not be computed: {outcome.message}\nCommitted shards are safe; run the same "
-                "command again when the cause is gone."
-            )
-        if outcome.state == "died":
-            deaths[shard.index] += 1
-            progress.forget(shard.index)
-            progress.say(f"shard {shard.id}: {outcome.message}; death {deaths[shard.index]} over it")
-        elif outcome.state == "committed":
-            progress.settle(shard.index, outcome.rows)
-        else:
-            progress.settle_elsewhere(shard.index, shard.rows)
-
-    def _executor(self, job: Job, context: TaskContext, progress: Progress, workers: int) -> Any:
+        workers = self.options.workers if self.options.workers or device == "cpu" else 1
         arguments = {"job": job, "workers": workers, "on_rows": progress.rows}
+        choice = self.options.executor
         if context.registry is None:
             return LocalExecutor(**arguments)
-        return context.registry.executor({"name": self.options.executor, **arguments}, key="task.executor")
+        chosen = {"name": choice} if isinstance(choice, str) else choice
+        return context.registry.executor({**chosen, **arguments}, key="task.executor")
 
-    def _finish(
-        self, plan: Plan, progress: Progress, workers: int, deaths: Counter[int], worked: bool
-    ) -> int:
+    def _finish(self, plan: Plan, progress: Progress, workers: int, given_up: list[Shard]) -> int:
         dataset = Dataset(plan.store.url)
+        left = pending(plan, self.options.part)
+        # A part of many leaves the whole to whoever finishes last: each would read all that is committed.
+        if dataset.complete or not self.options.part:
+            self._report(dataset, progress, workers)
+        for shard in given_up:
+            progress.say(
+                f"gave up on shard {shard.id} ({shard.rows} rows): every row that was tried alone ended its "
+                "process, and this run computed no row of any other shard. That blames the machine or the "
+                "installation, so no row is recorded as poison; run again when the cause is gone"
+            )
+        labels = any(record["statuses"].get("ok") for _, record in read_commits(plan))
+        return 0 if not left and labels else 1
+
+    def _report(self, dataset: Dataset, progress: Progress, workers: int) -> None:
+        plan = dataset.plan
         summary = dataset.summary()
-        if worked:
+        if workers:
             labels = progress.counts()["ok"]
             summary["last_run"] = {
                 "labels": labels,
@@ -209,17 +185,10 @@ class DatasetTask(AbstractTask):
             }
         if dataset.complete:
             remove_orphans(plan)
-        if worked or not plan.store.exists("summary.json"):
+        if workers or not plan.store.exists("summary.json"):
             written = write_report(dataset, plan.store, summary)
             progress.finish(summary, as_text(summary))
             progress.say(f"wrote {', '.join(written)} in {self.options.output}")
-        given_up = [shard for shard in self._pending(plan) if deaths[shard.index]]
-        for shard in given_up:
-            progress.say(
-                f"gave up on shard {shard.id} ({shard.rows} rows) after {deaths[shard.index]} deaths of its worker "
-                "(task.max_deaths): out of memory? Fewer workers or a smaller batch_size may help; then run again"
-            )
-        return 0 if not self._pending(plan) and summary["statuses"]["ok"] else 1
 
 
 def _console(context: TaskContext) -> Any:

@@ -7,6 +7,7 @@ row alone whether the label belongs to its geometry.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -43,6 +44,13 @@ class FakeSpec:
     bug: tuple[str, ...] = ()
     dies: tuple[str, ...] = ()
     interrupts: tuple[str, ...] = ()
+    #: Dies of these only beside other rows.
+    dies_in_company: tuple[str, ...] = ()
+    hangs: tuple[str, ...] = ()
+    #: Takes 1.5 GiB of memory, then hangs.
+    allocates: tuple[str, ...] = ()
+    #: A file whose solver is told to end (SIGTERM, as by a batch queue) while it has lines; each time takes one.
+    preemptions: str | None = None
 
 
 class FakeSolver:
@@ -61,6 +69,15 @@ class FakeSolver:
             os._exit(7)
         if any(s in spec.interrupts for s in smiles):
             raise KeyboardInterrupt
+        if len(smiles) > 1 and any(s in spec.dies_in_company for s in smiles):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if any(s in spec.hangs for s in smiles):
+            time.sleep(3600)
+        if any(s in spec.allocates for s in smiles):
+            memory = bytearray(3 * 2**29)
+            memory[::4096] = b"x" * len(memory[::4096])  # touched, so that it is really there
+            time.sleep(3600)
+        self._end_if_preempted()
         began = time.perf_counter()
         for system in systems:
             time.sleep(spec.delay)
@@ -69,6 +86,13 @@ class FakeSolver:
                     handle.write(system.name + "\n")
         self.profile["scf"] = self.profile.get("scf", 0.0) + time.perf_counter() - began
         return self._result(systems, [s not in spec.not_converged for s in smiles])
+
+    def _end_if_preempted(self) -> None:
+        path = Path(self.spec.preemptions) if self.spec.preemptions else None
+        if path is not None and (left := path.read_text().splitlines()):
+            path.write_text("\n".join(left[1:]))
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
 
     def _result(self, systems, converged) -> SCFResult:
         n = len(systems)
