@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scfx.basis import CorePotential, Shell
     from scfx.batch import Batch
     from scfx.precision import PrecisionPolicy
+    from scfx.system import System
 
 Family = Literal["none", "lda", "gga", "mgga"]
 
@@ -98,6 +99,21 @@ class AbstractFunctional(abc.ABC):
             "omega": self.omega,
             **({} if self.vv10 is None else {"vv10": list(self.vv10)}),
         }
+
+
+class AbstractDispersionCorrection(abc.ABC):
+    """An energy that depends on the nuclei alone and is added to the electronic one: D3, D4 and the like."""
+
+    #: Name of the method, for results.
+    name: str
+
+    @abc.abstractmethod
+    def energy(self, system: System) -> float:
+        """Dispersion energy of one system in hartree. `InputError` for elements that have no parameters."""
+
+    @abc.abstractmethod
+    def definition(self) -> Mapping[str, Any]:
+        """Plain data that identifies method and parameters: enters the spec hash."""
 
 
 # ---- basis sets --------------------------------------------------------------------------------------------------
@@ -198,6 +214,15 @@ class AbstractIntegralBackend(abc.ABC):
     def device(self) -> str:
         """Where the integrals really ran ("cpu", "ipu-host"...): reported in every result."""
         return "cpu"
+
+    def best_policy(self) -> PrecisionPolicy:
+        """The most precise policy that it serves: of the atomic guess and of recovery's last rungs.
+
+        Override where float64 integrals are out of reach.
+        """
+        from scfx.precision import FLOAT64
+
+        return FLOAT64
 
     def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
         """How many entries of a `ShellLayout` fit the budget at once; None: no opinion. 0: not even one."""

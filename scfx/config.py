@@ -28,7 +28,13 @@ from scfx.system import HARTREE_IN_EV
 from scfx.toml import apply_override, read_toml, validation_error
 
 if TYPE_CHECKING:
-    from scfx.abstract import AbstractBasisSource, AbstractFunctional, AbstractIntegralBackend, AbstractTask
+    from scfx.abstract import (
+        AbstractBasisSource,
+        AbstractDispersionCorrection,
+        AbstractFunctional,
+        AbstractIntegralBackend,
+        AbstractTask,
+    )
     from scfx.grid import GridSpec
     from scfx.precision import PrecisionPolicy
     from scfx.registry import Registry
@@ -129,10 +135,13 @@ class SCFSpec(BaseModel):
     """How to compute: the `[scf]` table, and the keyword arguments of `scfx.solve`.
 
     `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object.
-    `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields. `convergence`: "default", "tight",
-    "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields with an optional `preset`. `guess`: "atomic"
-    (superposed atomic densities) or "core". `reference`: "auto" is restricted for singlets, unrestricted otherwise.
+    `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields; `nonlocal_grid`: the same for the VV10
+    part of a functional that has one (its cost grows with the square of the number of points).
+    `convergence`: "default", "tight", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields with an
+    optional `preset`. `guess`: "atomic" (superposed atomic densities) or "core".
+    `reference`: "auto" is restricted for singlets, unrestricted otherwise.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
+    `stability`: after convergence find the lowest eigenvalue of the orbital Hessian, in the unrestricted space.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
     `memory_budget`: for integrals, bytes or text as "4 GiB"; AO values kept on the grid may take as much again.
     `lane_width`: conformers computed side by side.
@@ -146,9 +155,11 @@ class SCFSpec(BaseModel):
     basis: Choice = "sto-3g"
     precision: Choice = "float64"
     grid: Annotated[Any, BeforeValidator(_grid)] = 3
+    nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
     convergence: Annotated[Convergence, BeforeValidator(_convergence)] = CONVERGENCE_PRESETS["default"]
     guess: Literal["atomic", "core"] = "atomic"
     reference: Literal["auto", "restricted", "unrestricted"] = "auto"
+    stability: bool = False
     linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
     memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
@@ -166,7 +177,9 @@ class SCFSpec(BaseModel):
         except ValidationError as error:
             raise validation_error(error, cls, key) from None
 
-    @field_serializer("backend", "functional", "basis", "precision", "grid", when_used="json")
+    @field_serializer(
+        "backend", "functional", "basis", "precision", "grid", "nonlocal_grid", when_used="json"
+    )
     def _plain(self, value: Any) -> Any:
         if isinstance(value, (str, int, dict)):
             return value
@@ -194,6 +207,7 @@ class SCFSpec(BaseModel):
             dtypes=tuple(sorted(stored)),
             range_separation=functional.long_range_exchange != 0.0,
             ecp=bool(cores),
+            family=functional.family,
         )
         backend = registry.backend(self.backend, need=need)
         grid = _grid_spec(self.grid)
@@ -217,11 +231,20 @@ class SCFSpec(BaseModel):
             "guess": self.guess,
             "reference": self.reference,
         }
+        dispersion = nonlocal_grid = None
+        if functional.dispersion is not None:
+            named = {k: v for k, v in functional.dispersion.items() if k != "method"}
+            dispersion = registry.dispersion({"name": functional.dispersion["method"], **named})
+            definition["dispersion"] = dispersion.definition()
+        if functional.vv10 is not None:
+            nonlocal_grid = _grid_spec(self.nonlocal_grid, "scf.nonlocal_grid")
+            definition["nonlocal_grid"] = nonlocal_grid.definition()
         if self.linear_dependence != LINEAR_DEPENDENCE:
             definition["linear_dependence"] = self.linear_dependence
         return ResolvedSpec(
-            self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition)
-        )
+            self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
+            dispersion, nonlocal_grid,
+        )  # fmt: skip
 
 
 def _shown(choice: Any, made: Any) -> str:
@@ -230,13 +253,13 @@ def _shown(choice: Any, made: Any) -> str:
     return text.rpartition(":")[2].strip() if isinstance(text, str) else str(made.name)
 
 
-def _grid_spec(value: Any) -> GridSpec:
+def _grid_spec(value: Any, key: str = "scf.grid") -> GridSpec:
     from scfx.grid import GridSpec
 
     try:
         return GridSpec.from_config(value)
     except InputError as error:
-        raise ConfigError("scf.grid", str(error)) from error
+        raise ConfigError(key, str(error)) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +278,9 @@ class ResolvedSpec:
     names: Mapping[str, str]
     definition: Mapping[str, Any]
     spec_hash: str
+    #: The correction that the functional names, and the quadrature of its VV10 part; None where it has none.
+    dispersion: AbstractDispersionCorrection | None = None
+    nonlocal_grid: GridSpec | None = None
 
     @property
     def convergence(self) -> Convergence:

@@ -30,6 +30,11 @@ def scfx_register_functionals() -> list[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def scfx_register_dispersion_corrections() -> list[Offer]:  # type: ignore[empty-body]
+    """Dispersion corrections (`AbstractDispersionCorrection`) that functionals name. All results are collected."""
+
+
+@hookspec
 def scfx_register_basis_sets() -> list[Offer]:  # type: ignore[empty-body]
     """Basis sets (`AbstractBasisSource`). All results are collected."""
 

@@ -45,7 +45,10 @@ class SCFResult:
     gave the result ("" for the plain procedure). An entry with `converged` False keeps its last values for looking,
     never as labels. `n_orbitals` is below `nao` where linearly dependent combinations of AOs were left out
     (`scf.linear_dependence`); the last of `orbital_energies` are then NaN. `density` holds one density matrix
-    [nspin, nao, nao] per system when asked for, in the AO order of the system's own atoms.
+    [nspin, nao, nao] per system when asked for, in the AO order of the system's own atoms. `dispersion_energy`
+    [batch] is the part of `energy` that the functional's dispersion correction adds (0 where it has none).
+    `stability` [batch], if `scf.stability` asked for it, is the lowest eigenvalue of the orbital Hessian in hartree,
+    in the unrestricted space: negative where a lower solution exists; NaN for entries that did not converge.
     """
 
     systems: Sequence[System]
@@ -65,6 +68,8 @@ class SCFResult:
     n_grid: Int32[np.ndarray, "batch"]
     s_squared: Float64[np.ndarray, "batch"]
     n_orbitals: Int32[np.ndarray, "batch"]
+    dispersion_energy: Float64[np.ndarray, "batch"] | None = None
+    stability: Float64[np.ndarray, "batch"] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     density: list[np.ndarray] | None = None
     history: list[np.ndarray] | None = None

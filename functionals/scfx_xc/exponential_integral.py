@@ -29,10 +29,13 @@ def _entire(x: Any) -> Any:
 
 def _fraction(x: Any) -> Any:
     """e^x E1(x) = 1/(x+1-1/(x+3-4/(x+5-...)))."""
-    tail = x + (2 * _FRACTION_TERMS + 1.0)
-    for k in range(_FRACTION_TERMS, 0, -1):
-        tail = x + (2 * k - 1.0) - k * k / tail
-    return 1.0 / tail
+
+    def term(j: Any, tail: Any) -> Any:
+        k = _FRACTION_TERMS - j.astype(x.dtype)
+        return x + (2.0 * k - 1.0) - k * k / tail
+
+    # A loop, not sixty statements: those take XLA many seconds to compile.
+    return 1.0 / jax.lax.fori_loop(0, _FRACTION_TERMS, term, x + (2 * _FRACTION_TERMS + 1.0))
 
 
 @jax.custom_jvp

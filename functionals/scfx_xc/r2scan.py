@@ -16,7 +16,16 @@ from scfx_xc.pbe import GAMMA, gradient_t2, spin_scaling_phi
 from scfx_xc.points import UNIFORM_TAU, ClosedShellPoint, SpinChannel, SpinPoint
 from scfx_xc.pw92 import PW92Correlation
 from scfx_xc.scan import (
-    H0X, MU_GE, beta, damping_gx, energy0, h1x, lda0, polarisation_gc, total_s2, uniform_tau,
+    H0X,
+    MU_GE,
+    beta,
+    damping_gx,
+    energy0,
+    h1x,
+    lda0,
+    polarisation_gc,
+    total_s2,
+    uniform_tau,
 )  # fmt: skip
 from scfx_xc.slater import SPIN_EXCHANGE_CONSTANT
 

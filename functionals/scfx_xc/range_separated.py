@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from scfx_xc.attenuation import ShortRangeBecke88Exchange
 from scfx_xc.b88 import Becke88Exchange
 from scfx_xc.b97 import B97Correlation, ShortRangeB97Exchange
@@ -90,7 +92,7 @@ class WB97XD(AbstractSumFunctional):
     exact_exchange = 0.222036
     long_range_exchange = 0.777964
     omega = 0.2
-    dispersion = {"method": "chg", "functional": "wb97x-d"}
+    dispersion: ClassVar = {"method": "chg", "functional": "wb97x-d"}
 
 
 class WB97XD3(AbstractSumFunctional):
@@ -109,7 +111,7 @@ class WB97XD3(AbstractSumFunctional):
     exact_exchange = 0.195728
     long_range_exchange = 0.804272
     omega = 0.25
-    dispersion = {"method": "d3zero", "functional": "wb97x"}
+    dispersion: ClassVar = {"method": "d3zero", "functional": "wb97x"}
 
 
 class WB97XV(AbstractSumFunctional):
@@ -132,7 +134,7 @@ class WB97XD3BJ(AbstractSumFunctional):
     exact_exchange = WB97XV.exact_exchange
     long_range_exchange = WB97XV.long_range_exchange
     omega = WB97XV.omega
-    dispersion = {"method": "d3bj", "functional": "wb97x"}
+    dispersion: ClassVar = {"method": "d3bj", "functional": "wb97x"}
 
 
 class WB97MV(AbstractSumFunctional):
@@ -161,4 +163,4 @@ class WB97MD3BJ(AbstractSumFunctional):
     exact_exchange = WB97MV.exact_exchange
     long_range_exchange = WB97MV.long_range_exchange
     omega = WB97MV.omega
-    dispersion = {"method": "d3bj", "functional": "wb97m"}
+    dispersion: ClassVar = {"method": "d3bj", "functional": "wb97m"}

@@ -21,6 +21,7 @@ from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, describe, inst
 if TYPE_CHECKING:
     from scfx.abstract import (
         AbstractBasisSource,
+        AbstractDispersionCorrection,
         AbstractExecutor,
         AbstractFunctional,
         AbstractIntegralBackend,
@@ -62,8 +63,8 @@ class Registry:
         return self._collected[0]
 
     def offers(self, kind: str) -> tuple[OfferRecord, ...]:
-        """All offers of a kind ("backends", "functionals", "basis_sets", "precision_policies", "tasks",
-        "executors", "models"), sorted by name, whether or not they can be used here."""
+        """All offers of a kind ("backends", "functionals", "dispersion_corrections", "basis_sets",
+        "precision_policies", "tasks", "executors", "models"), sorted by name, whether or not they can be used here."""
         if kind not in KINDS:
             raise ConfigError("", f"unknown kind of offer {kind!r}; there are {', '.join(KINDS)}")
         return self._collected[1][kind]
@@ -152,6 +153,12 @@ class Registry:
         from scfx.abstract import AbstractFunctional
 
         return self._choose("functionals", choice, AbstractFunctional, key, "scfx_resolve_functional")
+
+    def dispersion(self, choice: Any, *, key: str | None = None) -> AbstractDispersionCorrection:
+        """A dispersion correction; its options are those of the method (`functional`, whose parameters it takes)."""
+        from scfx.abstract import AbstractDispersionCorrection
+
+        return self._choose("dispersion_corrections", choice, AbstractDispersionCorrection, key)
 
     def basis(self, choice: Any, *, key: str | None = None) -> AbstractBasisSource:
         """A basis set, registered or of an open-ended family."""

@@ -16,7 +16,8 @@ class Need:
     """What is asked of a backend. None, empty and False ask nothing.
 
     `max_angular_momentum`: highest shell in the basis (3 = f). `dtypes`: of stored integrals, all of them needed.
-    `platform`: a JAX platform. `derivatives`: order of nuclear derivatives.
+    `family`: of the functional ("none", "lda", "gga", "mgga"). `platform`: a JAX platform. `derivatives`: order of
+    nuclear derivatives.
     """
 
     max_angular_momentum: int | None = None
@@ -25,6 +26,7 @@ class Need:
     platform: str | None = None
     ecp: bool = False
     derivatives: int = 0
+    family: str | None = None
 
 
 def shortfalls(can: Capabilities, need: Need) -> list[str]:
@@ -41,6 +43,11 @@ def shortfalls(can: Capabilities, need: Need) -> list[str]:
         out.append("range-separated exchange is asked, it has no attenuated integrals")
     if need.platform is not None and need.platform not in can.platforms:
         out.append(f"platform {need.platform} is asked, it runs on {' or '.join(can.platforms)}")
+    if need.family is not None and can.families is not None and need.family not in can.families:
+        what = "the kinetic-energy density" if need.family == "mgga" else "density gradients"
+        out.append(
+            f"a functional of family {need.family} is asked ({what}), it does {', '.join(can.families)}"
+        )
     if need.ecp and not can.ecp:
         out.append("effective core potentials are asked, it has none")
     if need.derivatives > can.derivatives:

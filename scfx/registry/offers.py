@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 KINDS: dict[str, tuple[str, str]] = {
     "backends": ("backend", "scf.backend"),
     "functionals": ("functional", "scf.functional"),
+    "dispersion_corrections": ("dispersion correction", "scf.functional"),
     "basis_sets": ("basis set", "scf.basis"),
     "precision_policies": ("precision policy", "scf.precision"),
     "tasks": ("task", "task.name"),

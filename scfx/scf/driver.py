@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -107,6 +107,8 @@ class Solver:
         entries: list[_Entry | None] = [None] * len(systems)
         dtypes: dict[str, set[str]] = {}
         threads = min(self._threads(), len(batches))
+        correction = self.resolved.dispersion
+        dispersion = np.array([0.0 if correction is None else correction.energy(s) for s in systems])
         # BLAS and OpenMP run one thread each: sums split over threads would make bits depend on the thread count.
         with threadpool_limits(limits=1):
             if threads == 1:
@@ -120,6 +122,7 @@ class Solver:
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
         result = self._collect(systems, [e for e in entries if e is not None], dtypes, return_density)
+        result = replace(result, energy=result.energy + dispersion, dispersion_energy=dispersion)
         self.registry.hook.scfx_after_scf(result=result)
         return result
 
@@ -150,7 +153,8 @@ class Solver:
         out = []
         for indices, batch in groups:
             self._check_room(batch)
-            budget = self._budget()
+            # Range separation keeps two sets of integrals.
+            budget = self._budget() // (2 if self.resolved.functional.long_range_exchange else 1)
             limit = self.resolved.backend.max_batch(batch.layout, self.resolved.precision, budget)
             if limit == 0:
                 raise ResourceError(

@@ -59,7 +59,7 @@ def _evaluate(functional: Any, components: Any, weights: Any, dtype: str) -> Any
     return evaluate_spin_resolved(functional, components, weights, jnp.dtype(dtype))
 
 
-def _components(
+def grid_components(
     orbitals: Float[Array, "derivative n point"], density: Float[Array, "n n"], family: str
 ) -> Any:
     """rho, ∇rho, tau of one symmetric density matrix; rho = Σ_ij D_ij φ_i φ_j."""
@@ -72,7 +72,7 @@ def _components(
     return jnp.stack(out)
 
 
-def _potential(
+def grid_potential(
     orbitals: Float[Array, "derivative n point"], v: Float[Array, "component point"], family: str
 ) -> Any:
     """Σ_g Σ_c v_c ∂(component c)/∂D_ij, without the final symmetrisation."""
@@ -111,12 +111,12 @@ def _quadrature_blocks(
 
         def block(b: Any, t: Totals) -> Totals:
             values = orbitals[b]
-            components = jnp.stack([_components(values, d[s], family) for s in range(d.shape[0])])
+            components = jnp.stack([grid_components(values, d[s], family) for s in range(d.shape[0])])
             # The barriers keep XLA from fusing (and repeating) the functional into the products over functions.
             components = jax.lax.optimization_barrier(components)
             energy, electrons, v = _evaluate(functional.functional, components, weights[b], dtype)
             v = jax.lax.optimization_barrier(v.astype(working))
-            potential = jnp.stack([_potential(values, v[s], family) for s in range(d.shape[0])])
+            potential = jnp.stack([grid_potential(values, v[s], family) for s in range(d.shape[0])])
             return Totals(
                 t.energy + energy.astype(jnp.float64),
                 t.electrons + electrons.astype(jnp.float64),

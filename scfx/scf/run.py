@@ -27,6 +27,7 @@ from scfx.precision import PrecisionPolicy
 from scfx.scf.backend_quadrature import BackendQuadrature
 from scfx.scf.diis import empty_diis
 from scfx.scf.integrate import Quadrature
+from scfx.scf.nonlocal_correlation import NonlocalCorrelation
 from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
 from scfx.scf.step import Control, Orbitals, Parts, State, advance, build, canonical_orbitals
 
@@ -107,6 +108,7 @@ class BatchRun:
         if self.functional.family != "none":
             with profile.stage("grid"):
                 self.grids = batch_grids(batch.atomic_numbers, batch.positions, resolved.grid)
+        self._nonlocal: NonlocalCorrelation | None = None
         self.phases = self._phases(resolved.precision)
         self.size = self.prepared.fixed.core.shape[-1]
         self.state = self._empty_state()
@@ -132,8 +134,9 @@ class BatchRun:
         self.phases = self._phases(policy)
 
     def _prepare_phase(self, phase: Phase) -> None:
-        backend, budget = self.spec.backend, self._memory_budget
-        functional = self.functional
+        backend, functional = self.spec.backend, self.functional
+        # Range separation keeps two sets of integrals.
+        budget = self._memory_budget // (2 if functional.long_range_exchange else 1)
         # Phases differ in what they do with the stored integrals, not in the integrals: one set serves them all.
         accumulation = phase.policy.coulomb_exchange
         sharing = [p for p in self.phases if p.ready and p.policy.coulomb_exchange == accumulation]
@@ -179,6 +182,16 @@ class BatchRun:
                     self.batch, self.grids, functional, phase.policy, self.capacity, budget
                 )
 
+    def _nonlocal_correlation(self) -> NonlocalCorrelation:
+        """The VV10 part, which all phases share: it is always float64."""
+        if self._nonlocal is None:
+            grid, parameters = self.spec.nonlocal_grid, self.functional.vv10
+            assert grid is not None
+            assert parameters is not None
+            grids = batch_grids(self.batch.atomic_numbers, self.batch.positions, grid)
+            self._nonlocal = NonlocalCorrelation(self.batch, grids, parameters, self._memory_budget)
+        return self._nonlocal
+
     def finish_phase(self, phase: Phase) -> None:
         """Free the AO values of a phase that every entry has left (they are made again if one comes back)."""
         if phase.quadrature is not None:
@@ -195,6 +208,9 @@ class BatchRun:
                     operator.close()
             self.finish_phase(phase)
             phase.operators, phase.ready = [], False
+        if self._nonlocal is not None:
+            self._nonlocal.close()
+            self._nonlocal = None
 
     def __enter__(self) -> BatchRun:
         return self
@@ -282,6 +298,12 @@ class BatchRun:
         with self.profile.stage("exchange_correlation"):
             totals = phase.quadrature.evaluate(self.state.density, lanes)
             totals.energy.block_until_ready()
+        if self.functional.vv10 is not None:
+            with self.profile.stage("nonlocal_correlation"):
+                energy, potential = self._nonlocal_correlation().evaluate(self.state.density, lanes)
+                totals = totals._replace(
+                    energy=totals.energy + energy, potential=totals.potential + potential[:, None]
+                )
         return Parts(jnp.asarray(coulomb), jnp.asarray(exchange), totals.potential, totals.energy)
 
     def advance(self, lanes: Int32[np.ndarray, "active"], phase: Phase, control: Control) -> None:

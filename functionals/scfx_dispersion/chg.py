@@ -1,0 +1,54 @@
+"""The empirical dispersion of wB97X-D: Chai, Head-Gordon, Phys. Chem. Chem. Phys. 10, 6615 (2008), eq. 4 to 6."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scfx.abstract import AbstractDispersionCorrection
+from scfx.errors import InputError
+from scfx.system import BOHR_IN_ANGSTROM, System
+
+#: C6 in J nm⁶ mol⁻¹ and van der Waals radii in angstrom, hydrogen to xenon: Grimme, J. Comput. Chem. 27, 1787 (2006),
+#: table 1.
+_C6 = np.array([
+    0.14, 0.08, 1.61, 1.61, 3.13, 1.75, 1.23, 0.70, 0.75, 0.63, 5.71, 5.71, 10.79, 9.23, 7.84, 5.57, 5.07, 4.61,
+    *[10.80] * 12, 16.99, 17.10, 16.37, 12.64, 12.47, 12.01, *[24.67] * 12, 37.32, 38.71, 38.44, 31.74, 31.50, 29.99,
+])  # fmt: skip
+_RADIUS = np.array([
+    1.001, 1.012, 0.825, 1.408, 1.485, 1.452, 1.397, 1.342, 1.287, 1.243, 1.144, 1.364, 1.639, 1.716, 1.705, 1.683,
+    1.639, 1.595, 1.485, 1.474, *[1.562] * 10, 1.650, 1.727, 1.760, 1.771, 1.749, 1.727, 1.628, 1.606, *[1.639] * 10,
+    1.672, 1.804, 1.881, 1.892, 1.892, 1.881,
+])  # fmt: skip
+#: Strength a of the damping 1/[1 + a (R/R_r)^(-12)].
+_DAMPING = 6.0
+_HARTREE_IN_J_PER_MOL = 2625499.639  # CODATA 2018
+
+
+class ChaiHeadGordon(AbstractDispersionCorrection):
+    """E = -Σ_{i<j} C6_ij / R⁶ / [1 + a (R/R_r)^(-12)], C6_ij = (C6_i C6_j)^½, R_r the sum of the radii."""
+
+    name = "chg"
+
+    def __init__(self, functional: str = "wb97x-d"):
+        if functional.casefold() not in ("wb97x-d", "wb97x_d"):
+            raise InputError(f"chg dispersion belongs to wb97x-d alone, got {functional!r}")
+
+    def energy(self, system: System) -> float:
+        """See `AbstractDispersionCorrection.energy`."""
+        numbers = np.asarray(system.atomic_numbers)
+        if numbers.max() > len(_C6):
+            raise InputError(
+                f"wb97x-d's dispersion has elements up to {len(_C6)}, {system!r} has {numbers.max()}; use wb97x-d3"
+            )
+        unit = (10.0 / BOHR_IN_ANGSTROM) ** 6 / _HARTREE_IN_J_PER_MOL
+        c6, radius = _C6[numbers - 1] * unit, _RADIUS[numbers - 1] / BOHR_IN_ANGSTROM
+        i, j = np.triu_indices(len(numbers), 1)
+        distance2 = np.sum((system.positions[i] - system.positions[j]) ** 2, axis=1)
+        ratio2 = (radius[i] + radius[j]) ** 2 / distance2
+        return float(-np.sum(np.sqrt(c6[i] * c6[j]) / distance2**3 / (1.0 + _DAMPING * ratio2**6)))
+
+    def definition(self) -> dict[str, Any]:
+        """Name and parameters."""
+        return {"method": self.name, "damping": _DAMPING, "c6": _C6, "radius": _RADIUS}

@@ -1,0 +1,65 @@
+"""D3 through simple-dftd3: Grimme, Antony, Ehrlich, Krieg, J. Chem. Phys. 132, 154104 (2010).
+
+Becke-Johnson ("rational") damping: Grimme, Ehrlich, Goerigk, J. Comput. Chem. 32, 1456 (2011).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dftd3.interface
+import numpy as np
+
+from scfx.abstract import AbstractDispersionCorrection
+from scfx.errors import InputError
+from scfx.system import System
+
+_HEAVIEST = 94  # plutonium
+
+
+class _D3(AbstractDispersionCorrection):
+    """What both dampings share. `three_body`: the Axilrod-Teller-Muto term, which most published levels leave out."""
+
+    _damping: Any
+
+    def __init__(self, functional: str, three_body: bool = False):
+        self._options = {"functional": functional.casefold(), "three_body": bool(three_body)}
+        try:
+            self._parameters = self._damping(method=functional, atm=bool(three_body))
+        except RuntimeError as error:
+            raise InputError(
+                f"simple-dftd3 has no {self.name} parameters for functional {functional!r} ({error}); choose another "
+                "method (d3bj, d3zero, d4) or functional"
+            ) from error
+
+    def energy(self, system: System) -> float:
+        """See `AbstractDispersionCorrection.energy`."""
+        _refuse_heavy(system, self.name)
+        model = dftd3.interface.DispersionModel(
+            np.asarray(system.atomic_numbers), np.asarray(system.positions)
+        )
+        return float(model.get_dispersion(self._parameters, grad=False)["energy"])
+
+    def definition(self) -> dict[str, Any]:
+        """Method and parameters by name; the library's version is in a result's provenance."""
+        return {"method": self.name, **self._options}
+
+
+class RationalD3(_D3):
+    """D3(BJ)."""
+
+    name = "d3bj"
+    _damping = dftd3.interface.RationalDampingParam
+
+
+class ZeroD3(_D3):
+    """D3(0)."""
+
+    name = "d3zero"
+    _damping = dftd3.interface.ZeroDampingParam
+
+
+def _refuse_heavy(system: System, method: str) -> None:
+    heaviest = int(max(system.atomic_numbers))
+    if heaviest > _HEAVIEST:
+        raise InputError(f"{method} dispersion has elements up to {_HEAVIEST}, {system!r} has {heaviest}")

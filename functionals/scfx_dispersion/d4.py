@@ -1,0 +1,44 @@
+"""D4 through dftd4: Caldeweyher et al., J. Chem. Phys. 150, 154122 (2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dftd4.interface
+import numpy as np
+
+from scfx.abstract import AbstractDispersionCorrection
+from scfx.errors import InputError
+from scfx.system import System
+
+_HEAVIEST = 86  # radon
+
+
+class D4(AbstractDispersionCorrection):
+    """D4 with its three-body term; depends on the system's charge through the atomic partial charges."""
+
+    name = "d4"
+
+    def __init__(self, functional: str):
+        self._functional = functional.casefold()
+        try:
+            self._parameters = dftd4.interface.DampingParam(method=functional)
+        except RuntimeError as error:
+            raise InputError(
+                f"dftd4 has no parameters for functional {functional!r} ({error}); choose another method (d3bj, "
+                "d3zero) or functional"
+            ) from error
+
+    def energy(self, system: System) -> float:
+        """See `AbstractDispersionCorrection.energy`."""
+        heaviest = int(max(system.atomic_numbers))
+        if heaviest > _HEAVIEST:
+            raise InputError(f"d4 dispersion has elements up to {_HEAVIEST}, {system!r} has {heaviest}")
+        model = dftd4.interface.DispersionModel(
+            np.asarray(system.atomic_numbers), np.asarray(system.positions), charge=float(system.charge)
+        )
+        return float(model.get_dispersion(self._parameters, grad=False)["energy"])
+
+    def definition(self) -> dict[str, Any]:
+        """Method and functional by name."""
+        return {"method": self.name, "functional": self._functional}
