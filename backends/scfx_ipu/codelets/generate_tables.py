@@ -98,7 +98,9 @@ def main() -> None:
     print(f"constexpr int kMaxRoots = {MAX_ROOTS};")
     print(f"constexpr int kDegree = {DEGREE};  // of the polynomials")
     print(f"constexpr float kIntervalsPerUnit = {literal(1.0 / WIDTH)};\n")
-    print("// kPolynomials[interval][k][power]: k < n roots, then n weights. kHermite: squares of roots, then weights.")
+    print(
+        "// kPolynomials[interval][k][power]: k < n roots, then n weights. kHermite: squares of roots, then weights."
+    )
     print("template <int N>\nstruct Table;\n")
     for n in range(1, MAX_ROOTS + 1):
         end = limit(n)
@@ -106,7 +108,9 @@ def main() -> None:
         coefficients, worst = polynomials(n, intervals)
         print(f"{n} roots: {intervals} intervals, relative error {worst:.1e}", file=sys.stderr)
         if worst > TOLERANCE:
-            sys.exit(f"{n} roots: relative error {worst:.1e} exceeds {TOLERANCE:.1e}; raise DEGREE or lower WIDTH")
+            sys.exit(
+                f"{n} roots: relative error {worst:.1e} exceeds {TOLERANCE:.1e}; raise DEGREE or lower WIDTH"
+            )
         h, w = hermite(n)
         print(f"template <>\nstruct Table<{n}> {{")
         print(f"  static constexpr int kIntervals = {intervals};")

@@ -13,7 +13,7 @@ using poplar::Output;
 using poplar::Vector;
 using scfx_rys::Index;
 
-namespace {
+namespace scfx_rys {
 
 // `molecule`: six floats an atom (x, y, z rounded, then what the rounding left), exponents, coefficients.
 struct Molecule {
@@ -21,25 +21,25 @@ struct Molecule {
   unsigned atoms;
   unsigned primitives;
 
-  scfx_rys::Shell<float> shell(const Index* entry) const {
+  Shell<float> shell(const Index* entry) const {
     const float* exponents = data + 6 * atoms;
     return {data + 6 * entry[0], exponents + entry[3], exponents + primitives + entry[3], entry[2]};
   }
 };
 
 template <int LMAX>
-void integrals_of(const scfx_rys::Quartet& q, const Molecule& molecule, const Index* shells, float* scratch,
+void integrals_of(const Quartet& q, const Molecule& molecule, const Index* shells, float* scratch,
                   float* out) {
-  scfx_rys::Shell<float> s[4];
-  for (int x = 0; x < 4; ++x) s[x] = molecule.shell(shells + scfx_rys::kShellSize * q.shell[x]);
-  scfx_rys::dispatch<float, LMAX>(q.l[0], q.l[1], q.l[2], q.l[3], s[0], s[1], s[2], s[3], scratch, out);
+  Shell<float> s[4];
+  for (int x = 0; x < 4; ++x) s[x] = molecule.shell(shells + kShellSize * q.shell[x]);
+  dispatch<float, LMAX>(q.l[0], q.l[1], q.l[2], q.l[3], s[0], s[1], s[2], s[3], scratch, out);
 }
 
-void clear(float* values, unsigned n) {
+inline void clear(float* values, unsigned n) {
   for (unsigned i = 0; i < n; ++i) values[i] = 0.0f;
 }
 
-}  // namespace
+}  // namespace scfx_rys
 
 // Integrals of a worker's tasks, to be kept.
 template <int LMAX>
@@ -55,11 +55,11 @@ class Integrals : public poplar::Vertex {
   unsigned primitives;
 
   bool compute() {
-    const Molecule data{&molecule[0], atoms, primitives};
+    const scfx_rys::Molecule data{&molecule[0], atoms, primitives};
     float* out = &integrals[0];
     for (unsigned t = 0; t < tasks.size(); t += scfx_rys::kTaskSize)
       scfx_rys::for_each_quartet(&tasks[t], &blocks[0], &shells[0], [&](const scfx_rys::Quartet& q) {
-        integrals_of<LMAX>(q, data, &shells[0], &scratch[0], out);
+        scfx_rys::integrals_of<LMAX>(q, data, &shells[0], &scratch[0], out);
         out += q.size();
       });
     return true;
@@ -78,7 +78,7 @@ class Contract : public poplar::Vertex {
   Output<Vector<float>> sums;
 
   bool compute() {
-    clear(&sums[0], sums.size());
+    scfx_rys::clear(&sums[0], sums.size());
     const float* in = &integrals[0];
     for (unsigned t = 0; t < tasks.size(); t += scfx_rys::kTaskSize)
       scfx_rys::for_each_quartet(&tasks[t], &blocks[0], &shells[0], [&](const scfx_rys::Quartet& q) {
@@ -107,12 +107,12 @@ class Direct : public poplar::Vertex {
   unsigned pairs;
 
   bool compute() {
-    clear(&sums[0], sums.size());
-    const Molecule data{&molecule[0], atoms, primitives};
+    scfx_rys::clear(&sums[0], sums.size());
+    const scfx_rys::Molecule data{&molecule[0], atoms, primitives};
     float* buffer = &scratch[pairs];
     for (unsigned t = 0; t < tasks.size(); t += scfx_rys::kTaskSize)
       scfx_rys::for_each_quartet(&tasks[t], &blocks[0], &shells[0], [&](const scfx_rys::Quartet& q) {
-        integrals_of<LMAX>(q, data, &shells[0], &scratch[0], buffer);
+        scfx_rys::integrals_of<LMAX>(q, data, &shells[0], &scratch[0], buffer);
         scfx_rys::contract(q, buffer, &density[0], &sums[0], exchange != 0);
       });
     return true;

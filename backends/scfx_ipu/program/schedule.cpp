@@ -222,7 +222,8 @@ class Planner {
     out_.bytes.assign(tiles, {});
     out_.largest_sums = out_.largest_gather = 0;
     for (int t = 0; t < tiles; ++t) {
-      const TilePlan& plan = out_.tiles[t];
+      TilePlan& plan = out_.tiles[t];
+      plan.gathered = gather[t];
       Bytes& b = out_.bytes[t];
       const std::int64_t owned = out_.owned_end(t % m.tiles) - out_.owned_begin(t % m.tiles);
       b.code = code.by_momentum[std::min(s.max_momentum(), 3)];

@@ -57,6 +57,7 @@ struct Round {
 struct TilePlan {
   std::vector<Round> rounds;
   std::vector<std::int64_t> integrals;  // kept by each worker, all rounds
+  std::int64_t gathered = 0;            // elements received for those that the tile owns, in the round of most
   std::vector<double> integral_cycles, contraction_cycles;  // by worker, issued by itself
 };
 

@@ -1,0 +1,65 @@
+"""A batch as the codelets see it: Cartesian shells, float32 tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from scfx.basis import angular_factor
+
+if TYPE_CHECKING:
+    from scfx.batch import Batch, ShellLayout
+
+#: Every integral carries 2 π^(5/2); a fourth of it (as a power) goes into each coefficient, in float64, before rounding.
+_PREFACTOR = (2.0 * np.pi**2.5) ** 0.25
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a schedule depends on. `shells` [nshell, 4]: atom, angular momentum, primitives, first primitive."""
+
+    atoms: int
+    shells: tuple[tuple[int, int, int, int], ...]
+
+    @classmethod
+    def of(cls, layout: ShellLayout) -> Structure:
+        """The structure of a layout."""
+        columns = (
+            layout.atom,
+            layout.angular_momentum,
+            layout.n_primitives,
+            layout.primitive_offset[:-1].tolist(),
+        )
+        return cls(max(layout.atom) + 1, tuple(zip(*columns, strict=True)))
+
+    def table(self) -> Int32[np.ndarray, "nshell 4"]:
+        """`shells` as the C interface wants it."""
+        return np.array(self.shells, dtype=np.int32)
+
+    @property
+    def n_functions(self) -> int:
+        """Cartesian functions."""
+        return sum((l + 1) * (l + 2) // 2 for _, l, _, _ in self.shells)
+
+    @property
+    def max_momentum(self) -> int:
+        return max(l for _, l, _, _ in self.shells)
+
+
+def molecule_table(batch: Batch, entry: int) -> Float32[np.ndarray, "n"]:
+    """Atoms (x, y, z in bohr, rounded, then what the rounding left), exponents and coefficients of one entry.
+
+    The rests keep in differences of positions what float32 coordinates would lose: at 10 bohr half a unit is 5e-7
+    bohr, which moves a nucleus in the field of the electrons but not in the float64 one-electron integrals.
+    """
+    layout = batch.layout
+    positions = batch.positions[entry]
+    rounded = positions.astype(np.float32)
+    rest = (positions - rounded).astype(np.float32)
+    factors = [angular_factor(l) * _PREFACTOR for l in layout.angular_momentum]
+    coefficients = batch.coefficients[entry] * np.repeat(factors, layout.n_primitives)
+    atoms = np.concatenate([rounded, rest], axis=1).ravel()
+    return np.concatenate([atoms, batch.exponents[entry], coefficients]).astype(np.float32)
