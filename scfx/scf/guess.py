@@ -18,7 +18,6 @@ from scfx.basis import cart_to_sph, cartesian_powers
 from scfx.batch import Batch
 from scfx.elements import SYMBOLS, core_electrons_by_angular_momentum, electrons_by_angular_momentum
 from scfx.errors import ScfxError
-from scfx.precision import FLOAT64
 from scfx.system import System
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class AtomicGuess:
 def atomic_density(
     z: int, basis: BasisSet, backend: AbstractIntegralBackend, memory_budget: int
 ) -> Float64[np.ndarray, "nao nao"]:
-    """Density matrix of the spherically averaged neutral atom, from the backend's own integrals in float64."""
+    """Density matrix of the spherically averaged neutral atom, from the backend's own integrals at their best."""
     multiplicity = 1 + z % 2
     core_electrons = core_electrons_by_angular_momentum(basis.n_core(z))
     batch = Batch.from_systems(
@@ -80,7 +79,7 @@ def atomic_density(
     fock, energy = core, np.inf
     focks: list[np.ndarray] = []
     errors: list[np.ndarray] = []
-    with backend.two_electron(batch, FLOAT64, memory_budget) as operator:
+    with backend.two_electron(batch, backend.best_policy(), memory_budget) as operator:
         for _ in range(_MAX_ITERATIONS):
             density = _aufbau(fock, overlap, blocks)
             ao = symmetry @ density @ symmetry.T

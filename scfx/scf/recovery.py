@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool
 
-from scfx.precision import FLOAT64
 from scfx.scf.direct_minimisation import minimise
 from scfx.scf.iterate import iterate
 
@@ -28,8 +27,9 @@ def solve_entries(run: BatchRun) -> tuple[Bool[np.ndarray, "batch"], list[str]]:
     if converged.all() or not run.spec.recovery or run.spec.convergence.rule == "qm1b":
         return converged, rung
     _climb(run, converged, rung, "")
-    if not converged.all() and run.spec.precision.definition() != FLOAT64.definition():
-        run.set_policy(FLOAT64)
+    best = run.spec.backend.best_policy()
+    if not converged.all() and run.spec.precision.definition() != best.definition():
+        run.set_policy(best)
         lanes = np.flatnonzero(~converged).astype(np.int32)
         run.start(lanes, run.spec.guess)
         converged |= iterate(run, lanes, run.spec.convergence.max_iterations)
