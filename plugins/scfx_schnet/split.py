@@ -19,9 +19,9 @@ class Split:
     `validation` and `test` are frozen by the split's own seed; `pool` is what training subsets are taken from.
     """
 
-    pool: Int64[np.ndarray, "row"]
-    validation: Int64[np.ndarray, "row"]
-    test: Int64[np.ndarray, "row"]
+    pool: Int64[np.ndarray, "pool"]
+    validation: Int64[np.ndarray, "validation"]
+    test: Int64[np.ndarray, "test"]
 
     def check(self, keys: np.ndarray) -> None:
         """Raises `InputError` if a molecule is in two parts: the leak test, run before every training."""

@@ -1,0 +1,251 @@
+"""Trainings: the published schedule, resuming bit for bit, several processes, several targets."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import schnet_data
+
+torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
+
+from scfx_schnet import checkpoint, schedule, split  # noqa: E402
+from scfx_schnet.batch import pack  # noqa: E402
+from scfx_schnet.options import TrainingOptions  # noqa: E402
+from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
+from scfx_schnet.training import Job, Training, median_mae  # noqa: E402
+
+from scfx.errors import ConfigError, InputError  # noqa: E402
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("schnet")
+    schnet_data.write_table(path / "m.parquet", 120)
+    return path
+
+
+def make_job(folder, seed=0, targets=("gap",), model="schnet-tiny", start=None, **options) -> Job:
+    molecules = open_data(DataOptions(path=str(folder / "m.parquet")), folder / "cache")
+    parts = split.split_by_molecule(molecules.keys, 0.2, 0.1, seed=0)
+    options = {"steps": 12, "batch_size": 8, "checkpoint_every": 5, "log_every": 1, "threads": 1, **options}
+    return Job(
+        molecules, split.subset(molecules.keys, parts.pool, 60, seed), parts.validation, parts.test, targets,
+        {"name": model}, TrainingOptions(**options), seed, start,
+    )  # fmt: skip
+
+
+def weights(path: Path) -> dict:
+    return torch.load(path / "model.pt", weights_only=True)["model"]
+
+
+def equal(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+def test_a_training_that_is_cut_off_ends_with_the_weights_of_one_that_is_not(
+    folder, tmp_path, registry, monkeypatch
+):
+    whole = Training(make_job(folder), tmp_path / "whole", registry).run()
+    update = Training._update
+
+    def dies(self, trained, sampler):
+        if self.step == 8:
+            raise Killed
+        return update(self, trained, sampler)
+
+    monkeypatch.setattr(Training, "_update", dies)
+    with pytest.raises(Killed):
+        Training(make_job(folder), tmp_path / "cut", registry).run()
+    monkeypatch.undo()
+    assert (tmp_path / "cut" / "checkpoint.pt").exists()
+    resumed = Training(make_job(folder), tmp_path / "cut", registry)
+    result = resumed.run()
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    assert result["validation_mae_ev"] == whole["validation_mae_ev"]
+    logged = list(csv.DictReader((tmp_path / "cut" / "metrics.csv").open()))
+    assert [int(row["step"]) for row in logged] == [*range(1, 13), 12]  # nothing twice, nothing missing
+
+
+RUN = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from pathlib import Path
+import scfx
+from test_schnet_training import make_job
+from scfx_schnet.processes import processes
+from scfx_schnet.training import Training
+with processes() as group:
+    job = make_job(Path(sys.argv[1]), steps=int(sys.argv[4]), checkpoint_every=5)
+    Training(job, Path(sys.argv[2]), scfx.Registry.discover(), group).run()
+"""
+
+
+def command(folder, out, steps) -> list[str]:
+    return ["-c", RUN, str(folder), str(out), str(Path(__file__).parent), str(steps)]
+
+
+@pytest.fixture
+def environment():
+    path = os.pathsep.join([str(SUPPORT), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def test_a_training_killed_by_the_system_resumes_to_the_same_weights(folder, tmp_path, registry, environment):
+    out, steps = tmp_path / "killed", 400
+    process = subprocess.Popen([sys.executable, *command(folder, out, steps)], env=environment)
+    ends = time.monotonic() + 120
+    while not (out / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < ends:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL, "it was to be killed between two checkpoints"
+    resumed = Training(make_job(folder, steps=steps, checkpoint_every=5), out, registry)
+    resumed._resume()
+    assert 0 < resumed.step < steps
+    resumed.run()
+    Training(make_job(folder, steps=steps), tmp_path / "whole", registry).run()
+    assert equal(weights(out), weights(tmp_path / "whole"))
+
+
+def test_two_processes_train_like_one(folder, tmp_path, registry, environment):
+    # PyTorch's own DistributedDataParallel over gloo, as torchrun starts it; sums differ in their order only.
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    arguments = [str(folder), str(tmp_path / "two"), str(Path(__file__).parent), "12"]
+    done = subprocess.run(
+        [sys.executable, *launcher, *arguments], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    Training(make_job(folder, steps=12), tmp_path / "one", registry).run()
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=2e-3, atol=2e-4)
+    start = Training(make_job(folder), tmp_path / "start", registry).model.state_dict()
+    assert not torch.allclose(start["lin1.weight"], two["lin1.weight"], atol=1e-3)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused():
+    from scfx_schnet.processes import Processes
+
+    with pytest.raises(ConfigError, match="multiple of the 3"):
+        Processes(0, 3).check(32)
+
+
+def test_a_checkpoint_of_another_training_is_refused(folder, tmp_path, registry, monkeypatch):
+    monkeypatch.setattr(Training, "errors", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        Training(make_job(folder), tmp_path, registry).run()
+    with pytest.raises(InputError, match="another training"):
+        Training(make_job(folder, seed=1), tmp_path, registry).run()
+
+
+def test_one_cycle_is_that_of_torch():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([weight], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=50)
+    ours = schedule.OneCycle()
+    for step in range(50):
+        rate, momentum = ours.at(step, 50)
+        assert rate == pytest.approx(theirs.get_last_lr()[0], rel=1e-6)
+        assert momentum == pytest.approx(optimizer.param_groups[0]["betas"][0], rel=1e-6)
+        optimizer.step()
+        if step < 49:
+            theirs.step()
+
+
+def test_the_published_schedule_is_the_papers():
+    # Mathiasen et al. 2023: 5e-4, linear warm-up over 2,500 updates, then a factor 0.96 every 9,600.
+    rate = [schedule.Published().at(step, 10**6)[0] for step in range(30_000)]
+    assert rate[0] == pytest.approx(5e-4 / 2500)
+    assert rate[1249] == pytest.approx(2.5e-4)
+    assert rate[2499] == rate[2500] == rate[12_099] == 5e-4
+    assert rate[12_100] == pytest.approx(5e-4 * 0.96)
+    assert rate[2500 + 2 * 9600] == pytest.approx(5e-4 * 0.96**2)
+
+
+@pytest.mark.parametrize("model", ["schnet-tiny", "painn-small"])
+def test_a_network_learns_several_targets_at_once(folder, tmp_path, registry, model):
+    job = make_job(folder, targets=("gap", "energy"), model=model, steps=150, checkpoint_every=1000)
+    result = Training(job, tmp_path, registry).run()
+    lazy = median_mae(job.molecules, job.rows, job.validation, job.targets)
+    for mae, baseline in zip(result["validation_mae_ev"], lazy, strict=True):
+        assert mae < 0.8 * baseline
+    network, standardiser, targets = checkpoint.load_model(tmp_path / "model.pt", registry)
+    assert targets == ("gap", "energy")
+    rows = job.validation[:5]
+    with torch.no_grad():
+        out = network(job.molecules.pack(rows)).numpy()
+    found = standardiser.to_ev(out, job.molecules.atom_counts(rows))
+    assert np.abs(found - job.molecules.targets(rows, targets)).mean(axis=0) == pytest.approx(
+        result["validation_mae_ev"], rel=2.0
+    )
+
+
+def test_bfloat16_trains_to_a_like_error(folder, tmp_path, registry):
+    jobs = {
+        p: make_job(folder, steps=60, precision=p, checkpoint_every=1000) for p in ("float32", "bfloat16")
+    }
+    mae = {p: Training(job, tmp_path / p, registry).run()["train_mae_ev"][0] for p, job in jobs.items()}
+    assert mae["bfloat16"] == pytest.approx(mae["float32"], rel=0.2)
+    assert mae["bfloat16"] != mae["float32"]
+
+
+def test_tensorboard_events_and_early_metrics_are_written(folder, tmp_path, registry):
+    pytest.importorskip("tensorboard", reason="the schnet extra is not installed")
+    Training(make_job(folder, steps=32, log_every=8, tensorboard=True), tmp_path, registry).run()
+    assert list((tmp_path / "events").iterdir())
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    early = [int(row["step"]) for row in rows if row["validation_mae_ev"]]
+    assert early == [1, 2, 4, 8, 16, 32]
+
+
+def test_averaged_weights_follow_the_trained_ones(folder, tmp_path, registry):
+    training = Training(make_job(folder, ema=0.5), tmp_path, registry)
+    with torch.no_grad():
+        for parameter in training.model.parameters():
+            parameter.zero_()
+        for parameter in training.average.parameters():
+            parameter.fill_(1.0)
+    training.step = 10**6
+    training._average()
+    assert all(torch.equal(p, torch.full_like(p, 0.5)) for p in training.average.parameters())
+
+
+def test_a_batch_of_padding_free_molecules_holds_exactly_their_atoms():
+    batch = pack(*schnet_data.molecules(5, seed=2))
+    natm = torch.bincount(batch.molecule)
+    assert len(batch.first) == int((natm * (natm - 1) // 2).sum())
+    assert bool((batch.molecule[batch.first] == batch.molecule[batch.second]).all())
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"precision": "float16", "device": "cpu"}, "float16"), ({"steps": 0}, "steps"),
+    ({"schedule": {"name": "cosine"}}, "onecycle"),
+])  # fmt: skip
+def test_wrong_options_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        TrainingOptions.model_validate(options)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    from scfx_schnet.processes import Processes, choose_device
+
+    with pytest.raises(ConfigError, match="nonsense"):
+        choose_device("nonsense", Processes())
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="no GPU"):
+            choose_device("cuda", Processes())
