@@ -58,7 +58,16 @@ class VertexClass:
 
 
 def preprocess(compiler: str, source: Path, includes: list[str], definitions: list[str]) -> str:
-    command = [compiler, "-E", "-std=c++17", "-x", "c++", *(f"-I{i}" for i in includes), *definitions, str(source)]
+    command = [
+        compiler,
+        "-E",
+        "-std=c++17",
+        "-x",
+        "c++",
+        *(f"-I{i}" for i in includes),
+        *definitions,
+        str(source),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise CodeletError(f"{source}:1: the preprocessor failed:\n{done.stderr}")
@@ -180,7 +189,9 @@ class Reader:
         if not names:  # members of an unnamed namespace are named from outside as if it were not there
             names = [prefix.removesuffix("::")] if prefix else []
             prefix = ""
-        self._scope(i + 1, last, "".join(f"{n}::" for n in ([prefix.removesuffix("::")] if prefix else []) + names))
+        self._scope(
+            i + 1, last, "".join(f"{n}::" for n in ([prefix.removesuffix("::")] if prefix else []) + names)
+        )
         return last + 1
 
     def _instantiation(self, i: int, prefix: str) -> int:
@@ -230,7 +241,9 @@ class Reader:
 
     def _require_known_base(self, bases: list[str], token: Token) -> None:
         if bad := UNSUPPORTED_BASES & set(bases):
-            raise token.error(f"'{token.text}' derives from {bad.pop()}; the host runs Vertex and MultiVertex only")
+            raise token.error(
+                f"'{token.text}' derives from {bad.pop()}; the host runs Vertex and MultiVertex only"
+            )
         known = {name.rpartition("::")[2] for name in self.classes}
         if indirect := known & set(bases):
             raise token.error(
@@ -294,20 +307,19 @@ def members(statement: list[Token], name: str) -> list[Token]:
         return []
     if any(t.text in ("static", "constexpr", "operator") for t in statement):
         return []
-    declarators: list[list[Token]] = [[]]
+    declarators: list[list[Token]] = [[]]  # without what stands inside of brackets
     i = 0
     while i < len(statement):
         text = statement[i].text
-        last = i
-        if text == "<":
-            last = closing_angle(statement, i)
-        elif text in OPEN:
-            last = closing(statement, i)
         if text == ",":
             declarators.append([])
         else:
-            declarators[-1] += statement[i : last + 1]
-        i = last + 1
+            declarators[-1].append(statement[i])
+        if text == "<":
+            i = closing_angle(statement, i)
+        elif text in OPEN:
+            i = closing(statement, i)
+        i += 1
     found = []
     for declarator in declarators:
         texts = [t.text for t in declarator]
@@ -320,7 +332,8 @@ def members(statement: list[Token], name: str) -> list[Token]:
             )
         if "[" in texts or "*" in texts or "&" in texts:
             raise declarator[0].error(
-                f"vertex '{name}': a field is an array, a pointer or a reference; use poplar::Vector, Input, Output or InOut"
+                f"vertex '{name}': a field is an array, a pointer or a reference; use poplar::Vector, Input, "
+                "Output or InOut"
             )
         found.append(declarator[-1])
     return found
@@ -340,7 +353,9 @@ def generate(source: Path, reader: Reader) -> str:
     vertices: list[tuple[str, VertexClass]] = []
     for known in reader.classes.values():
         if known.template:
-            vertices += [(f"{known.name}<{a}>", known) for n, a, _ in reader.instances if reader._is(n, known)]
+            vertices += [
+                (f"{known.name}<{a}>", known) for n, a, _ in reader.instances if reader._is(n, known)
+            ]
         else:
             vertices.append((known.name, known))
     lines = [
@@ -370,7 +385,8 @@ def generate(source: Path, reader: Reader) -> str:
         alias = f"host_poplar_vertex_{stem}_{k}"
         lines.append(f'    host_poplar::vertex<{alias}>("{name}", host_poplar_compute_{stem}_{k}, {{')
         lines += [
-            f'        host_poplar::field<decltype({alias}::{f})>("{f}", offsetof({alias}, {f})),' for f in known.fields
+            f'        host_poplar::field<decltype({alias}::{f})>("{f}", offsetof({alias}, {f})),'
+            for f in known.fields
         ]
         lines.append("    }),")
     lines.append("});")
@@ -386,10 +402,14 @@ def main() -> int:
     parser.add_argument("--define", action="append", default=[], help="a compiler flag such as -DX=1")
     options = parser.parse_args()
     try:
-        reader = Reader(tokenize(preprocess(options.compiler, options.source, options.include, options.define)))
+        reader = Reader(
+            tokenize(preprocess(options.compiler, options.source, options.include, options.define))
+        )
         reader.read()
         if not reader.classes:
-            raise CodeletError(f"{options.source}:1: no class derives from poplar::Vertex or poplar::MultiVertex")
+            raise CodeletError(
+                f"{options.source}:1: no class derives from poplar::Vertex or poplar::MultiVertex"
+            )
         options.output.write_text(generate(options.source.resolve(), reader))
     except CodeletError as error:
         print(error, file=sys.stderr)
