@@ -30,6 +30,9 @@ class PrecisionPolicy:
     - `final`: "float64" makes the last iterations, from which every result is reported, run all stages but the stored
       integrals in float64; None: no refinement.
 
+    - `early_grid`: "coarse" lets iterations far from convergence use a coarse grid with a correction to the grid of the
+      labels (`scfx.scf.coarse_grid`); every result is of the latter.
+
     `gradient_floor` and `energy_floor` (hartree): the tightest convergence thresholds that rounding leaves reachable;
     a run uses the larger of these and the asked thresholds, and its provenance says so.
     """
@@ -44,6 +47,7 @@ class PrecisionPolicy:
     orthogonaliser: Dtype = "float64"
     schwarz_float64: float | None = None
     final: Literal["float64"] | None = None
+    early_grid: Literal["coarse"] | None = None
     gradient_floor: float = 0.0
     energy_floor: float = 0.0
 
@@ -54,6 +58,10 @@ class PrecisionPolicy:
                     f"precision policy {self.name!r}: stage {stage} is {getattr(self, stage)!r}, "
                     "expected 'float32' or 'float64'"
                 )
+        if self.early_grid not in (None, "coarse"):
+            raise InputError(
+                f"precision policy {self.name!r}: early_grid is {self.early_grid!r}, expected 'coarse' or None"
+            )
         if self.accumulation != "float64":
             raise InputError(
                 f"precision policy {self.name!r}: accumulation in float32 loses tens of meV "
@@ -65,8 +73,11 @@ class PrecisionPolicy:
         return np.dtype(getattr(self, stage))
 
     def definition(self) -> dict[str, Any]:
-        """What enters the spec hash: every field but the name."""
-        return {key: value for key, value in asdict(self).items() if key != "name"}
+        """What enters the spec hash: every field but the name, and `early_grid` where it is set."""
+        fields = {key: value for key, value in asdict(self).items() if key != "name"}
+        if self.early_grid is None:  # a policy without it is what it was before there was the field
+            del fields["early_grid"]
+        return fields
 
     def refined(self) -> PrecisionPolicy:
         """The policy of the last iterations: if `final` says so, all stages but the stored integrals in float64."""

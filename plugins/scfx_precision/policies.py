@@ -23,6 +23,7 @@ FLOAT32 = PrecisionPolicy(
     # The residual settles at 2e-6 to 4e-6 and the energy wanders by 1e-6: rounding of densities on the grid.
     gradient_floor=5e-6,
     energy_floor=5e-6,
+    early_grid="coarse",
 )
 
 #: Integrals whose Schwarz bound exceeds this many hartree are stored in float64 by `mixed`. A float32 integral below
@@ -40,4 +41,5 @@ MIXED = PrecisionPolicy(
     orthogonaliser="float64",
     schwarz_float64=SCHWARZ_FLOAT64,
     final="float64",
+    early_grid="coarse",
 )

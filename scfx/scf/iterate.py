@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int32
 
+from scfx.scf.coarse_grid import CoarseGrid
 from scfx.scf.step import Control
 
 if TYPE_CHECKING:
@@ -35,6 +36,21 @@ def iterate(
 
     Every entry goes through the precision phases at its own pace: an iteration works on each phase's entries apart.
     """
+    coarse = None if damped or run.spec.convergence.rule == "qm1b" else CoarseGrid.of(run)
+    try:
+        return _iterate(run, lanes, max_iterations, damped, coarse)
+    finally:
+        if coarse is not None:
+            coarse.close()
+
+
+def _iterate(
+    run: BatchRun,
+    lanes: Int32[np.ndarray, "active"],
+    max_iterations: int,
+    damped: bool,
+    coarse: CoarseGrid | None,
+) -> Bool[np.ndarray, "batch"]:
     convergence = run.spec.convergence
     converged = np.zeros(len(run.batch), dtype=bool)
     phase_of = np.zeros(len(run.batch), dtype=np.int64)
@@ -46,7 +62,7 @@ def iterate(
         for number, phase in enumerate(run.phases):
             members = active[phase_of[active] == number]
             if len(members):
-                run.build(members, phase)
+                run.build(members, phase, coarse)
         _, change, residual = run.record(active)
         still = []
         for lane in active:
@@ -57,11 +73,16 @@ def iterate(
                     phase_of[lane] += 1
                 continue
             settled = residual[lane] < phase.gradient and change[lane] < phase.energy
+            exact = coarse is None or coarse.on_full_grid(lane)
+            if coarse is not None:
+                coarse.judge(lane, residual[lane], phase.gradient)
             if phase_of[lane] < last_phase:
                 # The refined phase rebuilds the Fock matrix of the density it is given, after one more step.
                 phase_of[lane] += int(settled)
+                if settled and coarse is not None:
+                    coarse.restart(lane)
                 still.append(lane)
-            elif settled:
+            elif settled and exact:
                 converged[lane] = True
             elif np.isfinite(residual[lane]):
                 still.append(lane)

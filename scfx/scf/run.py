@@ -34,6 +34,7 @@ from scfx.scf.step import Control, Orbitals, Parts, State, advance, build, canon
 if TYPE_CHECKING:
     from scfx.batch import Batch
     from scfx.config import ResolvedSpec
+    from scfx.scf.coarse_grid import CoarseGrid
     from scfx.scf.guess import AtomicGuess
 
 
@@ -165,22 +166,25 @@ class BatchRun:
             self.dtypes["integrals"].add("float64")
 
     def _prepare_quadrature(self, phase: Phase) -> None:
+        phase.quadrature = self.quadrature(self.grids, phase.policy)
+
+    def quadrature(
+        self, grids: list[tuple[np.ndarray, np.ndarray]], policy: PrecisionPolicy
+    ) -> Quadrature | BackendQuadrature:
+        """The functional on the given points and weights of each entry; the caller closes it."""
         backend, functional, budget = self.spec.backend, self.functional, self._memory_budget
         with self.profile.stage("quadrature"):
-            if isinstance(backend, AbstractGridBackend):
-                operator = backend.grid_operator(
-                    self.batch,
-                    [points for points, _ in self.grids],
-                    [weights for _, weights in self.grids],
-                    functional.family,
-                    phase.policy,
-                    budget,
-                )
-                phase.quadrature = BackendQuadrature(operator, self.batch, functional, phase.policy)
-            else:
-                phase.quadrature = Quadrature(
-                    self.batch, self.grids, functional, phase.policy, self.capacity, budget
-                )
+            if not isinstance(backend, AbstractGridBackend):
+                return Quadrature(self.batch, grids, functional, policy, self.capacity, budget)
+            operator = backend.grid_operator(
+                self.batch,
+                [points for points, _ in grids],
+                [weights for _, weights in grids],
+                functional.family,
+                policy,
+                budget,
+            )
+            return BackendQuadrature(operator, self.batch, functional, policy)
 
     def _nonlocal_correlation(self) -> NonlocalCorrelation:
         """The VV10 part, which all phases share: it is always float64."""
@@ -263,20 +267,25 @@ class BatchRun:
 
     # ---- one iteration ---------------------------------------------------------------------------------------
 
-    def build(self, lanes: Int32[np.ndarray, "active"], phase: Phase) -> None:
-        """Fock matrix, energy and residual of the present densities of some entries."""
+    def build(
+        self, lanes: Int32[np.ndarray, "active"], phase: Phase, coarse: CoarseGrid | None = None
+    ) -> None:
+        """Fock matrix, energy and residual of the present densities of some entries.
+
+        `coarse` says which of them are on which grid; without it all are on the grid of the labels.
+        """
         if not phase.ready:
             self._prepare_phase(phase)
         if phase.quadrature is None and self.functional.family != "none":
             self._prepare_quadrature(phase)
-        parts = self._parts(lanes, phase)
+        parts = self._parts(lanes, phase, coarse)
         with self.profile.stage("fock"):
             self.state = build(
                 self.state, self.prepared.fixed, parts, pad_lanes(lanes, self.capacity), len(lanes)
             )
             self.state.energy.block_until_ready()
 
-    def _parts(self, lanes: Int32[np.ndarray, "active"], phase: Phase) -> Parts:
+    def _parts(self, lanes: Int32[np.ndarray, "active"], phase: Phase, coarse: CoarseGrid | None) -> Parts:
         n, entries = self.batch.nao, len(self.batch)
         shape = (self.capacity, self.nspin, self.size, self.size)
         with self.profile.stage("coulomb_exchange"):
@@ -296,7 +305,10 @@ class BatchRun:
             zero = jnp.zeros(shape)
             return Parts(jnp.asarray(coulomb), jnp.asarray(exchange), zero, jnp.zeros(self.capacity))
         with self.profile.stage("exchange_correlation"):
-            totals = phase.quadrature.evaluate(self.state.density, lanes)
+            if coarse is None:
+                totals = phase.quadrature.evaluate(self.state.density, lanes)
+            else:
+                totals = coarse.evaluate(phase.quadrature, lanes)
             totals.energy.block_until_ready()
         if self.functional.vv10 is not None:
             with self.profile.stage("nonlocal_correlation"):

@@ -55,7 +55,7 @@ class Control(NamedTuple):
     use_diis: Bool[Array, "lane"]
 
 
-def _commutator(fock: Any, density: Any) -> Any:
+def commutator(fock: Any, density: Any) -> Any:
     """[F', D'/f] of one lane: the DIIS error, whose largest element is the residual."""
     product = fock @ density
     return (product - jnp.swapaxes(product, -1, -2)) / (2.0 if density.shape[0] == 1 else 1.0)
@@ -83,7 +83,7 @@ def build(state: State, fixed: Fixed, parts: Parts, lanes: Any, count: Any) -> S
         )
         fock_orth = symmetrised(f.orthogonaliser.T @ fock @ f.orthogonaliser)
         new = s._replace(fock_orth=fock_orth, energy=energy, energy_change=jnp.abs(energy - s.energy))
-        return new._replace(residual=jnp.max(jnp.abs(_commutator(new.fock_orth, new.density_orth))))
+        return new._replace(residual=jnp.max(jnp.abs(commutator(new.fock_orth, new.density_orth))))
 
     return for_lanes(lane, lanes, count, state, fixed, parts)
 
@@ -103,7 +103,7 @@ def advance(state: State, fixed: Fixed, control: Control, lanes: Any, count: Any
         f: Fixed = jax.tree.map(lambda a: a[lane], fixed)
         c: Control = jax.tree.map(lambda a: a[lane], control)
         per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
-        diis = remember(diis, lane, s.fock_orth, _commutator(s.fock_orth, s.density_orth))
+        diis = remember(diis, lane, s.fock_orth, commutator(s.fock_orth, s.density_orth))
         fock = jnp.where(c.use_diis, combined(diis, lane), s.fock_orth)
         # The Fock matrix of the guess stays out of the history: its density is not idempotent, which the commutator
         # does not see. In H2, or an atom, it commutes by symmetry, and DIIS would take it for converged.
@@ -157,7 +157,7 @@ def canonical_orbitals(state: State, fixed: Fixed, lanes: Any, count: Any, extra
     def one(k: Any, out: Orbitals) -> Orbitals:
         lane = lanes[k]
         fock_orth = state.fock_orth[lane]
-        error = _commutator(fock_orth, state.density_orth[lane])
+        error = commutator(fock_orth, state.density_orth[lane])
         mixed = combined(remember(state.diis, lane, fock_orth, error), lane)
         fock = jnp.where(extrapolated & (state.diis.count[lane] > 0), symmetrised(mixed), fock_orth)
         energies, orbitals = _diagonalise(fock, fixed.n_orbitals[lane], "float64")

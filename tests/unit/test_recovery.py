@@ -87,8 +87,8 @@ def test_values_that_are_not_finite_are_never_called_converged(registry, waters,
 
     build = BatchRun.build
 
-    def broken(self, lanes, phase):
-        build(self, lanes, phase)
+    def broken(self, lanes, phase, coarse=None):
+        build(self, lanes, phase, coarse)
         poisoned = self.state.fock_orth.at[0].set(np.nan)
         self.state = self.state._replace(
             fock_orth=poisoned,

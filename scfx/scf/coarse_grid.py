@@ -1,0 +1,171 @@
+"""Early iterations on a coarse grid that is corrected now and then to the grid of the labels.
+
+Most of an iteration's time goes into the grid, and most iterations are far from convergence. With `E_c` and `V_c` from
+a grid of some hundred points an atom, and a reference density D0 at which the full grid gave `E_f` and `V_f`, an entry
+iterates with the corrected functional
+
+    E(D) = E_c(D) + [E_f(D0) - E_c(D0)] + tr [V_f(D0) - V_c(D0)](D - D0),     V(D) = V_c(D) + V_f(D0) - V_c(D0),
+
+which agrees with the full grid at D0 to first order: V is the derivative of E, and what is left is the difference of
+the grids' responses to D - D0. Once the residual has fallen far enough for that difference to matter, the next Fock
+matrix is built on the full grid, its density becomes D0, and the DIIS history is moved by the change of the
+correction, so that it goes on describing one functional. An entry converges on the full grid only. The first Fock
+matrix of all is built there too: the guess is close enough for the errors at the nuclei to cancel from then on.
+
+What an entry does depends on its own residuals alone.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float64, Int32
+
+from scfx.grid import GridSpec, batch_grids
+from scfx.lanes import COMPILER_OPTIONS, for_lanes, pad_lanes
+from scfx.scf.integrate import Totals
+from scfx.scf.step import Fixed, State, commutator
+
+if TYPE_CHECKING:
+    from scfx.scf.backend_quadrature import BackendQuadrature
+    from scfx.scf.integrate import Quadrature
+    from scfx.scf.run import BatchRun
+
+#: Radial shells and angular points of every atom: 20 atoms fit one block of the backend's. With 10 shells an entry
+#: took as many iterations, within half a one, in four molecules of 9 heavy atoms; with 26 angular points too.
+COARSE = GridSpec(atom_grid=(7, 14))
+#: The full grid must be this many times larger (by the second period's numbers) for the detour to pay.
+LEAST_RATIO = 4
+#: Back to the full grid once the residual is below this share of what it was there the last time...
+SHARE = 0.1
+#: ... or, the first time, below this many hartree: nearer to the guess DIIS takes no steps worth a correction.
+FIRST = 2e-2
+#: ... or below this multiple of the threshold: one more step of DIIS reaches it.
+NEAR = 2.0
+#: At most this many iterations in a row on the coarse grid.
+LONGEST = 12
+#: An entry whose residual on the full grid did not fall below this share of the last one there stays there.
+PROGRESS = 0.5
+
+
+class Correction(NamedTuple):
+    """What the coarse grid lacks at each entry's last density on the full grid."""
+
+    potential: Float64[Array, "lane spin n n"]  # V_f(D0) - V_c(D0)
+    energy: Float64[Array, "lane"]  # E_f(D0) - E_c(D0) - tr [V_f(D0) - V_c(D0)] D0
+
+
+class CoarseGrid:
+    """The coarse quadrature of one batch, and which grid each of its entries is on."""
+
+    def __init__(self, run: BatchRun, quadrature: Quadrature | BackendQuadrature):
+        """`quadrature`: on the points of `COARSE`."""
+        entries = len(run.batch)
+        shape = (run.capacity, run.nspin, run.size, run.size)
+        self._run = run
+        self._quadrature = quadrature
+        self._correction = Correction(jnp.zeros(shape), jnp.zeros(shape[0]))
+        self._wants_full = np.ones(entries, dtype=bool)
+        self._stays_full = np.zeros(entries, dtype=bool)
+        self._reference = np.full(entries, np.inf)  # residual on the full grid, the last time
+        self._since = np.zeros(entries, dtype=np.int32)
+
+    @classmethod
+    def of(cls, run: BatchRun) -> CoarseGrid | None:
+        """For a run whose policy asks for it and whose grid is large enough; None otherwise."""
+        if run.phases[0].policy.early_grid is None or run.functional.family == "none":
+            return None
+        carbon = 6
+        full, coarse = (int(np.prod(spec.counts(carbon))) for spec in (run.spec.grid, COARSE))
+        if full < LEAST_RATIO * coarse:
+            return None
+        with run.profile.stage("grid"):
+            grids = batch_grids(run.batch.atomic_numbers, run.batch.positions, COARSE)
+        # In the precision of the last iterations: it costs little, and no residual should end in its noise.
+        return cls(run, run.quadrature(grids, run.phases[-1].policy))
+
+    def on_full_grid(self, lane: int) -> bool:
+        """Whether the entry's next (or, before `judge`, its present) Fock matrix is from the full grid."""
+        return bool(self._wants_full[lane] or self._stays_full[lane])
+
+    def evaluate(self, full: Quadrature | BackendQuadrature, lanes: Int32[np.ndarray, "active"]) -> Totals:
+        """Energy and potential of each entry on the grid that it is on; `full` is the quadrature of the labels."""
+        run = self._run
+        density = run.state.density
+        staying = self._stays_full[lanes]
+        moving = self._wants_full[lanes] & ~staying
+        totals = self._quadrature.evaluate(density, lanes[~staying])
+        if corrected := self._active(lanes[~(staying | moving)]):
+            totals = _corrected(totals, self._correction, density, *corrected)
+        if (staying | moving).any():
+            exact = full.evaluate(density, lanes[staying | moving])
+            if moved := self._active(lanes[moving]):
+                run.state, self._correction, totals = _moved(
+                    run.state, self._correction, totals, exact, run.prepared.fixed, *moved
+                )
+            if replaced := self._active(lanes[staying]):
+                totals = _replaced(totals, exact, *replaced)
+        return totals
+
+    def judge(self, lane: int, residual: float, threshold: float) -> None:
+        """Decide, after a Fock matrix, which grid the entry's next one is built on; `threshold` of the residual."""
+        if self.on_full_grid(lane):
+            progress = residual < PROGRESS * self._reference[lane]
+            self._stays_full[lane] |= not progress
+            self._reference[lane] = residual
+            self._since[lane] = 0
+            # Below the threshold only the energy may still be changing.
+            self._wants_full[lane] = residual < threshold
+            return
+        self._since[lane] += 1
+        target = max(min(SHARE * self._reference[lane], FIRST), NEAR * threshold)
+        self._wants_full[lane] = residual < target or self._since[lane] >= LONGEST
+
+    def restart(self, lane: int) -> None:
+        """The next Fock matrix of the entry is from another full grid (or in another precision)."""
+        self._wants_full[lane], self._reference[lane] = True, np.inf
+
+    def close(self) -> None:
+        """Free AO values."""
+        self._quadrature.close()
+
+    def _active(self, lanes: np.ndarray) -> tuple[np.ndarray, int] | None:
+        return (pad_lanes(lanes, self._run.capacity), len(lanes)) if len(lanes) else None
+
+
+@partial(jax.jit, donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
+def _corrected(totals: Totals, correction: Correction, density: Any, lanes: Any, count: Any) -> Totals:
+    def lane(t: Totals, c: Correction, density: Any) -> Totals:
+        return t._replace(
+            energy=t.energy + c.energy + jnp.sum(c.potential * density), potential=t.potential + c.potential
+        )
+
+    return for_lanes(lane, lanes, count, totals, correction, density)
+
+
+@partial(jax.jit, donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
+def _replaced(totals: Totals, full: Totals, lanes: Any, count: Any) -> Totals:
+    return for_lanes(lambda _, full: full, lanes, count, totals, full)
+
+
+@partial(jax.jit, donate_argnums=(0, 1, 2), compiler_options=COMPILER_OPTIONS)
+def _moved(
+    state: State, correction: Correction, coarse: Totals, full: Totals, fixed: Fixed, lanes: Any, count: Any
+) -> tuple[State, Correction, Totals]:
+    """Take the present density as the reference: new corrections, and the DIIS history moved by their change."""
+
+    def lane(out: Any, full: Totals, fixed: Fixed) -> Any:
+        state, old, coarse = out
+        potential = full.potential - coarse.potential
+        new = Correction(potential, full.energy - coarse.energy - jnp.sum(potential * state.density))
+        change = fixed.orthogonaliser.T @ (potential - old.potential) @ fixed.orthogonaliser
+        # Errors move by [ΔF', D'_k] of each density; all are taken for the present one, as D_k - D is of first order.
+        moved = commutator(change, state.density_orth)
+        diis = state.diis._replace(fock=state.diis.fock + change[None], error=state.diis.error + moved[None])
+        return state._replace(diis=diis), new, full
+
+    return for_lanes(lane, lanes, count, (state, correction, coarse), full, fixed)
