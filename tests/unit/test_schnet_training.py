@@ -48,6 +48,11 @@ def weights(path: Path) -> dict:
     return torch.load(path / "model.pt", weights_only=True)["model"]
 
 
+def logged_rows(path: Path) -> list[dict[str, str]]:
+    with (path / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def equal(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
@@ -76,7 +81,7 @@ def test_a_training_that_is_cut_off_ends_with_the_weights_of_one_that_is_not(
     result = resumed.run()
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     assert result["validation_mae_ev"] == whole["validation_mae_ev"]
-    logged = list(csv.DictReader((tmp_path / "cut" / "metrics.csv").open()))
+    logged = logged_rows(tmp_path / "cut")
     assert [int(row["step"]) for row in logged] == [*range(1, 13), 12]  # nothing twice, nothing missing
 
 
@@ -208,7 +213,7 @@ def test_tensorboard_events_and_early_metrics_are_written(folder, tmp_path, regi
     pytest.importorskip("tensorboard", reason="the schnet extra is not installed")
     Training(make_job(folder, steps=32, log_every=8, tensorboard=True), tmp_path, registry).run()
     assert list((tmp_path / "events").iterdir())
-    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    rows = logged_rows(tmp_path)
     early = [int(row["step"]) for row in rows if row["validation_mae_ev"]]
     assert early == [1, 2, 4, 8, 16, 32]
 

@@ -1,0 +1,226 @@
+"""The scaling and finetune tasks from their configuration to tables and figures; the fits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tomllib
+
+import numpy as np
+import pytest
+import schnet_data
+
+torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
+
+from scfx_schnet import fit  # noqa: E402
+from scfx_schnet.finetune import FinetuneTask, compare  # noqa: E402
+from scfx_schnet.scaling import ScalingTask  # noqa: E402
+
+from scfx.abstract import TaskContext  # noqa: E402
+from scfx.config import Config  # noqa: E402
+from scfx.errors import ConfigError, InputError  # noqa: E402
+
+TRAINING = {"steps": 6, "batch_size": 4, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    schnet_data.write_table(folder / "cheap.parquet", 60, conformers=2)
+    schnet_data.write_table(folder / "better.parquet", 60, conformers=2, shift=0.5)
+    schnet_data.write_table(folder / "fewer.parquet", 20, seed=4)
+    return folder
+
+
+def context(registry) -> TaskContext:
+    from rich.console import Console
+
+    return TaskContext(spec=None, registry=registry, console=Console(quiet=True))
+
+
+def scaling(data, output, registry, **options) -> int:
+    table = {
+        "output": str(output), "data": {"path": str(data / "cheap.parquet")}, "model": "schnet-tiny",
+        "sizes": [8, 16], "seeds": [0, 1], "training": TRAINING, "split": {"validation": 0.2, "test": 0.2}, **options,
+    }  # fmt: skip
+    return ScalingTask(ScalingTask.Options.model_validate(table)).run(context(registry))
+
+
+def test_a_scaling_run_reports_every_size_seed_and_curve(data, tmp_path, registry):
+    curves = [{"name": "short"}, {"name": "long", "sizes": [16], "training": {"steps": 12}}]
+    assert scaling(data, tmp_path, registry, curves=curves, reference={"paper": 285}) == 0
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["curve"], r["size"], r["seed"]) for r in rows] == [
+        ("short", "8", "0"), ("short", "16", "0"), ("short", "8", "1"), ("short", "16", "1"),
+        ("long", "16", "0"), ("long", "16", "1"),
+    ]  # fmt: skip
+    assert {r["examples"] for r in rows if r["curve"] == "short"} == {"24"}  # whatever the size
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    errors = [float(r["validation_gap_mae_mev"]) for r in rows[1:4:2]]
+    assert 1000 * summary["short"]["sizes"]["16"]["validation_mae_ev"]["mean"][0] == pytest.approx(
+        np.mean(errors)
+    )
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000
+    assert "| 16 | 2 |" in (tmp_path / "summary.md").read_text()
+
+
+def test_what_is_done_is_not_done_again_and_other_options_are_refused(data, tmp_path, registry, monkeypatch):
+    assert scaling(data, tmp_path, registry, sizes=[8], seeds=[0]) == 0
+    from scfx_schnet import runs
+
+    class Never:
+        def __init__(self, *_):
+            raise AssertionError("this run was done already")
+
+    monkeypatch.setattr(runs, "Training", Never)
+    assert scaling(data, tmp_path, registry, sizes=[8], seeds=[0]) == 0
+    assert scaling(data, tmp_path, registry, report_only=True) == 1  # three runs are missing
+    with pytest.raises(InputError, match="another configuration"):
+        scaling(data, tmp_path, registry, sizes=[8], seeds=[0], training={**TRAINING, "steps": 7})
+
+
+def test_kinds_of_labels_are_judged_by_the_better_ones_and_by_their_cost(data, tmp_path, registry):
+    judge = {"path": str(data / "better.parquet")}
+    curves = [
+        {"name": "cheap", "judge": judge, "seconds_per_label": 0.1},
+        {"name": "better", "judge": judge, "data": judge, "seconds_per_label": 1.0},
+    ]
+    training = {**TRAINING, "steps": 60, "batch_size": 16}
+    assert scaling(data, tmp_path, registry, curves=curves, seeds=[0], sizes=[60], training=training) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    cheap, better = (summary[name]["sizes"]["60"] for name in ("cheap", "better"))
+    # The labels differ by an offset of 0.5 eV, which a line takes away.
+    assert cheap["judged_mae_ev"]["mean"][0] == pytest.approx(0.5, abs=0.25)
+    assert cheap["judged_line_mae_ev"]["mean"][0] < 0.5 * cheap["judged_mae_ev"]["mean"][0]
+    assert better["judged_mae_ev"]["mean"][0] < cheap["judged_mae_ev"]["mean"][0]
+    for name in ("judged.png", "equal_compute.png"):
+        assert (tmp_path / name).stat().st_size > 5_000
+
+
+def finetune(data, output, registry, **options) -> int:
+    table = {
+        "output": str(output), "model": "schnet-tiny", "training": TRAINING, "sizes": [16], "seeds": [0, 1],
+        "data": {"path": str(data / "cheap.parquet")}, "split": {"validation": 0.2, "test": 0.2},
+        "pretraining": {"data": {"path": str(data / "fewer.parquet")}, "training": {"steps": 9}}, **options,
+    }  # fmt: skip
+    return FinetuneTask(FinetuneTask.Options.model_validate(table)).run(context(registry))
+
+
+def test_fine_tuning_starts_from_pretrained_weights_and_sees_no_molecule_of_theirs(data, tmp_path, registry):
+    assert finetune(data, tmp_path, registry) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    # The 20 molecules of the pre-training set are 20 of these 60, with two conformers each.
+    assert summary["facts"]["molecules_removed"] == 20
+    assert summary["facts"]["rows_removed"] == 40
+    runs = {p.parent.relative_to(tmp_path / "runs").as_posix() for p in tmp_path.glob("runs/*/*/result.json")}
+    both = {f"{way}/n16-seed{seed}" for way in ("scratch", "pretrained") for seed in (0, 1)}
+    assert runs == both | {"pretraining/seed0", "pretraining/seed1"}
+    assert (tmp_path / "finetune.png").exists()
+    # A network of another shape cannot go on from these weights.
+    given = {
+        "data": {"path": str(data / "fewer.parquet")},
+        "model": str(tmp_path / "runs/pretraining/seed0/model.pt"),
+    }
+    with pytest.raises(ConfigError, match="schnet-laptop"):
+        finetune(data, tmp_path / "other", registry, model="schnet-laptop", pretraining=given)
+    with pytest.raises(ConfigError, match="same for both"):
+        finetune(data, tmp_path / "other", registry, finetuning={"steps": 7})
+
+
+def test_the_gain_is_paired_by_seed_with_students_interval():
+    scratch, pretrained = [54.0, 56.0, 55.0], [31.0, 30.0, 32.0]
+    results = [
+        {"size": 10, "seed": seed, "start": way, "test_mae_ev": [mev / 1000]}
+        for way, values in (("scratch", scratch), ("pretrained", pretrained))
+        for seed, mev in enumerate(values)
+    ]
+    found = compare(results)[10]
+    gains = np.subtract(scratch, pretrained)
+    # t(0.975, 2 degrees of freedom) = 4.3027 (any table of Student's distribution).
+    half = 4.3027 * gains.std(ddof=1) / math.sqrt(3)
+    assert found["gain_mev"] == pytest.approx(gains.mean())
+    assert found["gain_low_mev"] == pytest.approx(gains.mean() - half, rel=1e-4)
+    assert found["gain_high_mev"] == pytest.approx(gains.mean() + half, rel=1e-4)
+
+
+def made_up(exponent, sizes, train_share, noise=0.0, seeds=3):
+    random = np.random.default_rng(0)
+    return [
+        {
+            "size": n,
+            "validation_mae_ev": [(v := 3.0 * n**-exponent * math.exp(noise * random.normal()))],
+            "train_mae_ev": [share * v],
+        }
+        for n, share in zip(sizes, train_share, strict=True)
+        for _ in range(seeds)
+    ]
+
+
+def test_a_power_law_is_found_again_and_its_interval_covers_it():
+    law = fit.fit_power_law(made_up(0.3, (100, 316, 1000), (0.0, 0.1, 0.3), noise=0.03))
+    assert law is not None
+    assert law.exponent == pytest.approx(0.3, abs=0.03)
+    assert law.exponent_low < 0.3 < law.exponent_high
+    assert law.at(500) == pytest.approx(3.0 * 500**-0.3, rel=0.05)
+
+
+def test_only_sizes_that_their_data_limits_are_fitted():
+    # Beyond 1,000 the training error is near the validation error: the budget limits, the curve flattens.
+    runs = made_up(0.3, (100, 316, 1000, 3162, 10_000), (0.0, 0.1, 0.3, 0.8, 1.0))
+    for run in runs:
+        run["validation_mae_ev"][0] = max(run["validation_mae_ev"][0], 0.3)
+    law = fit.fit_power_law(runs)
+    assert law is not None
+    assert law.sizes == (100, 316, 1000)
+    assert law.exponent == pytest.approx(0.3)
+    assert fit.fit_power_law(made_up(0.3, (100, 316, 1000), (0.1, 0.2, 0.9))) is None
+
+
+def test_training_and_validation_meet_where_their_curves_do():
+    shares = (0.1, 0.5, 1.0)
+    found = fit.meeting_size(made_up(0.3, (100, 1000, 10_000), shares))
+    # ln(validation / train) falls linearly in ln(size) from ln 2 to 0 between 1,000 and 10,000; it is ln 1.1 at
+    expected = 1000 * 10 ** (1 - math.log(1.1) / math.log(2))
+    assert found == {"size": round(expected), "extrapolated": False}
+    assert fit.meeting_size(made_up(0.3, (100, 1000), (0.1, 0.5)))["extrapolated"]
+
+
+@pytest.mark.parametrize(("options", "key"), [
+    ({"targets": ["dipole"]}, "task.targets"), ({"curves": [{"name": "a"}, {"name": "a"}]}, "task.curves"),
+    ({"curves": [{"name": "a", "training": {"step": 3}}]}, "task.curves.a.training.step"),
+])  # fmt: skip
+def test_mistakes_in_a_configuration_are_named_by_their_key(data, tmp_path, registry, options, key):
+    with pytest.raises(ConfigError) as error:
+        scaling(data, tmp_path, registry, **options)
+    assert error.value.key == key
+
+
+def test_the_examples_are_valid(project_root, registry):
+    found = 0
+    for path in sorted((project_root / "examples").glob("schnet_*.toml")):
+        config = Config.from_table(tomllib.loads(path.read_text()))
+        assert config.tasks(registry), path
+        found += 1
+    assert found >= 3
+
+
+def test_every_option_is_documented(project_root):
+    from scfx_schnet.finetune import FinetuneOptions, Pretraining
+    from scfx_schnet.options import TrainingOptions
+    from scfx_schnet.scaling import Curve, ScalingOptions, SplitOptions
+    from scfx_schnet.sources import DataOptions
+
+    text = (project_root / "docs" / "schnet.md").read_text(encoding="utf-8")
+    for model in (
+        FinetuneOptions,
+        Pretraining,
+        TrainingOptions,
+        Curve,
+        ScalingOptions,
+        SplitOptions,
+        DataOptions,
+    ):
+        for name in model.model_fields:
+            assert f"`{name}`" in text, f"docs/schnet.md does not mention {name} of {model.__name__}"
