@@ -1,0 +1,105 @@
+"""Statistics are those of the textbooks: against NumPy, SciPy and pandas on made-up labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scfx_study.statistics import EV_IN_KCAL_PER_MOL, Errors, errors, statistics, summary
+from scipy import stats
+
+
+def made_up(rng, molecules=40, conformers=6, error=0.01):
+    """Two options: 'exact', and 'rough' with an error that has a part common to each molecule (eV)."""
+    rows = []
+    for m in range(molecules):
+        common = rng.normal(0, error)
+        for c in range(conformers):
+            gap, energy = rng.normal(5, 1), rng.normal(-1e4, 1)
+            label = {"entry": m * conformers + c, "molecule": m, "conformer": c, "used": True}
+            for option, e in (("exact", 0.0), ("rough", common + rng.normal(0, error))):
+                rows.append(
+                    {
+                        **label, "option": option, "energy_ev": energy + e, "relative_energy_ev": energy + e,
+                        "homo_ev": -gap, "lumo_ev": e, "gap_ev": gap + e, "dipole_debye": 1.0 + e,
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return made_up(np.random.default_rng(7))
+
+
+@pytest.fixture(scope="module")
+def gap(table):
+    return statistics(table, [("rough", "exact")], 1000, 0.95).set_index("quantity").loc["gap"]
+
+
+def difference(table):
+    wide = table.pivot(index="entry", columns="option", values="gap_ev")
+    return wide["rough"] - wide["exact"]
+
+
+def test_moments_and_percentiles_are_numpys_in_mev(table, gap):
+    error = 1e3 * difference(table).to_numpy()
+    assert gap["n"] == 240
+    assert gap["molecules"] == 40
+    assert gap["mean_error"] == pytest.approx(error.mean())
+    assert gap["mae"] == pytest.approx(np.abs(error).mean())
+    assert gap["rmse"] == pytest.approx(np.sqrt((error**2).mean()))
+    assert gap["max"] == pytest.approx(np.abs(error).max())
+    for p in (50, 90, 95, 99):
+        assert gap[f"p{p}"] == pytest.approx(np.percentile(np.abs(error), p))
+
+
+def test_the_order_within_molecules_is_scipys_correlation_averaged_over_molecules(table, gap):
+    wide = table.pivot(index=["molecule", "entry"], columns="option", values="gap_ev")
+    groups = [group for _, group in wide.groupby("molecule")]
+    pearson = np.mean([stats.pearsonr(g["rough"], g["exact"]).statistic for g in groups])
+    spearman = np.mean([stats.spearmanr(g["rough"], g["exact"]).statistic for g in groups])
+    assert (gap["pearson"], gap["spearman"]) == (pytest.approx(pearson), pytest.approx(spearman))
+
+
+def test_kcal_per_mol_is_the_thermochemical_one(gap):
+    # CODATA 2018: 1 eV a particle is 96.48533212 kJ/mol; 4.184 kJ to the kcal.
+    assert pytest.approx(96.48533212 / 4.184, rel=1e-9) == EV_IN_KCAL_PER_MOL
+    assert gap["mae_kcal_mol"] == pytest.approx(gap["mae"] / 1e3 * 96.48533212 / 4.184)
+
+
+def test_the_bootstrap_draws_molecules_and_not_conformers(table, gap):
+    """The interval's width is that of the mean of molecule means: wider than independent conformers would give."""
+    error = 1e3 * difference(table)
+    molecule = table.drop_duplicates("entry").set_index("entry")["molecule"]
+    means = error.groupby(molecule).mean()
+    width = gap["mean_error_high"] - gap["mean_error_low"]
+    by_molecule = 2 * 1.96 * means.std() / np.sqrt(len(means))
+    by_conformer = 2 * 1.96 * error.std() / np.sqrt(len(error))
+    assert width == pytest.approx(by_molecule, rel=0.15)
+    assert by_conformer < 0.75 * by_molecule
+    assert gap["mae_low"] < gap["mae"] < gap["mae_high"]
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    covered = 0
+    molecule = np.repeat(np.arange(25), 4)
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        values = random.normal(size=25)[molecule] + random.normal(size=100)
+        row = summary(Errors(values, molecule, np.zeros(0), np.zeros(0)), "a", "b", "gap", 400, 0.8)
+        covered += row["mean_error_low"] <= 0.0 <= row["mean_error_high"]
+    # 200 trials at 0.8 have a standard deviation of 0.028; percentile intervals of 25 molecules are a little narrow.
+    assert 0.66 < covered / 200 < 0.91
+
+
+def test_rows_that_are_not_used_do_not_count(table):
+    without = table.copy()
+    without["used"] = without["molecule"] < 10
+    assert errors(without, "rough", "exact", "gap").values.size == 60
+
+
+def test_an_option_equal_to_its_reference_has_no_error_and_keeps_the_order(table):
+    row = statistics(table, [("exact", "exact")]).set_index("quantity").loc["gap"]
+    assert (row["mae"], row["max"]) == (0.0, 0.0)
+    assert row["spearman"] == pytest.approx(1.0)
