@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Types, targets, devices, options.
 #include <array>
+#include <cstring>
 
 #include "internal.hpp"
 #include "poplar/DeviceManager.hpp"
@@ -31,6 +32,55 @@ std::size_t type_size(const Type &type) {
   }
   throw poplar::type_error("an element type was never given (poplar::Type{}): use FLOAT, INT, UNSIGNED_INT, ...");
 }
+
+namespace {
+template <class T> void print_as(std::ostream &os, const char *bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof value);
+  if constexpr (sizeof(T) == 1) os << static_cast<int>(value);
+  else os << value;
+}
+
+void print_element(std::ostream &os, const Type &type, const char *bytes) {
+  switch (type.id()) {
+  case Type::SIGNED_CHAR_ID:
+  case Type::CHAR_ID:
+    return print_as<signed char>(os, bytes);
+  case Type::SHORT_ID:
+    return print_as<short>(os, bytes);
+  case Type::UNSIGNED_SHORT_ID:
+    return print_as<unsigned short>(os, bytes);
+  case Type::INT_ID:
+    return print_as<int>(os, bytes);
+  case Type::UNSIGNED_INT_ID:
+    return print_as<unsigned>(os, bytes);
+  case Type::LONGLONG_ID:
+    return print_as<long long>(os, bytes);
+  case Type::UNSIGNED_LONGLONG_ID:
+    return print_as<unsigned long long>(os, bytes);
+  case Type::FLOAT_ID:
+    return print_as<float>(os, bytes);
+  default:
+    return print_as<unsigned char>(os, bytes);
+  }
+}
+
+void print_dimension(std::ostream &os, const TensorImpl &t, std::size_t dimension, const char *&bytes) {
+  if (dimension == t.shape.size()) {
+    print_element(os, t.type, bytes);
+    bytes += type_size(t.type);
+    return;
+  }
+  os << "{";
+  for (std::size_t i = 0; i < t.shape[dimension]; ++i) {
+    if (i) os << ",";
+    print_dimension(os, t, dimension + 1, bytes);
+  }
+  os << "}";
+}
+} // namespace
+
+void print_elements(std::ostream &os, const TensorImpl &t, const char *bytes) { print_dimension(os, t, 0, bytes); }
 
 Options parse_options(const poplar::OptionFlags &flags) {
   Options options;

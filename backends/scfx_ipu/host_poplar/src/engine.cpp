@@ -26,6 +26,7 @@ struct EngineImpl {
   std::optional<Threads> threads;
   std::map<std::string, Stream> streams;
   std::unordered_map<const ProgramImpl *, std::vector<Segment>> copies;
+  std::ostream *output = &std::cerr;
 
   const GraphImpl &graph() const { return *compiled->graph; }
   Storage &require_loaded() {
@@ -61,7 +62,19 @@ struct EngineImpl {
     case ProgramImpl::CALL:
       run(*graph().functions[p.id]);
       break;
+    case ProgramImpl::PRINT:
+      print(p);
+      break;
     }
+  }
+
+  void print(const ProgramImpl &p) {
+    if (poison) poison->require_defined(*p.source, "PrintTensor");
+    std::vector<char> bytes(p.source->elements * type_size(p.source->type));
+    storage->gather(*p.source, bytes.data());
+    if (!p.name.empty()) *output << p.name << ": ";
+    print_elements(*output, *p.source, bytes.data());
+    *output << "\n";
   }
 
   bool test(const ProgramImpl &p) {
@@ -233,6 +246,7 @@ void Engine::connectStreamToCallback(StringRef handle, std::function<void(void *
   impl_->open(handle, nullptr, nullptr).callback = std::move(f);
 }
 
+void Engine::setPrintStream(std::ostream &stream) { impl_->output = &stream; }
 void Engine::printProfileSummary(std::ostream &os, const OptionFlags &) const { printProfile(impl_->compiled->profile, os); }
 
 } // namespace poplar

@@ -120,7 +120,7 @@ struct GraphImpl {
 };
 
 struct ProgramImpl {
-  enum Kind { SEQUENCE, EXECUTE, COPY, STREAM_IN, STREAM_OUT, REPEAT, WHILE_TRUE, WHILE_FALSE, IF, CALL };
+  enum Kind { SEQUENCE, EXECUTE, COPY, STREAM_IN, STREAM_OUT, REPEAT, WHILE_TRUE, WHILE_FALSE, IF, CALL, PRINT };
   Kind kind = SEQUENCE;
   std::string name;
   std::vector<std::shared_ptr<ProgramImpl>> children;
@@ -138,6 +138,9 @@ struct ProgramImpl {
 std::string describe(const GraphImpl &graph, std::uint32_t vertex);
 /// "elements [4, 9) of 'x'".
 std::string describe(const GraphImpl &graph, const Region &region);
+
+/// A tensor's elements from their bytes, rows in braces.
+void print_elements(std::ostream &os, const TensorImpl &t, const char *bytes);
 
 /// Joins neighbouring regions, drops empty ones, fills the prefix sums.
 TensorPtr make_tensor(const GraphImpl *graph, Type type, std::vector<std::size_t> shape, std::vector<Region> regions);

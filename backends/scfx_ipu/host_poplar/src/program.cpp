@@ -70,7 +70,7 @@ Copy::Copy(Tensor src, Tensor dst, bool, const DebugContext &context) : Program(
   const TensorImpl &d = dst.impl();
   if (s.graph != d.graph) throw graph_error("Copy between tensors of two graphs");
   if (s.type != d.type) throw type_error(text("Copy of ", s.type, " to ", d.type));
-  if (s.shape != d.shape) throw graph_error(text("Copy of ", src, " to ", dst, ": the shapes differ"));
+  if (s.elements != d.elements) throw graph_error(text("Copy of ", src, " to ", dst, ": the numbers of elements differ"));
   if (dst.containsAliases()) throw graph_error(text("Copy to ", dst, ", which holds an element twice"));
   if (overlap(s, d))
     throw graph_error(text("Copy of ", src, " to ", dst, ": source and destination overlap; copy through another variable"));
@@ -98,6 +98,11 @@ RepeatWhileFalse::RepeatWhileFalse(const Program &cond, Tensor predicate, const 
 If::If(Tensor predicate, const Program &a, const Program &b, const DebugContext &context)
     : Program(make_branch(ProgramImpl::IF, predicate, a, b, context)) {}
 Call::Call(Function f, const DebugContext &context) : Program(make(ProgramImpl::CALL, context)) { impl_->id = f.getId(); }
+
+PrintTensor::PrintTensor(Tensor t, const DebugContext &context) : Program(make(ProgramImpl::PRINT, context)) { impl_->source = t.ptr(); }
+PrintTensor::PrintTensor(StringRef title, Tensor t, const DebugContext &context) : PrintTensor(t, context) {
+  impl_->name = title.cloneAsString();
+}
 
 } // namespace program
 } // namespace poplar

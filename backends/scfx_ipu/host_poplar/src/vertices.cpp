@@ -55,6 +55,15 @@ VertexRef Graph::addVertex(ComputeSet cs, StringRef vertexType) {
   return VertexRef(impl_.get(), id);
 }
 
+VertexRef Graph::addVertex(ComputeSet cs, StringRef vertexType, ArrayRef<ConnectionDesc> connections) {
+  const VertexRef v = addVertex(cs, vertexType);
+  for (const ConnectionDesc &c : connections) {
+    if (c.list) connect(v[c.field], ArrayRef<Tensor>(c.tensors));
+    else connect(v[c.field], c.tensors[0]);
+  }
+  return v;
+}
+
 FieldRef VertexRef::operator[](StringRef name) const {
   if (!graph_) throw graph_error("a default-constructed VertexRef was used: it comes from Graph::addVertex");
   const auto &fields = graph_->vertices[vertex_].type->fields;

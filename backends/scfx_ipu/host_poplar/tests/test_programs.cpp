@@ -2,6 +2,7 @@
 // Programs that run: results, control flow, host transfers.
 #include <cstdint>
 #include <numeric>
+#include <sstream>
 
 #include "test.hpp"
 
@@ -254,6 +255,34 @@ TEST(streams_advance_and_callbacks_are_called) {
   CHECK((got == std::vector<float>{0, 1, 2, 3, 4, 5, 0, 1, 2}));
   expect<stream_connection_error>([&] { engine.connectStream(in, from.data(), from.data() + 4); }, {"12 bytes a time", "16"});
   expect<stream_connection_error>([&] { engine.connectStream("sideways", from.data()); }, {"no stream 'sideways'"});
+}
+
+TEST(print_tensor_shows_rows) {
+  Device device = small_device();
+  Graph graph(device);
+  const Tensor c = graph.addConstant<int>(INT, {2, 3}, {1, -2, 3, 4, 5, 6});
+  const Tensor bytes = graph.addConstant<unsigned char>(UNSIGNED_CHAR, {}, 200);
+  graph.setTileMapping(c, 0);
+  graph.setTileMapping(bytes, 0);
+  Engine engine(graph, Sequence(program::PrintTensor("c", c.transpose()), program::PrintTensor(bytes)));
+  engine.load(device);
+  std::ostringstream os;
+  engine.setPrintStream(os);
+  engine.run();
+  CHECK(os.str() == "c: {{1,4},{-2,5},{3,6}}\n200\n");
+}
+
+TEST(vertices_may_be_added_with_their_edges) {
+  Device device = small_device();
+  Graph graph(device);
+  graph.addCodelets("good.cpp");
+  const Tensor a = graph.addConstant<float>(FLOAT, {2}, 1.5f), sum = graph.addVariable(FLOAT, {2}, "sum");
+  graph.setTileMapping(a, 0);
+  graph.setTileMapping(sum, 1);
+  const ComputeSet set = graph.addComputeSet();
+  graph.setTileMapping(graph.addVertex(set, "AddVectors", {{"a", a}, {"b", a}, {"sum", sum}}), 0);
+  graph.createHostRead("sum", sum);
+  CHECK(run<float>(graph, device, Execute(set), {}, "sum", 2)[1] == 3.0f);
 }
 
 TEST(copy_between_scattered_views_keeps_element_order) {

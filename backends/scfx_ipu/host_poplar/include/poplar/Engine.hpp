@@ -64,6 +64,8 @@ public:
   void connectStream(const DataStream &stream, void *begin) { connectStream(stream.handle(), begin); }
   void connectStreamToCallback(StringRef handle, std::function<void(void *)> f);
 
+  /// Where PrintTensor prints; std::cerr at first.
+  void setPrintStream(std::ostream &stream);
   void printProfileSummary(std::ostream &os, const OptionFlags &opt = {}) const;
 
   /// Internal to the library.

@@ -39,6 +39,15 @@ enum class VariableMappingMethod { NONE, LINEAR };
 /// Intervals of the flattened tensor, one list a tile.
 using TileToTensorMapping = std::vector<std::vector<Interval>>;
 
+/// A field and the tensor, or the list of tensors, that it is connected to.
+struct ConnectionDesc {
+  ConnectionDesc(StringRef field, Tensor tensor) : field(field.cloneAsString()), tensors{std::move(tensor)} {}
+  ConnectionDesc(StringRef field, std::vector<Tensor> tensors) : field(field.cloneAsString()), tensors(std::move(tensors)), list(true) {}
+  std::string field;
+  std::vector<Tensor> tensors;
+  bool list = false;
+};
+
 struct VertexPerfEstimate {
   std::uint64_t cycles = 0;
   std::uint64_t flops = 0;
@@ -86,6 +95,8 @@ public:
 
   ComputeSet addComputeSet(const DebugContext &debugContext = {});
   VertexRef addVertex(ComputeSet cs, StringRef vertexType);
+  /// With its edges: addVertex(cs, "Add", {{"a", a}, {"b", b}, {"sum", sum}}).
+  VertexRef addVertex(ComputeSet cs, StringRef vertexType, ArrayRef<ConnectionDesc> connections);
   unsigned getNumVertices() const;
 
   void connect(FieldRef field, const Tensor &tensor);

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "poplar/DataStream.hpp"
@@ -36,6 +38,9 @@ public:
   Sequence(const DebugContext &debugContext = {});
   Sequence(std::initializer_list<Program> programs, const DebugContext &debugContext = {});
   explicit Sequence(const std::vector<Program> &programs, const DebugContext &debugContext = {});
+  template <class A, class B, class... More,
+            class = std::enable_if_t<std::is_base_of<Program, A>::value && std::is_base_of<Program, B>::value>>
+  Sequence(const A &first, const B &second, const More &...more) : Sequence({first, second, more...}) {}
   /// A sequence may grow until an engine compiles it; copies of a sequence grow on their own.
   void add(const Program &p);
 };
@@ -79,6 +84,13 @@ public:
 class Call : public Program {
 public:
   explicit Call(Function f, const DebugContext &debugContext = {});
+};
+
+/// Prints a tensor's elements, rows in braces, to Engine::setPrintStream's stream.
+class PrintTensor : public Program {
+public:
+  PrintTensor(Tensor t, const DebugContext &debugContext = {});
+  PrintTensor(StringRef title, Tensor t, const DebugContext &debugContext = {});
 };
 
 } // namespace program
