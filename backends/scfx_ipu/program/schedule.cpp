@@ -86,7 +86,7 @@ class Planner {
     for (int si = 0; si < supers; ++si)
       for (int sj = 0; sj <= si; ++sj)
         for (int sk = 0; sk <= si; ++sk)
-          for (int sl = 0; sl <= (sk == si ? sj : sk); ++sl)
+          for (int sl = 0; sl <= sk; ++sl)
             for (int i = begin(si); i < begin(si + 1); ++i)
               for (int j = begin(sj); j < std::min(begin(sj + 1), i + 1); ++j)
                 for (int k = begin(sk); k < std::min(begin(sk + 1), i + 1); ++k)
