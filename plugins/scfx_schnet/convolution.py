@@ -91,7 +91,9 @@ def pair_convolution(
     x: Float[torch.Tensor, "atom filter"], filters: Float[torch.Tensor, "pair filter"], graph: PairGraph
 ) -> Float[torch.Tensor, "atom filter"]:
     """y_i = Σ_j c_ij W_ij ∘ x_j over the neighbours j of i, with one filter W a pair and c the graph's weights."""
-    return _PairConvolution.apply(x.float(), filters.float(), graph)
+    # Sums over neighbours stay in float32 under autocast.
+    with torch.autocast(x.device.type, enabled=False):
+        return _PairConvolution.apply(x.float(), filters.float(), graph)
 
 
 class _PairConvolution(torch.autograd.Function):

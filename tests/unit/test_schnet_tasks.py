@@ -60,7 +60,7 @@ def test_a_scaling_run_reports_every_size_seed_and_curve(data, tmp_path, registr
     summary = json.loads((tmp_path / "summary.json").read_text())
     errors = [float(r["validation_gap_mae_mev"]) for r in rows[1:4:2]]
     assert 1000 * summary["short"]["sizes"]["16"]["validation_mae_ev"]["mean"][0] == pytest.approx(
-        np.mean(errors)
+        np.mean(errors), abs=1e-3
     )
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
     assert "| 16 | 2 |" in (tmp_path / "summary.md").read_text()

@@ -184,19 +184,19 @@ def test_the_published_schedule_is_the_papers():
 
 @pytest.mark.parametrize("model", ["schnet-tiny", "painn-small"])
 def test_a_network_learns_several_targets_at_once(folder, tmp_path, registry, model):
-    job = make_job(folder, targets=("gap", "energy"), model=model, steps=150, checkpoint_every=1000)
+    job = make_job(folder, targets=("gap", "energy"), model=model, steps=120, checkpoint_every=1000)
     result = Training(job, tmp_path, registry).run()
-    lazy = median_mae(job.molecules, job.rows, job.validation, job.targets)
-    for mae, baseline in zip(result["validation_mae_ev"], lazy, strict=True):
-        assert mae < 0.8 * baseline
+    lazy = median_mae(job.molecules, job.rows, job.rows, job.targets)
+    for mae, baseline in zip(result["train_mae_ev"], lazy, strict=True):
+        assert mae < 0.75 * baseline
     network, standardiser, targets = checkpoint.load_model(tmp_path / "model.pt", registry)
     assert targets == ("gap", "energy")
-    rows = job.validation[:5]
+    rows = job.validation
     with torch.no_grad():
         out = network(job.molecules.pack(rows)).numpy()
     found = standardiser.to_ev(out, job.molecules.atom_counts(rows))
     assert np.abs(found - job.molecules.targets(rows, targets)).mean(axis=0) == pytest.approx(
-        result["validation_mae_ev"], rel=2.0
+        result["validation_mae_ev"], rel=1e-4
     )
 
 
