@@ -39,6 +39,8 @@ _CAPTIONS = {
 #: Figures of several panels beside each other.
 _BROAD = ("histograms", "pareto", "spread", "convergence")
 _MOST_FAILURES = 60
+#: Studies of at most so many conformers list them all.
+_MOST_LISTED = 60
 
 
 def write_report(study: Study) -> Path:
@@ -62,6 +64,7 @@ def write_report(study: Study) -> Path:
         *(picture(kinds["svg"], name, _CAPTIONS[name], name in _BROAD) for name, kinds in pictures.items()),
         *_tables(found),
         *_outliers(study, labels),
+        *_every_conformer(study, labels),
         *_failures(labels),
         *_definition(study),
     ]
@@ -257,6 +260,38 @@ def _name(row: Any) -> str:
         if isinstance(row.get(key), str) and row[key]:
             return row[key]
     return f"row {row['row_id']}"
+
+
+def _every_conformer(study: Study, labels: pd.DataFrame) -> list[str]:
+    """Errors of each conformer, where there are few enough to read."""
+    own = labels[labels["option"] == study.reference.label]
+    if len(own) > _MOST_LISTED:
+        return []
+    rows = []
+    for option, against in study.pairs:
+        other = labels[labels["option"] == against].set_index("entry")
+        for _, mine in labels[labels["option"] == option].iterrows():
+            reference = other.loc[mine["entry"]]
+            energy, gap = (
+                1e3 * (mine[column] - reference[column]) if pd.notna(mine[column]) else None
+                for column in ("energy_ev", "gap_ev")
+            )
+            iterations = None if pd.isna(mine["iterations"]) else int(mine["iterations"])
+            rung = mine["rung"] if isinstance(mine["rung"], str) else ""
+            rows.append(
+                [_name(mine), option, energy, gap, reference["gap_ev"], iterations, rung, mine["status"]]
+            )
+    heads = [
+        "molecule",
+        "option",
+        "energy error (meV)",
+        "gap error (meV)",
+        "gap (eV)",
+        "iterations",
+        "recovery",
+        "status",
+    ]
+    return ["<h2>Every conformer</h2>", table(heads, rows)]
 
 
 def _failures(labels: pd.DataFrame) -> list[str]:
