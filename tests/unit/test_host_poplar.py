@@ -72,6 +72,32 @@ def test_every_cpp_test_is_listed_here(program):
     assert listed.split() == TESTS
 
 
+def test_the_documented_program_prints_what_the_page_says(program, tmp_path):
+    """All but the bytes of code and stack, which depend on the compiler."""
+    page = (LIBRARY.parents[2] / "docs" / "host-poplar.md").read_text()
+    for name, source in re.findall(r"^```cpp file=(\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(source)
+    assert COMPILER is not None
+    registration, executable = tmp_path / "registration.cpp", tmp_path / "axpy"
+    include = str(LIBRARY / "include")
+    subprocess.run(
+        [
+            *(sys.executable, str(READER), "--compiler", COMPILER, "--include", include),
+            *("--output", str(registration), str(tmp_path / "axpy.cpp")),
+        ],
+        check=True,
+    )
+    library = next(program.parents[1].glob("libhost_poplar.*"))
+    sources = [str(tmp_path / "main.cpp"), str(registration), str(library)]
+    command = [COMPILER, "-std=c++17", f"-I{include}", *sources, "-pthread", "-o", str(executable)]
+    subprocess.run(command, check=True)
+    printed = subprocess.run([str(executable)], capture_output=True, text=True, check=True).stdout
+    documented = re.search(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert documented is not None
+    measured = re.compile(r"^fullest tile 0: \d+|^  (vertex code|worker stacks): \d+", re.MULTILINE)
+    assert measured.sub("", printed) == measured.sub("", documented[1])
+
+
 def read(tmp_path: Path, codelet: str) -> subprocess.CompletedProcess[str]:
     source = tmp_path / "some.cpp"
     source.write_text("#include <poplar/Vertex.hpp>\n" + codelet)
