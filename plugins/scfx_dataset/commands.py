@@ -8,6 +8,7 @@ import click
 
 from scfx_dataset.export_command import export
 from scfx_dataset.plan_command import plan
+from scfx_dataset.report_command import report
 
 
 @click.group()
@@ -20,6 +21,7 @@ def dataset() -> None:
 
 dataset.add_command(plan)
 dataset.add_command(export)
+dataset.add_command(report)
 
 
 @dataset.command()

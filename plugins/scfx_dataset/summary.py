@@ -5,28 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from scfx_dataset.commits import committed, read_commit
+from scfx_dataset.findings import look
 from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset
 
 
-def gaps(dataset: Dataset) -> np.ndarray:
-    """HOMO-LUMO gaps in eV of the rows that are ok and have one."""
-    parts = [
-        table["gap_ev"].drop_null().to_numpy()
-        for table in dataset.filter("ok").shards(["gap_ev"])
-        if table.num_rows
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0)
-
-
 def summarise(dataset: Dataset) -> dict[str, Any]:
     """Plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all workers.
 
+    `geometries` says how many each molecule was to have, and how many molecules are how many short of that.
     `worker_seconds` sums committed attempts: "total" is their wall time, the stages count every thread of a worker.
     `labels_per_worker_second` is ok rows over "total"; `compile_share` is compiling over the sum of all stages.
     """
@@ -41,7 +31,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         for stage, value in record["seconds"].items():
             seconds[stage] += value
         size += record["bytes"]
-    values = gaps(dataset)
+    found = look(dataset)
     total = seconds["total"]
     busy = sum(value for stage, value in seconds.items() if stage != "total")
     return {
@@ -54,17 +44,22 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         "statuses": dict(statuses),
         "bytes": size,
         "gap_ev": {
-            "n": int(values.size),
+            "n": found.n,
             **(
                 {
-                    "mean": float(values.mean()),
-                    "standard_deviation": float(values.std()),
-                    "minimum": float(values.min()),
-                    "maximum": float(values.max()),
+                    "mean": found.mean,
+                    "standard_deviation": found.standard_deviation,
+                    "minimum": found.minimum,
+                    "maximum": found.maximum,
+                    "mean_deviation_over_conformers": found.mean_deviation if found.spread_of else None,
                 }
-                if values.size
+                if found.n
                 else {}
             ),
+        },
+        "geometries": {
+            "asked": plan.identity["options"]["conformers"],
+            "molecules_short": {str(k): n for k, n in sorted(found.short.items()) if k},
         },
         "worker_seconds": dict(sorted((stage, round(value, 3)) for stage, value in seconds.items())),
         "labels_per_worker_second": statuses["ok"] / total if total else None,
@@ -88,6 +83,12 @@ def as_text(summary: dict[str, Any]) -> str:
         ),
     ]
     lines += [f"  {status:<14} {n}" for status, n in summary["statuses"].items() if n or status == "ok"]
+    if short := summary["geometries"]["molecules_short"]:
+        missing = sum(int(k) * n for k, n in short.items())
+        lines.append(
+            f"short      {sum(short.values())} molecules have fewer than {summary['geometries']['asked']} geometries: "
+            f"{missing} are missing"
+        )
     gap = summary["gap_ev"]
     if gap["n"]:
         lines.append(

@@ -1,0 +1,172 @@
+"""The dataset card: README.md in the layout of Hugging Face's dataset cards."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scfx_dataset.plan import Plan
+    from scfx_dataset.reader import Dataset
+
+
+def title(dataset: Dataset) -> str:
+    """The level of theory in a line."""
+    spec = dataset.plan.identity["spec"]
+    return f"{spec.get('functional', '?')}/{spec.get('basis', '?')}, {spec.get('precision', '?')}"
+
+
+def _size_category(rows: int) -> str:
+    """Hugging Face's size categories."""
+    limits = [
+        (10**3, "n<1K"),
+        (10**4, "1K<n<10K"),
+        (10**5, "10K<n<100K"),
+        (10**6, "100K<n<1M"),
+        (10**7, "1M<n<10M"),
+    ]
+    for limit, name in [*limits, (10**8, "10M<n<100M"), (10**9, "100M<n<1B")]:
+        if rows < limit:
+            return name
+    return "n>1B"
+
+
+def card(dataset: Dataset, summary: dict[str, Any], has_histogram: bool) -> str:
+    """README.md in the layout of Hugging Face's dataset cards."""
+    plan = dataset.plan
+    identity, counts, gap = plan.identity, plan.counts, summary["gap_ev"]
+    spec = json.dumps(identity["spec"], indent=2, sort_keys=True)
+    columns = "\n".join(
+        f"| {f.name} | {f.type} | {(f.metadata or {}).get(b'unit', b'').decode()} | "
+        f"{(f.metadata or {})[b'description'].decode().replace(' | ', ', ')} |"
+        for f in dataset.schema
+    )
+    statuses = "\n".join(f"| {status} | {n} |" for status, n in summary["statuses"].items())
+    filtered = sorted(_filters(identity["options"], counts).items())
+    excluded = "\n".join(f"| filter `{name}` | {n} |" for name, n in filtered)
+    versions = ", ".join(f"{name} {v}" for name, v in sorted(identity["versions"].items()))
+    picture = "\n![Distribution of the HOMO-LUMO gap](gaps.png)\n" if has_histogram else ""
+    gap_line = (
+        f"HOMO-LUMO gap: mean {gap['mean']:.3f} eV, standard deviation {gap['standard_deviation']:.3f} eV, "
+        f"n = {gap['n']}."
+        if gap["n"]
+        else "No row has a HOMO-LUMO gap."
+    )
+    return f"""---
+license: {plan.record["license"]}
+pretty_name: {json.dumps(f"{title(dataset)} labels of {plan.record['molecules']}")}
+size_categories:
+- {_size_category(summary["rows"])}
+tags:
+- chemistry
+- density-functional-theory
+- quantum-chemistry
+- molecules
+configs:
+- config_name: default
+  data_files: attempts/*.parquet
+---
+# {title(dataset)} labels of {plan.record["molecules"]}
+
+{summary["rows"]} of {counts["rows"]} planned rows: {counts["molecules"]} molecules.
+{_geometries(plan, summary)} Made by scfx. {gap_line}
+{picture}
+Read it with `scfx_dataset.open(path).to_table()`, which checks every shard against its commit. The Parquet files in
+`attempts/` that `commits/` names are the data; once the dataset is complete there are no others. `report.html` shows
+distribution, spread over conformers, failures, throughput and outliers. Split it by molecule (`dataset.split()`), never
+by row: conformers of one molecule are alike.
+
+## Rows
+
+| status | rows |
+|---|---|
+{statuses}
+
+Labels are null unless the status is `ok`; `reason` says why, and `failures.parquet` lists those rows.
+
+| records of the source | |
+|---|---|
+| read | {counts["lines"]} |
+| unreadable (one failed row each) | {counts["unreadable"]} |
+| duplicates of an earlier line | {counts["duplicates"]} |
+{excluded + chr(10) if excluded else ""}| molecules kept | {counts["molecules"]} |
+
+Every line that became no row is in `plan/excluded-*.parquet` with the reason.
+
+## How the labels were made
+
+Specification (hash `{identity["spec_hash"]}`):
+
+```json
+{spec}
+```
+
+Rows (options of the dataset task):
+
+```json
+{json.dumps(identity["options"], indent=2, sort_keys=True)}
+```
+
+Source file: `{plan.record["molecules"]}`, SHA-256 `{identity["molecules_sha256"]}`. Versions: {versions}.
+Plan `{plan.plan_id}`.
+
+## Columns
+
+| column | type | unit | meaning |
+|---|---|---|---|
+{columns}
+
+## Known limits
+
+- Low-resolution labels: orbital energies of one functional in one basis are not measured gaps, and differ from those
+  of larger basis sets and other functionals by tenths of an eV to several eV. A quadrature grid of low level adds
+  noise of its own, which depends on the orientation of the molecule.
+- {_geometry_limits(identity["options"])}
+- Bias: molecules that have no geometry, or whose SCF does not converge, are missing from the rows that are ok; they
+  are not a random sample. What the source leaves out, this leaves out too.
+- Only ground states of the stated charge and multiplicity; no solvent, no temperature, no relativity.
+- Dipoles of ions refer to the coordinate origin.
+"""
+
+
+def _filters(options: dict[str, Any], counts: dict[str, Any]) -> dict[str, int]:
+    """What each filter excluded, also those that are set and excluded nothing."""
+    active = {name: 0 for name, value in (options.get("filters") or {}).items() if value not in (None, False)}
+    return {**active, **counts["excluded"]}
+
+
+def _geometries(plan: Plan, summary: dict[str, Any]) -> str:
+    """How many geometries were asked for, where they come from, and how many are short."""
+    options, counts = plan.identity["options"], plan.counts
+    if options.get("geometry", "embed") == "given":
+        copies = f", {options['conformers']} displaced copies of each" if options["conformers"] > 1 else ""
+        return f"{counts['geometries']} geometries given by the source{copies}."
+    short = summary["geometries"]["molecules_short"]
+    text = f"{options['conformers']} geometries were asked of each"
+    if not short:
+        return f"{text}."
+    missing = sum(int(k) * n for k, n in short.items())
+    return (
+        f"{text}; {sum(short.values())} molecules have fewer, {missing} geometries are missing (failed rows)."
+    )
+
+
+def _geometry_limits(options: dict[str, Any]) -> str:
+    embedding = options.get("embedding") or {}
+    moved = embedding.get("displacement_angstrom") or 0
+    displaced = (
+        f" Every Cartesian coordinate was then displaced by a normal deviate of {moved:g} angstrom."
+        if moved
+        else ""
+    )
+    if options.get("geometry", "embed") == "given":
+        return f"Geometries are those of the source: minima only as far as they are there.{displaced}"
+    relaxed = (
+        "relaxed with MMFF94: minima of a force field, not of this level of theory"
+        if embedding.get("relax") == "mmff94"
+        else "without relaxation: plausible, not minima"
+    )
+    return (
+        f"Geometries are ETKDGv3 embeddings {relaxed}.{displaced} Stereo centres that a SMILES\n  leaves open are "
+        "chosen at random for each conformer."
+    )
