@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -24,6 +25,41 @@ dataset.add_command(export)
 dataset.add_command(report)
 
 
+@dataset.command("run")
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option(
+    "--shard", metavar="I/N", help="Only part I (from 0) of N of the shards, for an array of batch jobs."
+)
+@click.option("--executor", help='Who runs the attempts: "local", "ray"...')
+@click.option("--workers", type=int, help="Worker processes; 0: one for each core.")
+@click.option("--progress", type=click.Choice(["auto", "rich", "plain", "json", "quiet"]))
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as in `scfx run`."
+)
+def run_(config: str, overrides: tuple[str, ...], shard: str | None, **changes: Any) -> int:
+    """Run the dataset tasks of CONFIG: as `scfx run`, with the options that differ from job to job.
+
+    All parts write to one output, and each may be run again, moved or doubled without harm: what is committed is not
+    computed again. Make the plan first (`scfx dataset plan`), or every part makes it for itself.
+    """
+    import scfx
+    from scfx_dataset.task import DatasetTask
+
+    registry = scfx.Registry.discover()
+    changed = {"part": shard, **changes}
+    numbers = [
+        i for i, task in enumerate(scfx.Config.load(config, overrides).task) if task.get("name") == "dataset"
+    ]
+    if not numbers:
+        raise scfx.ConfigError("task", f'{config!r} has no [[task]] with name = "dataset"')
+    given = [
+        f"task.{i}.{key}={value}" for i in numbers for key, value in changed.items() if value is not None
+    ]
+    loaded = scfx.Config.load(config, (*overrides, *given))
+    tasks = [task for task in loaded.tasks(registry) if isinstance(task, DatasetTask)]
+    return max(task.run(scfx.TaskContext(loaded.scf, registry, None, config)) for task in tasks)
+
+
 @dataset.command()
 @click.argument("path", type=click.Path(file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -41,20 +77,65 @@ def summary(path: str, as_json: bool) -> None:
 @click.option(
     "--drop-damaged", is_flag=True, help="Take back the commits of damaged shards: a run makes them again."
 )
-def verify(path: str, drop_damaged: bool) -> None:
-    """Read everything in PATH and compare it with the checksums of the plan and the commits. Exit code 1: damaged."""
+@click.option(
+    "--sample",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Rows to compute again with libcint in float64; 0: only read.",
+)
+@click.option("--seed", default=0, show_default=True, help="Which rows the sample has.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(path: str, drop_damaged: bool, sample: int, seed: int, as_json: bool) -> None:
+    """Read everything in PATH and compare it with the plan and the commits; compute a random sample of labels again.
+
+    Checked are the checksums of plan and shards, the columns, and that the rows are the planned ones, each once. The
+    sample is compared within the bounds of the precision policy. Exit code 1: something is wrong.
+    """
     import scfx_dataset
     from scfx_dataset.commits import drop_damaged as drop
 
     opened = scfx_dataset.open(path)
     problems = opened.verify()
-    for problem in problems:
-        click.echo(problem, err=True)
-    if problems and drop_damaged:
-        click.echo(f"took back {drop(opened)} commits; run the same configuration again to compute them")
+    dropped = drop(opened) if problems and drop_damaged else 0
+    compared = None
+    if not problems and sample:
+        from scfx_dataset.verify import recompute
+
+        compared = recompute(opened, sample, seed)
+        problems += compared.problems()
+    planned = opened.plan.counts["rows"]
+    found = {
+        "rows": len(opened),
+        "planned": planned,
+        "complete": opened.complete,
+        "problems": problems,
+        "dropped": dropped,
+        "sample": None if compared is None else compared.as_dict(),
+    }
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for problem in problems:
+            click.echo(problem, err=True)
+        if dropped:
+            click.echo(f"took back {dropped} commits; run the same configuration again to compute them")
+        if compared is not None:
+            click.echo(_compared(found["sample"]))
     if problems:
-        raise SystemExit(1)
-    click.echo(f"{len(opened)} committed rows of {opened.plan.counts['rows']} planned: all checksums agree")
+        click.get_current_context().exit(1)
+    if not as_json:
+        click.echo(f"{len(opened)} committed rows of {planned} planned: all checksums agree")
+
+
+def _compared(sample: dict[str, Any]) -> str:
+    mean, largest, bound = (sample[key] for key in ("mean_absolute_mev", "largest_mev", "bound_mev"))
+    each = ", ".join(
+        f"{name} {mean[name]:.4f} / {largest[name]:.4f} (bound {bound[name]:g})"
+        for name in mean
+        if mean[name] is not None
+    )
+    return f"{sample['rows']} rows computed again, mean / largest difference in meV: {each}"
 
 
 @dataset.command()
@@ -81,7 +162,7 @@ def card(path: str, write: bool) -> None:
 def compact(path: str) -> None:
     """Copy all commit records of PATH to one file, commits.parquet, which readers then use.
 
-    For datasets of many thousands of shards. The records stay, and only they say what is committed; run it again whenever.
+    For datasets of many thousands of shards. The records stay, and only they say what is committed.
     """
     import scfx_dataset
     from scfx_dataset.commits import compact as write

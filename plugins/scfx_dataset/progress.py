@@ -5,29 +5,45 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
 #: Seconds between two lines of the "plain" and "json" modes.
 _INTERVAL = 10.0
 
+#: Seconds over which labels a second are counted.
+_WINDOW = 60.0
+
 
 class Progress:
     """Counts rows and tells. `mode`: "rich" (a live bar), "plain" or "json" (a line every 10 s), "quiet".
 
-    Use as a context manager. Rows of a shard whose worker died are taken back with `forget`.
+    Use as a context manager. Rows of a shard whose worker died are taken back with `forget`. `shape(shard)` names the
+    shape of a shard's molecules, so that people see what is being worked on. Labels a second are those of the last
+    minute.
     """
 
-    def __init__(self, mode: str, console: Console, total: int, done: int):
+    def __init__(
+        self,
+        mode: str,
+        console: Console,
+        total: int,
+        done: int,
+        shape: Callable[[int], str] = lambda shard: "",
+    ):
         if mode == "auto":
             mode = "rich" if console.is_terminal else "plain"
         self.mode = mode
         self._console = console
         self._total = total
         self._done_before = done
+        self._shape = shape
+        self._recent: deque[tuple[float, int]] = deque()
         self._shards: dict[int, Counter[str]] = {}
         self._finished: Counter[str] = Counter()
         self._began = time.monotonic()
@@ -44,14 +60,20 @@ class Progress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("rows  {task.fields[rate]}  {task.fields[failures]}"),
+                TextColumn("rows  {task.fields[rate]}  {task.fields[failures]}  {task.fields[shapes]}"),
                 TimeElapsedColumn(),
                 TextColumn("ETA {task.fields[eta]}"),
                 console=self._console,
             )
             self._bar.start()
             self._bar_task = self._bar.add_task(
-                "labels", total=self._total, completed=self._done_before, rate="", failures="", eta="-"
+                "labels",
+                total=self._total,
+                completed=self._done_before,
+                rate="",
+                failures="",
+                shapes="",
+                eta="-",
             )
         return self
 
@@ -100,6 +122,14 @@ class Progress:
         """Rows of this run by status."""
         return sum(self._shards.values(), Counter(self._finished))
 
+    def _rate(self, now: float, labels: int) -> float:
+        """Labels a second over the last minute, or since the start if that is shorter."""
+        self._recent.append((now, labels))
+        while len(self._recent) > 2 and self._recent[1][0] < now - _WINDOW:
+            self._recent.popleft()
+        since, before = self._recent[0] if self._recent[0][0] < now - _WINDOW else (self._began, 0)
+        return max(0, labels - before) / max(now - since, 1e-9)
+
     def _update(self) -> None:
         if self.mode == "quiet":
             return
@@ -110,7 +140,8 @@ class Progress:
         counts = self.counts()
         here = counts.total()
         left = self._total - self._done_before - here
-        rate = counts["ok"] / max(self.seconds, 1e-9)
+        rate = self._rate(now, counts["ok"])
+        shapes = sorted({self._shape(shard) for shard in self._shards} - {""})
         eta = left * self.seconds / here if here else None
         if self.mode == "rich":
             failures = here - counts["ok"]
@@ -119,6 +150,7 @@ class Progress:
                 completed=self._done_before + here,
                 rate=f"{rate:.2f} labels/s",
                 failures=f"{failures} not ok" if failures else "all ok",
+                shapes=_few(shapes),
                 eta="-" if eta is None else _clock(eta),
             )
         elif self.mode == "plain":
@@ -127,7 +159,7 @@ class Progress:
             )
             self.say(
                 f"{self._done_before + here}/{self._total} rows, {rate:.2f} labels/s, {others}, "
-                f"ETA {'-' if eta is None else _clock(eta)}"
+                f"ETA {'-' if eta is None else _clock(eta)}" + (f", now {_few(shapes)}" if shapes else "")
             )
         else:
             record = {
@@ -136,8 +168,16 @@ class Progress:
                 "statuses": dict(counts),
                 "labels_per_second": round(rate, 4),
                 "eta_seconds": None if eta is None else round(eta, 1),
+                "shapes": shapes,
             }
             print(json.dumps(record), file=sys.stderr, flush=True)
+
+
+def _few(shapes: list[str]) -> str:
+    """Shapes for one line: the first two, and how many more."""
+    more = f" and {len(shapes) - 2} more" if len(shapes) > 2 else ""
+    # The remainders of many shapes share a shard, whose name is then a list.
+    return "; ".join(text if len(text) < 40 else text[:37] + "..." for text in shapes[:2]) + more
 
 
 def _clock(seconds: float) -> str:

@@ -142,7 +142,14 @@ def _connect(address: str | None) -> None:
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address is None:
-            ray.init(address="local", num_cpus=available_cores(), include_dashboard=False, **quiet)
+            # On the loopback device: whoever reaches a Ray cluster can run code in it.
+            ray.init(
+                address="local",
+                num_cpus=available_cores(),
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:

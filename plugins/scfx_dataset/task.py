@@ -105,7 +105,13 @@ class DatasetTask(AbstractTask):
                 f"--drop-damaged {self.options.output}` takes these commits back, so that a run computes them again"
             )
         done = sum(s.rows for s in committed(plan))
-        progress = Progress(self.options.progress, _console(context), plan.counts["rows"], done)
+        progress = Progress(
+            self.options.progress,
+            _console(context),
+            plan.counts["rows"],
+            done,
+            lambda index: plan.shards[index].shape,
+        )
         todo = pending(plan, self.options.part)
         if made:
             progress.say(

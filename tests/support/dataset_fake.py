@@ -141,7 +141,8 @@ def make_task(options):
 
 def run_fake(spec: FakeSpec | None = None, console=None, **options) -> int:
     """Run a dataset task with the fake solver in this process."""
-    return make_task(options).run(scfx.TaskContext(spec or FakeSpec(), None, console))
+    registry = scfx.Registry.discover() if "executor" in options else None
+    return make_task(options).run(scfx.TaskContext(spec or FakeSpec(), registry, console))
 
 
 def write_smiles(path: Path, lines=SMILES) -> str:
@@ -150,19 +151,21 @@ def write_smiles(path: Path, lines=SMILES) -> str:
 
 
 if __name__ == "__main__":
-    # dataset_fake.py MOLECULES OUTPUT LOG DELAY WORKERS: a run to be killed.
+    # dataset_fake.py MOLECULES OUTPUT LOG DELAY WORKERS CONFORMERS [RAY-ADDRESS]: a run to be killed.
     import dataset_fake
 
-    molecules, output, log, delay, workers = sys.argv[1:]
+    molecules, output, log, delay, workers, conformers, *address = sys.argv[1:]
+    on_ray = {"executor": {"name": "ray", "address": address[0]}} if address else {}
     sys.exit(
         dataset_fake.run_fake(
             dataset_fake.FakeSpec(log=log, delay=float(delay)),
             molecules=molecules,
             output=output,
-            conformers=3,
+            conformers=int(conformers),
             shard_rows=6,
             batch_size=2,
             workers=int(workers),
             progress="plain",
+            **on_ray,
         )
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -103,3 +106,31 @@ def test_a_folder_without_a_dataset_is_bad_input(tmp_path, capsys):
 def test_a_misspelt_option_is_named(tmp_path, config, capsys):
     assert main(["run", str(config), "--set", "task.0.conformer=3"]) == 2
     assert "conformer" in capsys.readouterr().err
+
+
+def test_the_batch_script_runs_parts_that_together_make_the_whole(tmp_path, config, project_root):
+    # The script itself, with the batch system's srun and variables replaced by what they stand for.
+    assert main(["run", str(config), "--set", "task.0.shard_rows=2"]) == 0
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "srun").write_text('#!/bin/sh\nexec "$@"\n')
+    command = (
+        f'exec {sys.executable} -m scfx "$@" --set task.0.shard_rows=2 --set task.0.output={tmp_path}/parts'
+    )
+    (bin_ / "scfx").write_text(f"#!/bin/sh\n{command}\n")
+    for path in bin_.iterdir():
+        path.chmod(0o755)
+    script = project_root / "examples" / "slurm.sbatch"
+    environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_COUNT": "2"}
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    for part in ("1", "0"):
+        environment["SLURM_ARRAY_TASK_ID"] = part
+        done = subprocess.run(
+            ["bash", str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert scfx_dataset.open(tmp_path / "parts").complete == (part == "0")
+    one, two = (scfx_dataset.open(tmp_path / name) for name in ("out", "parts"))
+    assert len(one.plan.shards) > 1
+    assert [checksum(one, s) for s in one.plan.shards] == [checksum(two, s) for s in two.plan.shards]
+    assert (tmp_path / "parts" / "README.md").exists()

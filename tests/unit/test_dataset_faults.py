@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import scfx_dataset
-from dataset_fake import SMILES, run_fake, write_smiles
+from dataset_fake import SMILES, FakeSpec, make_task, run_fake, write_smiles
+from dataset_kills import (
+    OPTIONS,
+    checksums,
+    environment,
+    kill_and_resume,
+    lines,
+    start,
+    wait_for,
+    wait_until_gone,
+)
 from scfx_dataset.commands import dataset as commands
 from scfx_dataset.commits import read_commit
 from scfx_dataset.store import LocalStore
 
 import scfx
-
-PROGRAM = Path(__file__).parent.parent / "support" / "dataset_fake.py"
-OPTIONS = {"conformers": 3, "shard_rows": 6, "batch_size": 2}
 
 
 @pytest.fixture
@@ -36,82 +41,20 @@ def reference(tmp_path, source):
     return checksums(tmp_path / "reference")
 
 
-def checksums(path):
-    records = [json.loads(p.read_text()) for p in sorted((Path(path) / "commits").glob("*.json"))]
-    return {record["shard"]: record["sha256"] for record in records}
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_killed_three_times_and_resumed_ends_with_the_same_bytes(tmp_path, source, reference, workers):
+    # Slow enough that a busy machine does not finish the rows before the kill.
+    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 3, workers, 0.03)
 
 
-def committed_systems(path):
-    """Names, as the solver's log has them, of all rows in committed shards."""
-    table = scfx_dataset.open(path).to_table(["smiles", "conformer"])
-    return {f"{row['smiles']} conformer {row['conformer']}" for row in table.to_pylist()}
-
-
-def start(source, output, log, delay, workers, **popen):
-    support = str(PROGRAM.parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([support, *(p for p in sys.path if p)])}
-    arguments = [sys.executable, str(PROGRAM), source, str(output), str(log), str(delay), str(workers)]
-    return subprocess.Popen(arguments, env=environment, start_new_session=True, **popen)
-
-
-def lines(log):
-    return log.read_text().splitlines() if log.exists() else []
-
-
-def wait_for(condition, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < deadline, "the run makes no progress"
-        time.sleep(0.005)
-
-
-def wait_until_gone(process, seconds=30):
-    """Until the last process of the killed run's session has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.02)
-    raise AssertionError("workers outlive their parent")
-
-
-@pytest.mark.parametrize(("workers", "kills"), [(1, 6), (2, 2)])
-def test_a_job_killed_at_random_moments_and_resumed_ends_with_the_same_bytes(
-    tmp_path, source, reference, workers, kills
-):
-    chance = random.Random(workers)
-    output, log = tmp_path / "out", tmp_path / "log"
-    killed, settled = 0, []
-    while True:
-        # Slow enough that a busy machine does not finish the rows before the kill.
-        process = start(source, output, log, 0.03, workers)
-        if killed < kills:
-            # At least a shard's rows further, so that each run gets somewhere; then a moment anywhere.
-            goal = len(lines(log)) + chance.randint(2, 8)
-            wait_for(lambda goal=goal: len(lines(log)) >= goal, process)
-            time.sleep(chance.uniform(0.0, 0.1))
-            process.send_signal(signal.SIGKILL)  # no error if it is done
-        if process.wait() != -signal.SIGKILL:
-            break
-        killed += 1
-        # Workers follow their parent within a second; what they commit until then counts.
-        wait_until_gone(process)
-        if (output / "plan.json").exists():
-            settled.append((len(lines(log)), committed_systems(output)))
-    assert process.returncode == 0
-    assert killed == kills
-    assert checksums(output) == reference
-    assert scfx_dataset.open(output).verify() == []
-    table = scfx_dataset.open(output).to_table(["row_id"])
-    assert table["row_id"].to_pylist() == list(range(3 * len(SMILES)))
-    # Shards were committed before kills, and none of those was computed again.
-    assert any(names for _, names in settled)
-    solved = lines(log)
-    for position, names in settled:
-        assert not names & set(solved[position:])
-    assert len(list((output / "attempts").iterdir())) == len(reference)
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_killed_thirty_times_and_resumed_ends_with_the_same_bytes(tmp_path, workers):
+    source = write_smiles(tmp_path / "m.smi", SMILES)
+    options = {**OPTIONS, "conformers": 18}
+    assert run_fake(molecules=source, output=str(tmp_path / "reference"), **options) == 0
+    reference = checksums(tmp_path / "reference")
+    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 30, workers, 0.02, conformers=18)
 
 
 def test_two_runs_on_one_output_at_once_give_one_correct_dataset(tmp_path, source, reference):
@@ -173,7 +116,7 @@ def test_a_damaged_shard_is_detected_and_made_again(tmp_path, source, reference)
     with pytest.raises(scfx.InputError, match="damaged: its checksum"):
         dataset.to_table()
     assert len(dataset.verify()) == 1
-    result = CliRunner().invoke(commands, ["verify", str(output)])
+    result = CliRunner().invoke(commands, ["verify", "--sample", "0", str(output)])
     assert result.exit_code == 1
     assert "damaged" in result.output
     result = CliRunner().invoke(commands, ["verify", "--drop-damaged", str(output)])
@@ -181,7 +124,7 @@ def test_a_damaged_shard_is_detected_and_made_again(tmp_path, source, reference)
     assert run_fake(molecules=source, output=str(output), **OPTIONS) == 0
     assert checksums(output) == reference
     assert scfx_dataset.open(output).verify() == []
-    assert CliRunner().invoke(commands, ["verify", str(output)]).exit_code == 0
+    assert CliRunner().invoke(commands, ["verify", "--sample", "0", str(output)]).exit_code == 0
 
 
 def test_a_missing_shard_stops_a_resume_with_the_way_out(tmp_path, source):
@@ -264,3 +207,81 @@ def test_put_if_absent_lets_the_first_win(tmp_path):
     assert store.read("commits/a.json") == b"first"
     assert store.names("commits") == ["commits/a.json"]
     assert len(list((tmp_path / "commits").iterdir())) == 1
+
+
+LIMITED = """
+import resource, signal, sys
+from dataset_fake import run_fake
+import scfx
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a write fails with EFBIG instead of killing
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    sys.exit(run_fake(molecules=sys.argv[1], output=sys.argv[2], conformers=3, shard_rows=30, batch_size=8))
+except scfx.ScfxError as error:
+    print(error)
+    sys.exit(9)
+"""
+
+
+def test_a_file_that_the_system_refuses_to_write_is_a_clear_error_and_leaves_nothing_half(tmp_path, source):
+    # The kernel's own limit on file size stands in for a full disk: shards of 30 rows take more than 8 KiB, commit
+    # records less.
+    output = tmp_path / "out"
+    options = {"molecules": source, "conformers": 3, "shard_rows": 30, "batch_size": 8}
+    assert run_fake(output=str(tmp_path / "usual"), **options) == 0
+    sizes = [p.stat().st_size for p in (tmp_path / "usual" / "attempts").iterdir()]
+    plan = max(p.stat().st_size for p in (tmp_path / "usual" / "plan").iterdir())
+    limit = (max(plan, 2048) + min(sizes)) // 2
+    assert plan < limit < min(sizes)
+    command = [sys.executable, "-c", LIMITED, source, str(output), str(limit)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 9, done.stderr
+    assert "File too large" in done.stdout
+    assert "Committed shards are safe" in done.stdout
+    assert list((output / "attempts").iterdir()) == list((output / "commits").iterdir()) == []
+    assert run_fake(output=str(output), **options) == 0
+    assert checksums(output) == checksums(tmp_path / "usual")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 KiB, where this is permitted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a file system is not permitted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_runs_full_stops_the_run_and_more_room_ends_it_with_the_same_bytes(
+    small_disk, source, reference
+):
+    filler = small_disk / "filler"
+    output = small_disk / "out"
+    options = {"molecules": source, "output": str(output), **OPTIONS}
+    make_task(options).plan(scfx.TaskContext(FakeSpec(), None, None))
+    free = os.statvfs(small_disk)
+    filler.write_bytes(b"x" * (free.f_bavail * free.f_bsize - 60_000))  # room for some shards
+    with pytest.raises(scfx.ScfxError, match="No space left on device") as caught:
+        run_fake(**options)
+    assert "Committed shards are safe" in str(caught.value)
+    done = checksums(output)
+    assert 0 < len(done) < len(reference)
+    assert scfx_dataset.open(output).verify() == []
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert run_fake(**options) == 0
+    assert checksums(output) == reference
+
+
+def test_a_file_system_that_is_read_only_is_a_clear_error_and_can_still_be_read(small_disk, source, tmp_path):
+    output = small_disk / "out"
+    options = {"molecules": source, "output": str(output), "limit": 3}
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert run_fake(**options) == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(scfx.InputError, match=r"task.output: cannot write to .*Read-only file system"):
+        run_fake(**options)
+    assert scfx_dataset.open(output).verify() == []
+    assert scfx_dataset.open(output).to_table().num_rows == 3

@@ -1,0 +1,121 @@
+"""Runs of the dataset task in processes of their own, to be killed, and what must be true after any number of kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import scfx_dataset
+
+PROGRAM = Path(__file__).parent / "dataset_fake.py"
+
+#: What dataset_fake.py sets when it is run as a program (but for the number of conformers, an argument).
+OPTIONS = {"conformers": 3, "shard_rows": 6, "batch_size": 2}
+
+
+def environment() -> dict[str, str]:
+    """For processes that import dataset_fake and the packages that this one sees."""
+    paths = [str(PROGRAM.parent), *(p for p in sys.path if p)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def start(source, output, log, delay, workers, address=None, conformers=3, **popen) -> subprocess.Popen:
+    """A run in a session of its own; on Ray with the address of a cluster."""
+    arguments = [sys.executable, str(PROGRAM), source, str(output), str(log), str(delay), str(workers)]
+    arguments += [str(conformers)]
+    arguments += [address] if address else []
+    return subprocess.Popen(arguments, env=environment(), start_new_session=True, **popen)
+
+
+def checksums(path) -> dict[str, str]:
+    """Shard id -> checksum of its data."""
+    records = [json.loads(p.read_text()) for p in sorted((Path(path) / "commits").glob("*.json"))]
+    return {record["shard"]: record["sha256"] for record in records}
+
+
+def committed_systems(path) -> set[str]:
+    """Names, as the solver's log has them, of all rows in committed shards."""
+    table = scfx_dataset.open(path).to_table(["smiles", "conformer"])
+    return {f"{row['smiles']} conformer {row['conformer']}" for row in table.to_pylist()}
+
+
+def lines(log) -> list[str]:
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def wait_for(condition, process, seconds=300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline, "the run makes no progress"
+        time.sleep(0.005)
+
+
+def wait_until_gone(process, seconds=60) -> None:
+    """Until the last process of the killed run's session has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("workers outlive their parent")
+
+
+def wait_until_quiet(log, seconds=1.5) -> None:
+    """Until nothing was solved for a while: workers that are not of the run's session have ended."""
+    before = -1
+    while before != len(lines(log)):
+        before = len(lines(log))
+        time.sleep(seconds)
+
+
+def kill_and_resume(
+    source, output, log, reference, kills, workers, delay, address=None, conformers=3
+) -> None:
+    """Kill the run's whole process group at `kills` random moments, resuming each time; then assert what is promised.
+
+    Every kill comes after progress: of a few kills at least a shard's rows, of many at least one more row is solved
+    than at the last one; and at least a third of them find shards committed since the last one.
+    """
+    size = OPTIONS["shard_rows"]
+    least, most = (size + 2, 2 * size + 4) if kills < 10 else (1, 2 * size + 2)
+    chance = random.Random(1000 * kills + workers)
+    killed, settled = 0, []
+    while True:
+        process = start(source, output, log, delay, workers, address, conformers, stdout=subprocess.DEVNULL)
+        if killed < kills:
+            goal = len(lines(log)) + chance.randint(least, most)
+            wait_for(lambda goal=goal: len(lines(log)) >= goal, process)
+            time.sleep(chance.uniform(0.0, 2 * delay))
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        if process.wait() != -signal.SIGKILL:
+            break
+        killed += 1
+        # Workers follow their parent within a second; what they commit until then counts.
+        wait_until_gone(process)
+        if address:
+            wait_until_quiet(log)
+        settled.append((len(lines(log)), committed_systems(output)))
+    assert process.returncode == 0
+    assert killed == kills
+    dataset = scfx_dataset.open(output)
+    assert checksums(output) == reference
+    assert dataset.verify() == []
+    rows = dataset.to_table(["row_id"])["row_id"].to_pylist()
+    assert rows == list(range(dataset.plan.counts["rows"]))
+    # Shards were committed before kills, and none of those was computed again.
+    sizes = [len(names) for _, names in settled]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes) - {0}) >= max(1, kills // 3)
+    solved = lines(log)
+    for position, names in settled:
+        assert not names & set(solved[position:])
+    assert len(list((Path(output) / "attempts").iterdir())) == len(reference)

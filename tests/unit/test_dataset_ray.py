@@ -1,0 +1,210 @@
+"""The Ray executor on a real cluster of this machine: same bytes, same poison, no blame for a lost node."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import scfx_dataset
+from dataset_fake import SMILES, run_fake, write_smiles
+from dataset_kills import (
+    OPTIONS,
+    checksums,
+    committed_systems,
+    environment,
+    kill_and_resume,
+    lines,
+    start,
+    wait_for,
+    wait_until_gone,
+    wait_until_quiet,
+)  # fmt: skip
+from rich.console import Console
+
+import scfx
+
+pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Address of a Ray cluster with two CPUs that outlives the drivers of the tests."""
+    folder = Path("/tmp") / f"scfx-ray-{os.getpid()}"  # Ray's socket paths may have 107 characters
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=0", "--num-cpus=2", "--block",
+        "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}", "--node-ip-address=127.0.0.1",
+        "--object-store-memory=100000000",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, env=environment(), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    found = folder / "ray_current_cluster"
+    deadline = time.monotonic() + 240
+    while not (found.exists() and found.read_text().strip()):
+        assert process.poll() is None, process.communicate()[0].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield found.read_text().strip()
+    process.terminate()
+    process.communicate(timeout=60)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_smiles(tmp_path / "molecules.smi")
+
+
+@pytest.fixture
+def reference(tmp_path, source):
+    """Shard id -> checksum of a run here that nothing disturbs."""
+    assert run_fake(molecules=source, output=str(tmp_path / "reference"), **OPTIONS) == 0
+    return checksums(tmp_path / "reference")
+
+
+def test_a_job_on_ray_gives_the_bytes_of_a_local_one_and_each_part_its_own(
+    tmp_path, source, reference, cluster
+):
+    output, log = tmp_path / "out", tmp_path / "log"
+    process = start(
+        source, output, log, 0.0, 2, cluster, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert checksums(output) == reference
+    assert len(lines(log)) == len(set(lines(log))) == 3 * len(SMILES)
+
+
+def test_a_job_on_ray_killed_three_times_and_resumed_ends_with_the_same_bytes(
+    tmp_path, source, reference, cluster
+):
+    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 3, 2, 0.1, cluster)
+
+
+@pytest.mark.slow
+def test_a_job_on_ray_killed_thirty_times_and_resumed_ends_with_the_same_bytes(tmp_path, source, cluster):
+    options = {**OPTIONS, "conformers": 18}
+    assert run_fake(molecules=source, output=str(tmp_path / "reference"), **options) == 0
+    reference = checksums(tmp_path / "reference")
+    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 30, 2, 0.02, cluster, conformers=18)
+
+
+def drive(code, **arguments):
+    """Python in a process of its own, as Ray's driver: pytest's would keep Ray's state from test to test."""
+    text = "\n".join(f"{name} = {value!r}" for name, value in arguments.items())
+    program = f"import dataset_fake, signal, sys\nfrom dataset_fake import *\n{text}\n{code}"
+    return subprocess.Popen(
+        [sys.executable, "-c", program], env=environment(), start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+POISON = """
+spec = FakeSpec(dies=("CCO",), hangs=("CC=O",))
+options = {"molecules": source, "shard_rows": 3, "batch_size": 2, "quarantine_after": 1, "max_deaths": 2}
+options |= {"hang_seconds": 20, "workers": 2, "progress": "plain", "output": output}
+executor = {"executor": {"name": "ray", "address": address}} if address else {}
+sys.exit(run_fake(spec, **options, **executor))
+"""
+
+
+@pytest.mark.slow
+def test_a_crash_on_ray_is_the_same_poison_as_here(tmp_path, cluster):
+    source = write_smiles(tmp_path / "m.smi", SMILES[:6])
+    for name, address in (("ray", cluster), ("here", "")):
+        process = drive(POISON, source=source, output=str(tmp_path / name), address=address)
+        said, _ = process.communicate(timeout=580)
+        assert process.returncode == 0, said
+    rows = scfx_dataset.open(tmp_path / "ray").to_table().to_pylist()
+    assert [row["smiles"] for row in rows if row["status"] == "poison"] == ["CCO", "CC=O"]
+    assert checksums(tmp_path / "ray") == checksums(tmp_path / "here")
+
+
+@pytest.mark.slow
+def test_a_lost_actor_is_not_charged_and_its_shard_is_computed_by_another(
+    tmp_path, source, reference, cluster
+):
+    output, log = tmp_path / "out", tmp_path / "log"
+    process = start(
+        source, output, log, 0.2, 2, cluster, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    wait_for(lambda: len(lines(log)) > 2, process)
+    # Ray names a worker's process after its actor.
+    found = [p for p in Path("/proc").glob("[0-9]*") if _title(p).startswith("ray::Actor")]
+    assert found
+    os.kill(int(found[0].name), signal.SIGKILL)
+    said, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert "its actor was lost" in said
+    assert "not counted" in said
+    assert checksums(output) == reference
+
+
+def _title(process):
+    try:
+        return (process / "cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+OWN = """
+spec = FakeSpec(log=log, delay=0.05)
+options = {"molecules": source, "conformers": 3, "shard_rows": 6, "batch_size": 2, "progress": "plain"}
+sys.exit(run_fake(spec, **options, output=output, workers=2, executor="ray"))
+"""
+
+
+@pytest.mark.slow
+def test_without_an_address_a_cluster_is_started_and_ctrl_c_stops_it_cleanly(
+    tmp_path, source, reference, monkeypatch
+):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    output, log = tmp_path / "out", tmp_path / "log"
+    process = drive(OWN, source=source, output=str(output), log=str(log))
+    wait_for(lambda: len(committed_after(output)) > 0, process)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    wait_until_gone(process)
+    wait_until_quiet(log)
+    assert 0 < len(checksums(output)) < len(reference)
+    done = committed_systems(output)
+    position = len(lines(log))
+    process = drive(OWN, source=source, output=str(output), log=str(log))
+    said, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert checksums(output) == reference
+    assert not done & set(lines(log)[position:])
+
+
+def committed_after(output):
+    return list((output / "commits").glob("*.json")) if output.exists() else []
+
+
+def test_a_cluster_that_is_not_there_is_a_clear_error(tmp_path, source):
+    code = 'run_fake(molecules=source, output=output, executor={"name": "ray", "address": "127.0.0.1:1"})'
+    process = drive(code, source=source, output=str(tmp_path / "out"))
+    said, _ = process.communicate(timeout=200)
+    assert "task.executor.address: Ray does not reach the cluster at '127.0.0.1:1'" in said
+
+
+def test_without_ray_the_executor_says_what_to_install(tmp_path, source, monkeypatch):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "ray" else find(name, *a)
+    )
+    with pytest.raises(scfx.ConfigError, match=r"ray.*not installed|ray.*missing|needs.*ray"):
+        run_fake(
+            None, Console(file=io.StringIO()), molecules=source, output=str(tmp_path / "o"), executor="ray"
+        )
