@@ -282,6 +282,10 @@ def _extras(result: scfx.SCFResult, i: int, columns: Collection[str]) -> dict[st
         spins = np.atleast_2d(np.asarray(result.orbital_energies[i], dtype=np.float64)) * HARTREE_IN_EV
         kept = [spin[np.isfinite(spin)].tolist() for spin in spins]
         extras["orbital_energies_ev"] = [spin for spin in kept if spin]
+    if "mulliken_charges" in columns:
+        if result.mulliken_charges is None:
+            raise InputError("task.extras: this solver gives no Mulliken charges; leave mulliken_charges out")
+        extras["mulliken_charges"] = np.asarray(result.mulliken_charges[i], dtype=np.float64).tolist()
     return extras
 
 
