@@ -14,6 +14,7 @@ from scfx.errors import ConvergenceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scfx.basis import BasisSet
     from scfx.system import System
 
 
@@ -49,6 +50,11 @@ class SCFResult:
     [batch] is the part of `energy` that the functional's dispersion correction adds (0 where it has none).
     `stability` [batch], if `scf.stability` asked for it, is the lowest eigenvalue of the orbital Hessian in hartree,
     in the unrestricted space: negative where a lower solution exists; NaN for entries that did not converge.
+
+    `mulliken_charges`, `loewdin_charges` [natm] (elementary charges) and Mayer's `bond_orders` [natm, natm] are lists
+    by system, atoms in the system's own order. With the density come `overlap` [nao, nao], `orbital_coefficients`
+    [nspin, nao, n_orbitals] (columns belong to `orbital_energies`), in the same AO order, and the `basis_set`:
+    what `scfx.export.to_molden` and `to_cube` write.
     """
 
     systems: Sequence[System]
@@ -70,9 +76,15 @@ class SCFResult:
     n_orbitals: Int32[np.ndarray, "batch"]
     dispersion_energy: Float64[np.ndarray, "batch"] | None = None
     stability: Float64[np.ndarray, "batch"] | None = None
+    mulliken_charges: list[np.ndarray] | None = None
+    loewdin_charges: list[np.ndarray] | None = None
+    bond_orders: list[np.ndarray] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     density: list[np.ndarray] | None = None
     history: list[np.ndarray] | None = None
+    overlap: list[np.ndarray] | None = None
+    orbital_coefficients: list[np.ndarray] | None = None
+    basis_set: BasisSet | None = None
 
     @property
     def gap(self) -> Float64[np.ndarray, "batch"]:

@@ -22,6 +22,7 @@ from scfx.errors import InputError, ResourceError
 from scfx.registry import Registry
 from scfx.results import SCFResult, Status
 from scfx.scf.guess import AtomicGuess
+from scfx.scf.population import bond_orders, loewdin_charges, mulliken_charges
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun, Profile
 from scfx.system import System
@@ -47,6 +48,11 @@ class _Entry:
     n_grid: int
     s_squared: float
     density: np.ndarray  # [spin, nao, nao], AO order of the system's own atoms
+    overlap: np.ndarray
+    orbital_coefficients: np.ndarray  # [spin, nao, n_orbitals]
+    mulliken_charges: np.ndarray
+    loewdin_charges: np.ndarray
+    bond_orders: np.ndarray
     history: np.ndarray
 
 
@@ -121,7 +127,7 @@ class Solver:
                 entries[index] = entry
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
-        result = self._collect(systems, [e for e in entries if e is not None], dtypes, return_density)
+        result = self._collect(systems, [e for e in entries if e is not None], dtypes, basis, return_density)
         result = replace(result, energy=result.energy + dispersion, dispersion_energy=dispersion)
         self.registry.hook.scfx_after_scf(result=result)
         return result
@@ -208,7 +214,12 @@ class Solver:
         return entries, run.dtypes
 
     def _collect(
-        self, systems: list[System], entries: list[_Entry], dtypes: dict[str, set[str]], return_density: bool
+        self,
+        systems: list[System],
+        entries: list[_Entry],
+        dtypes: dict[str, set[str]],
+        basis: BasisSet,
+        return_density: bool,
     ) -> SCFResult:
         def column(name: str, dtype: Any = np.float64) -> np.ndarray:
             return np.array([getattr(e, name) for e in entries], dtype=dtype)
@@ -242,6 +253,12 @@ class Solver:
             provenance=self.provenance(dtypes),
             density=[e.density for e in entries] if return_density else None,
             history=[e.history for e in entries],
+            mulliken_charges=[e.mulliken_charges for e in entries],
+            loewdin_charges=[e.loewdin_charges for e in entries],
+            bond_orders=[e.bond_orders for e in entries],
+            overlap=[e.overlap for e in entries] if return_density else None,
+            orbital_coefficients=[e.orbital_coefficients for e in entries] if return_density else None,
+            basis_set=basis if return_density else None,
         )
 
     def provenance(self, dtypes: dict[str, set[str]] | None = None) -> dict[str, Any]:
@@ -277,12 +294,15 @@ def _entries(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[_Ent
     energy, residual = np.asarray(state.energy), np.asarray(state.residual)
     density = np.asarray(state.density)[:, :, :n, :n]
     orth = np.asarray(state.density_orth)
+    coefficients, owner = np.asarray(orbitals.coefficients), batch.layout.ao_atom
     out = []
     for b in range(len(batch)):
         kept = int(run.prepared.n_orbitals[b])
         energies = np.full((run.nspin, n), np.nan)
         energies[:, :kept] = np.asarray(orbitals.energies)[b, :, :kept]
-        nuclear = batch.nuclear_charges[b] @ batch.positions[b]
+        overlap, charges = run.prepared.one.overlap[b], batch.nuclear_charges[b]
+        own_atoms = np.argsort(batch.atom_order[b])
+        nuclear = charges @ batch.positions[b]
         electronic = np.einsum("xij,sij->x", run.prepared.one.dipole[b], density[b])
         out.append(
             _Entry(
@@ -301,6 +321,11 @@ def _entries(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[_Ent
                 n_grid=len(run.grids[b][1]) if run.grids else 0,
                 s_squared=_s_squared(run, b, orth[b]),
                 density=_own_order(batch, b, density[b]),
+                overlap=_own_order(batch, b, overlap[None])[0],
+                orbital_coefficients=coefficients[b, :, :n, :kept][:, _own_functions(batch, b)].copy(),
+                mulliken_charges=mulliken_charges(density[b], overlap, owner, charges)[own_atoms],
+                loewdin_charges=loewdin_charges(density[b], overlap, owner, charges)[own_atoms],
+                bond_orders=bond_orders(density[b], overlap, owner, batch.natm)[np.ix_(own_atoms, own_atoms)],
                 history=np.array(run.history[b]).reshape(-1, 2),
             )
         )
@@ -318,10 +343,14 @@ def _s_squared(run: BatchRun, entry: int, orth: np.ndarray) -> float:
 
 def _own_order(batch: Batch, entry: int, density: np.ndarray) -> np.ndarray:
     """The density with its AOs in the order of the system's own atoms."""
-    position = np.argsort(batch.atom_order[entry])
-    owner = batch.layout.ao_atom
-    index = np.concatenate([np.flatnonzero(owner == p) for p in position])
+    index = _own_functions(batch, entry)
     return density[:, index][:, :, index].copy()
+
+
+def _own_functions(batch: Batch, entry: int) -> np.ndarray:
+    """Where the AOs of the system's own atoms, in their order, stand in the batch."""
+    owner = batch.layout.ao_atom
+    return np.concatenate([np.flatnonzero(owner == p) for p in np.argsort(batch.atom_order[entry])])
 
 
 def solve(
