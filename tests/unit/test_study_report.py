@@ -1,0 +1,138 @@
+"""The report needs nothing beside itself, and says what the tables say."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from dataset_fake import write_smiles
+from scfx_study import plots
+from scfx_study.drawing import as_xyz, draw
+from scfx_study.page import number, table
+from study_fake import fake_study
+
+SMILES = ("CCO", "COC", "CC=O", "FC(F)F", "CO")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    published = [{"option": "float32", "quantity": "gap", "value": 0.2, "source": "QM1B, Figure 2"}]
+    made = fake_study(
+        write_smiles(folder / "m.smi", SMILES), str(folder / "out"), ("float64", "float32", "mixed"),
+        published=published, outliers=4,
+    )  # fmt: skip
+    made.report()
+    return made
+
+
+@pytest.fixture(scope="module")
+def html(study):
+    return (study.output / "report.html").read_text(encoding="utf-8")
+
+
+class Balance(HTMLParser):
+    """Open and close tags in order; what the page refers to."""
+
+    VOID = ("meta", "img", "br", "line", "circle")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links = [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.links += [value for key, value in attrs if key in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_refers_to_nothing_outside(html):
+    parser = Balance()
+    parser.feed(html.replace("<line ", "<line ").replace("/>", ">"))
+    assert parser.open == []
+    assert parser.links
+    assert all(link.startswith("data:") for link in parser.links)
+    assert "http" not in html.replace("http://www.w3.org", "")
+    assert '<meta name="viewport" content="width=device-width' in html
+
+
+def test_the_report_has_the_numbers_of_the_tables(study, html):
+    row = study.statistics().set_index(["option", "quantity"]).loc[("float32", "gap")]
+    assert f"{number(float(row['mae']))}<small>[{number(float(row['mae_low']))}" in html
+    assert "12 conformers of 4 molecules" in html
+    assert "3 of 15 planned conformers are left out" in html
+    for text in (
+        "QM1B, Figure 2",
+        "float32",
+        study.reference.spec_hash[:16],
+        "not_converged",
+        "FC(F)F",
+        "rdkit",
+    ):
+        assert text in html
+    assert html.count('role="img"') == 4, "two outliers for each of two options"
+
+
+def test_csv_and_parquet_are_the_tables(study):
+    written = pd.read_csv(study.output / "statistics.csv")
+    pd.testing.assert_frame_equal(written, study.statistics(), check_dtype=False)
+    labels = pd.read_parquet(study.output / "table.parquet")
+    assert labels["energy_ev"].equals(study.table()["energy_ev"])
+
+
+def test_equal_figures_give_equal_bytes(study):
+    labels = study.table()
+    first, second = (plots.images(plots.parity(labels, study.pairs)) for _ in range(2))
+    assert first == second
+    assert first["svg"].startswith(b"<?xml")
+    assert first["png"].startswith(b"\x89PNG")
+
+
+def test_a_table_sorts_by_value_and_shows_what_is_missing():
+    text = table(["option", "MAE"], [["a <b>", (1234.5, "1,234 [1, 2]")], ["c", None]])
+    assert '<td data-value="1234.5">1,234<small>[1, 2]</small></td>' in text
+    assert "a &lt;b&gt;" in text
+    assert "<td>\N{EN DASH}</td>" in text
+    assert text.count("<button") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (0.012345, "0.0123"),
+        (1.5, "1.50"),
+        (12345.6, "12,346"),
+        (2e-7, "2.00e-07"),
+        (float("nan"), "\N{EN DASH}"),
+    ],
+)
+def test_numbers_are_shown_with_three_digits(value, shown):
+    assert number(value) == shown
+
+
+def test_a_drawing_has_every_atom_and_the_bonds_of_water():
+    positions = np.array([[0, 0, 0.117], [0, 0.757, -0.47], [0, -0.757, -0.47]])
+    svg = draw(np.array([8, 1, 1]), positions)
+    assert (svg.count("<circle"), svg.count("<line")) == (3, 2)
+    # Turned, it is the same picture up to a reflection: distances on the page are kept.
+    rotated = draw(np.array([8, 1, 1]), positions[:, [2, 0, 1]])
+    centres = [np.array(re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', s), dtype=float) for s in (svg, rotated)]
+    lengths = [sorted(np.linalg.norm(c[:, None] - c[None], axis=-1).ravel()) for c in centres]
+    np.testing.assert_allclose(lengths[0], lengths[1], atol=0.3)
+
+
+def test_a_single_atom_can_be_drawn():
+    assert draw(np.array([2]), np.zeros((1, 3))).count("<circle") == 1
+
+
+def test_the_geometry_is_given_as_xyz():
+    lines = as_xyz(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 0.74]]), "H2").splitlines()
+    assert lines[:2] == ["2", "H2"]
+    assert lines[3].split() == ["H", "0.00000000", "0.00000000", "0.74000000"]
