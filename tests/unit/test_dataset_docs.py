@@ -51,7 +51,7 @@ def test_documented_configurations_are_valid(text, project_root):
 def test_documented_python_runs(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_fake(molecules=write_smiles(tmp_path / "m.smi"), output="out/demo")
-    (source,) = blocks(text, "python")
+    source = "\n".join(blocks(text, "python"))
     exec(compile(source, "docs/datasets.md", "exec"), {})
 
 

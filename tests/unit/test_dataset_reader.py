@@ -1,0 +1,145 @@
+"""Reading: parts without leakage, PyTorch's view, columns and units."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import scfx_dataset
+from dataset_fake import SMILES, run_fake, write_smiles
+from scfx_dataset.schema import FULL_SCHEMA, SCHEMA, row_schema
+from scfx_dataset.split import fraction, molecule_key, parts
+
+import scfx
+
+# Both enantiomers of bromochlorofluoromethane, and the same without its stereo centre.
+STEREO = ("F[C@H](Cl)Br", "F[C@@H](Cl)Br", "FC(Cl)Br")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dataset")
+    source = write_smiles(folder / "m.smi", [*SMILES, *STEREO, "C1CC"])
+    assert run_fake(molecules=source, output=str(folder / "out"), conformers=3, shard_rows=12) == 0
+    return scfx_dataset.open(folder / "out")
+
+
+def test_every_row_is_in_exactly_one_part(dataset):
+    found = dataset.split({"a": 0.3, "b": 0.3, "c": 0.4}, seed=1)
+    ids = [set(part.to_table(["row_id"])["row_id"].to_pylist()) for part in found.values()]
+    assert set.union(*ids) == set(range(3 * (len(SMILES) + 3) + 1))
+    assert sum(map(len, ids)) == len(dataset)
+    assert [len(part) for part in found.values()] == [len(i) for i in ids]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_molecule_and_no_stereoisomer_leaks_into_another_part(dataset, seed):
+    homes: dict[str, set[str]] = {}
+    for name, part in dataset.split(seed=seed).items():
+        for row in part.to_table(["smiles", "input_smiles"]).to_pylist():
+            stereo = row["input_smiles"] in STEREO
+            homes.setdefault("stereo" if stereo else row["smiles"] or "?", set()).add(name)
+    assert all(len(parts) == 1 for parts in homes.values())
+
+
+def test_a_molecules_part_depends_on_nothing_but_molecule_and_seed():
+    # SHA-256 of "0|LFQSCWFLJHTTHZ" (ethanol's connectivity block), first 8 bytes over 2^64.
+    import hashlib
+
+    key = molecule_key("LFQSCWFLJHTTHZ-UHFFFAOYSA-N", "CCO", "OCC", None)
+    expected = int.from_bytes(hashlib.sha256(b"0|LFQSCWFLJHTTHZ").digest()[:8], "big") / 2**64
+    assert fraction(key, 0) == expected
+    assert molecule_key(None, "CCO", "OCC", None) == "CCO"
+    assert molecule_key(None, None, "", [6, 1, 1, 1, 1]) == "1:4 6:1"
+
+
+def test_sizes_meet_the_fractions_on_average():
+    # 20,000 molecules: the standard deviation of a share of 0.8 is 0.0028.
+    found = parts({"train": 0.8, "test": 0.2}, seed=3)
+    train = [found["train"].low <= fraction(f"M{i}", 3) < found["train"].high for i in range(20_000)]
+    assert np.mean(train) == pytest.approx(0.8, abs=4 * 0.0029)
+
+
+def test_fractions_that_do_not_fit_are_refused(dataset):
+    with pytest.raises(scfx.InputError, match="sum is at most 1"):
+        dataset.split({"a": 0.7, "b": 0.7})
+    with pytest.raises(scfx.InputError, match="a part already"):
+        dataset.split()["train"].split()
+
+
+def test_parts_and_filters_go_together_and_travel_by_pickle(dataset):
+    part = dataset.filter("ok").split(seed=2)["train"]
+    assert set(part.to_table(["status"])["status"].to_pylist()) == {"ok"}
+    again = pickle.loads(pickle.dumps(part))
+    assert again.to_table().equals(part.to_table())
+
+
+def test_the_schema_is_typed_and_states_units(dataset):
+    assert dataset.to_table().schema.names == SCHEMA.names
+    for field in FULL_SCHEMA:
+        assert b"description" in field.metadata
+        for ending, unit in (("_ev", "eV"), ("_angstrom", "angstrom"), ("_debye", "debye")):
+            if field.name.endswith(ending):
+                assert field.metadata[b"unit"].decode() == unit
+    wanted = row_schema(
+        {"options": {"extras": ["mulliken_charges", "orbital_energies"]}, "format_version": 2}
+    )
+    assert wanted.field("orbital_energies_ev").type == pa.list_(pa.list_(pa.float64()))
+    assert wanted.field("mulliken_charges").type == pa.list_(pa.float64())
+    assert "versions" not in row_schema({"options": {}, "format_version": 1}).names
+
+
+def test_an_optional_column_that_was_not_asked_for_is_named_as_such(dataset):
+    with pytest.raises(scfx.InputError, match=r"'mulliken_charges' \(an optional column: task.extras\)"):
+        dataset.to_table(["mulliken_charges"])
+
+
+def test_torch_items_are_the_rows(dataset):
+    torch = pytest.importorskip("torch")
+    data = dataset.torch(("gap_ev", "energy_ev"), dtype=torch.float64)
+    rows = {row["row_id"]: row for row in dataset.filter("ok").to_table().to_pylist()}
+    assert len(data) == len(rows)
+    for i in range(len(data)):
+        item = data[i]
+        row = rows.pop(item["row_id"])
+        assert item["atomic_numbers"].tolist() == row["atomic_numbers"]
+        assert item["positions_angstrom"].tolist() == row["positions_angstrom"]
+        assert float(item["gap_ev"]) == row["gap_ev"]
+        assert float(item["energy_ev"]) == row["energy_ev"]
+    assert not rows
+    with pytest.raises(IndexError):
+        data[len(data)]
+
+
+def test_a_stream_gives_every_row_once_in_an_order_of_its_epoch(dataset):
+    pytest.importorskip("torch")
+    plain = [item["row_id"] for item in dataset.torch(stream=True)]
+    mixed = dataset.torch(stream=True, shuffle=True, seed=1)
+    first, again = [item["row_id"] for item in mixed], [item["row_id"] for item in mixed]
+    mixed.set_epoch(1)
+    second = [item["row_id"] for item in mixed]
+    assert sorted(plain) == sorted(first) == sorted(second)
+    assert len(plain) == len(dataset.filter("ok"))
+    assert first == again
+    assert first != plain
+    assert first != second
+
+
+def test_a_batch_says_which_atom_is_whose(dataset):
+    torch = pytest.importorskip("torch")
+    from scfx_dataset.torch_data import collate
+
+    loader = torch.utils.data.DataLoader(dataset.torch(), batch_size=5, collate_fn=collate)
+    batch = next(iter(loader))
+    assert batch["positions_angstrom"].shape == (batch["batch"].numel(), 3)
+    assert batch["gap_ev"].shape == (5,)
+    natm = [len(dataset.torch()[i]["atomic_numbers"]) for i in range(5)]
+    assert torch.bincount(batch["batch"]).tolist() == natm
+
+
+def test_targets_must_be_numbers_of_the_dataset(dataset):
+    pytest.importorskip("torch")
+    with pytest.raises(scfx.InputError, match="targets: got 'smiles'"):
+        dataset.torch(("smiles",))
