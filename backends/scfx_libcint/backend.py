@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,8 +15,11 @@ from scfx.abstract import (
     AbstractTwoElectron,
     OneElectron,
 )
+from scfx.basis import BasisSet
 from scfx.errors import InputError, ResourceError
+from scfx.registry import Registry
 from scfx_libcint.blocks import BlockPlan
+from scfx_libcint.density_fitting import FittedTwoElectron, fitted_bytes
 from scfx_libcint.environment import environment, joined
 from scfx_libcint.two_electron import DirectTwoElectron, StoredTwoElectron
 
@@ -35,21 +38,39 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
     them at every call, "auto" stores if the memory budget allows. `threads`: entries contracted at once; None
     takes OMP_NUM_THREADS or, without it, the processors this process may use. Neither changes a single bit of
     the results, as long as integrals are stored in float64.
+
+    `density_fitting`: an auxiliary basis set (a name or a table, as `scf.basis`), for instance
+    "def2-universal-jkfit": J and K come from fitted three-index integrals. `fitted`: "jk", or "j" to fit J alone and
+    keep K exact. Fitted integrals are float64 only.
     """
 
     name = "libcint"
 
-    def __init__(self, storage: Storage = "auto", threads: int | None = None):
+    def __init__(
+        self,
+        storage: Storage = "auto",
+        threads: int | None = None,
+        density_fitting: Any = None,
+        fitted: Literal["jk", "j"] = "jk",
+    ):
         if storage not in ("auto", "stored", "direct"):
             raise InputError(f"scf.backend.storage: got {storage!r}, expected 'auto', 'stored' or 'direct'")
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise InputError(f"scf.backend.threads: got {threads!r}, expected a positive number or nothing")
+        if fitted not in ("jk", "j"):
+            raise InputError(f"scf.backend.fitted: got {fitted!r}, expected 'jk' or 'j'")
+        self._fitted = fitted
+        # Another plugin's basis set, so it is found as everyone finds it.
+        self._auxiliary = None if density_fitting is None else Registry.discover().basis(density_fitting)
         self._storage: Storage = storage
         self._threads = threads or _available_threads()
 
-    def definition(self) -> dict[str, str]:
+    def definition(self) -> dict[str, Any]:
         """See `AbstractIntegralBackend.definition`; no number depends on `threads`."""
-        return {"name": self.name, "storage": self._storage}
+        own: dict[str, Any] = {"name": self.name, "storage": self._storage}
+        if self._auxiliary is not None:
+            own |= {"density_fitting": self._auxiliary.definition(), "fitted": self._fitted}
+        return own
 
     def one_electron(self, batch: Batch) -> OneElectron:
         """Overlap, kinetic, nuclear attraction (with effective core potentials) and dipole (about the origin) in
@@ -87,6 +108,37 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
     def _operator(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> AbstractTwoElectron:
+        if self._auxiliary is not None:
+            return self._fitted_operator(batch, omega, policy, memory_budget)
+        return self._exact_operator(batch, omega, policy, memory_budget)
+
+    def _fitted_operator(
+        self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
+    ) -> AbstractTwoElectron:
+        assert self._auxiliary is not None
+        if policy.integrals != "float64":
+            raise InputError(
+                f"scf.precision: density fitting stores float64 integrals only, policy {policy.name!r} asks for "
+                f"{policy.integrals}; use precision = 'float64'"
+            )
+        elements = {int(z) for row in batch.atomic_numbers for z in row}
+        auxiliary = BasisSet.from_source(self._auxiliary, elements)
+        n_auxiliary = sum(auxiliary.nao(int(z)) for z in batch.atomic_numbers[0])
+        needed = len(batch) * fitted_bytes(batch.layout.ncart, n_auxiliary)
+        if needed > memory_budget:
+            raise ResourceError(
+                f"libcint: fitted integrals of {len(batch)} entries of {batch.nao} functions with {n_auxiliary} "
+                f"auxiliary functions take {needed:,} bytes, the budget is {memory_budget:,}; use a smaller "
+                "scf.lane_width or raise scf.memory_budget"
+            )
+        exact = None
+        if self._fitted == "j":
+            exact = self._exact_operator(batch, omega, policy, memory_budget - needed)
+        return FittedTwoElectron(batch, auxiliary, omega, exact)
+
+    def _exact_operator(
+        self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
+    ) -> AbstractTwoElectron:
         plan = BlockPlan.of(batch.layout)
         needed, block = len(batch) * _stored_bytes(plan, policy), 8 * plan.buffer_size
         if self._storage == "direct" or (self._storage == "auto" and needed > memory_budget):
@@ -109,6 +161,11 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
         """Entries whose integrals fit the budget; where none does, 1 if direct operation can take over, else
         0.
         """
+        if self._auxiliary is not None:
+            # About three auxiliary functions to an orbital one, in the standard sets; the operator counts exactly.
+            fits = int(memory_budget // fitted_bytes(layout.ncart, 4 * layout.ncart))
+            if self._fitted == "jk":
+                return fits
         plan = BlockPlan.of(layout)
         direct = int(8 * plan.buffer_size <= memory_budget)
         if self._storage == "direct":
