@@ -17,8 +17,12 @@ constexpr std::uint64_t bytes_per_message = 8;
 constexpr std::uint64_t control_bytes_per_vertex = 8;
 constexpr std::uint64_t control_bytes_per_step = 16;
 
-std::uint64_t largest(const std::vector<std::uint64_t> &v) { return v.empty() ? 0 : *std::max_element(v.begin(), v.end()); }
-std::uint64_t sum(const std::vector<std::uint64_t> &v) { return std::accumulate(v.begin(), v.end(), std::uint64_t{0}); }
+std::uint64_t largest(const std::vector<std::uint64_t> &v) {
+  return v.empty() ? 0 : *std::max_element(v.begin(), v.end());
+}
+std::uint64_t sum(const std::vector<std::uint64_t> &v) {
+  return std::accumulate(v.begin(), v.end(), std::uint64_t{0});
+}
 
 class Ledger {
 public:
@@ -73,21 +77,20 @@ public:
     case ProgramImpl::SEQUENCE:
       for (const auto &child : p.children) walk(*child, program, repeats, dependent);
       return;
-    case ProgramImpl::REPEAT:
-      return walk(*p.children[0], program, repeats * p.count, dependent);
+    case ProgramImpl::REPEAT: return walk(*p.children[0], program, repeats * p.count, dependent);
     case ProgramImpl::WHILE_TRUE:
     case ProgramImpl::WHILE_FALSE:
     case ProgramImpl::IF:
       for (const auto &child : p.children) walk(*child, program, repeats, true);
       return;
     case ProgramImpl::CALL:
-      if (p.id >= graph_.functions.size()) throw poplar::graph_error("Call of a function that belongs to no or another graph");
+      if (p.id >= graph_.functions.size())
+        throw poplar::graph_error("Call of a function that belongs to no or another graph");
       return walk(*graph_.functions[p.id], program, repeats, dependent);
     case ProgramImpl::PRINT:
       if (p.source->graph != &graph_) throw poplar::graph_error("PrintTensor of a tensor of another graph");
       return; // a transfer to the host that the profile leaves out
-    default:
-      break;
+    default: break;
     }
     Step step = leaf(p);
     step.program = program;
@@ -113,7 +116,8 @@ private:
       const FieldInfo &info = v.type->fields[f];
       bytes = round_up(bytes, info.device_align()) + info.device_bytes();
       align = std::max<std::uint64_t>(align, info.device_align());
-      if (info.level == Level::VECTOR && info.direction == Direction::STATE) elsewhere += round_up(v.fields[f].state.size(), 4);
+      if (info.level == Level::VECTOR && info.direction == Direction::STATE)
+        elsewhere += round_up(v.fields[f].state.size(), 4);
       if (info.level == Level::VECTOR_OF_SCALARS || info.level == Level::VECTOR_OF_VECTORS)
         elsewhere += round_up(v.fields[f].tensors.size() * inner_device_bytes(info), 4);
     }
@@ -124,13 +128,14 @@ private:
     const bool fresh = p.kind == ProgramImpl::EXECUTE ? false : seen_.insert(&p).second;
     if (fresh) ++leaves_;
     switch (p.kind) {
-    case ProgramImpl::EXECUTE:
-      return execute(p.id);
+    case ProgramImpl::EXECUTE: return execute(p.id);
     case ProgramImpl::COPY: {
       if (p.source->graph != &graph_) throw poplar::graph_error("Copy between tensors of another graph");
       Step step;
       step.kind = "copy";
-      const auto name = [&](const TensorImpl &t) { return t.regions.empty() ? "()" : graph_.variables[t.regions[0].variable].name; };
+      const auto name = [&](const TensorImpl &t) {
+        return t.regions.empty() ? "()" : graph_.variables[t.regions[0].variable].name;
+      };
       step.name = p.name.empty() ? name(*p.source) + " -> " + name(*p.destination) : p.name;
       move(step, copy_traffic(graph_, *p.source, *p.destination), fresh);
       return step;
@@ -149,7 +154,8 @@ private:
   }
 
   Step execute(unsigned id) {
-    if (id >= graph_.compute_sets.size()) throw poplar::graph_error("Execute of a compute set that belongs to no or another graph");
+    if (id >= graph_.compute_sets.size())
+      throw poplar::graph_error("Execute of a compute set that belongs to no or another graph");
     Step &step = set_steps_[id];
     if (set_known_[id]) return step;
     set_known_[id] = true;
@@ -170,7 +176,8 @@ private:
     step.exchange_bytes_busiest = largest(both);
     step.inter_ipu_bytes = t.inter_ipu;
     const std::uint64_t rate = graph_.target.getExchangeBytesPerCycle();
-    step.exchange_cycles = (largest(t.received_before) + rate - 1) / rate + (largest(t.received_after) + rate - 1) / rate;
+    step.exchange_cycles =
+        (largest(t.received_before) + rate - 1) / rate + (largest(t.received_after) + rate - 1) / rate;
     buffers_.resize(tiles_);
     for (unsigned tile = 0; tile < tiles_; ++tile) {
       // Steps run one after another, so their buffers share one place.
@@ -241,9 +248,10 @@ void refuse_overflow(const GraphImpl &graph, const Profile &profile) {
   for (std::size_t i = 0; i < std::min<std::size_t>(3, on_tile.size()); ++i)
     names += text(i ? ", '" : "", i ? "" : "'", on_tile[i].second->name, "' ", on_tile[i].first);
   throw poplar::graph_memory_allocation_error(
-      text("tile ", profile.fullest_tile, " needs ", tile.total(), " bytes and has ", profile.bytes_per_tile, " (over by ",
-           tile.total() - profile.bytes_per_tile, "): ", kinds, names.empty() ? "" : ". Largest variables on it: ", names, ". ",
-           overflowing, " of ", profile.tiles.size(), " tiles overflow. Spread variables and vertices over more tiles, or set the ",
+      text("tile ", profile.fullest_tile, " needs ", tile.total(), " bytes and has ", profile.bytes_per_tile,
+           " (over by ", tile.total() - profile.bytes_per_tile, "): ", kinds,
+           names.empty() ? "" : ". Largest variables on it: ", names, ". ", overflowing, " of ", profile.tiles.size(),
+           " tiles overflow. Spread variables and vertices over more tiles, or set the ",
            "engine option debug.allowOutOfMemory to see the whole profile"));
 }
 

@@ -14,21 +14,16 @@ std::size_t type_size(const Type &type) {
   case Type::BOOL_ID:
   case Type::CHAR_ID:
   case Type::UNSIGNED_CHAR_ID:
-  case Type::SIGNED_CHAR_ID:
-    return 1;
+  case Type::SIGNED_CHAR_ID: return 1;
   case Type::SHORT_ID:
   case Type::UNSIGNED_SHORT_ID:
-  case Type::HALF_ID:
-    return 2;
+  case Type::HALF_ID: return 2;
   case Type::INT_ID:
   case Type::UNSIGNED_INT_ID:
-  case Type::FLOAT_ID:
-    return 4;
+  case Type::FLOAT_ID: return 4;
   case Type::LONGLONG_ID:
-  case Type::UNSIGNED_LONGLONG_ID:
-    return 8;
-  case Type::NONE:
-    break;
+  case Type::UNSIGNED_LONGLONG_ID: return 8;
+  case Type::NONE: break;
   }
   throw poplar::type_error("an element type was never given (poplar::Type{}): use FLOAT, INT, UNSIGNED_INT, ...");
 }
@@ -44,24 +39,15 @@ template <class T> void print_as(std::ostream &os, const char *bytes) {
 void print_element(std::ostream &os, const Type &type, const char *bytes) {
   switch (type.id()) {
   case Type::SIGNED_CHAR_ID:
-  case Type::CHAR_ID:
-    return print_as<signed char>(os, bytes);
-  case Type::SHORT_ID:
-    return print_as<short>(os, bytes);
-  case Type::UNSIGNED_SHORT_ID:
-    return print_as<unsigned short>(os, bytes);
-  case Type::INT_ID:
-    return print_as<int>(os, bytes);
-  case Type::UNSIGNED_INT_ID:
-    return print_as<unsigned>(os, bytes);
-  case Type::LONGLONG_ID:
-    return print_as<long long>(os, bytes);
-  case Type::UNSIGNED_LONGLONG_ID:
-    return print_as<unsigned long long>(os, bytes);
-  case Type::FLOAT_ID:
-    return print_as<float>(os, bytes);
-  default:
-    return print_as<unsigned char>(os, bytes);
+  case Type::CHAR_ID: return print_as<signed char>(os, bytes);
+  case Type::SHORT_ID: return print_as<short>(os, bytes);
+  case Type::UNSIGNED_SHORT_ID: return print_as<unsigned short>(os, bytes);
+  case Type::INT_ID: return print_as<int>(os, bytes);
+  case Type::UNSIGNED_INT_ID: return print_as<unsigned>(os, bytes);
+  case Type::LONGLONG_ID: return print_as<long long>(os, bytes);
+  case Type::UNSIGNED_LONGLONG_ID: return print_as<unsigned long long>(os, bytes);
+  case Type::FLOAT_ID: return print_as<float>(os, bytes);
+  default: return print_as<unsigned char>(os, bytes);
   }
 }
 
@@ -113,8 +99,9 @@ Options parse_options(const poplar::OptionFlags &flags) {
 namespace poplar {
 
 std::string Type::toString() const {
-  static const std::array<const char *, 13> names = {"none", "bool", "char", "uchar", "schar", "short", "ushort", "int",
-                                                     "uint", "longlong", "ulonglong", "half", "float"};
+  static const std::array<const char *, 13> names = {"none",      "bool",   "char", "uchar", "schar",
+                                                     "short",     "ushort", "int",  "uint",  "longlong",
+                                                     "ulonglong", "half",   "float"};
   return names.at(id_);
 }
 std::ostream &operator<<(std::ostream &os, const Type &t) { return os << t.toString(); }
@@ -131,7 +118,8 @@ std::string OptionFlags::at(StringRef option) const {
 
 std::size_t Target::getTypeSize(const Type &type) const { return host_poplar::type_size(type); }
 
-Target Target::createIPUTarget(unsigned numIPUs, unsigned tilesPerIPU, StringRef systemType, const OptionFlags &opts) {
+Target Target::createIPUTarget(unsigned numIPUs, unsigned tilesPerIPU, StringRef systemType,
+                               const OptionFlags &opts) {
   (void)opts;
   IPUModel model(systemType.cloneAsString().c_str());
   model.numIPUs = numIPUs;
@@ -149,11 +137,13 @@ IPUModel::IPUModel(const char *version) : IPUVersion(version) {
 
 Device IPUModel::createDevice(OptionFlags opts) const {
   (void)opts;
-  if (numIPUs == 0 || tilesPerIPU == 0 || numWorkerContexts == 0 || memoryBytesPerTile == 0 || exchangeBytesPerCycle == 0)
+  if (numIPUs == 0 || tilesPerIPU == 0 || numWorkerContexts == 0 || memoryBytesPerTile == 0 ||
+      exchangeBytesPerCycle == 0)
     throw invalid_option("IPUModel: numIPUs, tilesPerIPU, numWorkerContexts, memoryBytesPerTile and "
                          "exchangeBytesPerCycle must be positive");
   if (numWorkerContexts != 6)
-    throw invalid_option("IPUModel: numWorkerContexts must be 6, the number that MultiVertex::numWorkers() is compiled for");
+    throw invalid_option(
+        "IPUModel: numWorkerContexts must be 6, the number that MultiVertex::numWorkers() is compiled for");
   Target t;
   t.numIPUs_ = numIPUs;
   t.tilesPerIPU_ = tilesPerIPU;

@@ -14,9 +14,11 @@ void check_field(const GraphImpl &graph, std::uint32_t vertex, const FieldInfo &
   const auto where = [&] { return "field '" + info.name + "' of " + describe(graph, vertex); };
   if (!value.set) {
     if (info.direction != Direction::STATE)
-      throw poplar::vertex_field_unconnected(where() + " is not connected to a tensor: graph.connect(vertex[\"" + info.name + "\"], tensor)");
+      throw poplar::vertex_field_unconnected(where() + " is not connected to a tensor: graph.connect(vertex[\"" +
+                                             info.name + "\"], tensor)");
     throw poplar::vertex_field_unconnected(where() + " has no value: graph.setInitialValue(vertex[\"" + info.name +
-                                           "\"], ...)" + (info.level == Level::VECTOR ? " or graph.setFieldSize" : ""));
+                                           "\"], ...)" +
+                                           (info.level == Level::VECTOR ? " or graph.setFieldSize" : ""));
   }
   for (std::size_t i = 0; i < value.tensors.size(); ++i)
     if (!value.tensors[i])
@@ -31,11 +33,13 @@ void check_field(const GraphImpl &graph, std::uint32_t vertex, const FieldInfo &
   constexpr std::size_t short_span_limit = (1u << 11) - 1;
   const auto short_span = [&](VectorLayout layout, std::size_t n) {
     if (layout == VectorLayout::SHORT_SPAN && n > short_span_limit)
-      throw poplar::graph_error(text(where(), " is a SHORT_SPAN of ", n, " elements; it can count to ", short_span_limit, ": use SPAN"));
+      throw poplar::graph_error(
+          text(where(), " is a SHORT_SPAN of ", n, " elements; it can count to ", short_span_limit, ": use SPAN"));
   };
   if (info.level == Level::VECTOR)
     short_span(info.outer, info.direction == Direction::STATE ? value.state_elements : value.tensors[0]->elements);
-  if (info.level == Level::VECTOR_OF_SCALARS || info.level == Level::VECTOR_OF_VECTORS) short_span(info.outer, value.tensors.size());
+  if (info.level == Level::VECTOR_OF_SCALARS || info.level == Level::VECTOR_OF_VECTORS)
+    short_span(info.outer, value.tensors.size());
   if (info.level == Level::VECTOR_OF_VECTORS)
     for (const TensorPtr &t : value.tensors) short_span(info.inner, t->elements);
 }
@@ -58,11 +62,13 @@ std::string who(const GraphImpl &graph, const Access &a) {
   const std::string start = "race in compute set '" + set.name + "': ";
   const bool one_vertex = a.vertex == b.vertex;
   if (a.write && b.write)
-    throw poplar::graph_error(start + who(graph, a) + " and " + who(graph, b) + " both write " + describe(graph, both) +
+    throw poplar::graph_error(start + who(graph, a) + " and " + who(graph, b) + " both write " +
+                              describe(graph, both) +
                               "; give each writer its own elements, or put them in compute sets of their own");
   if (a.write) std::swap(a, b);
-  throw poplar::graph_error(start + who(graph, a) + " reads " + describe(graph, both) + ", which " + who(graph, b) + " writes" +
-                            (one_vertex ? "; declare one InOut field" : "; put them in compute sets of their own, or read a copy"));
+  throw poplar::graph_error(
+      start + who(graph, a) + " reads " + describe(graph, both) + ", which " + who(graph, b) + " writes" +
+      (one_vertex ? "; declare one InOut field" : "; put them in compute sets of their own, or read a copy"));
 }
 
 } // namespace
@@ -71,7 +77,8 @@ void check_vertices(const GraphImpl &graph) {
   for (std::uint32_t id = 0; id < graph.vertices.size(); ++id) {
     const VertexInstance &v = graph.vertices[id];
     for (std::size_t f = 0; f < v.fields.size(); ++f) check_field(graph, id, v.type->fields[f], v.fields[f]);
-    if (v.tile == no_tile) throw poplar::invalid_tile_mapping(describe(graph, id) + " has no tile: graph.setTileMapping(vertex, tile)");
+    if (v.tile == no_tile)
+      throw poplar::invalid_tile_mapping(describe(graph, id) + " has no tile: graph.setTileMapping(vertex, tile)");
   }
 }
 
@@ -86,7 +93,8 @@ void check_mapping(const GraphImpl &graph) {
     if (at != v.elements) {
       const auto next = v.mapping.upper_bound(at);
       const Region missing{id, at, next == v.mapping.end() ? v.elements : next->first};
-      throw poplar::invalid_tile_mapping(describe(graph, missing) + " have no tile: graph.setTileMapping(tensor, tile)");
+      throw poplar::invalid_tile_mapping(describe(graph, missing) +
+                                         " have no tile: graph.setTileMapping(tensor, tile)");
     }
   }
 }
@@ -99,7 +107,8 @@ void check_races(const GraphImpl &graph) {
       const VertexInstance &v = graph.vertices[id];
       for (std::uint32_t f = 0; f < v.fields.size(); ++f)
         for (const TensorPtr &t : v.fields[f].tensors)
-          for (const Region &r : t->regions) accesses.push_back({r.variable, id, r.begin, r.end, f, writes(v.type->fields[f])});
+          for (const Region &r : t->regions)
+            accesses.push_back({r.variable, id, r.begin, r.end, f, writes(v.type->fields[f])});
     }
     std::sort(accesses.begin(), accesses.end(), [](const Access &a, const Access &b) {
       if (a.variable != b.variable) return a.variable < b.variable;

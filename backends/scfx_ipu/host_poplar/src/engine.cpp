@@ -39,32 +39,21 @@ struct EngineImpl {
     case ProgramImpl::SEQUENCE:
       for (const auto &child : p.children) run(*child);
       break;
-    case ProgramImpl::EXECUTE:
-      execute(p.id);
-      break;
-    case ProgramImpl::COPY:
-      copy(p);
-      break;
+    case ProgramImpl::EXECUTE: execute(p.id); break;
+    case ProgramImpl::COPY: copy(p); break;
     case ProgramImpl::STREAM_IN:
-    case ProgramImpl::STREAM_OUT:
-      transfer(p);
-      break;
+    case ProgramImpl::STREAM_OUT: transfer(p); break;
     case ProgramImpl::REPEAT:
       for (unsigned i = 0; i < p.count; ++i) run(*p.children[0]);
       break;
     case ProgramImpl::WHILE_TRUE:
     case ProgramImpl::WHILE_FALSE:
-      for (run(*p.children[0]); test(p) == (p.kind == ProgramImpl::WHILE_TRUE); run(*p.children[0])) run(*p.children[1]);
+      for (run(*p.children[0]); test(p) == (p.kind == ProgramImpl::WHILE_TRUE); run(*p.children[0]))
+        run(*p.children[1]);
       break;
-    case ProgramImpl::IF:
-      run(*p.children[test(p) ? 0 : 1]);
-      break;
-    case ProgramImpl::CALL:
-      run(*graph().functions[p.id]);
-      break;
-    case ProgramImpl::PRINT:
-      print(p);
-      break;
+    case ProgramImpl::IF: run(*p.children[test(p) ? 0 : 1]); break;
+    case ProgramImpl::CALL: run(*graph().functions[p.id]); break;
+    case ProgramImpl::PRINT: print(p); break;
     }
   }
 
@@ -117,7 +106,8 @@ struct EngineImpl {
   void transfer(const ProgramImpl &p) {
     const auto it = streams.find(p.stream);
     if (it == streams.end())
-      throw poplar::stream_connection_error("the stream '" + p.stream + "' is connected to no host memory: Engine::connectStream");
+      throw poplar::stream_connection_error("the stream '" + p.stream +
+                                            "' is connected to no host memory: Engine::connectStream");
     Stream &s = it->second;
     const std::size_t bytes = p.stream_elements * type_size(p.stream_type);
     const bool in = p.kind == ProgramImpl::STREAM_IN;
@@ -139,11 +129,13 @@ struct EngineImpl {
 
   Stream &open(poplar::StringRef handle, void *begin, void *end) {
     const auto it = graph().streams.find(handle.cloneAsString());
-    if (it == graph().streams.end()) throw poplar::stream_connection_error(text("the graph has no stream '", handle, "'"));
+    if (it == graph().streams.end())
+      throw poplar::stream_connection_error(text("the graph has no stream '", handle, "'"));
     const std::size_t bytes = it->second.numElements() * type_size(it->second.elementType());
     const auto room = static_cast<char *>(end) - static_cast<char *>(begin);
     if (end && (room <= 0 || static_cast<std::size_t>(room) % bytes))
-      throw poplar::stream_connection_error(text("the stream '", handle, "' moves ", bytes, " bytes a time; the buffer has ", room,
+      throw poplar::stream_connection_error(text("the stream '", handle, "' moves ", bytes,
+                                                 " bytes a time; the buffer has ", room,
                                                  ", which is not a positive multiple"));
     Stream &s = streams[handle.cloneAsString()];
     s = Stream{};
@@ -181,7 +173,8 @@ Engine::Engine(Executable &&exe, const OptionFlags &opt) : impl_(std::make_uniqu
   impl_->compiled = exe.impl();
   impl_->options = opt.begin() == opt.end() ? exe.impl()->options : parse_options(opt);
 }
-Engine::Engine(const Graph &graph, ArrayRef<program::Program> progs, const OptionFlags &opt) : Engine(compileGraph(graph, progs, opt)) {}
+Engine::Engine(const Graph &graph, ArrayRef<program::Program> progs, const OptionFlags &opt)
+    : Engine(compileGraph(graph, progs, opt)) {}
 Engine::Engine(const Graph &graph, program::Program prog, const OptionFlags &opt)
     : Engine(graph, ArrayRef<program::Program>(&prog, 1), opt) {}
 Engine::Engine(Engine &&) noexcept = default;
@@ -191,8 +184,8 @@ void Engine::load(const Device &device) {
   const Target &built = impl_->graph().target;
   const Target &given = device.getTarget();
   if (given.getNumTiles() != built.getNumTiles() || given.getBytesPerTile() != built.getBytesPerTile())
-    throw poplar_error(text("the graph was built for ", built.getNumTiles(), " tiles of ", built.getBytesPerTile(), " bytes, the device has ",
-                            given.getNumTiles(), " of ", given.getBytesPerTile()));
+    throw poplar_error(text("the graph was built for ", built.getNumTiles(), " tiles of ", built.getBytesPerTile(),
+                            " bytes, the device has ", given.getNumTiles(), " of ", given.getBytesPerTile()));
   impl_->poison.reset();
   impl_->copies.clear();
   impl_->storage.emplace(impl_->graph());
@@ -208,9 +201,11 @@ void Engine::run(unsigned prog, const std::string &) {
 }
 
 namespace {
-const TensorImpl &host_tensor(const std::map<std::string, HostAccess> &known, StringRef handle, const char *what, std::ptrdiff_t bytes) {
+const TensorImpl &host_tensor(const std::map<std::string, HostAccess> &known, StringRef handle, const char *what,
+                              std::ptrdiff_t bytes) {
   const auto it = known.find(handle.cloneAsString());
-  if (it == known.end()) throw stream_connection_error(text("no tensor has the handle '", handle, "': Graph::create", what));
+  if (it == known.end())
+    throw stream_connection_error(text("no tensor has the handle '", handle, "': Graph::create", what));
   const TensorImpl &t = *it->second.tensor;
   const std::size_t wanted = t.elements * type_size(t.type);
   if (bytes < 0 || static_cast<std::size_t>(bytes) != wanted)
@@ -221,21 +216,23 @@ const TensorImpl &host_tensor(const std::map<std::string, HostAccess> &known, St
 
 void Engine::readTensor(StringRef handle, void *buf, void *bufEnd) {
   Storage &storage = impl_->require_loaded();
-  const TensorImpl &t = host_tensor(impl_->graph().host_reads, handle, "HostRead", static_cast<char *>(bufEnd) - static_cast<char *>(buf));
+  const TensorImpl &t = host_tensor(impl_->graph().host_reads, handle, "HostRead",
+                                    static_cast<char *>(bufEnd) - static_cast<char *>(buf));
   if (impl_->poison) impl_->poison->require_defined(t, text("the host's readTensor '", handle, "'"));
   storage.gather(t, static_cast<char *>(buf));
 }
 
 void Engine::writeTensor(StringRef handle, const void *buf, const void *bufEnd) {
   Storage &storage = impl_->require_loaded();
-  const TensorImpl &t =
-      host_tensor(impl_->graph().host_writes, handle, "HostWrite", static_cast<const char *>(bufEnd) - static_cast<const char *>(buf));
+  const TensorImpl &t = host_tensor(impl_->graph().host_writes, handle, "HostWrite",
+                                    static_cast<const char *>(bufEnd) - static_cast<const char *>(buf));
   storage.scatter(t, static_cast<const char *>(buf));
   if (impl_->poison) impl_->poison->define(t);
 }
 
 void Engine::connectStream(StringRef handle, void *begin, void *end) {
-  if (!begin || !end) throw stream_connection_error(text("the stream '", handle, "' was connected to a null pointer"));
+  if (!begin || !end)
+    throw stream_connection_error(text("the stream '", handle, "' was connected to a null pointer"));
   impl_->open(handle, begin, end);
 }
 void Engine::connectStream(StringRef handle, void *begin) {
@@ -247,6 +244,8 @@ void Engine::connectStreamToCallback(StringRef handle, std::function<void(void *
 }
 
 void Engine::setPrintStream(std::ostream &stream) { impl_->output = &stream; }
-void Engine::printProfileSummary(std::ostream &os, const OptionFlags &) const { printProfile(impl_->compiled->profile, os); }
+void Engine::printProfileSummary(std::ostream &os, const OptionFlags &) const {
+  printProfile(impl_->compiled->profile, os);
+}
 
 } // namespace poplar

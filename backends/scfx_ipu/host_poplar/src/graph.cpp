@@ -9,7 +9,8 @@ namespace host_poplar {
 
 void GraphImpl::require_open() const {
   if (compiled)
-    throw poplar::graph_error("the graph was changed after an engine compiled it: build everything first, or a new Graph");
+    throw poplar::graph_error(
+        "the graph was changed after an engine compiled it: build everything first, or a new Graph");
 }
 
 const TensorImpl &GraphImpl::require_own(const poplar::Tensor &t, const char *where) const {
@@ -19,7 +20,8 @@ const TensorImpl &GraphImpl::require_own(const poplar::Tensor &t, const char *wh
 
 std::string describe(const GraphImpl &graph, std::uint32_t vertex) {
   const VertexInstance &v = graph.vertices[vertex];
-  std::string s = text("vertex ", vertex, " (", v.type->name, ", compute set '", graph.compute_sets[v.compute_set].name, "'");
+  std::string s =
+      text("vertex ", vertex, " (", v.type->name, ", compute set '", graph.compute_sets[v.compute_set].name, "'");
   if (v.tile != no_tile) s += text(", tile ", v.tile);
   return s + ")";
 }
@@ -39,11 +41,13 @@ using namespace host_poplar;
 namespace {
 void require_storable(const Type &type, const std::string &name) {
   if (type == HALF)
-    throw type_error("variable '" + name + "': HALF is not supported by the host's Poplar (no IEEE half arithmetic here); use FLOAT");
+    throw type_error("variable '" + name +
+                     "': HALF is not supported by the host's Poplar (no IEEE half arithmetic here); use FLOAT");
   type_size(type);
 }
 
-Tensor new_variable(GraphImpl &graph, const Type &type, ArrayRef<std::size_t> shape, bool constant, const DebugContext &context) {
+Tensor new_variable(GraphImpl &graph, const Type &type, ArrayRef<std::size_t> shape, bool constant,
+                    const DebugContext &context) {
   graph.require_open();
   Variable v;
   v.name = context.getPathName();
@@ -78,7 +82,8 @@ void map_region(Variable &v, std::size_t begin, std::size_t end, unsigned tile) 
 
 void require_tile(const GraphImpl &graph, unsigned tile, const char *what) {
   if (tile >= graph.target.getNumTiles())
-    throw invalid_tile_mapping(text("setTileMapping of a ", what, " to tile ", tile, ": the target has tiles 0 to ", graph.target.getNumTiles() - 1));
+    throw invalid_tile_mapping(text("setTileMapping of a ", what, " to tile ", tile, ": the target has tiles 0 to ",
+                                    graph.target.getNumTiles() - 1));
 }
 } // namespace
 
@@ -98,13 +103,15 @@ bool Graph::addCodelets(StringRef src, CodeletFileType, StringRef, StringRef) {
   if (it == codelet_sources().end()) {
     std::string known;
     for (const auto &s : codelet_sources()) known += (known.empty() ? "" : ", ") + s.first;
-    throw file_load_error(text("codelets '", src.cloneAsString(), "' were not compiled into this program; it has: ",
-                               known.empty() ? "none" : known, ". Add the source to host_poplar_codelet_sources in CMake"));
+    throw file_load_error(text("codelets '", src.cloneAsString(),
+                               "' were not compiled into this program; it has: ", known.empty() ? "none" : known,
+                               ". Add the source to host_poplar_codelet_sources in CMake"));
   }
   for (const VertexInfo &v : it->second) {
     const auto [known, added] = impl_->vertex_types.emplace(v.name, &v);
     if (!added && known->second != &v)
-      throw graph_error(text("vertex class '", v.name, "' comes from two codelet sources: ", known->second->source, " and ", stem));
+      throw graph_error(
+          text("vertex class '", v.name, "' comes from two codelet sources: ", known->second->source, " and ", stem));
   }
   return true;
 }
@@ -116,7 +123,8 @@ Tensor Graph::addVariable(const Type &type, ArrayRef<std::size_t> shape, const D
   return new_variable(*impl_, type, shape, false, context);
 }
 
-Tensor Graph::addVariable(const Type &type, ArrayRef<std::size_t> shape, VariableMappingMethod method, const DebugContext &context) {
+Tensor Graph::addVariable(const Type &type, ArrayRef<std::size_t> shape, VariableMappingMethod method,
+                          const DebugContext &context) {
   Tensor t = addVariable(type, shape, context);
   if (method == VariableMappingMethod::NONE) return t;
   Variable &v = impl_->variables.back();
@@ -136,8 +144,8 @@ Tensor Graph::clone(const Type &type, const Tensor &t, const DebugContext &conte
 }
 Tensor Graph::clone(const Tensor &t, const DebugContext &context) { return clone(t.elementType(), t, context); }
 
-Tensor Graph::addConstantBytes(const Type &type, ArrayRef<std::size_t> shape, Type given, const void *values, std::size_t n,
-                               const DebugContext &context) {
+Tensor Graph::addConstantBytes(const Type &type, ArrayRef<std::size_t> shape, Type given, const void *values,
+                               std::size_t n, const DebugContext &context) {
   Tensor t = new_variable(*impl_, type, shape, true, context);
   setInitialTensorBytes(t, given, values, n == whole ? t.numElements() : n);
   return t;
@@ -147,13 +155,13 @@ void Graph::setInitialTensorBytes(const Tensor &t, Type given, const void *value
   impl_->require_open();
   const TensorImpl &tensor = impl_->require_own(t, "setInitialValue");
   if (given != tensor.type)
-    throw type_error(text("initial value of type ", given, " for a tensor of type ", tensor.type, ": convert it first"));
+    throw type_error(
+        text("initial value of type ", given, " for a tensor of type ", tensor.type, ": convert it first"));
   const std::size_t count = n == whole ? 1 : n;
   if (count != 1 && count != tensor.elements)
     throw graph_error(text("initial value has ", count, " elements, the tensor has ", tensor.elements));
   const char *bytes = static_cast<const char *>(values);
-  impl_->initial_values.push_back(
-      {t.ptr(), {bytes, bytes + count * type_size(tensor.type)}});
+  impl_->initial_values.push_back({t.ptr(), {bytes, bytes + count * type_size(tensor.type)}});
 }
 
 void Graph::setTileMapping(const Tensor &t, unsigned tile) {
@@ -175,23 +183,27 @@ TileToTensorMapping Graph::getTileMapping(const Tensor &t, bool requireComplete)
   std::size_t mapped = 0;
   for (std::size_t i = 0; i < tensor.regions.size(); ++i) {
     const Region &r = tensor.regions[i];
-    for_each_chunk(impl_->variables[r.variable], r.begin, r.end, [&](unsigned tile, std::size_t begin, std::size_t end) {
-      auto &list = mapping[tile];
-      const std::size_t at = tensor.starts[i] + begin - r.begin;
-      if (!list.empty() && list.back().end() == at) list.back() = {list.back().begin(), at + end - begin};
-      else list.emplace_back(at, at + end - begin);
-      mapped += end - begin;
-    });
+    for_each_chunk(impl_->variables[r.variable], r.begin, r.end,
+                   [&](unsigned tile, std::size_t begin, std::size_t end) {
+                     auto &list = mapping[tile];
+                     const std::size_t at = tensor.starts[i] + begin - r.begin;
+                     if (!list.empty() && list.back().end() == at)
+                       list.back() = {list.back().begin(), at + end - begin};
+                     else list.emplace_back(at, at + end - begin);
+                     mapped += end - begin;
+                   });
   }
   if (requireComplete && mapped != tensor.elements)
-    throw invalid_tile_mapping(text(tensor.elements - mapped, " of ", tensor.elements, " elements of a tensor have no tile: setTileMapping"));
+    throw invalid_tile_mapping(text(tensor.elements - mapped, " of ", tensor.elements,
+                                    " elements of a tensor have no tile: setTileMapping"));
   return mapping;
 }
 
 void Graph::createHostWrite(StringRef handle, const Tensor &t, bool) {
   impl_->require_open();
   impl_->require_own(t, "createHostWrite");
-  if (t.containsAliases()) throw graph_error(text("createHostWrite '", handle, "': the tensor holds an element twice"));
+  if (t.containsAliases())
+    throw graph_error(text("createHostWrite '", handle, "': the tensor holds an element twice"));
   if (!impl_->host_writes.emplace(handle.cloneAsString(), HostAccess{t.ptr(), true}).second)
     throw graph_error(text("createHostWrite: the handle '", handle, "' is taken"));
 }
@@ -207,7 +219,8 @@ DataStream add_stream(GraphImpl &graph, StringRef handle, DataStreamType kind, c
   graph.require_open();
   require_storable(type, handle.cloneAsString());
   DataStream s(handle.cloneAsString(), kind, type, n);
-  if (!graph.streams.emplace(s.handle(), s).second) throw graph_error(text("the stream handle '", handle, "' is taken"));
+  if (!graph.streams.emplace(s.handle(), s).second)
+    throw graph_error(text("the stream handle '", handle, "' is taken"));
   return s;
 }
 } // namespace

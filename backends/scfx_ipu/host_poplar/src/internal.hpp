@@ -145,6 +145,12 @@ void print_elements(std::ostream &os, const TensorImpl &t, const char *bytes);
 /// Joins neighbouring regions, drops empty ones, fills the prefix sums.
 TensorPtr make_tensor(const GraphImpl *graph, Type type, std::vector<std::size_t> shape, std::vector<Region> regions);
 
+/// Number of elements of dimensions [from, to).
+std::size_t product(const std::vector<std::size_t> &shape, std::size_t from, std::size_t to);
+
+/// Appends the regions of flat elements [begin, end).
+void append_range(const TensorImpl &t, std::size_t begin, std::size_t end, std::vector<Region> &out);
+
 /// Some element is in both tensors.
 bool overlap(const TensorImpl &a, const TensorImpl &b);
 

@@ -66,7 +66,8 @@ struct State {
 } // namespace
 
 Poison::Poison(const GraphImpl &graph, Storage &storage) : graph_(graph), storage_(storage) {
-  for (std::uint32_t id = 0; id < graph.variables.size(); ++id) defined_.emplace_back(graph.variables[id].elements, 0);
+  for (std::uint32_t id = 0; id < graph.variables.size(); ++id)
+    defined_.emplace_back(graph.variables[id].elements, 0);
   for (const InitialValue &init : graph.initial_values) define(*init.tensor);
   for (std::uint32_t id = 0; id < graph.variables.size(); ++id)
     for (std::size_t i = 0; i < defined_[id].size(); ++i)
@@ -97,7 +98,8 @@ void Poison::require_defined(const TensorImpl &t, const std::string &reader) con
     const auto first = std::find(flags.begin() + static_cast<std::ptrdiff_t>(r.begin), end, 0);
     if (first == end) continue;
     const auto last = std::find(first, end, 1);
-    const Region missing{r.variable, static_cast<std::size_t>(first - flags.begin()), static_cast<std::size_t>(last - flags.begin())};
+    const Region missing{r.variable, static_cast<std::size_t>(first - flags.begin()),
+                         static_cast<std::size_t>(last - flags.begin())};
     throw poplar::runtime_error(reader + " reads " + describe(graph_, missing) +
                                 ", which no program step, initial value or host write has written");
   }
@@ -144,7 +146,8 @@ void Poison::run(const Task &task) {
       if (e.field->direction == Direction::INPUT) {
         std::vector<char> before(e.size);
         storage_.gather(*e.tensor, before.data());
-        if (!std::equal(before.begin(), before.end(), e.data())) throw poplar::runtime_error(where(*e.field) + " is an Input and was written");
+        if (!std::equal(before.begin(), before.end(), e.data()))
+          throw poplar::runtime_error(where(*e.field) + " is an Input and was written");
       }
       if (round == 1) reversed.emplace_back(e.data(), e.data() + e.size);
     }
@@ -158,10 +161,12 @@ void Poison::run(const Task &task) {
     std::vector<std::uint8_t> written(e.tensor->elements, 1);
     for (std::size_t i = 0; i < e.tensor->elements; ++i) {
       const char *now = e.data() + i * size, *before = reversed[k].data() + i * size;
-      if (e.field->direction == Direction::OUTPUT && !std::memcmp(now, first.data(), size) && !std::memcmp(before, second.data(), size))
+      if (e.field->direction == Direction::OUTPUT && !std::memcmp(now, first.data(), size) &&
+          !std::memcmp(before, second.data(), size))
         written[i] = 0;
       else if (std::memcmp(now, before, size))
-        throw poplar::runtime_error(text("element ", i, " of ", where(*e.field), " differs between two runs on the same input: the vertex ",
+        throw poplar::runtime_error(text("element ", i, " of ", where(*e.field),
+                                         " differs between two runs on the same input: the vertex ",
                                          "reads an Output before writing it, or memory outside of its fields",
                                          task.workers > 1 ? ", or its workers depend on each other's results" : ""));
     }

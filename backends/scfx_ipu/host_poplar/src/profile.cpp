@@ -7,8 +7,9 @@
 namespace host_poplar {
 
 const char *kindName(Kind kind) {
-  static const std::array<const char *, NUM_KINDS> names = {"variables",     "constants",    "vertex state", "exchange buffers",
-                                                            "exchange code", "control code", "vertex code",  "worker stacks"};
+  static const std::array<const char *, NUM_KINDS> names = {"variables",        "constants",     "vertex state",
+                                                            "exchange buffers", "exchange code", "control code",
+                                                            "vertex code",      "worker stacks"};
   return names.at(kind);
 }
 
@@ -28,7 +29,8 @@ void printProfile(const Profile &p, std::ostream &os) {
     if (tile.bytes[k]) os << "  " << kindName(static_cast<Kind>(k)) << ": " << tile.bytes[k] << "\n";
   const auto vertices = std::accumulate(p.vertices_by_tile.begin(), p.vertices_by_tile.end(), std::uint64_t{0});
   os << "vertices: " << vertices << " on "
-     << p.vertices_by_tile.size() - static_cast<std::size_t>(std::count(p.vertices_by_tile.begin(), p.vertices_by_tile.end(), 0u))
+     << p.vertices_by_tile.size() -
+            static_cast<std::size_t>(std::count(p.vertices_by_tile.begin(), p.vertices_by_tile.end(), 0u))
      << " of " << p.vertices_by_tile.size() << " tiles\n";
   for (const Step &s : p.steps) {
     os << "  program " << s.program << " " << s.kind << " '" << s.name << "'";

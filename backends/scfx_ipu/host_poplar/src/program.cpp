@@ -20,13 +20,18 @@ std::shared_ptr<ProgramImpl> make(ProgramImpl::Kind kind, const DebugContext &co
 std::shared_ptr<ProgramImpl> value_of(const Program &p) { return std::make_shared<ProgramImpl>(*p.impl()); }
 
 void require_stream(const DataStream &s, DataStreamType wanted, const TensorImpl &t) {
-  if (s.type() != wanted) throw stream_connection_error(text("Copy: the stream '", s.handle(), "' runs the other way"));
-  if (s.elementType() != t.type) throw type_error(text("Copy: the stream '", s.handle(), "' carries ", s.elementType(), ", the tensor holds ", t.type));
+  if (s.type() != wanted)
+    throw stream_connection_error(text("Copy: the stream '", s.handle(), "' runs the other way"));
+  if (s.elementType() != t.type)
+    throw type_error(
+        text("Copy: the stream '", s.handle(), "' carries ", s.elementType(), ", the tensor holds ", t.type));
   if (s.numElements() != t.elements)
-    throw graph_error(text("Copy: the stream '", s.handle(), "' carries ", s.numElements(), " elements, the tensor has ", t.elements));
+    throw graph_error(text("Copy: the stream '", s.handle(), "' carries ", s.numElements(),
+                           " elements, the tensor has ", t.elements));
 }
 
-std::shared_ptr<ProgramImpl> make_stream_copy(ProgramImpl::Kind kind, const DataStream &s, const Tensor &t, const DebugContext &context) {
+std::shared_ptr<ProgramImpl> make_stream_copy(ProgramImpl::Kind kind, const DataStream &s, const Tensor &t,
+                                              const DebugContext &context) {
   auto p = make(kind, context);
   if (p->name.empty()) p->name = s.handle();
   p->stream = s.handle();
@@ -36,7 +41,8 @@ std::shared_ptr<ProgramImpl> make_stream_copy(ProgramImpl::Kind kind, const Data
   return p;
 }
 
-std::shared_ptr<ProgramImpl> make_branch(ProgramImpl::Kind kind, const Tensor &predicate, const Program &a, const Program &b, const DebugContext &context) {
+std::shared_ptr<ProgramImpl> make_branch(ProgramImpl::Kind kind, const Tensor &predicate, const Program &a,
+                                         const Program &b, const DebugContext &context) {
   auto p = make(kind, context);
   const TensorImpl &t = predicate.impl();
   if (t.elements != 1) throw graph_error(text("a predicate is one element, got ", predicate));
@@ -63,17 +69,21 @@ void Sequence::add(const Program &p) {
   impl_->children.push_back(std::move(child));
 }
 
-Execute::Execute(ComputeSet cs, const DebugContext &context) : Program(make(ProgramImpl::EXECUTE, context)) { impl_->id = cs.getId(); }
+Execute::Execute(ComputeSet cs, const DebugContext &context) : Program(make(ProgramImpl::EXECUTE, context)) {
+  impl_->id = cs.getId();
+}
 
 Copy::Copy(Tensor src, Tensor dst, bool, const DebugContext &context) : Program(make(ProgramImpl::COPY, context)) {
   const TensorImpl &s = src.impl();
   const TensorImpl &d = dst.impl();
   if (s.graph != d.graph) throw graph_error("Copy between tensors of two graphs");
   if (s.type != d.type) throw type_error(text("Copy of ", s.type, " to ", d.type));
-  if (s.elements != d.elements) throw graph_error(text("Copy of ", src, " to ", dst, ": the numbers of elements differ"));
+  if (s.elements != d.elements)
+    throw graph_error(text("Copy of ", src, " to ", dst, ": the numbers of elements differ"));
   if (dst.containsAliases()) throw graph_error(text("Copy to ", dst, ", which holds an element twice"));
   if (overlap(s, d))
-    throw graph_error(text("Copy of ", src, " to ", dst, ": source and destination overlap; copy through another variable"));
+    throw graph_error(
+        text("Copy of ", src, " to ", dst, ": source and destination overlap; copy through another variable"));
   impl_->source = src.ptr();
   impl_->destination = dst.ptr();
 }
@@ -87,19 +97,26 @@ Copy::Copy(Tensor src, const DataStream &stream, bool, const DebugContext &conte
   require_stream(stream, DataStreamType::DeviceToHostFIFO, src.impl());
 }
 
-Repeat::Repeat(unsigned count, const Program &prog, const DebugContext &context) : Program(make(ProgramImpl::REPEAT, context)) {
+Repeat::Repeat(unsigned count, const Program &prog, const DebugContext &context)
+    : Program(make(ProgramImpl::REPEAT, context)) {
   impl_->count = count;
   impl_->children = {value_of(prog)};
 }
-RepeatWhileTrue::RepeatWhileTrue(const Program &cond, Tensor predicate, const Program &body, const DebugContext &context)
+RepeatWhileTrue::RepeatWhileTrue(const Program &cond, Tensor predicate, const Program &body,
+                                 const DebugContext &context)
     : Program(make_branch(ProgramImpl::WHILE_TRUE, predicate, cond, body, context)) {}
-RepeatWhileFalse::RepeatWhileFalse(const Program &cond, Tensor predicate, const Program &body, const DebugContext &context)
+RepeatWhileFalse::RepeatWhileFalse(const Program &cond, Tensor predicate, const Program &body,
+                                   const DebugContext &context)
     : Program(make_branch(ProgramImpl::WHILE_FALSE, predicate, cond, body, context)) {}
 If::If(Tensor predicate, const Program &a, const Program &b, const DebugContext &context)
     : Program(make_branch(ProgramImpl::IF, predicate, a, b, context)) {}
-Call::Call(Function f, const DebugContext &context) : Program(make(ProgramImpl::CALL, context)) { impl_->id = f.getId(); }
+Call::Call(Function f, const DebugContext &context) : Program(make(ProgramImpl::CALL, context)) {
+  impl_->id = f.getId();
+}
 
-PrintTensor::PrintTensor(Tensor t, const DebugContext &context) : Program(make(ProgramImpl::PRINT, context)) { impl_->source = t.ptr(); }
+PrintTensor::PrintTensor(Tensor t, const DebugContext &context) : Program(make(ProgramImpl::PRINT, context)) {
+  impl_->source = t.ptr();
+}
 PrintTensor::PrintTensor(StringRef title, Tensor t, const DebugContext &context) : PrintTensor(t, context) {
   impl_->name = title.cloneAsString();
 }

@@ -40,13 +40,10 @@ void join(const std::string &source) {
 
 std::size_t pointer_bytes(VectorLayout layout) {
   switch (layout) {
-  case VectorLayout::SPAN:
-    return 8;
+  case VectorLayout::SPAN: return 8;
   case VectorLayout::ONE_PTR:
-  case VectorLayout::SHORT_SPAN:
-    return 4;
-  case VectorLayout::COMPACT_PTR:
-    return 2;
+  case VectorLayout::SHORT_SPAN: return 4;
+  case VectorLayout::COMPACT_PTR: return 2;
   }
   return 8;
 }
@@ -80,7 +77,8 @@ RegisterCodelets::RegisterCodelets(const char *source, std::vector<VertexInfo> v
   join(source);
 }
 
-RegisterSizes::RegisterSizes(const char *source, std::vector<std::uint64_t> piece_bytes, std::vector<VertexSize> vertices) {
+RegisterSizes::RegisterSizes(const char *source, std::vector<std::uint64_t> piece_bytes,
+                             std::vector<VertexSize> vertices) {
   code_sizes()[source] = {std::move(piece_bytes), std::move(vertices)};
   join(source);
 }

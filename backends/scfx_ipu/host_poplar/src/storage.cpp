@@ -9,7 +9,8 @@ namespace host_poplar {
 
 Pages::Pages(std::size_t bytes) : bytes_(std::max<std::size_t>(bytes, 1)) {
   void *p = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) throw poplar::poplar_error(text("the host cannot map ", bytes_, " bytes for the graph's variables"));
+  if (p == MAP_FAILED)
+    throw poplar::poplar_error(text("the host cannot map ", bytes_, " bytes for the graph's variables"));
   data_ = static_cast<char *>(p);
 }
 Pages::~Pages() { munmap(data_, bytes_); }
@@ -29,7 +30,8 @@ char *Pool::allocate(std::size_t bytes, std::size_t align) {
   return result;
 }
 
-std::size_t Storage::lay_out(const GraphImpl &graph, std::vector<std::size_t> &offsets, std::vector<std::size_t> &sizes) {
+std::size_t Storage::lay_out(const GraphImpl &graph, std::vector<std::size_t> &offsets,
+                             std::vector<std::size_t> &sizes) {
   std::size_t at = 0;
   for (const Variable &v : graph.variables) {
     offsets.push_back(at);
@@ -51,8 +53,9 @@ Storage::Storage(const GraphImpl &graph) : pages_(lay_out(graph, offsets_, sizes
   }
   for (const ComputeSetImpl &set : graph.compute_sets) {
     auto order = set.vertices;
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return graph.vertices[a].tile < graph.vertices[b].tile; });
+    std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return graph.vertices[a].tile < graph.vertices[b].tile;
+    });
     std::vector<Task> tasks;
     tasks.reserve(order.size());
     for (const std::uint32_t id : order) tasks.push_back(make_task(graph, id));

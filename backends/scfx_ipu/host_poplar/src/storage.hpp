@@ -76,7 +76,8 @@ public:
   const std::vector<Gather> &gathers() const { return gathers_; }
 
 private:
-  static std::size_t lay_out(const GraphImpl &graph, std::vector<std::size_t> &offsets, std::vector<std::size_t> &sizes);
+  static std::size_t lay_out(const GraphImpl &graph, std::vector<std::size_t> &offsets,
+                             std::vector<std::size_t> &sizes);
   Task make_task(const GraphImpl &graph, std::uint32_t vertex);
 
   std::vector<std::size_t> offsets_;
@@ -90,7 +91,8 @@ private:
 // A Vector is a pointer, or a pointer and a number of elements (poplar/InOutTypes.hpp).
 inline void write_vector(char *place, VectorLayout layout, const void *data, std::size_t n) {
   std::memcpy(place, &data, sizeof data);
-  if (layout == VectorLayout::SPAN || layout == VectorLayout::SHORT_SPAN) std::memcpy(place + sizeof data, &n, sizeof n);
+  if (layout == VectorLayout::SPAN || layout == VectorLayout::SHORT_SPAN)
+    std::memcpy(place + sizeof data, &n, sizeof n);
 }
 
 /// Points the edges of a vertex object at memory: locate(field, tensor) gives an edge's place, allocate(bytes) room for
@@ -103,9 +105,7 @@ void bind_edges(const VertexInstance &v, char *object, Locate &&locate, Allocate
     if (info.direction == Direction::STATE) continue;
     char *place = object + info.offset;
     switch (info.level) {
-    case Level::SCALAR:
-      write_vector(place, VectorLayout::ONE_PTR, locate(info, *value.tensors[0]), 1);
-      break;
+    case Level::SCALAR: write_vector(place, VectorLayout::ONE_PTR, locate(info, *value.tensors[0]), 1); break;
     case Level::VECTOR:
       write_vector(place, info.outer, locate(info, *value.tensors[0]), value.tensors[0]->elements);
       break;
@@ -113,7 +113,8 @@ void bind_edges(const VertexInstance &v, char *object, Locate &&locate, Allocate
     case Level::VECTOR_OF_VECTORS: {
       char *entries = allocate(value.tensors.size() * info.stride);
       for (std::size_t i = 0; i < value.tensors.size(); ++i)
-        write_vector(entries + i * info.stride, info.inner, locate(info, *value.tensors[i]), value.tensors[i]->elements);
+        write_vector(entries + i * info.stride, info.inner, locate(info, *value.tensors[i]),
+                     value.tensors[i]->elements);
       write_vector(place, info.outer, entries, value.tensors.size());
     }
     }

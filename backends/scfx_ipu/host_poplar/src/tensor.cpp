@@ -6,69 +6,6 @@
 
 #include "internal.hpp"
 
-namespace host_poplar {
-
-namespace {
-std::size_t product(const std::vector<std::size_t> &shape, std::size_t from, std::size_t to) {
-  return std::accumulate(shape.begin() + static_cast<std::ptrdiff_t>(from), shape.begin() + static_cast<std::ptrdiff_t>(to),
-                         std::size_t{1}, std::multiplies<>());
-}
-
-/// Appends the regions of flat elements [begin, end).
-void append_range(const TensorImpl &t, std::size_t begin, std::size_t end, std::vector<Region> &out) {
-  if (begin >= end) return;
-  auto i = static_cast<std::size_t>(std::upper_bound(t.starts.begin(), t.starts.end(), begin) - t.starts.begin()) - 1;
-  for (; begin < end; ++i) {
-    const Region &r = t.regions[i];
-    const std::size_t offset = begin - t.starts[i];
-    const std::size_t n = std::min(r.size() - offset, end - begin);
-    out.push_back({r.variable, r.begin + offset, r.begin + offset + n});
-    begin += n;
-  }
-}
-} // namespace
-
-TensorPtr make_tensor(const GraphImpl *graph, Type type, std::vector<std::size_t> shape, std::vector<Region> regions) {
-  auto t = std::make_shared<TensorImpl>();
-  t->graph = graph;
-  t->type = type;
-  std::size_t kept = 0;
-  for (const Region &r : regions) {
-    if (r.begin == r.end) continue;
-    if (kept && regions[kept - 1].variable == r.variable && regions[kept - 1].end == r.begin) regions[kept - 1].end = r.end;
-    else regions[kept++] = r;
-  }
-  regions.resize(kept);
-  t->starts.reserve(kept);
-  for (const Region &r : regions) {
-    t->starts.push_back(t->elements);
-    t->elements += r.size();
-  }
-  t->shape = std::move(shape);
-  t->regions = std::move(regions);
-  return t;
-}
-
-bool overlap(const TensorImpl &a, const TensorImpl &b) {
-  auto sorted = a.regions;
-  const auto before = [](const Region &x, const Region &y) {
-    return x.variable != y.variable ? x.variable < y.variable : x.begin < y.begin;
-  };
-  std::sort(sorted.begin(), sorted.end(), before);
-  // Ends must ascend too: a region hidden inside an earlier one adds nothing.
-  std::size_t kept = 0;
-  for (const Region &r : sorted)
-    if (!kept || sorted[kept - 1].variable != r.variable || sorted[kept - 1].end < r.end) sorted[kept++] = r;
-  sorted.resize(kept);
-  for (const Region &r : b.regions) {
-    auto it = std::upper_bound(sorted.begin(), sorted.end(), Region{r.variable, r.end - 1, r.end}, before);
-    if (it != sorted.begin() && (--it)->variable == r.variable && it->end > r.begin) return true;
-  }
-  return false;
-}
-
-} // namespace host_poplar
-
 namespace poplar {
 
 using host_poplar::append_range;
@@ -123,7 +60,8 @@ Tensor Tensor::slice(std::size_t begin, std::size_t end, unsigned dimension) con
   require_dimension(t, dimension, "slice");
   const std::size_t extent = t.shape[dimension];
   if (begin > end || end > extent)
-    throw index_error(text("slice [", begin, ", ", end, ") of dimension ", dimension, " of shape ", shape_text(t.shape)));
+    throw index_error(
+        text("slice [", begin, ", ", end, ") of dimension ", dimension, " of shape ", shape_text(t.shape)));
   const std::size_t outer = product(t.shape, 0, dimension);
   const std::size_t inner = product(t.shape, dimension + 1, t.shape.size());
   std::vector<Region> regions;
@@ -136,7 +74,8 @@ Tensor Tensor::slice(std::size_t begin, std::size_t end, unsigned dimension) con
 
 Tensor Tensor::slice(ArrayRef<std::size_t> begin, ArrayRef<std::size_t> end) const {
   if (begin.size() != rank() || end.size() != rank())
-    throw index_error(text("slice: ", begin.size(), " and ", end.size(), " bounds for a tensor of shape ", shapeToString()));
+    throw index_error(
+        text("slice: ", begin.size(), " and ", end.size(), " bounds for a tensor of shape ", shapeToString()));
   Tensor result = *this;
   for (unsigned d = 0; d < rank(); ++d) result = result.slice(begin[d], end[d], d);
   return result;
@@ -169,7 +108,8 @@ Tensor Tensor::reshape(ArrayRef<std::size_t> shape) const {
   const TensorImpl &t = impl();
   const std::size_t n = std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
   if (n != t.elements)
-    throw index_error(text("reshape of shape ", shape_text(t.shape), " (", t.elements, " elements) to ", shape_text(shape), " (", n, ")"));
+    throw index_error(text("reshape of shape ", shape_text(t.shape), " (", t.elements, " elements) to ",
+                           shape_text(shape), " (", n, ")"));
   auto copy = std::make_shared<TensorImpl>(t);
   copy->shape = shape.cloneAsVector();
   return Tensor(std::move(copy));
@@ -187,7 +127,8 @@ Tensor Tensor::flatten(unsigned dimBegin, unsigned dimEnd) const {
 Tensor Tensor::reshapePartial(unsigned beginIndex, unsigned endIndex, ArrayRef<std::size_t> newDims) const {
   const auto &s = impl().shape;
   if (beginIndex > endIndex || endIndex > s.size())
-    throw index_error(text("reshapePartial of dimensions [", beginIndex, ", ", endIndex, ") of shape ", shape_text(s)));
+    throw index_error(
+        text("reshapePartial of dimensions [", beginIndex, ", ", endIndex, ") of shape ", shape_text(s)));
   std::vector<std::size_t> shape(s.begin(), s.begin() + beginIndex);
   shape.insert(shape.end(), newDims.begin(), newDims.end());
   shape.insert(shape.end(), s.begin() + endIndex, s.end());
@@ -199,7 +140,8 @@ Tensor Tensor::expand(ArrayRef<std::size_t> indices) const {
   auto sorted = indices.cloneAsVector();
   std::sort(sorted.rbegin(), sorted.rend());
   for (const std::size_t i : sorted) {
-    if (i > impl().shape.size()) throw index_error(text("expand before dimension ", i, " of shape ", shapeToString()));
+    if (i > impl().shape.size())
+      throw index_error(text("expand before dimension ", i, " of shape ", shapeToString()));
     shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(i), 1);
   }
   return reshape(shape);
@@ -209,7 +151,8 @@ Tensor Tensor::squeeze(ArrayRef<std::size_t> indices) const {
   std::vector<std::size_t> shape;
   for (std::size_t d = 0; d < impl().shape.size(); ++d) {
     if (std::find(indices.begin(), indices.end(), d) == indices.end()) shape.push_back(impl().shape[d]);
-    else if (impl().shape[d] != 1) throw index_error(text("squeeze of dimension ", d, " of shape ", shapeToString(), ", which is not 1"));
+    else if (impl().shape[d] != 1)
+      throw index_error(text("squeeze of dimension ", d, " of shape ", shapeToString(), ", which is not 1"));
   }
   if (shape.size() + indices.size() != impl().shape.size())
     throw index_error(text("squeeze of dimensions ", shape_text(indices), " of shape ", shapeToString()));
@@ -222,7 +165,8 @@ Tensor Tensor::dimShuffle(ArrayRef<unsigned> permutation) const {
   std::sort(check.begin(), check.end());
   bool valid = check.size() == t.shape.size();
   for (std::size_t d = 0; valid && d < check.size(); ++d) valid = check[d] == d;
-  if (!valid) throw index_error(text("dimShuffle: not a permutation of the dimensions of shape ", shape_text(t.shape)));
+  if (!valid)
+    throw index_error(text("dimShuffle: not a permutation of the dimensions of shape ", shape_text(t.shape)));
   const std::size_t rank = t.shape.size();
   std::vector<std::size_t> shape(rank), stride(rank, 1), step(rank), at(rank, 0);
   for (std::size_t d = rank; d-- > 1;) stride[d - 1] = stride[d] * t.shape[d];
@@ -262,13 +206,15 @@ Tensor Tensor::broadcast(unsigned n, unsigned dimension) const {
 std::vector<Interval> Tensor::getContiguousRegions() const {
   std::vector<Interval> result;
   const TensorImpl &t = impl();
-  for (std::size_t i = 0; i < t.regions.size(); ++i) result.emplace_back(t.starts[i], t.starts[i] + t.regions[i].size());
+  for (std::size_t i = 0; i < t.regions.size(); ++i)
+    result.emplace_back(t.starts[i], t.starts[i] + t.regions[i].size());
   return result;
 }
 
 bool Tensor::operator==(const Tensor &o) const {
   if (!impl_ || !o.impl_) return impl_ == o.impl_;
-  return impl_->graph == o.impl_->graph && impl_->type == o.impl_->type && impl_->shape == o.impl_->shape && impl_->regions == o.impl_->regions;
+  return impl_->graph == o.impl_->graph && impl_->type == o.impl_->type && impl_->shape == o.impl_->shape &&
+         impl_->regions == o.impl_->regions;
 }
 
 Tensor concat(ArrayRef<Tensor> ts, unsigned dimension) {
@@ -283,7 +229,9 @@ Tensor concat(ArrayRef<Tensor> ts, unsigned dimension) {
     if (t.type != first.type) throw type_error(text("concat of ", first.type, " and ", t.type));
     bool same = t.shape.size() == shape.size();
     for (std::size_t d = 0; same && d < shape.size(); ++d) same = d == dimension || t.shape[d] == shape[d];
-    if (!same) throw index_error(text("concat along dimension ", dimension, " of shapes ", shape_text(first.shape), " and ", shape_text(t.shape)));
+    if (!same)
+      throw index_error(text("concat along dimension ", dimension, " of shapes ", shape_text(first.shape), " and ",
+                             shape_text(t.shape)));
     shape[dimension] += t.shape[dimension];
   }
   std::vector<Region> regions;
@@ -301,7 +249,8 @@ Tensor concat(const Tensor &first, const Tensor &second, unsigned dimension) {
 }
 Tensor append(const Tensor &first, const Tensor &second, unsigned dimension) {
   auto shape = second.impl().shape;
-  if (dimension > shape.size()) throw index_error(text("append at dimension ", dimension, " of shape ", first.shapeToString()));
+  if (dimension > shape.size())
+    throw index_error(text("append at dimension ", dimension, " of shape ", first.shapeToString()));
   shape.insert(shape.begin() + dimension, 1);
   return concat(first, second.reshape(shape), dimension);
 }

@@ -22,7 +22,9 @@ struct Sent {
     if (variable != o.variable) return variable < o.variable;
     return begin != o.begin ? begin < o.begin : end < o.end;
   }
-  bool operator==(const Sent &o) const { return tile == o.tile && variable == o.variable && begin == o.begin && end == o.end; }
+  bool operator==(const Sent &o) const {
+    return tile == o.tile && variable == o.variable && begin == o.begin && end == o.end;
+  }
 };
 
 struct Wanted {
@@ -68,24 +70,27 @@ public:
 
   bool lies_on(const Region &r, unsigned tile) const {
     bool local = true;
-    for_each_chunk(graph_.variables[r.variable], r.begin, r.end, [&](unsigned t, std::size_t, std::size_t) { local &= t == tile; });
+    for_each_chunk(graph_.variables[r.variable], r.begin, r.end,
+                   [&](unsigned t, std::size_t, std::size_t) { local &= t == tile; });
     return local;
   }
 
   void receive(unsigned tile, const Region &r) {
-    for_each_chunk(graph_.variables[r.variable], r.begin, r.end, [&](unsigned from, std::size_t begin, std::size_t end) {
-      if (from == tile) return;
-      move(from, tile, bytes_of({r.variable, begin, end}), traffic.received_before);
-      sent_.push_back({from, r.variable, begin, end});
-    });
+    for_each_chunk(graph_.variables[r.variable], r.begin, r.end,
+                   [&](unsigned from, std::size_t begin, std::size_t end) {
+                     if (from == tile) return;
+                     move(from, tile, bytes_of({r.variable, begin, end}), traffic.received_before);
+                     sent_.push_back({from, r.variable, begin, end});
+                   });
   }
 
   void send_home(unsigned tile, const Region &r) {
-    for_each_chunk(graph_.variables[r.variable], r.begin, r.end, [&](unsigned home, std::size_t begin, std::size_t end) {
-      if (home == tile) return;
-      move(tile, home, bytes_of({r.variable, begin, end}), traffic.received_after);
-      ++traffic.messages[tile];
-    });
+    for_each_chunk(graph_.variables[r.variable], r.begin, r.end,
+                   [&](unsigned home, std::size_t begin, std::size_t end) {
+                     if (home == tile) return;
+                     move(tile, home, bytes_of({r.variable, begin, end}), traffic.received_after);
+                     ++traffic.messages[tile];
+                   });
   }
 
   void move(unsigned from, unsigned to, std::uint64_t bytes, std::vector<std::uint64_t> &received) {
@@ -152,8 +157,8 @@ Traffic compute_set_traffic(const GraphImpl &graph, const ComputeSetImpl &set) {
   });
   for (std::size_t i = 0; i < wanted.size();) {
     Wanted joined = wanted[i];
-    for (++i; i < wanted.size() && wanted[i].tile == joined.tile && wanted[i].region.variable == joined.region.variable &&
-              wanted[i].region.begin < joined.region.end;
+    for (++i; i < wanted.size() && wanted[i].tile == joined.tile &&
+              wanted[i].region.variable == joined.region.variable && wanted[i].region.begin < joined.region.end;
          ++i)
       joined.region.end = std::max(joined.region.end, wanted[i].region.end);
     acc.add_buffer(joined.tile, acc.bytes_of(joined.region));
@@ -177,7 +182,8 @@ Traffic copy_traffic(const GraphImpl &graph, const TensorImpl &source, const Ten
                      for_each_chunk(graph.variables[to.variable], begin, begin + end_s - begin_s,
                                     [&](unsigned tile_d, std::size_t begin_d, std::size_t end_d) {
                                       if (tile_s == tile_d) return;
-                                      acc.move(tile_s, tile_d, acc.bytes_of({to.variable, begin_d, end_d}), acc.traffic.received_before);
+                                      acc.move(tile_s, tile_d, acc.bytes_of({to.variable, begin_d, end_d}),
+                                               acc.traffic.received_before);
                                       const std::size_t first = begin_s + begin_d - begin;
                                       acc.record_sent({tile_s, from.variable, first, first + end_d - begin_d});
                                     });

@@ -20,7 +20,8 @@ void require_edge(const FieldRef &f, const TensorImpl &t, bool scalar) {
   const FieldInfo &info = field_info(f);
   if (info.direction == Direction::STATE)
     throw graph_error(describe(f) + " is the vertex's own state, not an Input, Output or InOut: use setInitialValue");
-  if (t.type != info.type) throw type_error(text(describe(f), " holds ", info.type, " and was connected to ", t.type));
+  if (t.type != info.type)
+    throw type_error(text(describe(f), " holds ", info.type, " and was connected to ", t.type));
   if (scalar && t.elements != 1)
     throw graph_error(text(describe(f), " is a scalar and was connected to ", t.elements, " elements"));
 }
@@ -37,7 +38,8 @@ ComputeSet Graph::addComputeSet(const DebugContext &context) {
 
 VertexRef Graph::addVertex(ComputeSet cs, StringRef vertexType) {
   impl_->require_open();
-  if (cs.getId() >= impl_->compute_sets.size()) throw graph_error("addVertex: the compute set belongs to no or another graph");
+  if (cs.getId() >= impl_->compute_sets.size())
+    throw graph_error("addVertex: the compute set belongs to no or another graph");
   const auto type = impl_->vertex_types.find(vertexType.cloneAsString());
   if (type == impl_->vertex_types.end()) {
     std::string known;
@@ -88,7 +90,8 @@ void Graph::connect(FieldRef f, const Tensor &tensor) {
   if (f.index_ != FieldRef::whole) {
     require_edge(f, t, info.level == Level::VECTOR_OF_SCALARS);
     if (f.index_ >= value.tensors.size())
-      throw graph_error(text(describe(f), ": the field has ", value.tensors.size(), " entries; call setFieldSize first"));
+      throw graph_error(
+          text(describe(f), ": the field has ", value.tensors.size(), " entries; call setFieldSize first"));
     if (value.tensors[f.index_]) throw graph_error(describe(f) + " is connected already");
     value.tensors[f.index_] = tensor.ptr();
     return;
@@ -122,7 +125,8 @@ void Graph::setFieldSize(FieldRef f, std::size_t size) {
   const FieldInfo &info = field_info(f);
   FieldValue &value = field_value(f);
   if (value.set) throw graph_error(describe(f) + " has its size already");
-  if (f.index_ != FieldRef::whole || info.level == Level::SCALAR || (info.level == Level::VECTOR && info.direction != Direction::STATE))
+  if (f.index_ != FieldRef::whole || info.level == Level::SCALAR ||
+      (info.level == Level::VECTOR && info.direction != Direction::STATE))
     throw graph_error(describe(f) + " takes its size from the tensor it is connected to");
   value.set = true;
   if (info.level == Level::VECTOR) {
@@ -141,7 +145,8 @@ void Graph::setInitialValueBytes(FieldRef f, Type given, const void *values, std
     throw graph_error(describe(f) + " is connected to a tensor, it has no initial value of its own");
   if (given != info.type) throw type_error(text(describe(f), " holds ", info.type, ", the initial value is ", given));
   if ((info.level == Level::SCALAR) != (n == whole))
-    throw graph_error(describe(f) + (n == whole ? " is a Vector: give an ArrayRef or std::vector" : " is a scalar: give one value"));
+    throw graph_error(describe(f) + (n == whole ? " is a Vector: give an ArrayRef or std::vector"
+                                                : " is a scalar: give one value"));
   const char *bytes = static_cast<const char *>(values);
   value.state_elements = n == whole ? 1 : n;
   value.state.assign(bytes, bytes + value.state_elements * type_size(info.type));
@@ -151,7 +156,8 @@ void Graph::setInitialValueBytes(FieldRef f, Type given, const void *values, std
 void Graph::setTileMapping(VertexRef v, unsigned tile) {
   impl_->require_open();
   if (tile >= impl_->target.getNumTiles())
-    throw invalid_tile_mapping(text("setTileMapping of a vertex to tile ", tile, ": the target has tiles 0 to ", impl_->target.getNumTiles() - 1));
+    throw invalid_tile_mapping(text("setTileMapping of a vertex to tile ", tile, ": the target has tiles 0 to ",
+                                    impl_->target.getNumTiles() - 1));
   impl_->vertices.at(v.getId()).tile = tile;
 }
 
@@ -165,7 +171,8 @@ void Graph::setPerfEstimate(const VertexRef &v, std::uint64_t cycles, std::uint6
 
 VertexPerfEstimate Graph::getPerfEstimate(const VertexRef &v, const Target &) const {
   const VertexInstance &vertex = impl_->vertices.at(v.getId());
-  if (!vertex.has_estimate) throw graph_error(host_poplar::describe(*impl_, v.getId()) + " has no estimate: call setPerfEstimate");
+  if (!vertex.has_estimate)
+    throw graph_error(host_poplar::describe(*impl_, v.getId()) + " has no estimate: call setPerfEstimate");
   return {vertex.cycles, vertex.flops};
 }
 

@@ -24,17 +24,17 @@ std::map<std::string, std::function<void()>> &tests();
 struct RegisterTest {
   RegisterTest(const char *name, std::function<void()> f) { tests()[name] = std::move(f); }
 };
-#define TEST(name)                                                                                                      \
-  static void test_##name();                                                                                            \
-  static const RegisterTest register_##name(#name, test_##name);                                                        \
+#define TEST(name)                                                                                                   \
+  static void test_##name();                                                                                         \
+  static const RegisterTest register_##name(#name, test_##name);                                                     \
   static void test_##name()
 
 struct Failure : std::logic_error {
   using std::logic_error::logic_error;
 };
-#define CHECK(condition)                                                                                                \
-  do {                                                                                                                  \
-    if (!(condition)) throw Failure(std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": " #condition);          \
+#define CHECK(condition)                                                                                             \
+  do {                                                                                                               \
+    if (!(condition)) throw Failure(std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": " #condition);       \
   } while (false)
 
 /// The text of the error that f throws; every part must be in it.
@@ -67,8 +67,8 @@ inline std::vector<float> ramp(std::size_t n, float start = 0.0f) {
 /// Compiles, loads, writes the host's tensors, runs, and reads one tensor back.
 template <class T>
 std::vector<T> run(const Graph &graph, const Device &device, const Program &program,
-                   const std::vector<std::pair<std::string, std::vector<float>>> &writes, const std::string &read, std::size_t n,
-                   const OptionFlags &options = {}) {
+                   const std::vector<std::pair<std::string, std::vector<float>>> &writes, const std::string &read,
+                   std::size_t n, const OptionFlags &options = {}) {
   Engine engine(graph, program, options);
   engine.load(device);
   for (const auto &w : writes) engine.writeTensor(w.first, w.second.data(), w.second.data() + w.second.size());

@@ -48,9 +48,9 @@ TEST(a_tile_takes_what_it_has_and_not_eight_bytes_more) {
     graph.setTileMapping(t, 2);
     if (over)
       expect<graph_memory_allocation_error>([&] { compileGraph(graph, {Sequence()}); },
-                                            {"tile 2 needs 638984 bytes and has 638976 (over by 8)", "variables 638984", "'block' 638984", "1 of 4 tiles"});
-    else
-      compileGraph(graph, {Sequence()});
+                                            {"tile 2 needs 638984 bytes and has 638976 (over by 8)",
+                                             "variables 638984", "'block' 638984", "1 of 4 tiles"});
+    else compileGraph(graph, {Sequence()});
   }
 }
 
@@ -159,7 +159,8 @@ TEST(a_multi_vertex_takes_all_workers) {
   Device device = small_device();
   Graph graph(device);
   graph.addCodelets("good.cpp");
-  const Tensor m = graph.addVariable(FLOAT, {2, 3}, "m"), x = graph.addVariable(FLOAT, {3}, "x"), y = graph.addVariable(FLOAT, {2, 1}, "y");
+  const Tensor m = graph.addVariable(FLOAT, {2, 3}, "m"), x = graph.addVariable(FLOAT, {3}, "x"),
+               y = graph.addVariable(FLOAT, {2, 1}, "y");
   for (const Tensor &t : {m, x, y}) graph.setTileMapping(t, 0);
   const ComputeSet set = graph.addComputeSet();
   for (unsigned i = 0; i < 2; ++i) {
@@ -197,7 +198,8 @@ TEST(the_summary_names_kinds_and_steps) {
   Engine engine(t.graph, Execute(t.set));
   std::ostringstream os;
   engine.printProfileSummary(os);
-  for (const char *part : {"fullest tile 0", "638976", "variables: 64", "exchange buffers: 32", "vertices: 1 on 1 of 4 tiles",
-                           "execute 'add', exchange 32 bytes", "1 vertices, 300 cycles"})
+  for (const char *part :
+       {"fullest tile 0", "638976", "variables: 64", "exchange buffers: 32", "vertices: 1 on 1 of 4 tiles",
+        "execute 'add', exchange 32 bytes", "1 vertices, 300 cycles"})
     if (os.str().find(part) == std::string::npos) throw Failure(std::string(part) + " is not in\n" + os.str());
 }

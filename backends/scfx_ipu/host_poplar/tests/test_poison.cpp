@@ -67,7 +67,9 @@ TEST(poison_follows_copies_to_the_vertex_that_reads_it) {
   t.graph.connect(v["squares"], result[1]);
   t.graph.setTileMapping(v, 0);
   t.program.add(Execute(next));
-  expect<poplar::runtime_error>([&] { t.go("y", 4); }, {"field 'values' of vertex 1 (PartialSums, compute set 'next', tile 0) reads element 3 of 'z'"});
+  expect<poplar::runtime_error>(
+      [&] { t.go("y", 4); },
+      {"field 'values' of vertex 1 (PartialSums, compute set 'next', tile 0) reads element 3 of 'z'"});
 }
 
 TEST(a_variable_that_nothing_wrote_is_found) {
@@ -82,28 +84,33 @@ TEST(without_the_mode_nothing_is_reported) {
 
 TEST(reading_an_output_is_found) {
   One<> t("ReadsItsOutput");
-  expect<poplar::runtime_error>([&] { t.go("y", 4); }, {"element 0 of field 'out' of vertex 0 (ReadsItsOutput", "differs between two runs"});
+  expect<poplar::runtime_error>([&] { t.go("y", 4); },
+                                {"element 0 of field 'out' of vertex 0 (ReadsItsOutput", "differs between two runs"});
 }
 
 TEST(writing_past_a_fields_end_is_found) {
   One<> t("WritesPastItsEnd");
-  expect<poplar::runtime_error>([&] { t.go("y", 4); }, {"field 'out' of vertex 0 (WritesPastItsEnd", "outside of its elements"});
+  expect<poplar::runtime_error>([&] { t.go("y", 4); },
+                                {"field 'out' of vertex 0 (WritesPastItsEnd", "outside of its elements"});
 }
 
 TEST(writing_an_input_is_found) {
   One<> t("WritesItsInput");
-  expect<poplar::runtime_error>([&] { t.go("y", 4); }, {"field 'in' of vertex 0 (WritesItsInput", "is an Input and was written"});
+  expect<poplar::runtime_error>([&] { t.go("y", 4); },
+                                {"field 'in' of vertex 0 (WritesItsInput", "is an Input and was written"});
 }
 
 TEST(workers_that_depend_on_their_order_are_found) {
   One<> t("WorkersRace");
   t.graph.setInitialValue(t.y, 1.0f);
-  expect<poplar::runtime_error>([&] { t.go("y", 4); }, {"element 0 of field 'out' of vertex 0 (WorkersRace", "its workers"});
+  expect<poplar::runtime_error>([&] { t.go("y", 4); },
+                                {"element 0 of field 'out' of vertex 0 (WorkersRace", "its workers"});
 }
 
 TEST(compute_that_returns_false_is_an_error_in_both_modes) {
   for (const OptionFlags &options : {poison, OptionFlags{}}) {
     One<> t("GivesUp");
-    expect<poplar::runtime_error>([&] { t.go("y", 4, options); }, {"compute() of vertex 0 (GivesUp", "returned false"});
+    expect<poplar::runtime_error>([&] { t.go("y", 4, options); },
+                                  {"compute() of vertex 0 (GivesUp", "returned false"});
   }
 }

@@ -35,8 +35,9 @@ TEST(two_writers_of_one_element_are_a_race) {
   Base t;
   t.shift(t.x.slice(0, 8), t.y.slice(0, 8));
   t.shift(t.x.slice(8, 16), t.y.slice(6, 14), 2);
-  expect<graph_error>([&] { t.compile(); }, {"race in compute set 'work'", "field 'out' of vertex 0 (Shifts", "field 'out' of vertex 1 (Shifts",
-                                             "tile 2", "both write elements [6, 8) of 'y'"});
+  expect<graph_error>([&] { t.compile(); },
+                      {"race in compute set 'work'", "field 'out' of vertex 0 (Shifts",
+                       "field 'out' of vertex 1 (Shifts", "tile 2", "both write elements [6, 8) of 'y'"});
 }
 
 TEST(a_long_writer_is_seen_behind_a_short_one) {
@@ -56,8 +57,9 @@ TEST(reading_what_another_vertex_writes_is_a_race) {
   Base t;
   t.shift(t.x.slice(0, 8), t.y.slice(0, 8));
   t.shift(t.y.slice(7, 15), t.x.slice(8, 16));
-  expect<graph_error>([&] { t.compile(); }, {"race in compute set 'work'", "field 'in' of vertex 1 (Shifts", "reads element 7 of 'y'",
-                                             "which field 'out' of vertex 0 (Shifts", "compute sets of their own"});
+  expect<graph_error>([&] { t.compile(); },
+                      {"race in compute set 'work'", "field 'in' of vertex 1 (Shifts", "reads element 7 of 'y'",
+                       "which field 'out' of vertex 0 (Shifts", "compute sets of their own"});
 }
 
 TEST(input_and_output_of_one_vertex_on_one_element_ask_for_in_out) {
@@ -81,7 +83,9 @@ TEST(an_unconnected_field_is_named) {
   t.graph.connect(v["in"], t.x);
   t.graph.setInitialValue(v["by"], 1u);
   t.graph.setTileMapping(v, 3);
-  expect<vertex_field_unconnected>([&] { t.compile(); }, {"field 'out' of vertex 0 (Shifts, compute set 'work', tile 3)", "not connected", "graph.connect"});
+  expect<vertex_field_unconnected>(
+      [&] { t.compile(); },
+      {"field 'out' of vertex 0 (Shifts, compute set 'work', tile 3)", "not connected", "graph.connect"});
 }
 
 TEST(state_without_value_is_named) {
@@ -127,8 +131,10 @@ TEST(fields_are_used_for_what_they_are) {
 
 TEST(unknown_classes_and_sources_list_what_there_is) {
   Base t;
-  expect<unknown_vertex_type>([&] { t.graph.addVertex(t.set, "Scale<half,2>"); }, {"'Scale<half,2>'", "Scale<float,2>", "AddVectors"});
-  expect<file_load_error>([&] { t.graph.addCodelets("gone.cpp"); }, {"'gone.cpp'", "bad, good", "host_poplar_codelet_sources"});
+  expect<unknown_vertex_type>([&] { t.graph.addVertex(t.set, "Scale<half,2>"); },
+                              {"'Scale<half,2>'", "Scale<float,2>", "AddVectors"});
+  expect<file_load_error>([&] { t.graph.addCodelets("gone.cpp"); },
+                          {"'gone.cpp'", "bad, good", "host_poplar_codelet_sources"});
 }
 
 TEST(everything_needs_a_tile) {
@@ -200,8 +206,10 @@ TEST(engines_say_what_they_miss) {
   t.graph.createHostRead("y", t.y);
   expect<graph_error>([&] { t.graph.createHostRead("y", t.x); }, {"'y' is taken"});
   const DataStream s = t.graph.addHostToDeviceFIFO("s", FLOAT, 16);
-  expect<invalid_option>([&] { Engine(t.graph, Execute(t.set), {{"debug.allowOutofMemory", "true"}}); }, {"debug.allowOutofMemory", "hostPoplar.poison"});
-  expect<invalid_option>([&] { Engine(t.graph, Execute(t.set), {{"hostPoplar.poison", "yes"}}); }, {"\"yes\"", "\"true\" or \"false\""});
+  expect<invalid_option>([&] { Engine(t.graph, Execute(t.set), {{"debug.allowOutofMemory", "true"}}); },
+                         {"debug.allowOutofMemory", "hostPoplar.poison"});
+  expect<invalid_option>([&] { Engine(t.graph, Execute(t.set), {{"hostPoplar.poison", "yes"}}); },
+                         {"\"yes\"", "\"true\" or \"false\""});
   Engine engine(t.graph, {Execute(t.set), Copy(s, t.x)});
   std::vector<float> v(16);
   expect<poplar_error>([&] { engine.run(); }, {"Engine::load first"});
@@ -210,7 +218,8 @@ TEST(engines_say_what_they_miss) {
   expect<index_error>([&] { engine.run(2); }, {"program 2", "has 2"});
   expect<stream_connection_error>([&] { engine.run(1); }, {"'s'", "connectStream"});
   expect<stream_connection_error>([&] { engine.readTensor("y", v.data(), v.data() + 15); }, {"64 bytes", "60"});
-  expect<stream_connection_error>([&] { engine.writeTensor("y", v.data(), v.data() + 16); }, {"'y'", "createHostWrite"});
+  expect<stream_connection_error>([&] { engine.writeTensor("y", v.data(), v.data() + 16); },
+                                  {"'y'", "createHostWrite"});
 }
 
 TEST(no_hardware_is_listed) {

@@ -64,8 +64,9 @@ constexpr std::uint64_t default_code_bytes = 4096;
 constexpr std::uint64_t default_stack_bytes = 256;
 
 template <class F> struct FieldTraits {
-  static_assert(std::is_arithmetic<F>::value,
-                "a vertex field is a number, poplar::Vector, Input, Output, InOut, or a Vector of one of these three");
+  static_assert(
+      std::is_arithmetic<F>::value,
+      "a vertex field is a number, poplar::Vector, Input, Output, InOut, or a Vector of one of these three");
   using Element = std::remove_cv_t<F>;
   static constexpr Direction direction = Direction::STATE;
   static constexpr Level level = Level::SCALAR;
@@ -84,7 +85,9 @@ template <class T, VectorLayout L, unsigned A, bool I> struct FieldTraits<poplar
   static constexpr unsigned min_align = A;
 };
 
-template <class T, Direction D> struct EdgeTraits : FieldTraits<T> { static constexpr Direction direction = D; };
+template <class T, Direction D> struct EdgeTraits : FieldTraits<T> {
+  static constexpr Direction direction = D;
+};
 template <class T> struct FieldTraits<poplar::Input<T>> : EdgeTraits<T, Direction::INPUT> {};
 template <class T> struct FieldTraits<poplar::Output<T>> : EdgeTraits<T, Direction::OUTPUT> {};
 template <class T> struct FieldTraits<poplar::InOut<T>> : EdgeTraits<T, Direction::INOUT> {};
@@ -134,7 +137,8 @@ template <class V> inline bool call_compute(void *object, unsigned worker) {
   }
 }
 
-template <class V> VertexInfo vertex(const char *name, bool (*compute)(void *, unsigned), std::vector<FieldInfo> fields) {
+template <class V>
+VertexInfo vertex(const char *name, bool (*compute)(void *, unsigned), std::vector<FieldInfo> fields) {
   static_assert(std::is_base_of<poplar::Vertex, V>::value != std::is_base_of<poplar::MultiVertex, V>::value,
                 "a vertex derives from poplar::Vertex or from poplar::MultiVertex");
   VertexInfo info;
@@ -157,7 +161,8 @@ struct RegisterCodelets {
   RegisterCodelets(const char *source, std::vector<VertexInfo> vertices);
 };
 struct RegisterSizes {
-  RegisterSizes(const char *source, std::vector<std::uint64_t> piece_bytes, std::vector<VertexSize> in_order_of_vertices);
+  RegisterSizes(const char *source, std::vector<std::uint64_t> piece_bytes,
+                std::vector<VertexSize> in_order_of_vertices);
 };
 
 } // namespace host_poplar

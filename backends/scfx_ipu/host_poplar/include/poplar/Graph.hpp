@@ -42,7 +42,8 @@ using TileToTensorMapping = std::vector<std::vector<Interval>>;
 /// A field and the tensor, or the list of tensors, that it is connected to.
 struct ConnectionDesc {
   ConnectionDesc(StringRef field, Tensor tensor) : field(field.cloneAsString()), tensors{std::move(tensor)} {}
-  ConnectionDesc(StringRef field, std::vector<Tensor> tensors) : field(field.cloneAsString()), tensors(std::move(tensors)), list(true) {}
+  ConnectionDesc(StringRef field, std::vector<Tensor> tensors)
+      : field(field.cloneAsString()), tensors(std::move(tensors)), list(true) {}
   std::string field;
   std::vector<Tensor> tensors;
   bool list = false;
@@ -81,15 +82,19 @@ public:
   Tensor clone(const Tensor &t, const DebugContext &debugContext = {});
 
   template <class T>
-  Tensor addConstant(const Type &type, ArrayRef<std::size_t> shape, ArrayRef<T> values, const DebugContext &debugContext = {"<const>"}) {
-    return addConstantBytes(type, shape, equivalent_device_type<T>().value, values.data(), values.size(), debugContext);
+  Tensor addConstant(const Type &type, ArrayRef<std::size_t> shape, ArrayRef<T> values,
+                     const DebugContext &debugContext = {"<const>"}) {
+    return addConstantBytes(type, shape, equivalent_device_type<T>().value, values.data(), values.size(),
+                            debugContext);
   }
   template <class T>
-  Tensor addConstant(const Type &type, ArrayRef<std::size_t> shape, const T *values, const DebugContext &debugContext = {"<const>"}) {
+  Tensor addConstant(const Type &type, ArrayRef<std::size_t> shape, const T *values,
+                     const DebugContext &debugContext = {"<const>"}) {
     return addConstantBytes(type, shape, equivalent_device_type<T>().value, values, whole, debugContext);
   }
   template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value>>
-  Tensor addConstant(const Type &type, ArrayRef<std::size_t> shape, T value, const DebugContext &debugContext = {"<const>"}) {
+  Tensor addConstant(const Type &type, ArrayRef<std::size_t> shape, T value,
+                     const DebugContext &debugContext = {"<const>"}) {
     return addConstantBytes(type, shape, equivalent_device_type<T>().value, &value, 1, debugContext);
   }
 
@@ -103,7 +108,8 @@ public:
   /// A vector of vectors, one tensor for each; its size is set by this.
   void connect(FieldRef field, ArrayRef<Tensor> tensors);
   /// Vertex state: a scalar field.
-  template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value>> void setInitialValue(FieldRef field, T value) {
+  template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value>>
+  void setInitialValue(FieldRef field, T value) {
     setInitialValueBytes(field, equivalent_device_type<T>().value, &value, whole);
   }
   /// Vertex state: a Vector<T> field.
@@ -114,7 +120,8 @@ public:
     setInitialValue(field, ArrayRef<T>(values));
   }
   /// What a variable holds when the engine loads; one value fills the tensor.
-  template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value>> void setInitialValue(const Tensor &t, T value) {
+  template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value>>
+  void setInitialValue(const Tensor &t, T value) {
     setInitialTensorBytes(t, equivalent_device_type<T>().value, &value, whole);
   }
   template <class T> void setInitialValue(const Tensor &t, ArrayRef<T> values) {
@@ -144,8 +151,8 @@ public:
 
 private:
   static constexpr std::size_t whole = ~std::size_t{0};
-  Tensor addConstantBytes(const Type &type, ArrayRef<std::size_t> shape, Type given, const void *values, std::size_t n,
-                          const DebugContext &debugContext);
+  Tensor addConstantBytes(const Type &type, ArrayRef<std::size_t> shape, Type given, const void *values,
+                          std::size_t n, const DebugContext &debugContext);
   void setInitialValueBytes(FieldRef field, Type given, const void *values, std::size_t n);
   void setInitialTensorBytes(const Tensor &t, Type given, const void *values, std::size_t n);
   std::shared_ptr<host_poplar::GraphImpl> impl_;

@@ -12,7 +12,8 @@ enum class VectorLayout { ONE_PTR, SPAN, SHORT_SPAN, COMPACT_PTR };
 template <class T, VectorLayout L = VectorLayout::SPAN, unsigned MinAlign = alignof(T), bool Interleaved = false>
 class Vector;
 
-template <class T, unsigned MinAlign, bool Interleaved> class Vector<T, VectorLayout::ONE_PTR, MinAlign, Interleaved> {
+template <class T, unsigned MinAlign, bool Interleaved>
+class Vector<T, VectorLayout::ONE_PTR, MinAlign, Interleaved> {
 public:
   T &operator[](std::size_t i) const { return data_[i]; }
   T &operator*() const { return *data_; }
@@ -23,7 +24,8 @@ private:
 };
 
 template <class T, unsigned MinAlign, bool Interleaved>
-class Vector<T, VectorLayout::COMPACT_PTR, MinAlign, Interleaved> : public Vector<T, VectorLayout::ONE_PTR, MinAlign> {};
+class Vector<T, VectorLayout::COMPACT_PTR, MinAlign, Interleaved>
+    : public Vector<T, VectorLayout::ONE_PTR, MinAlign> {};
 
 template <class T, unsigned MinAlign, bool Interleaved> class Vector<T, VectorLayout::SPAN, MinAlign, Interleaved> {
 public:
@@ -81,8 +83,10 @@ private:
   T *p_;
 };
 
-template <class T, VectorLayout L, unsigned A, bool I> class Input<Vector<T, L, A, I>> : public Vector<const T, L, A, I> {};
-template <class T, VectorLayout L, unsigned A, bool I> class Output<Vector<T, L, A, I>> : public Vector<T, L, A, I> {};
+template <class T, VectorLayout L, unsigned A, bool I>
+class Input<Vector<T, L, A, I>> : public Vector<const T, L, A, I> {};
+template <class T, VectorLayout L, unsigned A, bool I>
+class Output<Vector<T, L, A, I>> : public Vector<T, L, A, I> {};
 template <class T, VectorLayout L, unsigned A, bool I> class InOut<Vector<T, L, A, I>> : public Vector<T, L, A, I> {};
 
 } // namespace poplar

@@ -14,7 +14,9 @@ template <class T> struct GenericInterval {
   T size() const { return end_ - begin_; }
   bool operator==(const GenericInterval &o) const { return begin_ == o.begin_ && end_ == o.end_; }
   bool operator!=(const GenericInterval &o) const { return !(*this == o); }
-  bool operator<(const GenericInterval &o) const { return begin_ < o.begin_ || (begin_ == o.begin_ && end_ < o.end_); }
+  bool operator<(const GenericInterval &o) const {
+    return begin_ < o.begin_ || (begin_ == o.begin_ && end_ < o.end_);
+  }
 
 private:
   T begin_{};

@@ -17,7 +17,8 @@ public:
   Target() = default;
   /// A Mk2 ("ipu2") machine of `numIPUs` IPUs with 1,472 tiles of 638,976 bytes each.
   static Target createIPUTarget(unsigned numIPUs, StringRef systemType, const OptionFlags &opts = {});
-  static Target createIPUTarget(unsigned numIPUs, unsigned tilesPerIPU, StringRef systemType, const OptionFlags &opts = {});
+  static Target createIPUTarget(unsigned numIPUs, unsigned tilesPerIPU, StringRef systemType,
+                                const OptionFlags &opts = {});
 
   TargetType getTargetType() const { return type_; }
   unsigned getNumIPUs() const { return numIPUs_; }

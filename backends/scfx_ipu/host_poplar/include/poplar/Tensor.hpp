@@ -39,7 +39,9 @@ public:
   Tensor index(ArrayRef<std::size_t> indices) const;
   /// Elements [begin, end) of a dimension; the other dimensions stay whole.
   Tensor slice(std::size_t begin, std::size_t end, unsigned dimension = 0) const;
-  Tensor slice(const Interval &region, unsigned dimension = 0) const { return slice(region.begin(), region.end(), dimension); }
+  Tensor slice(const Interval &region, unsigned dimension = 0) const {
+    return slice(region.begin(), region.end(), dimension);
+  }
   Tensor slice(ArrayRef<std::size_t> begin, ArrayRef<std::size_t> end) const;
   std::vector<Tensor> slices(ArrayRef<Interval> intervals, unsigned dimension = 0) const;
 

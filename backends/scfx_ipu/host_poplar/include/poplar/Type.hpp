@@ -9,8 +9,21 @@ namespace poplar {
 
 class Type {
 public:
-  enum Id { NONE, BOOL_ID, CHAR_ID, UNSIGNED_CHAR_ID, SIGNED_CHAR_ID, SHORT_ID, UNSIGNED_SHORT_ID, INT_ID,
-            UNSIGNED_INT_ID, LONGLONG_ID, UNSIGNED_LONGLONG_ID, HALF_ID, FLOAT_ID };
+  enum Id {
+    NONE,
+    BOOL_ID,
+    CHAR_ID,
+    UNSIGNED_CHAR_ID,
+    SIGNED_CHAR_ID,
+    SHORT_ID,
+    UNSIGNED_SHORT_ID,
+    INT_ID,
+    UNSIGNED_INT_ID,
+    LONGLONG_ID,
+    UNSIGNED_LONGLONG_ID,
+    HALF_ID,
+    FLOAT_ID
+  };
   constexpr Type() = default;
   constexpr explicit Type(Id id) : id_(id) {}
   constexpr Id id() const { return id_; }
@@ -41,16 +54,38 @@ inline constexpr Type FLOAT{Type::FLOAT_ID};
 
 /// equivalent_device_type<float>().value == FLOAT.
 template <class T> struct equivalent_device_type;
-template <> struct equivalent_device_type<bool> { const Type value = BOOL; };
-template <> struct equivalent_device_type<char> { const Type value = CHAR; };
-template <> struct equivalent_device_type<unsigned char> { const Type value = UNSIGNED_CHAR; };
-template <> struct equivalent_device_type<signed char> { const Type value = SIGNED_CHAR; };
-template <> struct equivalent_device_type<short> { const Type value = SHORT; };
-template <> struct equivalent_device_type<unsigned short> { const Type value = UNSIGNED_SHORT; };
-template <> struct equivalent_device_type<int> { const Type value = INT; };
-template <> struct equivalent_device_type<unsigned> { const Type value = UNSIGNED_INT; };
-template <> struct equivalent_device_type<long long> { const Type value = LONGLONG; };
-template <> struct equivalent_device_type<unsigned long long> { const Type value = UNSIGNED_LONGLONG; };
-template <> struct equivalent_device_type<float> { const Type value = FLOAT; };
+template <> struct equivalent_device_type<bool> {
+  const Type value = BOOL;
+};
+template <> struct equivalent_device_type<char> {
+  const Type value = CHAR;
+};
+template <> struct equivalent_device_type<unsigned char> {
+  const Type value = UNSIGNED_CHAR;
+};
+template <> struct equivalent_device_type<signed char> {
+  const Type value = SIGNED_CHAR;
+};
+template <> struct equivalent_device_type<short> {
+  const Type value = SHORT;
+};
+template <> struct equivalent_device_type<unsigned short> {
+  const Type value = UNSIGNED_SHORT;
+};
+template <> struct equivalent_device_type<int> {
+  const Type value = INT;
+};
+template <> struct equivalent_device_type<unsigned> {
+  const Type value = UNSIGNED_INT;
+};
+template <> struct equivalent_device_type<long long> {
+  const Type value = LONGLONG;
+};
+template <> struct equivalent_device_type<unsigned long long> {
+  const Type value = UNSIGNED_LONGLONG;
+};
+template <> struct equivalent_device_type<float> {
+  const Type value = FLOAT;
+};
 
 } // namespace poplar
