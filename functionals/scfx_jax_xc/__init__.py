@@ -1,1 +1,59 @@
-"""The libxc family through jax-xc's kernels, in JAX."""
+"""The libxc family: every name and sum that PySCF understands, through jax-xc's kernels where a census found them
+right, else through libxc itself on the host.
+
+Only the hooks are here, so that listing plugins imports neither JAX nor PySCF.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import scfx
+
+if TYPE_CHECKING:
+    from scfx.abstract import AbstractFunctional
+
+
+@scfx.hookimpl
+def scfx_register_functionals() -> list[scfx.Offer]:
+    """Both ways of evaluating the family, to be chosen by hand with the option `xc`."""
+    families = ("none", "lda", "gga", "mgga")
+    return [
+        scfx.Offer(
+            "libxc",
+            "scfx_jax_xc.host:LibxcFunctional",
+            summary='libxc on the host, by callback: { name = "libxc", xc = "0.2*hf + 0.8*slater, lyp" }',
+            requires=("pyscf",),
+            capabilities=scfx.Capabilities(platforms=("cpu",), families=families),
+        ),
+        scfx.Offer(
+            "jax-xc",
+            "scfx_jax_xc.kernels:KernelFunctional",
+            summary='libxc\'s formulas as JAX kernels, by autodiff: { name = "jax-xc", xc = "gga_x_b86, lyp" }',
+            requires=("jax_xc", "pyscf"),
+            capabilities=scfx.Capabilities(platforms=("cpu", "gpu"), families=families),
+        ),
+    ]
+
+
+@scfx.hookimpl(trylast=True)
+def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
+    """Any libxc name, or sum in PySCF's syntax (`"0.2*hf + 0.8*slater, lyp"`); None if PySCF cannot read it.
+
+    By JAX kernels if all its parts passed the census (docs/functionals-libxc.md), else by libxc on the host.
+    """
+    if find_spec("pyscf") is None:
+        return None
+    from scfx_jax_xc.names import parse
+
+    sum_of = parse(name)
+    if sum_of is None:
+        return None
+    from scfx_jax_xc.census import passed
+    from scfx_jax_xc.host import LibxcFunctional
+    from scfx_jax_xc.kernels import KernelFunctional
+
+    if find_spec("jax_xc") is not None and all(passed(part) for part, _ in sum_of.parts):
+        return KernelFunctional(name)
+    return LibxcFunctional(name)

@@ -56,6 +56,8 @@ def test_no_product_code_calls_anothers_scf():
     forbidden = ("pyscf.scf", "pyscf.dft")
     for path in PRODUCT:
         named = {m for m in imports(path) if any(m == f or m.startswith(f"{f}.") for f in forbidden)}
+        if "scfx_jax_xc" in path.parts:  # libxc's names and its parser, behind the plugin that is about libxc
+            named -= {"pyscf.dft", "pyscf.dft.libxc"}
         assert not named, f"{path.relative_to(ROOT)} imports {named}"
         for node in ast.walk(ast.parse(path.read_text())):
             if (

@@ -1,0 +1,53 @@
+"""What the two ways of evaluating a libxc sum share: the sum, its family, its exact exchange, its refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scfx.abstract import AbstractFunctional, Family
+from scfx.errors import InputError
+from scfx_jax_xc.library import functional
+from scfx_jax_xc.names import required
+
+_ORDER = ("none", "lda", "gga", "mgga")
+
+
+class AbstractLibxcSum(AbstractFunctional):
+    """A sum of libxc functionals and exact exchange. `xc` is what PySCF's `mf.xc` takes.
+
+    Raises `InputError` for text that PySCF cannot read, and for functionals that a molecular density does not fit
+    (kinetic-energy, one- and two-dimensional, Laplacian-dependent) or that need non-local correlation.
+    """
+
+    #: How it is evaluated: enters the definition, since the two agree to rounding only.
+    evaluator: str
+
+    def __init__(self, xc: str):
+        self.sum = required(xc)
+        self.name = xc
+        if self.sum.nonlocal_correlation:
+            raise InputError(
+                f"functional {xc!r}: its non-local correlation (VV10) is not part of libxc's semilocal kernels; "
+                "scfx has wb97x-v and wb97m-v of its own, see `scfx plugins`"
+            )
+        families = []
+        for part, _ in self.sum.parts:
+            found = functional(part, True)
+            if found.unusable:
+                raise InputError(f"functional {xc!r}: {part} cannot be used, {found.unusable}")
+            families.append(found.family or "none")
+        self.family: Family = max(families, key=_ORDER.index, default="none")  # type: ignore[assignment]
+        self.exact_exchange = self.sum.exact_exchange
+        self.long_range_exchange = self.sum.long_range_exchange
+        self.omega = self.sum.omega
+
+    def definition(self) -> Mapping[str, Any]:
+        """The parts with their weights, and who evaluates them."""
+        return {
+            "evaluator": self.evaluator,
+            "parts": [[name, weight] for name, weight in self.sum.parts],
+            "exact_exchange": self.exact_exchange,
+            "long_range_exchange": self.long_range_exchange,
+            "omega": self.omega,
+        }
