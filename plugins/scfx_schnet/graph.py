@@ -40,6 +40,8 @@ class PairGraph:
 BIN = 1 / 64
 
 
+# Which pairs there are depends on the numbers: torch.compile leaves it to Python, and compiles the rest.
+@torch.compiler.disable
 @torch.no_grad()
 def pair_graph(batch: PackedBatch, cutoff: float, max_neighbors: int | None) -> PairGraph:
     """All pairs within `cutoff` (angstrom), of each atom at most its `max_neighbors` nearest; cosine cutoff weights.
