@@ -206,8 +206,8 @@ class Program:
 
 
 def integrals_of_pair(
-    structure: Structure, molecule: Float32[np.ndarray, "n"], i: int, j: int
-) -> Float32[np.ndarray, "ni nj n n"]:
+    structure: Structure, molecule: Float32[np.ndarray, "size"], i: int, j: int
+) -> Float32[np.ndarray, "ni nj nkl nkl"]:
     """(ij|kl) of the shells i >= j and all k >= l <= i, straight from the codelets' code, Cartesian.
 
     Elements with (k, l) after (i, j) are computed as well; both triangles of kl are filled.

@@ -49,7 +49,7 @@ class Structure:
         return max(l for _, l, _, _ in self.shells)
 
 
-def molecule_table(batch: Batch, entry: int) -> Float32[np.ndarray, "n"]:
+def molecule_table(batch: Batch, entry: int) -> Float32[np.ndarray, "size"]:
     """Atoms (x, y, z in bohr, rounded, then what the rounding left), exponents and coefficients of one entry.
 
     The rests keep in differences of positions what float32 coordinates would lose: at 10 bohr half a unit is 5e-7

@@ -133,6 +133,43 @@ inline void two_dimensional(Real start, Real c00, Real c0p, Real b00, Real b10, 
     }
 }
 
+// The same by recurrences on all four centres. Transfer subtracts numbers of the size of a distance to the power of the
+// momenta, which for d shells two bonds apart costs float32 a digit; here nothing large is ever subtracted.
+template <class Real, int LA, int LB, int LC, int LD>
+inline void two_dimensional_stable(Real start, Real c00, Real c0p, Real b00, Real b10, Real b01, Real ab, Real cd,
+                                   Real (&out)[LA + 1][LB + 1][LC + 1][LD + 1]) {
+  const Real second_bra = c00 + ab, second_ket = c0p + cd;
+  Real n00[LA + LB + 1], n10[LA + LB + 1], n01[LC + LD + 1];
+  for (int n = 1; n <= LA + LB; ++n) n00[n] = Real(float(n)) * b00, n10[n] = Real(float(n)) * b10;
+  for (int n = 1; n <= LC + LD; ++n) n01[n] = Real(float(n)) * b01;
+  for (int i = 0; i <= LA; ++i)
+    for (int j = 0; j <= LB; ++j)
+      for (int k = 0; k <= LC; ++k)
+        for (int l = 0; l <= LD; ++l) {
+          Real value = start;
+          if (l > 0) {
+            value = second_ket * out[i][j][k][l - 1];
+            if (l > 1) value = value + n01[l - 1] * out[i][j][k][l - 2];
+            if (k > 0) value = value + n01[k] * out[i][j][k - 1][l - 1];
+            if (i > 0) value = value + n00[i] * out[i - 1][j][k][l - 1];
+            if (j > 0) value = value + n00[j] * out[i][j - 1][k][l - 1];
+          } else if (k > 0) {
+            value = c0p * out[i][j][k - 1][0];
+            if (k > 1) value = value + n01[k - 1] * out[i][j][k - 2][0];
+            if (i > 0) value = value + n00[i] * out[i - 1][j][k - 1][0];
+            if (j > 0) value = value + n00[j] * out[i][j - 1][k - 1][0];
+          } else if (j > 0) {
+            value = second_bra * out[i][j - 1][0][0];
+            if (j > 1) value = value + n10[j - 1] * out[i][j - 2][0][0];
+            if (i > 0) value = value + n10[i] * out[i - 1][j - 1][0][0];
+          } else if (i > 0) {
+            value = c00 * out[i - 1][0][0][0];
+            if (i > 1) value = value + n10[i - 1] * out[i - 2][0][0][0];
+          }
+          out[i][j][k][l] = value;
+        }
+}
+
 // Adds one quartet of primitives to out[a][b][c][d].
 template <class Real, int LA, int LB, int LC, int LD>
 inline void add_primitive(const Pair<Real>& bra, const Pair<Real>& ket, const Real* ab, const Real* cd, const Real* ac,
@@ -164,9 +201,11 @@ inline void add_primitive(const Pair<Real>& bra, const Pair<Real>& ket, const Re
       Real plane[3][LA + 1][LB + 1][LC + 1][LD + 1];
       for (int d = 0; d < 3; ++d) {
         const Real start = d == 2 ? factor * weight[r] : Real(1.0f);
-        two_dimensional<Real, LA, LB, LC, LD>(start, bra.offset[d] - bra_share * pq[d],
-                                              ket.offset[d] + ket_share * pq[d], b00, b10, b01, ab[d], cd[d],
-                                              plane[d]);
+        const Real c00 = bra.offset[d] - bra_share * pq[d], c0p = ket.offset[d] + ket_share * pq[d];
+        if constexpr (LA + LB > 2)
+          two_dimensional_stable<Real, LA, LB, LC, LD>(start, c00, c0p, b00, b10, b01, ab[d], cd[d], plane[d]);
+        else
+          two_dimensional<Real, LA, LB, LC, LD>(start, c00, c0p, b00, b10, b01, ab[d], cd[d], plane[d]);
       }
       Real* target = out;
       for (int a = 0; a < NA; ++a)

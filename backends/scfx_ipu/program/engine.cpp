@@ -136,6 +136,7 @@ struct Engine::Impl {
       for (int w = 0; w < schedule.machine.workers; ++w) {
         p.sums.push_back(on_tile(poplar::FLOAT, size(elements) * kSum, t, name + "/worker sums"));
         p.scratch.push_back(on_tile(poplar::FLOAT, scratch, t, name + "/scratch"));
+        graph.setInitialValue(p.scratch.back(), 0.0f);  // no vertex reads it before it writes it; Poplar cannot know
         if (store) p.integrals.push_back(on_tile(poplar::FLOAT, size(plan.integrals[w]), t, name + "/integrals"));
       }
       p.kept.assign(schedule.machine.workers, 0);
