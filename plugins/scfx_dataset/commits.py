@@ -56,9 +56,12 @@ def _read_record(plan: Plan, shard: Shard) -> dict[str, Any]:
 def read_commits(plan: Plan, shards: Sequence[Shard] | None = None) -> Iterator[tuple[Shard, dict[str, Any]]]:
     """The records of some committed shards (default: of all), several read at once. Raises as `read_commit`."""
     wanted = committed(plan) if shards is None else shards
-    _compacted(plan)  # read once, before the threads ask
+    compacted = _compacted(plan)
+    others = [shard for shard in wanted if shard.id not in compacted]
     with ThreadPoolExecutor(_READERS, thread_name_prefix="scfx-commits") as pool:
-        yield from zip(wanted, pool.map(lambda shard: read_commit(plan, shard), wanted), strict=True)
+        read = pool.map(lambda shard: _read_record(plan, shard), others)
+        for shard in wanted:
+            yield shard, compacted.get(shard.id) or next(read)
 
 
 def compact(plan: Plan) -> int:

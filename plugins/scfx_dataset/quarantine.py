@@ -100,7 +100,7 @@ class Quarantine:
                 half = len(trial) // 2
                 todo += [trial[half:], trial[:half]]
             else:
-                (row_id,) = trial
+                row_id = trial[0]
                 deaths[row_id] += 1
                 self._say(
                     f"shard {shard.id}, row {row_id} alone: {outcome.message}; death {deaths[row_id]} of "
