@@ -1,5 +1,10 @@
 """Labels of every option through the dataset task, and one table of them all."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportIndexIssue=false
+# pyright: reportReturnType=false
+# (the types that pandas states are unions which pyright cannot narrow)
+
 from __future__ import annotations
 
 import sys

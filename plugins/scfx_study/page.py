@@ -28,6 +28,7 @@ th, td { padding: .35rem .6rem; text-align: right; white-space: nowrap; border-b
 tbody tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff;
   min-width: 7.5rem; max-width: 13rem; white-space: normal; overflow-wrap: break-word; }
+th.text { text-align: left; }
 td.text { text-align: left; white-space: normal; min-width: 10rem; }
 thead th, thead th:first-child { background: var(--soft); vertical-align: bottom; }
 th button { all: unset; cursor: pointer; font-weight: 600; }
@@ -90,7 +91,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
     A shown text like "0.31 [0.28, 0.35]" gets its interval on a line below.
     """
-    head = "".join(f'<th scope="col"><button type="button">{escape(h)}</button></th>' for h in heads)
+    first = rows[0] if rows else ()
+    text = [i > 0 and i < len(first) and isinstance(first[i], str) for i in range(len(heads))]
+    kinds = [' class="text"' if left else "" for left in text]
+    head = "".join(
+        f'<th scope="col"{kind}><button type="button">{escape(h)}</button></th>'
+        for h, kind in zip(heads, kinds, strict=True)
+    )
     body = "".join("<tr>" + "".join(_cell(c, i) for i, c in enumerate(row)) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -101,7 +108,7 @@ def _cell(cell: Any, column: int) -> str:
     if text is None:
         text = NOTHING if missing else value if isinstance(value, str) else number(value)
     kind = ' class="text"' if isinstance(value, str) and column else ""
-    sort = "" if missing or isinstance(value, str) else f' data-value="{float(value)!r}"'
+    sort = "" if value is None or missing or isinstance(value, str) else f' data-value="{float(value)!r}"'
     plain, bracket, interval = str(text).partition(" [") if isinstance(cell, tuple) else (str(text), "", "")
     below = f"<small>[{escape(interval)}</small>" if bracket else ""
     return f"<td{kind}{sort}>{escape(plain)}{below}</td>"

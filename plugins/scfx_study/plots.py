@@ -1,5 +1,9 @@
 """The plots of a study, each a matplotlib figure made from its tables. Energies in meV or eV as the axes say."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportIndexIssue=false
+# (the types that pandas states are unions which pyright cannot narrow)
+
 from __future__ import annotations
 
 import io

@@ -1,5 +1,9 @@
 """The files of a study: tables, plots, and a report that needs nothing beside itself."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportIndexIssue=false
+# (the types that pandas states are unions which pyright cannot narrow)
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,9 @@
 """Error statistics of options against their reference, with bootstrap intervals over molecules."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportIndexIssue=false
+# (the types that pandas states are unions which pyright cannot narrow)
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -51,7 +55,7 @@ def statistics(
     percentiles `p50`... of absolute errors; the same in kcal/mol as `..._kcal_mol`. `_low`, `_high`: bootstrap
     interval over molecules, since conformers of one molecule are no independent samples. `pearson`, `spearman`: mean
     over molecules of three or more conformers of the correlation within the molecule: does the option keep the order?
-    Nulls where there is nothing to average.
+    Nulls where there is nothing to average, and for the mean error of relative energies, which is 0 by definition.
     """
     rows = [
         summary(errors(table, option, against, quantity), option, against, quantity, resamples, confidence)
@@ -123,9 +127,11 @@ def summary(
                 weights = _resamples(each.size, resamples)
                 low, high = np.percentile(weights @ each / each.size, tails)
                 row[f"{name}_low"], row[f"{name}_high"] = float(low), float(high)
+    if quantity == "relative_energy":  # zero by its definition: only rounding would show
+        row |= dict.fromkeys(("mean_error", "mean_error_low", "mean_error_high"))
     if unit == "meV":
         kcal = EV_IN_KCAL_PER_MOL / 1e3
-        row |= {f"{name}_kcal_mol": kcal * row[name] for name in (*_MOMENTS, "max")}
+        row |= {f"{name}_kcal_mol": kcal * row[name] for name in (*_MOMENTS, "max") if row[name] is not None}
     return row
 
 

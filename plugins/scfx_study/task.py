@@ -1,5 +1,9 @@
 """The study task: check everything, make the labels, write the report."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportIndexIssue=false
+# (the types that pandas states are unions which pyright cannot narrow)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar

@@ -1,5 +1,9 @@
 """Convergence, iteration by iteration: a few conformers solved again, with what each iteration left over."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportIndexIssue=false
+# (the types that pandas states are unions which pyright cannot narrow)
+
 from __future__ import annotations
 
 import json
