@@ -42,6 +42,7 @@ PRESETS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "num_gaussians": 50,
             "cutoff": 5.0,
             "readout": "mean",
+            "filter_gain": 6.0,
         },
     ),
     "schnet-tiny": (
@@ -54,6 +55,7 @@ PRESETS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "num_gaussians": 25,
             "cutoff": 5.0,
             "readout": "mean",
+            "filter_gain": 6.0,
         },
     ),
     "painn-small": (
