@@ -77,3 +77,41 @@ def test_the_shape_counts_atoms_by_period():
     assert read_molecule("NCO").shape == "p2:3 p1:5"
     assert read_molecule("[CH3]").shape == "p2:1 p1:3 open"
     assert read_molecule("CS").shape == "p3:1 p2:1 p1:4"
+
+
+def test_relaxation_ends_in_a_minimum_of_mmff94():
+    from rdkit import Chem
+    from rdkit.Chem import rdForceFieldHelpers
+    from rdkit.Geometry import Point3D
+
+    (relaxed,) = positions(BUTANOL, seeds(BUTANOL, 1), relax="mmff94")
+    (plain,) = positions(BUTANOL, seeds(BUTANOL, 1))
+    molecule = Chem.AddHs(Chem.MolFromSmiles(BUTANOL))
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
+    found = []
+    for geometry in (plain, relaxed):
+        conformer = Chem.Conformer(molecule.GetNumAtoms())
+        for i, position in enumerate(geometry):
+            conformer.SetAtomPosition(i, Point3D(*position))
+        molecule.RemoveAllConformers()
+        molecule.AddConformer(conformer)
+        field = rdForceFieldHelpers.MMFFGetMoleculeForceField(molecule, properties)
+        found.append((field.CalcEnergy(), np.abs(field.CalcGrad()).max()))
+    assert found[1][0] < found[0][0] - 1  # kcal/mol
+    assert found[1][1] < 1e-2 < found[0][1]  # kcal/mol/angstrom
+
+
+def test_a_relaxation_that_does_not_end_is_a_failed_row_that_says_so():
+    (conformer,) = embed(BUTANOL, seeds(BUTANOL, 1), Embedding(relax="mmff94", relax_iterations=1)).conformers
+    assert conformer.positions is None
+    assert "did not converge in embedding.relax_iterations = 1" in conformer.reason
+
+
+def test_displacement_is_seeded_by_the_row_and_added_to_the_embedded_geometry():
+    plain = positions(BUTANOL, seeds(BUTANOL, 2))
+    first, again = (positions(BUTANOL, seeds(BUTANOL, 2), displacement_angstrom=0.1) for _ in range(2))
+    moved = np.array(first) - np.array(plain)
+    assert np.array_equal(first, again)
+    assert np.abs(moved[0] - moved[1]).max() > 0.01
+    # 90 normal deviates: the standard error of their deviation is 0.1 / sqrt(180).
+    assert moved.std() == pytest.approx(0.1, abs=4 * 0.1 / np.sqrt(180))
