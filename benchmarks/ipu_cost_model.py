@@ -3,21 +3,22 @@
     python benchmarks/ipu_cost_model.py
 
 Mathiasen et al. (2023, arXiv:2311.01135), section 5: at Fc1nocnc(=O)c1=O the whole run takes 105 M cycles, of which
-15.3 M for the integrals, computed once; recomputing them in each of 20 iterations would take 395.7 M in all. The rest of
-the 105 M (exchange-correlation, eigenproblem, DIIS) is not modelled. The prediction is for this program's schedule and
-codelets, not for theirs: the error holds both that difference and the model's own. Nothing is fitted.
+15.3 M for the integrals, computed once; recomputing them in each of 20 iterations would take 395.7 M in all. The rest
+of the 105 M (exchange-correlation, eigenproblem, DIIS) is not modelled. The prediction is for this program's schedule
+and codelets, not for theirs: the error holds both that difference and the model's own. Nothing is fitted.
 """
 
 from __future__ import annotations
 
 import sys
 
-import scfx
-from scfx.basis import BasisSet
-from scfx.batch import Batch
 from scfx_ipu.cost_model import CLOCK, ITERATIONS, predict, schedule
 from scfx_ipu.library import Machine
 from scfx_ipu.molecule import Structure
+
+import scfx
+from scfx.basis import BasisSet
+from scfx.batch import Batch
 
 MOLECULE = "Fc1nocnc(=O)c1=O"
 INTEGRALS, WHOLE, RECOMPUTED = 15.3e6, 105e6, 395.7e6
@@ -44,8 +45,8 @@ def main() -> int:
             f"error {100 * (predicted / published - 1):+.0f} %"
         )
     print(
-        f"{'J and K, each':28} predicted {store.iteration / 1e6:8.3f}   (contraction {store.contraction / 1e6:.3f}, sums "
-        f"{store.sums / 1e6:.3f}, exchange {store.exchange / 1e6:.3f}; no published figure)"
+        f"{'J and K, each':28} predicted {store.iteration / 1e6:8.3f}   (contraction {store.contraction / 1e6:.3f}, "
+        f"sums {store.sums / 1e6:.3f}, exchange {store.exchange / 1e6:.3f}; no published figure)"
     )
     print(
         f"balance of workers: integrals {store.balance_integrals:.3f}, J/K {store.balance_contraction:.3f}; "

@@ -13,14 +13,14 @@ import argparse
 import sys
 
 import numpy as np
-
-import scfx
-from scfx.basis import BasisSet
-from scfx.batch import Batch
 from scfx_ipu.cost_model import schedule
 from scfx_ipu.library import Machine
 from scfx_ipu.molecule import Structure
 from scfx_ipu.plan import largest_alkane
+
+import scfx
+from scfx.basis import BasisSet
+from scfx.batch import Batch
 
 _CARBONS = (4, 8, 10, 15, 20, 30, 40)
 
@@ -60,7 +60,10 @@ def main() -> int:
     print("! does not fit")
     for recompute in (False, True):
         carbons, n = largest_alkane(source, machine, recompute)
-        print(f"largest, {'recompute' if recompute else 'store'}: C{carbons}H{2 * carbons + 2}, N = {n}", flush=True)
+        print(
+            f"largest, {'recompute' if recompute else 'store'}: C{carbons}H{2 * carbons + 2}, N = {n}",
+            flush=True,
+        )
     return 0
 
 

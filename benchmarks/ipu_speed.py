@@ -61,7 +61,9 @@ def main() -> int:
             build = time.perf_counter() - start
             table = molecule_table(batch, 0)
             kept = best(lambda p=program, t=table: p.set_molecule(t), 2)
-            contraction = best(lambda p=program, d=cartesian: p.coulomb_exchange(d, True), 2 if recompute else 5)
+            contraction = best(
+                lambda p=program, d=cartesian: p.coulomb_exchange(d, True), 2 if recompute else 5
+            )
             predicted = predict(program)
             print(
                 f"{smiles:22} {'ipu recompute' if recompute else 'ipu store':14} {build:9.2f} {kept:12.3f} "

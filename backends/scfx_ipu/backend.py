@@ -23,8 +23,8 @@ Strategy = Literal["auto", "store", "recompute"]
 _STRATEGIES = ("auto", "store", "recompute")
 _DEVICES = ("auto", "hardware", "host")
 
-#: What the codelets can serve best: float32 integrals, all else in float64. J and K then carry the integrals' rounding,
-#: which leaves the residual at a few 1e-6 hartree.
+#: What the codelets can serve best: float32 integrals, all else in float64. J and K then carry the integrals'
+#: rounding, which leaves the residual at a few 1e-6 hartree.
 BEST_POLICY = PrecisionPolicy(
     "float32-integrals", integrals="float32", gradient_floor=5e-6, energy_floor=5e-6
 )
@@ -33,9 +33,9 @@ BEST_POLICY = PrecisionPolicy(
 class IpuBackend(AbstractIntegralBackend):
     """Rys quadrature over the tiles of `ipus` IPUs (docs/ipu.md).
 
-    `device`: "hardware" (needs scfx built against Graphcore's Poplar SDK), "host" (a model of the IPU that runs the same
-    program on CPU threads and enforces its memory), "auto" (hardware if there is some). `strategy`: "store" keeps the
-    integrals on the tiles, "recompute" computes them anew for every Fock matrix, "auto" stores what fits. `tiles` of
+    `device`: "hardware" (needs scfx built against Graphcore's Poplar SDK), "host" (a model of the IPU that runs the
+    same program on CPU threads and enforces its memory), "auto" (hardware if there is some). `strategy`: "store" keeps
+    the integrals on the tiles, "recompute" computes them anew for every Fock matrix, "auto" stores what fits. `tiles` of
     each IPU are used. `threads`: of the host's model; no number depends on it.
     """
 
@@ -103,8 +103,8 @@ class IpuBackend(AbstractIntegralBackend):
         if policy.integrals != "float32" or policy.schwarz_float64 is not None:
             raise CapabilityError(
                 "scf.precision",
-                f"{policy.name!r} wants two-electron integrals in float64 and the IPU has no float64: use 'float32', or "
-                '{ name = "float64", integrals = "float32" } for float64 everywhere else, or backend = "libcint"',
+                f"{policy.name!r} wants two-electron integrals in float64 and the IPU has no float64: use 'float32', "
+                'or { name = "float64", integrals = "float32" } for float64 everywhere else, or backend = "libcint"',
             )
         structure = Structure.of(batch.layout)
         plan = self._plan(structure, memory_budget // len(batch), len(batch))
@@ -172,8 +172,8 @@ def refusal(structure: Structure, plans: list[Program]) -> str:
         numbers = plan.numbers()
         largest = max(numbers.bytes, key=lambda kind: numbers.bytes[kind])
         parts.append(
-            f"{'recompute' if plan.recompute else 'store'} needs {numbers.needed:,} bytes on the fullest tile, of which "
-            f"{numbers.bytes[largest]:,} for {largest}"
+            f"{'recompute' if plan.recompute else 'store'} needs {numbers.needed:,} bytes on the fullest tile, of "
+            f"which {numbers.bytes[largest]:,} for {largest}"
         )
     machine = plans[0].machine
     advice = []

@@ -6,11 +6,12 @@ Every constant here was set, and committed, before the prediction was compared w
 What is covered: what runs as vertices, that is integrals, the contraction to J and K, and their sums, with their
 exchanges. The exchange-correlation part, the eigenproblem and DIIS run on the host in scfx and are not covered.
 
-What is assumed: a worker issues one bundle every six cycles of its tile (six workers take turns), and a bundle holds one
-scalar floating-point instruction beside one load, store or integer instruction ("dual issue"), of which none is counted
-by itself. No instruction works on two floats at once and multiplications are not fused with additions: the codelets are
-plain C++, so a compiler may do better. Every quartet of primitives is counted, though the codelets leave out those whose
-prefactor is below 1e-13, and every one with a look-up of its roots, though distant ones have the cheaper asymptote.
+What is assumed: a worker issues one bundle every six cycles of its tile (six workers take turns), and a bundle holds
+one scalar floating-point instruction beside one load, store or integer instruction ("dual issue"), of which none is
+counted by itself: a lower bound on what a compiler makes of C++ that keeps its intermediates in memory. On the other
+side no instruction works on two floats at once, multiplications are not fused with additions, every quartet of
+primitives is counted, though the codelets leave out those whose prefactor is below 1e-13, and every one with a look-up of its
+roots, though distant ones have the cheaper asymptote.
 """
 
 from __future__ import annotations
@@ -27,24 +28,23 @@ from scfx_ipu.library import OPERATIONS, Machine, Program, count_operations
 if TYPE_CHECKING:
     from scfx_ipu.molecule import Structure
 
-#: Bundles of a scalar float32 operation. Add, multiply, compare: one instruction (Tile Vertex ISA, Mk2, 2023). Division,
-#: square root and exponential: half of what Graphcore's poplibs (popops, performance estimates of element-wise vertices
-#: for two floats, version 3) gives for two: 10, 10 and 6 cycles of a worker.
+#: Bundles of a scalar float32 operation. Add, multiply, compare: one instruction. Division, square root and
+#: exponential: half of what Graphcore's poplibs (popops, estimates for element-wise vertices) gives for two of them:
+#: 10, 10 and 6 cycles of a worker.
 BUNDLES = {"add": 1.0, "multiply": 1.0, "divide": 5.0, "root": 5.0, "exponential": 3.0, "other": 1.0}
 #: Cycles of the tile from one bundle of a worker to its next: six worker contexts take turns (IPU Programmer's Guide).
 CYCLES_PER_BUNDLE = 6
-#: Bytes that a tile receives in a cycle (Jia et al., arXiv:1912.03413, section 4: 4 bytes a cycle and tile within an IPU).
+#: Bytes that a tile receives in a cycle within an IPU (what Poplar's own model of the IPU takes).
 EXCHANGE_BYTES_PER_CYCLE = 4.0
-#: Cycles of a synchronisation of all tiles and the start of a compute set or an exchange (Jia et al. 2019 measured some
-#: 200 to 300 cycles within an IPU).
+#: Cycles of a synchronisation of all tiles with the start of a compute set or an exchange: assumed, a few hundred.
 SYNC_CYCLES = 250.0
-#: Bytes in a cycle between two IPUs: 64 GB/s in each direction over their links (GC200 data sheet) at the tile's clock.
+#: Bytes in a cycle between two IPUs: assumed, 64 GB/s in each direction over their links, at the tile's clock.
 LINK_BYTES_PER_CYCLE = 64e9 / 1.33e9
 #: Tile clock of a Mk2 IPU (GC200), hertz.
 CLOCK = 1.33e9
 #: Iterations of a run, for rates: what the paper does (Mathiasen et al. 2023).
 ITERATIONS = 20
-#: Distance of bra and ket at which operations are counted, bohr; with unit exponents X = 4, where roots come from tables.
+#: Distance of bra and ket at which operations are counted, bohr: with unit exponents X = 4, so roots come from tables.
 _COUNTED_DISTANCE = 2.0
 _HIGHEST = 3
 #: Bundles of an element in a compensated sum of two (value, rest) pairs: eight additions.
@@ -138,6 +138,6 @@ def schedule(structure: Structure, machine: Machine, recompute: bool) -> Program
     return Program(structure, machine, recompute, costs(), CODE_BYTES)
 
 
-#: Bytes of code on a tile for bases up to s, p, d and f: what GCC makes of the codelets for x86 at -Os, vertices and tables
-#: of roots together, as `host_poplar` measures it. The SDK's compiler will differ (docs/ipu.md).
-CODE_BYTES = (32_000, 32_000, 96_000, 320_000)
+#: Bytes of code, tables of roots and worker stacks on a tile for bases up to s, p, d and f: what GCC makes of the
+#: codelets for x86 at -Os, as `host_poplar` measures it, rounded up. The SDK's compiler will differ (docs/ipu.md).
+CODE_BYTES = (46_000, 46_000, 89_000, 190_000)

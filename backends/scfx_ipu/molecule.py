@@ -13,7 +13,7 @@ from scfx.basis import angular_factor
 if TYPE_CHECKING:
     from scfx.batch import Batch, ShellLayout
 
-#: Every integral carries 2 π^(5/2); a fourth of it (as a power) goes into each coefficient, in float64, before rounding.
+#: Every integral carries 2 π^(5/2); its fourth root goes into each coefficient, in float64, before rounding.
 _PREFACTOR = (2.0 * np.pi**2.5) ** 0.25
 
 

@@ -22,7 +22,9 @@ def report(
     title: str, basis: str, source: Any, structure: Structure, nao: int, tiles: int, largest: bool
 ) -> str:
     """Tiles, bytes by kind on the fullest tile, cycles by stage, and rates; and the largest alkane that fits."""
-    lines = [f"{title} in {basis}: {nao} AOs ({structure.n_functions} Cartesian), {len(structure.shells)} shells"]
+    lines = [
+        f"{title} in {basis}: {nao} AOs ({structure.n_functions} Cartesian), {len(structure.shells)} shells"
+    ]
     for recompute in (False, True):
         programs = [schedule(structure, Machine(ipus, tiles), recompute) for ipus in _IPUS]
         lines += ["", "recompute" if recompute else "store", *_strategy(programs)]
@@ -65,7 +67,10 @@ def _strategy(programs: list[Program]) -> list[str]:
     out.append(
         row(
             "labels/s",
-            [f"{p.labels_per_second():,.0f}" if n.fits else "-" for p, n in zip(predictions, numbers, strict=True)],
+            [
+                f"{p.labels_per_second():,.0f}" if n.fits else "-"
+                for p, n in zip(predictions, numbers, strict=True)
+            ],
         )
     )
     return out

@@ -75,7 +75,6 @@ def test_rounds_change_where_sums_are_made_but_not_their_value(registry):
     plans = (schedule(structure, Machine(1, 3, tile_bytes=size), True) for size in sizes)
     small = next(plan for plan in plans if plan.numbers().rounds > 1)
     assert whole.numbers().rounds == 1
-    assert small.numbers().needed < needed
     density = _density(batch.layout.ncart)
     found = []
     for program in (whole, small):

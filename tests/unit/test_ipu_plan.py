@@ -82,9 +82,11 @@ def test_counted_operations_grow_with_roots_and_primitives():
     add = OPERATIONS.index("add")
     small = count_operations((0, 0, 0, 0), (1, 1, 1, 1), 2.0)[0]
     # (ss|ss): two pairs and one quartet of primitives, so three divisions, one square root and two exponentials.
-    assert dict(zip(OPERATIONS, small.tolist(), strict=True)) | {"divide": 3, "root": 1, "exponential": 2} == dict(
-        zip(OPERATIONS, small.tolist(), strict=True)
-    )
+    assert dict(zip(OPERATIONS, small.tolist(), strict=True)) | {
+        "divide": 3,
+        "root": 1,
+        "exponential": 2,
+    } == dict(zip(OPERATIONS, small.tolist(), strict=True))
     # 81 quartets of primitives, and 9 + 9 pairs, instead of one and 1 + 1.
     assert count_operations((0, 0, 0, 0), (3, 3, 3, 3), 2.0)[0][add] > 30 * small[add]
     primitive = costs()[0]
@@ -98,5 +100,13 @@ def test_the_plan_command_prints_what_the_molecule_takes():
     with CliRunner().isolation() as streams:
         assert main(["ipu", "plan", "CCO", "--basis", "6-31g", "--no-largest"]) == 0
         text = streams[0].getvalue().decode()
-    for line in ("tiles", "bytes, fullest tile", "integrals", "cycles, contraction", "balance", "labels/s", "recompute"):
+    for line in (
+        "tiles",
+        "bytes, fullest tile",
+        "integrals",
+        "cycles, contraction",
+        "balance",
+        "labels/s",
+        "recompute",
+    ):
         assert line in text

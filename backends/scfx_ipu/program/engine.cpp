@@ -64,6 +64,7 @@ struct Engine::Impl {
     graph.addCodelets(o.codelets);
     momentum = std::to_string(std::max(1, s.structure.max_momentum()));
     tiles = size(s.machine.ipus * s.machine.tiles);
+    running.resize(size(s.machine.ipus));
     variables();
     program::Sequence integrals, contract;
     for (int round = 0; round < s.rounds; ++round) add_round(round, integrals, contract);
@@ -303,8 +304,11 @@ struct Engine::Impl {
     const std::string name = "round " + std::to_string(round) + ", IPU " + std::to_string(ipu);
     poplar::ComputeSet add_parts = graph.addComputeSet("add contributions, " + name);
     poplar::ComputeSet add_workers = graph.addComputeSet("add parts, " + name);
-    Tensor result = owned(kSum, "sums, " + name, ipu);
-    graph.setInitialValue(result, 0.0f);
+    // Two results take turns: a round adds what the rounds before it have. At its end `running` has them all.
+    Turns& turns = running[size(ipu)];
+    const Tensor before = turns.last;
+    if (!turns.tensors[size(round % 2)].valid()) turns.tensors[size(round % 2)] = owned(kSum, "sums, " + name, ipu);
+    const Tensor result = turns.last = turns.tensors[size(round % 2)];
     std::vector<Tensor> from, to;
     for (int owner = 0; owner < m.tiles; ++owner) {
       const auto& mine = pieces[size(owner)];
@@ -340,25 +344,27 @@ struct Engine::Impl {
         graph.connect(v["total"], partial.back());
         graph.setTileMapping(v, static_cast<unsigned>(tile));
       }
-      if (partial.empty()) continue;  // no tile touches these in this round: they stay zero
+      if (before.valid()) partial.push_back(before.slice(first * kSum, (first + elements) * kSum));
+      if (partial.empty()) {  // no tile has touched these so far
+        partial.push_back(graph.addConstant(poplar::FLOAT, {elements * kSum}, 0.0f));
+        graph.setTileMapping(partial.back(), static_cast<unsigned>(tile));
+      }
       add_vectors(add_workers, partial, result.slice(first * kSum, (first + elements) * kSum), tile);
     }
     contract.add(program::Copy(poplar::concat(from), poplar::concat(to)));
     contract.add(program::Execute(add_parts));
     contract.add(program::Execute(add_workers));
-    results.push_back(result);
   }
 
-  // The one sum over rounds and IPUs, on the owners of the first IPU.
+  // The one sum over IPUs, on the owners of the first.
   void add_final(program::Sequence& contract) {
-    Tensor answer = results[0];
-    if (results.size() > 1) {
-      poplar::ComputeSet add = graph.addComputeSet("add rounds and IPUs");
-      std::vector<Tensor> here;
-      for (std::size_t r = 0; r < results.size(); ++r) {
-        const bool local = static_cast<int>(r) % schedule.machine.ipus == 0;
-        here.push_back(local ? results[r] : owned(kSum, "sums from IPU", 0));
-        if (!local) contract.add(program::Copy(results[r], here.back()));
+    Tensor answer = running[0].last;
+    if (running.size() > 1) {
+      poplar::ComputeSet add = graph.addComputeSet("add IPUs");
+      std::vector<Tensor> here{answer};
+      for (std::size_t ipu = 1; ipu < running.size(); ++ipu) {
+        here.push_back(owned(kSum, "sums from IPU " + std::to_string(ipu), 0));
+        contract.add(program::Copy(running[ipu].last, here.back()));
       }
       answer = owned(kSum, "sums", 0);
       for (int tile = 0; tile < schedule.machine.tiles; ++tile) {
@@ -391,7 +397,10 @@ struct Engine::Impl {
   std::size_t tiles;
   Tensor molecule_source, shells_source, blocks_source, exchange_source, density;
   std::vector<PerTile> per_tile;
-  std::vector<Tensor> results;
+  struct Turns {
+    Tensor tensors[2], last;
+  };
+  std::vector<Turns> running;  // by IPU
   std::unique_ptr<poplar::Engine> engine;
 };
 

@@ -238,7 +238,7 @@ class Planner {
       b.tasks = 2 * scfx_rys::kTaskSize * n_tasks;
       if (store) b.integrals = 4 * std::accumulate(plan.integrals.begin(), plan.integrals.end(), std::int64_t(0));
       b.density = 8 * (touched + owned);
-      b.sums = 16 * touched * (m.workers + 1) + 16 * owned * (out_.rounds + (m.ipus > 1 ? m.ipus : 0) + 1);
+      b.sums = 16 * touched * (m.workers + 1) + 16 * owned * (std::min(out_.rounds, 2) + m.ipus);
       b.reduction = 16 * gather[t] + 16 * owned * m.workers;
       b.scratch = 4 * std::int64_t(m.workers) * (out_.pair_scratch + (store ? 0 : out_.quartet_scratch));
       const std::int64_t kinds = store ? 2 : 1;
