@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -40,15 +40,17 @@ class PairGraph:
 BIN = 1 / 64
 
 
-# Which pairs there are depends on the numbers: torch.compile leaves it to Python, and compiles the rest.
-@torch.compiler.disable
-@torch.no_grad()
 def pair_graph(batch: PackedBatch, cutoff: float, max_neighbors: int | None) -> PairGraph:
     """All pairs within `cutoff` (angstrom), of each atom at most its `max_neighbors` nearest; cosine cutoff weights.
 
     The weight is (cos(π d / cutoff) + 1) / 2 (Schütt et al. 2018). Ties between equally near neighbours go to the one
     that comes first in the batch. Nothing is differentiated with respect to positions: there are no forces here.
     """
+    return _outside_compiled(batch, cutoff, max_neighbors)
+
+
+@torch.no_grad()
+def _pair_graph(batch: PackedBatch, cutoff: float, max_neighbors: int | None) -> PairGraph:
     first, second = batch.first, batch.second
     distance = (batch.positions[first] - batch.positions[second]).norm(dim=-1)
     keep_first = keep_second = None
@@ -78,6 +80,10 @@ def pair_graph(batch: PackedBatch, cutoff: float, max_neighbors: int | None) -> 
     return PairGraph(
         first, second, distance, to_first, to_second, symmetric, len(batch.numbers), sums, transposed
     )
+
+
+#: Which pairs there are depends on the numbers: torch.compile leaves that to Python, and compiles the rest.
+_outside_compiled: Any = torch.compiler.disable(_pair_graph)
 
 
 def _may_exceed(batch: PackedBatch, max_neighbors: int) -> bool:

@@ -131,6 +131,17 @@ def test_readouts_are_sum_and_mean_of_atoms(registry, batch):
     torch.testing.assert_close(out[:, 0], out[:, 1] * natm, rtol=1e-5, atol=1e-5)
 
 
+def test_the_gain_of_the_filters_changes_their_start_and_nothing_else(registry, batch):
+    networks = []
+    for gain in (1.0, 6.0):
+        torch.manual_seed(0)
+        networks.append(scfx_schnet.build("schnet-laptop", filter_gain=gain, registry=registry))
+    plain, larger = (dict(n.named_parameters()) for n in networks)
+    for name in plain:
+        factor = 6.0 if name.endswith("mlp.2.weight") else 1.0
+        torch.testing.assert_close(larger[name], factor * plain[name])
+
+
 @pytest.mark.parametrize("cutoff", [2.0, 3.5])
 @pytest.mark.parametrize("nearest", [None, 2, 5])
 def test_the_convolution_is_the_sum_over_neighbours(batch, cutoff, nearest):

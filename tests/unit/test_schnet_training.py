@@ -209,6 +209,14 @@ def test_bfloat16_trains_to_a_like_error(folder, tmp_path, registry):
     assert mae["bfloat16"] != mae["float32"]
 
 
+@pytest.mark.slow
+def test_a_compiled_network_trains_to_the_same_error(folder, tmp_path, registry):
+    # Minutes of compiling on CPU; torch.compile is meant for GPUs, where this test runs as well.
+    jobs = {c: make_job(folder, steps=20, compile=c, checkpoint_every=1000) for c in (False, True)}
+    mae = {c: Training(job, tmp_path / str(c), registry).run()["train_mae_ev"][0] for c, job in jobs.items()}
+    assert mae[True] == pytest.approx(mae[False], rel=1e-3)
+
+
 def test_tensorboard_events_and_early_metrics_are_written(folder, tmp_path, registry):
     pytest.importorskip("tensorboard", reason="the schnet extra is not installed")
     Training(make_job(folder, steps=32, log_every=8, tensorboard=True), tmp_path, registry).run()
