@@ -281,7 +281,8 @@ def _extras(result: scfx.SCFResult, i: int, columns: Collection[str]) -> dict[st
         # Padded with NaN to the largest molecule of the batch, and left out combinations of AOs are NaN too.
         spins = np.atleast_2d(np.asarray(result.orbital_energies[i], dtype=np.float64)) * HARTREE_IN_EV
         kept = [spin[np.isfinite(spin)].tolist() for spin in spins]
-        extras["orbital_energies_ev"] = [spin for spin in kept if spin]
+        # A closed shell in a batch with an open one comes with both spins: a row must not depend on its company.
+        extras["orbital_energies_ev"] = kept[:1] if len(kept) == 1 or kept[0] == kept[1] else kept
     if "mulliken_charges" in columns:
         if result.mulliken_charges is None:
             raise InputError("task.extras: this solver gives no Mulliken charges; leave mulliken_charges out")
