@@ -3,7 +3,7 @@
     python benchmarks/hard_set.py examples/hard30.xyz
 
 Geometries are experimental ones of small molecules (NIST CCCBDB, Herzberg; rounded), the same with bonds pulled,
-symmetric saddle points with bond lengths near the literature's, or (four organic molecules) ETKDGv3 relaxed with
+symmetric saddle points with bond lengths near the literature's, or (three organic molecules) ETKDGv3 relaxed with
 MMFF94. None is optimised at a level of this program: they are test cases, not results.
 """
 
@@ -100,9 +100,9 @@ def molecules() -> list[tuple]:
     add("FOOF", small, "long weak O-F bonds, low sigma* orbital", "OOFF", peroxide())
     add("singlet methylene", small, "empty p orbital beside a lone pair", "CHH", bent(1.107, 102.4))
     for name, smiles, why in (
-        ("azulene", "c1ccc2cccc2cc1", "small gap without symmetry's help"),
-        ("o-benzoquinone", "O=C1C=CC=CC1=O", "low pi* orbital"),
-        ("decapentaene", "C=CC=CC=CC=CC=C", "long conjugation"),
+        ("nitrosomethane", "CN=O", "low pi* orbital beside lone pairs: blue"),
+        ("s-tetrazine", "c1nncnn1", "four lone pairs, low pi*: red"),
+        ("hexatriene", "C=CC=CC=C", "conjugation"),
     ):
         add(name, small, why, *relaxed(smiles))
     pulled = "stretched bond"
