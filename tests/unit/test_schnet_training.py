@@ -110,7 +110,7 @@ def environment():
 
 
 def test_a_training_killed_by_the_system_resumes_to_the_same_weights(folder, tmp_path, registry, environment):
-    out, steps = tmp_path / "killed", 400
+    out, steps = tmp_path / "killed", 150
     process = subprocess.Popen([sys.executable, *command(folder, out, steps)], env=environment)
     ends = time.monotonic() + 120
     while not (out / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < ends:
