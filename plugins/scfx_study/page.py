@@ -50,8 +50,8 @@ dt { color: #555; } dd { margin: 0; text-align: right; font-variant-numeric: tab
 details { margin: .4rem 0; } summary { cursor: pointer; color: var(--accent); }
 pre { overflow-x: auto; background: var(--soft); padding: .6rem; border-radius: 6px; font-size: .78rem;
   line-height: 1.35; }
-@media (max-width: 40rem) { body { padding: .7rem; } h1 { font-size: 1.35rem; } .scroll { display: block; } }
 .scroll { display: none; font-size: .85rem; color: #555; }
+@media (max-width: 40rem) { body { padding: .7rem; } h1 { font-size: 1.35rem; } .scroll { display: block; } }
 @media print { details { display: block; } }
 """
 

@@ -65,7 +65,15 @@ def write_report(study: Study) -> Path:
         *_published(study, found),
         *_convergence(cost),
         "<h2>Plots</h2>",
-        *(picture(kinds["svg"], name, _CAPTIONS[name], name in _BROAD) for name, kinds in pictures.items()),
+        *(
+            picture(
+                kinds["svg"],
+                name,
+                _CAPTIONS[name],
+                name in _BROAD or (name == "parity" and len(study.pairs) > 1),
+            )
+            for name, kinds in pictures.items()
+        ),
         *_tables(found),
         *_outliers(study, labels),
         *_every_conformer(study, labels),
@@ -73,7 +81,7 @@ def write_report(study: Study) -> Path:
         *_definition(study),
     ]
     path = output / "report.html"
-    path.write_text(page(f"Study: {', '.join(o.label for o in study.options)}", body), encoding="utf-8")
+    path.write_text(page(f"Study: {'; '.join(o.label for o in study.options)}", body), encoding="utf-8")
     return path
 
 
@@ -101,7 +109,7 @@ def _head(study: Study, labels: pd.DataFrame) -> list[str]:
     used = own[own["used"]]
     names = reference.names
     return [
-        f"<h1>What each option costs: {escape(', '.join(o.label for o in study.options if o is not reference))}</h1>",
+        f"<h1>What each option costs: {escape('; '.join(o.label for o in study.options if o is not reference))}</h1>",
         f"<p>Compared with <b>{escape(reference.label)}</b> ({escape(names['functional'])}/{escape(names['basis'])}, "
         f"{escape(names['precision'])}, backend {escape(names['backend'])}) on <b>{len(used):,} conformers of "
         f"{used['molecule'].nunique():,} molecules</b>. {len(own) - len(used):,} of {len(own):,} planned conformers "
