@@ -141,7 +141,6 @@ class SCFSpec(BaseModel):
     optional `preset`. `guess`: "atomic" (superposed atomic densities) or "core".
     `reference`: "auto" is restricted for singlets, unrestricted otherwise.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
-    `stability`: after convergence find the lowest eigenvalue of the orbital Hessian, in the unrestricted space.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
     `memory_budget`: for integrals, bytes or text as "4 GiB"; AO values kept on the grid may take as much again.
     `lane_width`: conformers computed side by side.
@@ -159,7 +158,6 @@ class SCFSpec(BaseModel):
     convergence: Annotated[Convergence, BeforeValidator(_convergence)] = CONVERGENCE_PRESETS["default"]
     guess: Literal["atomic", "core"] = "atomic"
     reference: Literal["auto", "restricted", "unrestricted"] = "auto"
-    stability: bool = False
     linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
     memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30

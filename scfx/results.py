@@ -48,8 +48,6 @@ class SCFResult:
     (`scf.linear_dependence`); the last of `orbital_energies` are then NaN. `density` holds one density matrix
     [nspin, nao, nao] per system when asked for, in the AO order of the system's own atoms. `dispersion_energy`
     [batch] is the part of `energy` that the functional's dispersion correction adds (0 where it has none).
-    `stability` [batch], if `scf.stability` asked for it, is the lowest eigenvalue of the orbital Hessian in hartree,
-    in the unrestricted space: negative where a lower solution exists; NaN for entries that did not converge.
 
     `mulliken_charges`, `loewdin_charges` [natm] (elementary charges) and Mayer's `bond_orders` [natm, natm] are lists
     by system, atoms in the system's own order. With the density come `overlap` [nao, nao], `orbital_coefficients`
@@ -75,7 +73,6 @@ class SCFResult:
     s_squared: Float64[np.ndarray, "batch"]
     n_orbitals: Int32[np.ndarray, "batch"]
     dispersion_energy: Float64[np.ndarray, "batch"] | None = None
-    stability: Float64[np.ndarray, "batch"] | None = None
     mulliken_charges: list[np.ndarray] | None = None
     loewdin_charges: list[np.ndarray] | None = None
     bond_orders: list[np.ndarray] | None = None

@@ -19,7 +19,12 @@ import scfx
 from scfx.scf.xc import evaluate_closed_shell, evaluate_spin_resolved
 from scfx.testing import check_functional
 
-OFFERS = {offer.name: offer for offer in scfx_xc.scfx_register_functionals()}
+#: Local and gradient-corrected functionals and their full-range hybrids; test_xc_beyond_gga.py has the others.
+OFFERS = {
+    offer.name: offer
+    for offer in scfx_xc.scfx_register_functionals()
+    if offer.target.startswith("scfx_xc.functionals:")
+}
 #: All but Hartree-Fock have an energy density to compare.
 NAMES = [name for name in OFFERS if name != "hf"]
 #: Every component once; used where all nineteen functionals would only repeat the same code.
