@@ -35,8 +35,8 @@ class IpuBackend(AbstractIntegralBackend):
 
     `device`: "hardware" (needs scfx built against Graphcore's Poplar SDK), "host" (a model of the IPU that runs the
     same program on CPU threads and enforces its memory), "auto" (hardware if there is some). `strategy`: "store" keeps
-    the integrals on the tiles, "recompute" computes them anew for every Fock matrix, "auto" stores what fits. `tiles` of
-    each IPU are used. `threads`: of the host's model; no number depends on it.
+    the integrals on the tiles, "recompute" computes them anew for every Fock matrix, "auto" stores what fits. `tiles`
+    of each IPU are used. `threads`: of the host's model; no number depends on it.
     """
 
     name = "ipu"

@@ -10,8 +10,8 @@ What is assumed: a worker issues one bundle every six cycles of its tile (six wo
 one scalar floating-point instruction beside one load, store or integer instruction ("dual issue"), of which none is
 counted by itself: a lower bound on what a compiler makes of C++ that keeps its intermediates in memory. On the other
 side no instruction works on two floats at once, multiplications are not fused with additions, every quartet of
-primitives is counted, though the codelets leave out those whose prefactor is below 1e-13, and every one with a look-up of its
-roots, though distant ones have the cheaper asymptote.
+primitives is counted, though the codelets leave out those whose prefactor is below 1e-13, and every one with a
+look-up of its roots, though distant ones have the cheaper asymptote.
 """
 
 from __future__ import annotations

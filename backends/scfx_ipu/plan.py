@@ -45,7 +45,7 @@ def _strategy(programs: list[Program]) -> list[str]:
     numbers, predictions = [p.numbers() for p in programs], [predict(p) for p in programs]
 
     def row(label: str, values: list[str]) -> str:
-        return f"  {label:24}" + "".join(f"{value:>16}" for value in values)
+        return f"  {label:26}" + "".join(f"{value:>16}" for value in values)
 
     out = [row("IPUs", [str(p.machine.ipus) for p in programs])]
     out.append(row("tiles", [f"{n.tiles:,}" for n in numbers]))
@@ -64,9 +64,13 @@ def _strategy(programs: list[Program]) -> list[str]:
     out.append(row("cycles, all", [f"{p.total():,.0f}" for p in predictions]))
     out.append(row("balance of integrals", [f"{p.balance_integrals:.3f}" for p in predictions]))
     out.append(row("balance of J/K", [f"{p.balance_contraction:.3f}" for p in predictions]))
+    each = predictions[0].labels_per_second() if numbers[0].fits else 0.0
+    out.append(
+        row("labels/s, a molecule each", [f"{each * p.machine.ipus:,.0f}" if each else "-" for p in programs])
+    )
     out.append(
         row(
-            "labels/s",
+            "labels/s, one over all",
             [
                 f"{p.labels_per_second():,.0f}" if n.fits else "-"
                 for p, n in zip(predictions, numbers, strict=True)
