@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,17 +143,11 @@ def _connect(address: str | None) -> None:
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address is None:
-            # On the loopback device: whoever reaches a Ray cluster can run code in it.
-            ray.init(
-                address="local",
-                num_cpus=available_cores(),
-                include_dashboard=False,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
+            ray.init(address="local", num_cpus=available_cores(), include_dashboard=False, **quiet)
         else:
+            _somebody_listens(address)
             ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         where = "a cluster on this machine" if address is None else f"the cluster at {address!r}"
         raise InputError(
             f"task.executor.address: Ray does not reach {where}: {error}. Start one (`ray start --head`), or leave the "
@@ -160,12 +155,22 @@ def _connect(address: str | None) -> None:
         ) from error
 
 
+def _somebody_listens(address: str) -> None:
+    """`OSError` if nobody answers at host:port, which Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=20).close()
+
+
 def _loss(work: int | Probe, error: RayError) -> Outcome:
     """Of an actor that is lost, which says nothing about its work, unless Ray ended it because memory ran out."""
     text = " ".join(str(error).split())
+    shard = work.shard if isinstance(work, Probe) else work
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        hint = "the same scfx, and what its configuration needs, must be installed on every node"
+        return Outcome(shard, "error", message=f"an actor cannot start ({hint}): {text}")
     if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
         message, charged = "its actor was killed by Ray, as its node was running low on memory", True
     else:
         message, charged = f"its actor was lost: {text}", False
-    shard = work.shard if isinstance(work, Probe) else work
     return Outcome(shard, "died", message=message, charged=charged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import time
 from pathlib import Path
 
 import scfx_dataset
+
+#: For clusters of the tests only; without it Ray would use one of the user, or make one.
+_RAY_TOKEN = secrets.token_hex(32)
 
 PROGRAM = Path(__file__).parent / "dataset_fake.py"
 
@@ -22,7 +26,8 @@ OPTIONS = {"conformers": 3, "shard_rows": 6, "batch_size": 2}
 def environment() -> dict[str, str]:
     """For processes that import dataset_fake and the packages that this one sees."""
     paths = [str(PROGRAM.parent), *(p for p in sys.path if p)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "RAY_USAGE_STATS_ENABLED": "0"}
+    ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _RAY_TOKEN}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **ray}
 
 
 def start(source, output, log, delay, workers, address=None, conformers=3, **popen) -> subprocess.Popen:
