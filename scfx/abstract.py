@@ -167,6 +167,10 @@ class AbstractTwoElectron(abc.ABC):
         separately), as float64 unless the precision policy says float32.
         """
 
+    def held_bytes(self) -> int | None:
+        """Bytes of integrals held, so that AO values may take the rest of the memory budget; None: not known."""
+        return None
+
     def close(self) -> None:  # noqa: B027 - nothing to free is a legitimate implementation
         """Free the integrals. Called exactly once by the driver, also after an error."""
 
@@ -179,6 +183,9 @@ class AbstractTwoElectron(abc.ABC):
 
 class AbstractLaneTwoElectron(AbstractTwoElectron):
     """Marker: can contract some entries only, so that converged lanes stop costing."""
+
+    #: Whether J and K of a small density cost less, so that adding up those of differences pays.
+    screens_small_densities: ClassVar[bool] = False
 
     @abc.abstractmethod
     def coulomb_exchange_lanes(
@@ -292,6 +299,10 @@ class AbstractGridOperator(abc.ABC):
     ) -> None:
         """Add `potential` to `out` in place. Override where that saves a copy."""
         out += np.asarray(self.potential(block, derivative, lanes))
+
+    def held_bytes(self) -> int:
+        """Bytes of AO values held: part of the memory budget."""
+        return 0
 
     def close(self) -> None:  # noqa: B027
         """Free what is held."""

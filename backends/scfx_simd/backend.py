@@ -11,7 +11,12 @@ from scfx.abstract import AbstractAttenuatedBackend, AbstractGridBackend, OneEle
 from scfx.errors import ConfigError, InputError
 from scfx_simd.grid import SimdGridOperator
 from scfx_simd.kernels import address, check, lane_counts, library, pack
-from scfx_simd.two_electron import SimdTwoElectron
+from scfx_simd.two_electron import (
+    ROUNDED_FROM,
+    ROUNDED_FROM_D,
+    STORED_IN_FLOAT64_FROM,
+    SimdTwoElectron,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +51,12 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
 
     def definition(self) -> dict[str, Any]:
         """See `AbstractIntegralBackend.definition`; no number depends on `threads`."""
-        return {"name": self.name, "screening": list(self._thresholds)}
+        # `float64_from`: what of float32 integrals is computed, and stored, in float64.
+        return {
+            "name": self.name,
+            "screening": list(self._thresholds),
+            "float64_from": [ROUNDED_FROM, ROUNDED_FROM_D, STORED_IN_FLOAT64_FROM],
+        }
 
     def one_electron(self, batch: Batch) -> OneElectron:
         """See `AbstractIntegralBackend.one_electron`."""
@@ -64,7 +74,10 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
         return out
 
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> SimdTwoElectron:
-        """Integrals within `memory_budget` bytes; what exceeds it is recomputed in every call, to the same bits."""
+        """Integrals within `memory_budget` bytes; what exceeds it is recomputed in every call, to the same bits.
+
+        Either way blocks that small densities (the driver's differences) make negligible are left out.
+        """
         return SimdTwoElectron(batch, policy, memory_budget, self._thresholds, self._threads)
 
     def attenuated_two_electron(

@@ -184,6 +184,10 @@ class SimdGridOperator(AbstractGridOperator):
         self._checked(np.zeros(0, dtype=np.int32))
         return int(_kernels().scfx_quadrature_kept_bytes(self._handle))
 
+    def held_bytes(self) -> int:
+        """See `AbstractGridOperator.held_bytes`."""
+        return self.kept_bytes
+
     def close(self) -> None:
         """Free points and AO values."""
         if self._handle is not None:

@@ -51,6 +51,7 @@ def library() -> ctypes.CDLL:
     )
     lib.scfx_simd_dense.argtypes = (pointer, int32, pointer, *message)
     lib.scfx_simd_statistics.argtypes = (pointer, pointer, pointer)
+    lib.scfx_simd_screened.argtypes = (pointer, pointer, pointer)
     lib.scfx_simd_free.argtypes = (pointer,)
     lib.scfx_simd_free.restype = None
     lib.scfx_simd_one_electron.argtypes = (pointer, *(pointer,) * 4, *message)

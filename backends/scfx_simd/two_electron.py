@@ -29,7 +29,14 @@ STORED_IN_FLOAT64_FROM = 64.0
 
 
 class SimdTwoElectron(AbstractLaneTwoElectron):
-    """Owns the integrals of one batch in a C++ arena. `coulomb_exchange` may be called from several threads."""
+    """Owns the integrals of one batch in a C++ arena. `coulomb_exchange` may be called from several threads.
+
+    Where all elements of a density are below 0.1, blocks whose Schwarz bound times the largest element that they
+    meet is below the threshold of the integrals are left out: decided for each lane and spin, for stored and
+    recomputed blocks alike, so that J and K have the same bits whatever the budget.
+    """
+
+    screens_small_densities = True
 
     def __init__(
         self,
@@ -135,6 +142,10 @@ class SimdTwoElectron(AbstractLaneTwoElectron):
         )
         return out
 
+    def held_bytes(self) -> int:
+        """See `AbstractTwoElectron.held_bytes`."""
+        return self.stored_bytes
+
     @property
     def stored_bytes(self) -> int:
         """Bytes of integrals held."""
@@ -144,6 +155,16 @@ class SimdTwoElectron(AbstractLaneTwoElectron):
     def recomputed_pairs(self) -> int:
         """Shell pairs, summed over groups of conformers, whose integrals are recomputed in every call."""
         return sum(self._statistics(handle)[1] for handle in self._handles)
+
+    @property
+    def screened_blocks(self) -> tuple[int, int]:
+        """Blocks of integrals that J and K of small densities looked at, and those that no lane needed, so far."""
+        seen, skipped = ctypes.c_int64(), ctypes.c_int64()
+        total = [0, 0]
+        for handle in self._handles:
+            library().scfx_simd_screened(handle, ctypes.byref(seen), ctypes.byref(skipped))
+            total = [total[0] + seen.value, total[1] + skipped.value]
+        return total[0], total[1]
 
     @staticmethod
     def _statistics(handle: int) -> tuple[int, int]:

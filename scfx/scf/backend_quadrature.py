@@ -124,6 +124,10 @@ class BackendQuadrature:
             )
         return energy[:count], electrons[:count], derivative[:count]
 
+    def held_bytes(self) -> int:
+        """Bytes of AO values held."""
+        return self._operator.held_bytes()
+
     def close(self) -> None:
         """Free what the backend holds."""
         self._operator.close()

@@ -62,12 +62,14 @@ class Correction(NamedTuple):
 class CoarseGrid:
     """The coarse quadrature of one batch, and which grid each of its entries is on."""
 
-    def __init__(self, run: BatchRun, quadrature: Quadrature | BackendQuadrature):
-        """`quadrature`: on the points of `COARSE`."""
+    def __init__(self, run: BatchRun, grids: list[tuple[np.ndarray, np.ndarray]]):
+        """`grids`: points and weights of `COARSE` by entry."""
         entries = len(run.batch)
         shape = (run.capacity, run.nspin, run.size, run.size)
         self._run = run
-        self._quadrature = quadrature
+        self._grids = grids
+        # Made when first needed: integrals and AO values on the full grid come first in the memory budget.
+        self._quadrature: Quadrature | BackendQuadrature | None = None
         self._correction = Correction(jnp.zeros(shape), jnp.zeros(shape[0]))
         self._wants_full = np.ones(entries, dtype=bool)
         self._stays_full = np.zeros(entries, dtype=bool)
@@ -85,8 +87,7 @@ class CoarseGrid:
             return None
         with run.profile.stage("grid"):
             grids = batch_grids(run.batch.atomic_numbers, run.batch.positions, COARSE)
-        # In the precision of the last iterations: it costs little, and no residual should end in its noise.
-        return cls(run, run.quadrature(grids, run.phases[-1].policy))
+        return cls(run, grids)
 
     def on_full_grid(self, lane: int) -> bool:
         """Whether the entry's next (or, before `judge`, its present) Fock matrix is from the full grid."""
@@ -96,6 +97,9 @@ class CoarseGrid:
         """Energy and potential of each entry on the grid that it is on; `full` is the quadrature of the labels."""
         run = self._run
         density = run.state.density
+        if self._quadrature is None:
+            # In the precision of the last iterations: it costs little, and no residual should end in its noise.
+            self._quadrature = run.quadrature(self._grids, run.phases[-1].policy)
         staying = self._stays_full[lanes]
         moving = self._wants_full[lanes] & ~staying
         totals = self._quadrature.evaluate(density, lanes[~staying])
@@ -129,9 +133,15 @@ class CoarseGrid:
         """The next Fock matrix of the entry is from another full grid (or in another precision)."""
         self._wants_full[lane], self._reference[lane] = True, np.inf
 
+    def held_bytes(self) -> int:
+        """Bytes of AO values held."""
+        return 0 if self._quadrature is None else self._quadrature.held_bytes()
+
     def close(self) -> None:
         """Free AO values."""
-        self._quadrature.close()
+        if self._quadrature is not None:
+            self._quadrature.close()
+            self._quadrature = None
 
     def _active(self, lanes: np.ndarray) -> tuple[np.ndarray, int] | None:
         return (pad_lanes(lanes, self._run.capacity), len(lanes)) if len(lanes) else None

@@ -169,6 +169,7 @@ class Quadrature:
         components = 4 if self._derivatives else 1
         size = capacity * chunk * components * self._n * policy.dtype("orbitals").itemsize * nchunk
         self._cache: list[Any] | None = [None] * nchunk if size <= memory_budget else None
+        self._size = size
 
     def _orbitals(self, chunk: int, capacity: int) -> Any:
         if self._cache is not None and self._cache[chunk] is not None:
@@ -214,6 +215,10 @@ class Quadrature:
     def orbital_dtype(self) -> str:
         """Dtype in which AO values are kept and contracted."""
         return self._policy.orbitals
+
+    def held_bytes(self) -> int:
+        """Bytes of AO values that are kept from one iteration to the next."""
+        return 0 if self._cache is None else self._size
 
     def close(self) -> None:
         """Drop the AO values."""

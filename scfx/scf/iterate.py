@@ -36,12 +36,13 @@ def iterate(
 
     Every entry goes through the precision phases at its own pace: an iteration works on each phase's entries apart.
     """
-    coarse = None if damped or run.spec.convergence.rule == "qm1b" else CoarseGrid.of(run)
+    run.coarse = None if damped or run.spec.convergence.rule == "qm1b" else CoarseGrid.of(run)
     try:
-        return _iterate(run, lanes, max_iterations, damped, coarse)
+        return _iterate(run, lanes, max_iterations, damped, run.coarse)
     finally:
-        if coarse is not None:
-            coarse.close()
+        if run.coarse is not None:
+            run.coarse.close()
+            run.coarse = None
 
 
 def _iterate(

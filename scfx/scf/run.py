@@ -25,6 +25,7 @@ from scfx.grid import batch_grids
 from scfx.lanes import lane_capacity, pad_lanes
 from scfx.precision import PrecisionPolicy
 from scfx.scf.backend_quadrature import BackendQuadrature
+from scfx.scf.difference import DifferenceBuild
 from scfx.scf.diis import empty_diis
 from scfx.scf.integrate import Quadrature
 from scfx.scf.nonlocal_correlation import NonlocalCorrelation
@@ -93,6 +94,8 @@ class BatchRun:
         self._guess = guess
         self._memory_budget = memory_budget
         self.dtypes: dict[str, set[str]] = defaultdict(set)
+        self._differences: dict[int, DifferenceBuild] = {}
+        self.coarse: CoarseGrid | None = None
         with profile.stage("one_electron"):
             one = resolved.backend.one_electron(batch)
         with profile.stage("prepare"):
@@ -137,7 +140,7 @@ class BatchRun:
     def _prepare_phase(self, phase: Phase) -> None:
         backend, functional = self.spec.backend, self.functional
         # Range separation keeps two sets of integrals.
-        budget = self._memory_budget // (2 if functional.long_range_exchange else 1)
+        budget = self._memory_left() // (2 if functional.long_range_exchange else 1)
         # Phases differ in what they do with the stored integrals, not in the integrals: one set serves them all.
         accumulation = phase.policy.coulomb_exchange
         sharing = [p for p in self.phases if p.ready and p.policy.coulomb_exchange == accumulation]
@@ -172,7 +175,7 @@ class BatchRun:
         self, grids: list[tuple[np.ndarray, np.ndarray]], policy: PrecisionPolicy
     ) -> Quadrature | BackendQuadrature:
         """The functional on the given points and weights of each entry; the caller closes it."""
-        backend, functional, budget = self.spec.backend, self.functional, self._memory_budget
+        backend, functional, budget = self.spec.backend, self.functional, self._memory_left()
         with self.profile.stage("quadrature"):
             if not isinstance(backend, AbstractGridBackend):
                 return Quadrature(self.batch, grids, functional, policy, self.capacity, budget)
@@ -196,6 +199,19 @@ class BatchRun:
             self._nonlocal = NonlocalCorrelation(self.batch, grids, parameters, self._memory_budget)
         return self._nonlocal
 
+    def held_bytes(self) -> int:
+        """Bytes of integrals and AO values held at present, of which `memory_budget` is the most."""
+        operators = {id(o): o for phase in self.phases for _, o in phase.operators}.values()
+        pairs = self.batch.nao * (self.batch.nao + 1) // 2
+        # An operator that does not say is taken to hold all unique integrals in float64.
+        unknown = min(self._memory_budget, len(self.batch) * pairs * (pairs + 1) // 2 * 8)
+        held = [unknown if o.held_bytes() is None else o.held_bytes() for o in operators]
+        held += [p.quadrature.held_bytes() for p in self.phases if p.quadrature is not None]
+        return sum(held) + (self.coarse.held_bytes() if self.coarse is not None else 0)
+
+    def _memory_left(self) -> int:
+        return max(0, self._memory_budget - self.held_bytes())
+
     def finish_phase(self, phase: Phase) -> None:
         """Free the AO values of a phase that every entry has left (they are made again if one comes back)."""
         if phase.quadrature is not None:
@@ -205,6 +221,7 @@ class BatchRun:
     def close(self) -> None:
         """Free integrals and AO values."""
         closed: set[int] = set()
+        self._differences = {}
         for phase in self.phases:
             for _, operator in phase.operators:
                 if id(operator) not in closed:
@@ -295,7 +312,7 @@ class BatchRun:
                 wants_exchange = fraction != 0.0
                 if index and not wants_exchange:
                     continue
-                j, k = _contract(operator, density, lanes, wants_exchange)
+                j, k = self._contract(operator, density, lanes, wants_exchange)
                 self.dtypes["coulomb_exchange"].add(str(np.asarray(j).dtype))
                 if not index:
                     coulomb[lanes, :, :n, :n] = j
@@ -355,11 +372,14 @@ class BatchRun:
                 self.spec.convergence.rule != "qm1b",  # the paper reports the last Fock matrix itself
             )
 
-
-def _contract(
-    operator: AbstractTwoElectron, density: np.ndarray, lanes: np.ndarray, exchange: bool
-) -> tuple[Any, Any]:
-    if isinstance(operator, AbstractLaneTwoElectron):
-        return operator.coulomb_exchange_lanes(density, lanes, exchange)
-    j, k = operator.coulomb_exchange(density)
-    return np.asarray(j)[lanes], np.asarray(k)[lanes]
+    def _contract(
+        self, operator: AbstractTwoElectron, density: np.ndarray, lanes: np.ndarray, exchange: bool
+    ) -> tuple[Any, Any]:
+        if not isinstance(operator, AbstractLaneTwoElectron):
+            j, k = operator.coulomb_exchange(density)
+            return np.asarray(j)[lanes], np.asarray(k)[lanes]
+        if not operator.screens_small_densities:
+            return operator.coulomb_exchange_lanes(density, lanes, exchange)
+        if id(operator) not in self._differences:
+            self._differences[id(operator)] = DifferenceBuild(operator, len(self.batch))
+        return self._differences[id(operator)].coulomb_exchange_lanes(density, lanes, exchange)

@@ -14,6 +14,9 @@ from scfx.basis import BasisSet
 from scfx.batch import Batch
 from scfx.errors import CapabilityError, ConfigError, InputError
 from scfx.precision import FLOAT64, PrecisionPolicy
+from scfx.scf.difference import LONGEST_SUM, DifferenceBuild
+from scfx.scf.driver import Solver
+from scfx.scf.run import BatchRun
 from scfx.system import System
 from scfx.testing import check_backend
 
@@ -37,6 +40,12 @@ def _systems(n: int, spread: float = 0.1) -> list[System]:
 
 def _batch(n: int, name: str = "6-31g") -> Batch:
     return Batch.from_systems(_systems(n), BasisSet.from_source(BasisSetExchangeSource(name), [1, 8]))
+
+
+def _stretched(n: int) -> Batch:
+    """Atoms so far apart that many blocks are negligible against small elements; lanes differ in which."""
+    systems = [System(s.atomic_numbers, 2.5 * s.positions) for s in _systems(n)]
+    return Batch.from_systems(systems, BasisSet.from_source(BasisSetExchangeSource("6-31g"), [1, 8]))
 
 
 def _density(n: int, nao: int, nspin: int = 1) -> np.ndarray:
@@ -149,3 +158,85 @@ def test_no_batch_is_advised_below_one_group_of_lanes():
     double, single = lane_counts()
     advised = [SimdBackend().max_batch(layout, policy, 1) for policy in (FLOAT64, FLOAT32, MIXED)]
     assert advised == [double, single, double]
+
+
+@POLICIES
+def test_small_densities_are_screened_to_the_same_bits_stored_or_not(policy):
+    batch = _stretched(12)
+    # Eight small ones in whatever vectors; then vectors in which only some are: nothing is left out for the others.
+    scale = np.array([*np.logspace(-7, -5, 8), 1e-6, 1.0, 1e-6, 1.0])[:, None, None, None]
+    density = scale * _density(12, batch.nao)
+    lanes = np.arange(12, dtype=np.int32)
+    with SimdBackend().two_electron(batch, policy, BUDGET) as stored:
+        j, k = stored.coulomb_exchange_lanes(density, lanes, True)
+        seen, skipped = stored.screened_blocks
+        assert 0 < skipped < seen
+        exact = stored.dense(0)
+        # Left out: at most every block, each below the threshold of the policy's integrals.
+        most = 2e-10 if policy is FLOAT64 else 2e-7
+        np.testing.assert_allclose(j[0, 0], np.einsum("ijkl,kl->ij", exact, density[0, 0]), rtol=0, atol=most)
+        np.testing.assert_allclose(k[0, 0], np.einsum("ijkl,jl->ik", exact, density[0, 0]), rtol=0, atol=most)
+        some = np.array([1, 4, 9], dtype=np.int32)
+        for found, whole in zip(stored.coulomb_exchange_lanes(density, some, True), (j, k), strict=True):
+            np.testing.assert_array_equal(found, whole[some])
+    with SimdBackend().two_electron(batch, policy, 0) as recomputed:
+        assert recomputed.held_bytes() == 0
+        for found, whole in zip(recomputed.coulomb_exchange_lanes(density, lanes, True), (j, k), strict=True):
+            np.testing.assert_array_equal(found, whole)
+    for lane in (0, 8, 9):
+        alone = Batch.from_systems([batch.systems[lane]], batch.basis)
+        with SimdBackend().two_electron(alone, policy, BUDGET) as one:
+            found = one.coulomb_exchange_lanes(density[lane : lane + 1], np.zeros(1, np.int32), True)
+            np.testing.assert_array_equal(found[0][0], j[lane])
+            np.testing.assert_array_equal(found[1][0], k[lane])
+
+
+def test_sums_over_differences_of_densities_stay_with_full_builds():
+    batch, rng = _stretched(3), np.random.default_rng(8)
+    lanes, steps = np.arange(3, dtype=np.int32), 2 * LONGEST_SUM + 3
+    density = _density(3, batch.nao)
+    with SimdBackend().two_electron(batch, FLOAT64, BUDGET) as operator:
+        sums = DifferenceBuild(operator, 3)
+        for step in range(steps):
+            j, k = sums.coulomb_exchange_lanes(density, lanes, True)
+            change = 0.05 * 0.4**step * rng.uniform(-1, 1, size=density.shape)
+            density = density + change + change.swapaxes(-1, -2)
+            # A lane that is left out for a while comes back with a larger difference.
+            lanes = np.array([0, 2] if step % 3 else [0, 1, 2], dtype=np.int32)
+        assert operator.screened_blocks[1] > 0
+        whole_j, whole_k = operator.coulomb_exchange_lanes(
+            density - change - change.swapaxes(-1, -2), lanes, True
+        )
+    last = np.array([0, 2]) if len(j) == 2 else np.arange(3)
+    # 1e-13 hartree a block and step, of some thousand blocks; 1e-9 hartree is what issue 3 asks of energies.
+    assert len(last) == len(j)
+    np.testing.assert_allclose(j[-1], whole_j[-1], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(k[-1], whole_k[-1], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(j[0], whole_j[0], rtol=0, atol=1e-10)
+
+
+def test_integrals_and_ao_values_stay_within_one_memory_budget(monkeypatch):
+    held, build = [], BatchRun.build
+
+    def watched(self, lanes, phase, coarse=None):
+        build(self, lanes, phase, coarse)
+        held.append(self.held_bytes())
+
+    monkeypatch.setattr(BatchRun, "build", watched)
+    spec = {
+        "functional": "pbe",
+        "basis": "sto-3g",
+        "backend": "simd",
+        "precision": "mixed",
+        "grid": 0,
+        "threads": 1,
+    }
+    systems = _systems(5)
+    unlimited = Solver(**spec).solve(systems)
+    most, held[:] = max(held), []
+    # Integrals of 5 waters fit, half of the AO values do not.
+    budget = most // 2
+    limited = Solver(**spec, memory_budget=budget).solve(systems)
+    assert 0 < max(held) <= budget
+    np.testing.assert_array_equal(limited.energy, unlimited.energy)
+    np.testing.assert_array_equal(limited.orbital_energies, unlimited.orbital_energies)

@@ -80,6 +80,12 @@ SCFX_EXPORT int scfx_simd_statistics(void* handle, int64_t* stored_bytes, int64_
   return 0;
 }
 
+SCFX_EXPORT int scfx_simd_screened(void* handle, int64_t* seen_blocks, int64_t* skipped_blocks) {
+  *seen_blocks = static_cast<Engine*>(handle)->seen_blocks();
+  *skipped_blocks = static_cast<Engine*>(handle)->skipped_blocks();
+  return 0;
+}
+
 SCFX_EXPORT void scfx_simd_free(void* handle) { delete static_cast<Engine*>(handle); }
 
 SCFX_EXPORT void scfx_simd_trim() { trim_arenas(); }

@@ -76,17 +76,104 @@ void Engine::prepare(Team& team, int index, const BatchInput& input) {
   }
 }
 
+// Densities with all elements below this (differences between iterations) are worth screening with.
+constexpr double small_density = 0.1;
+
+DensityBounds Engine::density_bounds(const vd* density) const {
+  const int n = int(s_.composites.size());
+  DensityBounds out;
+  vd largest{};
+  const auto grow = [](vd& most, vd x) {
+    const vd size = select(less(x, vd{}), -x, x);
+    most = select(less(most, size), size, most);
+  };
+  for (size_t e = 0; e < size_t(s_.nao) * s_.nao; ++e) grow(largest, density[e]);
+  const auto small = less(largest, splat(small_density));
+  out.live = less(vd{}, largest);
+  if (!any(Mask(small & out.live))) return out;
+  out.screen = true;
+  out.largest.assign(size_t(n) * n, vd{});
+  for (int a = 0; a < n; ++a)
+    for (int b = 0; b < n; ++b) {
+      vd& most = out.largest[size_t(a) * n + b];
+      const Composite &A = s_.composites[a], &B = s_.composites[b];
+      for (int i = A.first; i < A.first + A.nfunc; ++i)
+        for (int j = B.first; j < B.first + B.nfunc; ++j) grow(most, density[size_t(i) * s_.nao + j]);
+      most = select(small, most, splat(double(HUGE_VAL)));
+    }
+  return out;
+}
+
+// Lanes in which no integral of the block, times an element of the density that it meets, reaches the threshold that
+// integrals themselves are dropped at.
+Mask Engine::negligible(const Group& group, const DensityBounds& density, int bra, int ket, bool exchange) const {
+  const int n = int(s_.composites.size());
+  const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
+  vd most = density.largest[size_t(x.a) * n + x.b];
+  const auto grow = [&](int a, int b) {
+    const vd other = density.largest[size_t(a) * n + b];
+    most = select(less(most, other), other, most);
+  };
+  grow(y.a, y.b);
+  if (exchange) {
+    grow(x.a, y.a);
+    grow(x.a, y.b);
+    grow(x.b, y.a);
+    grow(x.b, y.b);
+  }
+  return less(group.pairs.schwarz[bra] * group.pairs.schwarz[ket] * most, splat(options_.single_from));
+}
+
 template <class T>
-void Engine::contract_stored(const Stream<T>& stored, const Matrices& m, bool exchange) const {
+void Engine::contract_stored(const Group& group, const Stream<T>& stored, const DensityBounds& density,
+                             const Matrices& m, bool exchange) const {
   const T* g = stored.begin();
-  for (const auto& run : stored.runs)
-    g = jk_run<T>(g, places_[run.bra], places_.data(), &stored.kets[run.first], run.n, m, exchange);
+  if (!density.screen) {
+    for (const auto& run : stored.runs)
+      g = jk_run<T>(g, places_[run.bra], places_.data(), &stored.kets[run.first], run.n, m, exchange);
+    return;
+  }
+  Buffer<T> masked;
+  int64_t skipped = 0, seen = 0;
+  for (const auto& run : stored.runs) {
+    const PairPlace &x = places_[run.bra], &y = places_[stored.kets[run.first]];
+    const size_t size = size_t(x.na) * x.nb * y.na * y.nb * WD;
+    const int end = run.first + run.n;
+    for (int k = run.first; k < end;) {
+      // Blocks that all lanes need go through together; others are skipped, or copied with some lanes cleared.
+      int whole = k;
+      Mask dropped{};
+      for (; whole < end; ++whole) {
+        dropped = negligible(group, density, run.bra, stored.kets[whole], exchange);
+        if (any(Mask(dropped & density.live))) break;
+      }
+      if (whole > k) g = jk_run<T>(g, x, places_.data(), &stored.kets[k], whole - k, m, exchange);
+      seen += whole - k;
+      k = whole;
+      if (k == end) break;
+      ++seen;
+      if (all(dropped)) {
+        ++skipped;
+      } else {
+        masked.reset(size);
+        const vd keep = zero_where(dropped, splat(1.0));
+        for (size_t e = 0; e < size; e += WD)
+          for (int lane = 0; lane < WD; ++lane) masked[e + lane] = keep[lane] == 0.0 ? T(0) : g[e + lane];
+        jk_run<T>(masked.get(), x, places_.data(), &stored.kets[k], 1, m, exchange);
+      }
+      g += size;
+      ++k;
+    }
+  }
+  skipped_ += skipped;
+  seen_ += seen;
 }
 
 // Blocks of bra pairs [from, to) in precision T, each written for the groups of `group_mask` where
-// `destination(group, bra, ket, size)` says, then announced by `done(group, bra, ket, data)`.
-template <class T, class Destination, class Done>
-void Engine::generate(Team& team, int group_mask, int from, int to, Destination destination, Done done) {
+// `destination(group, bra, ket, size)` says, then announced by `done(group, bra, ket, data)`. Lanes of `drop(group, bra,
+// ket)` are zero.
+template <class T, class Drop, class Destination, class Done>
+void Engine::generate(Team& team, int group_mask, int from, int to, Drop drop, Destination destination, Done done) {
   using V = typename Lanes<T>::V;
   constexpr bool is_double = sizeof(T) == 8;
   constexpr int n_groups = is_double ? 1 : per_team;
@@ -112,6 +199,7 @@ void Engine::generate(Team& team, int group_mask, int from, int to, Destination 
           const Buffer<vd>& schwarz = team.groups[first + i].pairs.schwarz;
           const vd bound = schwarz[bra] * schwarz[ket];
           dropped[i] = Mask(less(bound, vlow) | at_least(bound, vhigh));
+          if ((group_mask >> (first + i) & 1) && !all(dropped[i])) dropped[i] = Mask(dropped[i] | drop(first + i, bra, ket));
           rounded[i] = at_least(bound, from_rounded);
           wanted[i] = (group_mask >> (first + i) & 1) && !all(dropped[i]);
           computed |= wanted[i] && !all(Mask(dropped[i] | rounded[i]));
@@ -191,12 +279,13 @@ void Engine::store(Team& team, int64_t budget) {
     double_end[i] = reinterpret_cast<double*>(team.groups[i].in_double.data.data());
     single_end[i] = reinterpret_cast<float*>(team.groups[i].in_single.data.data());
   }
+  const auto nothing = [](int, int, int) { return Mask{}; };
   generate<double>(
-      team, team.mask, 0, team.stored_pairs,
+      team, team.mask, 0, team.stored_pairs, nothing,
       [&](int i, int, int, int n) { double* at = double_end[i]; double_end[i] += size_t(n) * WD; return at; },
       [&](int i, int bra, int ket, double*) { team.groups[i].in_double.append(places_, bra, ket); });
   generate<float>(
-      team, team.mask, 0, team.stored_pairs,
+      team, team.mask, 0, team.stored_pairs, nothing,
       [&](int i, int, int, int n) { float* at = single_end[i]; single_end[i] += size_t(n) * WD; return at; },
       [&](int i, int bra, int ket, float*) { team.groups[i].in_single.append(places_, bra, ket); });
 }
@@ -218,6 +307,14 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
     Buffer<float> staging_single;
     for (int spin = 0; spin < nspin; ++spin) {
       Matrices m[per_team];
+      DensityBounds bounds[per_team];
+      const auto drop = [&](int i, int bra, int ket) {
+        if (!bounds[i].screen) return Mask{};
+        const Mask out = negligible(team.groups[i], bounds[i], bra, ket, K != nullptr);
+        ++seen_;
+        if (all(out)) ++skipped_;
+        return out;
+      };
       for (int i = 0; i < per_team; ++i) {
         if (!(mask >> i & 1)) continue;
         const int* slot = &slot_of[(index * per_team + i) * WD];
@@ -232,22 +329,23 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
               d[size_t(x) * n + y][lane] = from ? from[size_t(s_.ao[x]) * n + s_.ao[y]] : 0.0;
         }
         m[i] = {n, d, j, k};
-        contract_stored<double>(team.groups[i].in_double, m[i], K != nullptr);
+        bounds[i] = density_bounds(d);
+        contract_stored<double>(team.groups[i], team.groups[i].in_double, bounds[i], m[i], K != nullptr);
       }
       // Beyond the budget: the same blocks in the same order, recomputed, so that the bits do not depend on the budget.
       const int total = int(s_.pairs.size());
       if (team.stored_pairs < total)
         generate<double>(
-            team, mask, team.stored_pairs, total,
+            team, mask, team.stored_pairs, total, drop,
             [&](int, int, int, int size) { staging_double.reset(size_t(size) * WD); return staging_double.get(); },
             [&](int i, int bra, int ket, const double* g) {
               jk_run<double>(g, places_[bra], places_.data(), &ket, 1, m[i], K != nullptr);
             });
       for (int i = 0; i < per_team; ++i)
-        if (mask >> i & 1) contract_stored<float>(team.groups[i].in_single, m[i], K != nullptr);
+        if (mask >> i & 1) contract_stored<float>(team.groups[i], team.groups[i].in_single, bounds[i], m[i], K != nullptr);
       if (team.stored_pairs < total)
         generate<float>(
-            team, mask, team.stored_pairs, total,
+            team, mask, team.stored_pairs, total, drop,
             [&](int, int, int, int size) { staging_single.reset(size_t(size) * WD); return staging_single.get(); },
             [&](int i, int bra, int ket, const float* g) {
               jk_run<float>(g, places_[bra], places_.data(), &ket, 1, m[i], K != nullptr);
@@ -298,12 +396,13 @@ void Engine::dense(int entry, double* out) {
   stored(team.groups[wanted].in_single);
   Buffer<double> staging_double;
   Buffer<float> staging_single;
+  const auto nothing = [](int, int, int) { return Mask{}; };
   generate<double>(
-      team, 1 << wanted, team.stored_pairs, total,
+      team, 1 << wanted, team.stored_pairs, total, nothing,
       [&](int, int, int, int size) { staging_double.reset(size_t(size) * WD); return staging_double.get(); },
       [&](int, int bra, int ket, const double* g) { scatter(bra, ket, g); });
   generate<float>(
-      team, 1 << wanted, team.stored_pairs, total,
+      team, 1 << wanted, team.stored_pairs, total, nothing,
       [&](int, int, int, int size) { staging_single.reset(size_t(size) * WD); return staging_single.get(); },
       [&](int, int bra, int ket, const float* g) { scatter(bra, ket, g); });
 }

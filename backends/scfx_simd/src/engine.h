@@ -1,6 +1,7 @@
 // Two-electron integrals of a batch: stored in a budget, recomputed beyond it, contracted on request.
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "arena.h"
@@ -54,6 +55,14 @@ struct Group {  // WD conformers
   Stream<float> in_single;
 };
 
+// The largest |D| between two composites, lane by lane: what a quartet's integrals can be multiplied with. A lane whose
+// density is not small everywhere is not screened: its elements are infinite.
+struct DensityBounds {
+  bool screen = false;  // in any lane
+  MaskOf<double>::type live{};  // lanes whose density is not zero: the others need no integrals, and ask for nothing
+  std::vector<vd> largest;  // [composite][composite]
+};
+
 class Engine {
  public:
   Engine(Structure structure, const BatchInput& input, const EngineOptions& options);
@@ -62,6 +71,9 @@ class Engine {
   void dense(int entry, double* out);  // (ij|kl), [nao]^4, as J and K see them
   int64_t stored_bytes() const;
   int64_t recomputed_pairs() const;
+  // Blocks of integrals that J and K have looked at and left out for every lane, since the engine was made.
+  int64_t skipped_blocks() const { return skipped_; }
+  int64_t seen_blocks() const { return seen_; }
 
  private:
   static constexpr int per_team = WF / WD;  // groups that share a float32 vector
@@ -74,18 +86,24 @@ class Engine {
 
   void prepare(Team& team, int index, const BatchInput& input);
   void store(Team& team, int64_t budget);
-  template <class T, class Destination, class Done>
-  void generate(Team& team, int group_mask, int from, int to, Destination destination, Done done);
+  template <class T, class Drop, class Destination, class Done>
+  void generate(Team& team, int group_mask, int from, int to, Drop drop, Destination destination, Done done);
   double rounded_from(int bra, int ket) const {
     return s_.pairs[bra].pattern < 0 && s_.pairs[ket].pattern < 0 ? options_.rounded_from : options_.rounded_from_d;
   }
-  template <class T> void contract_stored(const Stream<T>& stored, const Matrices& m, bool exchange) const;
+  DensityBounds density_bounds(const vd* density) const;
+  MaskOf<double>::type negligible(const Group& group, const DensityBounds& density, int bra, int ket,
+                                  bool exchange) const;
+  template <class T>
+  void contract_stored(const Group& group, const Stream<T>& stored, const DensityBounds& density, const Matrices& m,
+                       bool exchange) const;
 
   Structure s_;
   EngineOptions options_;
   int n_entries_;
   std::vector<PairPlace> places_;  // by pair
   std::vector<Team> teams_;
+  mutable std::atomic<int64_t> skipped_{0}, seen_{0};
 };
 
 }  // namespace scfx_simd
