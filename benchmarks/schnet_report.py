@@ -91,7 +91,8 @@ def variants(folder: Path) -> str:
 def speed(path: Path) -> str:
     found = json.loads(path.read_text())
     lines = [
-        f"Updates on batches of 32 molecules of 14 to 27 atoms, {found['threads']} thread(s), alternating:",
+        f"Updates on batches of 32 molecules of 14 to 27 atoms, {found['threads']} thread(s), alternating, by "
+        f"{found['clock']} time:",
         "",
         "| preset | molecules/s | PyTorch Geometric | ratio, median | quartiles |",
         "|---|---|---|---|---|",
