@@ -293,6 +293,12 @@ def main() -> None:
                 )
     for policy in arguments.policies:
         ratios = [r["ratio"] for r in rows if r["policy"] == policy]
+        compiling = sum(r["compile_s"] for r in rows if r["policy"] == policy)
+        labelling = 10_000 * np.mean([1 / r["scfx_labels_per_s"] for r in rows if r["policy"] == policy])
+        print(
+            f"{policy}: compiling {compiling:.1f} s in all, "
+            f"{100 * compiling / (compiling + labelling):.1f} % of 10,000 labels like these"
+        )
         print(
             f"{policy}: ratio to PySCF min {min(ratios):.1f}, median {np.median(ratios):.1f}, max {max(ratios):.1f}"
         )
