@@ -24,6 +24,9 @@ SMILES = (
     "CCC", "CCN", "CNC", "OCO", "CC(C)C", "CCCC", "C1CCC1", "CC(C)=O", "COC=O", "FC(F)F",
 )  # fmt: skip
 
+#: With their homologues: enough for a shard each, at six conformers and shards of six rows, to outlast many kills.
+MANY = (*SMILES, *("C" * n + end for n in range(3, 10) for end in ("O", "N", "F", "C#N", "C=O")))
+
 
 def fake_energy(atomic_numbers, positions_bohr) -> float:
     """Hartree; depends on every atom and position, and on their order."""

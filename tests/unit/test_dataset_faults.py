@@ -11,7 +11,7 @@ import time
 
 import pytest
 import scfx_dataset
-from dataset_fake import SMILES, FakeSpec, make_task, run_fake, write_smiles
+from dataset_fake import MANY, SMILES, FakeSpec, make_task, run_fake, write_smiles
 from dataset_kills import (
     OPTIONS,
     checksums,
@@ -50,11 +50,11 @@ def test_a_job_killed_three_times_and_resumed_ends_with_the_same_bytes(tmp_path,
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_job_killed_thirty_times_and_resumed_ends_with_the_same_bytes(tmp_path, workers):
-    source = write_smiles(tmp_path / "m.smi", SMILES)
-    options = {**OPTIONS, "conformers": 18}
+    source = write_smiles(tmp_path / "m.smi", MANY)
+    options = {**OPTIONS, "conformers": 6}
     assert run_fake(molecules=source, output=str(tmp_path / "reference"), **options) == 0
     reference = checksums(tmp_path / "reference")
-    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 30, workers, 0.02, conformers=18)
+    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 30, workers, 0.02, conformers=6)
 
 
 def test_two_runs_on_one_output_at_once_give_one_correct_dataset(tmp_path, source, reference):

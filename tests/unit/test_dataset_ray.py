@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import scfx_dataset
-from dataset_fake import SMILES, run_fake, write_smiles
+from dataset_fake import MANY, SMILES, run_fake, write_smiles
 from dataset_kills import (
     OPTIONS,
     checksums,
@@ -87,13 +87,12 @@ def test_a_job_on_ray_killed_three_times_and_resumed_ends_with_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_a_job_on_ray_killed_thirty_times_and_resumed_ends_with_the_same_bytes(tmp_path, source, cluster):
-    options = {**OPTIONS, "conformers": 18}
+def test_a_job_on_ray_killed_thirty_times_and_resumed_ends_with_the_same_bytes(tmp_path, cluster):
+    source = write_smiles(tmp_path / "m.smi", MANY)
+    options = {**OPTIONS, "conformers": 6}
     assert run_fake(molecules=source, output=str(tmp_path / "reference"), **options) == 0
     reference = checksums(tmp_path / "reference")
-    kill_and_resume(
-        source, tmp_path / "out", tmp_path / "log", reference, 30, 2, 0.02, cluster, conformers=18
-    )
+    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 30, 2, 0.02, cluster, conformers=6)
 
 
 def drive(code, **arguments):
