@@ -74,15 +74,15 @@ class Quarantine:
         poison: dict[int, str] = {}
         deaths: Counter[int] = Counter()
         uncharged = 0
-        trial: tuple[int, ...] = ()
+        current: list[tuple[int, ...]] = []
 
         def probes() -> Iterator[Probe]:
-            nonlocal trial
             while todo:
-                trial = todo.pop()
-                yield Probe(shard.index, trial)
+                current[:] = [todo.pop()]
+                yield Probe(shard.index, current[0])
 
         for outcome in self._alone(probes()):
+            trial = current[0]
             if outcome.state == "tried":
                 assert outcome.table is not None
                 found |= {row["row_id"]: row for row in outcome.table.to_pylist()}
@@ -100,7 +100,7 @@ class Quarantine:
                 half = len(trial) // 2
                 todo += [trial[half:], trial[:half]]
             else:
-                row_id = trial[0]
+                [row_id] = list(trial)
                 deaths[row_id] += 1
                 self._say(
                     f"shard {shard.id}, row {row_id} alone: {outcome.message}; death {deaths[row_id]} of "
