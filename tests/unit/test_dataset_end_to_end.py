@@ -69,6 +69,8 @@ def test_a_configuration_becomes_labels_that_agree_with_pyscf(tmp_path, config, 
         assert row["gap_ev"] == pytest.approx((lumo - homo) * HARTREE_IN_EV, abs=1e-4)
         dipole = calculation.dip_moment(unit="AU", verbose=0) * DIPOLE_AU_IN_DEBYE
         assert np.allclose(row["dipole_vector_debye"], dipole, atol=1e-3)
+        if getattr(calculation, "_chkfile", None) is not None:
+            calculation._chkfile.close()  # or the garbage collector warns of an open file
         assert row["backend"] == "libcint"
         assert row["iterations"] > 0
         assert 0 <= row["residual"] < 1e-3
