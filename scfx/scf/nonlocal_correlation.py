@@ -56,7 +56,7 @@ def _pair_sums(points: Float64[Array, "6 npad"], count: Any) -> Float64[Array, "
 
     def outer(o: Any, out: Any) -> Any:
         own = jax.lax.dynamic_slice_in_dim(points, o * _OUTER, _OUTER, axis=1)
-        x, y, z, omega, kappa, _ = own
+        x, y, z, omega, kappa, _ = own[:, None, :]
 
         def inner(i: Any, sums: Any) -> Any:
             other = jax.lax.dynamic_slice_in_dim(points, i * _INNER, _INNER, axis=1)[:, :, None]
