@@ -41,6 +41,7 @@ def _logarithmic(axes: Axes, x: str, y: str) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(plain)
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", alpha=0.3)
 
