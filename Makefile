@@ -91,7 +91,7 @@ $(VENV)/.scfx-created:
 
 # Dependencies first, so that building again after a change of the kernels needs no network.
 $(VENV)/.scfx-dependencies: $(VENV)/.scfx-created pyproject.toml constraints.txt
-	$(PIP) scikit-build-core cmake ninja jax jaxlib
+	$(PIP) setuptools scikit-build-core cmake ninja jax jaxlib
 	$(PIP) --no-build-isolation --editable ".[all,dev]"
 	@touch $@ $(VENV)/.fresh
 
