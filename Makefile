@@ -93,6 +93,7 @@ $(VENV)/.scfx-created:
 $(VENV)/.scfx-dependencies: $(VENV)/.scfx-created pyproject.toml constraints.txt
 	$(PIP) setuptools scikit-build-core cmake ninja jax jaxlib
 	$(PIP) --no-build-isolation --editable ".[all,dev]"
+	$(PIP) --no-deps jax-xc # its formulas are all that scfx loads; what it requires (TensorFlow Probability) takes minutes
 	@touch $@ $(VENV)/.fresh
 
 $(VENV)/.scfx-built: $(VENV)/.scfx-dependencies $(KERNELS)

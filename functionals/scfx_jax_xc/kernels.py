@@ -104,7 +104,7 @@ def formula(maple_name: str) -> ModuleType:
     """jax-xc's module of one formula, loaded without importing its package."""
     spec = importlib.util.find_spec("jax_xc")
     if spec is None or not spec.submodule_search_locations:
-        raise PluginUnavailableError("scf.functional", 'jax-xc is missing: pip install "scfx[jax-xc]"')
+        raise PluginUnavailableError("scf.functional", 'jax-xc is missing: pip install --no-deps jax-xc')
     path = Path(next(iter(spec.submodule_search_locations))) / "impl" / f"{maple_name}.py"
     if not path.is_file():
         raise InputError(f"jax-xc has no formula {maple_name!r}")
