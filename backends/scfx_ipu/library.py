@@ -133,7 +133,8 @@ class Program:
         out = np.empty(12 + len(_KINDS), dtype=np.int64)
         library().scfx_ipu_plan_numbers(self._handle, _pointer(out))
         values = [int(v) for v in out]
-        return Numbers(*values[:12], dict(zip(_KINDS, values[12:], strict=True)))
+        by_kind = dict(zip(_KINDS, values[12:], strict=True))
+        return Numbers(*values[:12], by_kind)  # pyright: ignore[reportCallIssue] - a slice has no known length
 
     def cycles(self) -> Cycles:
         """What each worker issues."""

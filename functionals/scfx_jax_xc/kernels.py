@@ -25,6 +25,9 @@ from scfx.errors import InputError, PluginUnavailableError
 from scfx_jax_xc import support
 from scfx_jax_xc.abstract import AbstractLibxcSum
 
+#: Below this density (bohr^-3) the formulas lose their derivatives to underflow; a tail of 1000 bohr^3 there holds
+#: 1e-10 electrons. libxc itself cuts off at thresholds of 1e-15 to 1e-10.
+_LEAST_DENSITY = 1e-13
 #: Of the total density, what a spin density is raised by: enough for 1 - zeta to be a number, 1e-14 of the energy.
 _LEAST_SHARE = 1e-14
 _PACKAGE = "scfx_jax_xc._formulas"
@@ -47,21 +50,25 @@ class KernelFunctional(AbstractLibxcSum):
     def energy_density(self, density: Density) -> Float[Array, "..."]:
         """See `AbstractFunctional.energy_density`; hartree/bohr³."""
         d = _wide(density)
+        empty = d.rho_a + d.rho_b < _LEAST_DENSITY
+        d = type(d)(*(None if field is None else jnp.where(empty, 1.0, field) for field in d))
         # A spin without electrons would put 1 - zeta at 0, where its cube root has no derivative. Added, not clipped:
         # the empty spin keeps its derivative, the potential that its virtual orbitals feel.
         least = _LEAST_SHARE * jax.lax.stop_gradient(d.rho_a + d.rho_b)
         rho = (d.rho_a + least, d.rho_b + least)
         sigma, tau = (d.sigma_aa, d.sigma_ab, d.sigma_bb), (d.tau_a, d.tau_b)
         total = sum(w * per_particle(parameters()[n], True, rho, sigma, tau) for n, w in self.sum.parts)
-        return ((d.rho_a + d.rho_b) * total).astype(density.rho_a.dtype)
+        return jnp.where(empty, 0.0, (d.rho_a + d.rho_b) * total).astype(density.rho_a.dtype)
 
     def closed_shell_energy_density(self, density: ClosedShellDensity) -> Float[Array, "..."]:
         """The same from the kernels' unpolarised form."""
         d = _wide(density)
+        empty = d.rho < _LEAST_DENSITY
+        d = type(d)(*(None if field is None else jnp.where(empty, 1.0, field) for field in d))
         total = sum(
             w * per_particle(parameters()[n], False, d.rho, d.sigma, d.tau) for n, w in self.sum.parts
         )
-        return (d.rho * total).astype(density.rho.dtype)
+        return jnp.where(empty, 0.0, d.rho * total).astype(density.rho.dtype)
 
 
 def _wide(density: Any) -> Any:
@@ -104,7 +111,7 @@ def formula(maple_name: str) -> ModuleType:
     """jax-xc's module of one formula, loaded without importing its package."""
     spec = importlib.util.find_spec("jax_xc")
     if spec is None or not spec.submodule_search_locations:
-        raise PluginUnavailableError("scf.functional", 'jax-xc is missing: pip install --no-deps jax-xc')
+        raise PluginUnavailableError("scf.functional", "jax-xc is missing: pip install --no-deps jax-xc")
     path = Path(next(iter(spec.submodule_search_locations))) / "impl" / f"{maple_name}.py"
     if not path.is_file():
         raise InputError(f"jax-xc has no formula {maple_name!r}")

@@ -39,7 +39,6 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     pointer, array = ctypes.c_void_p, np.ctypeslib.ndpointer(dtype=np.float64, flags="C_CONTIGUOUS")
     library.xc_func_alloc.restype = pointer
     library.xc_func_init.argtypes = [pointer, ctypes.c_int, ctypes.c_int]
-    library.xc_func_end.argtypes = library.xc_func_free.argtypes = [pointer]
     library.xc_func_get_info.argtypes, library.xc_func_get_info.restype = [pointer], pointer
     for name in ("family", "flags", "kind"):
         getattr(library, f"xc_func_info_get_{name}").argtypes = [pointer]
@@ -100,12 +99,6 @@ class Libxc:
                 self._handle, n, rho, sigma, laplacian, tau, per_particle, by_rho, by_sigma, by_laplacian, by_tau
             )  # fmt: skip
         return per_particle * rho.sum(axis=1), by_rho, by_sigma, by_tau
-
-    def __del__(self) -> None:
-        handle = getattr(self, "_handle", None)
-        if handle:
-            _library().xc_func_end(handle)
-            _library().xc_func_free(handle)
 
 
 @lru_cache(maxsize=1024)

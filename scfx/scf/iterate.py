@@ -76,7 +76,7 @@ def _iterate(
             settled = residual[lane] < phase.gradient and change[lane] < phase.energy
             exact = coarse is None or coarse.on_full_grid(lane)
             if coarse is not None:
-                coarse.judge(lane, residual[lane], phase.gradient)
+                coarse.judge(lane, float(residual[lane]), phase.gradient)
             if phase_of[lane] < last_phase:
                 # The refined phase rebuilds the Fock matrix of the density it is given, after one more step.
                 phase_of[lane] += int(settled)

@@ -205,7 +205,8 @@ class BatchRun:
         pairs = self.batch.nao * (self.batch.nao + 1) // 2
         # An operator that does not say is taken to hold all unique integrals in float64.
         unknown = min(self._memory_budget, len(self.batch) * pairs * (pairs + 1) // 2 * 8)
-        held = [unknown if o.held_bytes() is None else o.held_bytes() for o in operators]
+        stated = [o.held_bytes() for o in operators]
+        held = [unknown if bytes_ is None else bytes_ for bytes_ in stated]
         held += [p.quadrature.held_bytes() for p in self.phases if p.quadrature is not None]
         return sum(held) + (self.coarse.held_bytes() if self.coarse is not None else 0)
 

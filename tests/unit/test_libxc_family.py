@@ -50,7 +50,7 @@ def test_both_evaluators_give_the_native_b3lyp(evaluator):
 
 
 @pytest.mark.parametrize("evaluator", ["libxc", "jax-xc"])
-@pytest.mark.parametrize("xc", ["lda,vwn", "pbe,pbe", "tpss,tpss"])
+@pytest.mark.parametrize("xc", ["lda,vwn", "pbe,pbe", pytest.param("tpss,tpss", marks=pytest.mark.slow)])
 def test_evaluator_fulfils_the_contract_of_a_functional(evaluator, xc):
     check_functional(scfx.Registry.discover().functional({"name": evaluator, "xc": xc}))
 

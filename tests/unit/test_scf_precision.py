@@ -68,8 +68,8 @@ def seen(monkeypatch) -> dict[str, set[str]]:
         noted["accumulation"] |= {str(totals.energy.dtype), str(totals.potential.dtype)}
         return totals
 
-    def contract(operator, density, lanes, exchange):
-        j, k = original_contract(operator, density, lanes, exchange)
+    def contract(self, operator, density, lanes, exchange):
+        j, k = original_contract(self, operator, density, lanes, exchange)
         noted["coulomb_exchange"] |= {str(j.dtype)} | ({str(k.dtype)} if k is not None else set())
         for entry in operator._kept:  # libcint's stored rows: a flag for each, and the buffers of both widths
             for rows in entry:
@@ -82,10 +82,10 @@ def seen(monkeypatch) -> dict[str, set[str]]:
         return original_orthogonaliser(overlap, dtype, linear_dependence)
 
     original_advance, original_evaluate = run_module.advance, Quadrature.evaluate
-    original_contract, original_orthogonaliser = run_module._contract, prepare_module.orthogonaliser
+    original_contract, original_orthogonaliser = run_module.BatchRun._contract, prepare_module.orthogonaliser
     monkeypatch.setattr(run_module, "advance", advance)
     monkeypatch.setattr(Quadrature, "evaluate", quadrature)
-    monkeypatch.setattr(run_module, "_contract", contract)
+    monkeypatch.setattr(run_module.BatchRun, "_contract", contract)
     monkeypatch.setattr(prepare_module, "orthogonaliser", orthogonaliser)
     return noted
 

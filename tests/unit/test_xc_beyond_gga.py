@@ -167,7 +167,7 @@ def test_closed_shell_form_equals_the_spin_resolved_one(name: str) -> None:
     closed = evaluate(f, components, weights)
     open_ = evaluate(f, np.stack([components / 2, components / 2]), weights)
     assert closed.energy == pytest.approx(open_.energy, rel=1e-13)
-    kept = components[0] > 1e-10
+    kept = (components[0] > 1e-10) & (weights > 0.0)  # Becke's partition leaves some points without weight
     for spin in (0, 1):
         np.testing.assert_allclose(
             closed.derivative[:, kept] / weights[kept],

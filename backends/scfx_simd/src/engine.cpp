@@ -224,6 +224,9 @@ void Engine::generate(Team& team, int group_mask, int from, int to, Drop drop, D
             for (int e = 0; e < n; ++e)
               for (int lane = 0; lane < WD; ++lane)
                 out[e * WD + lane] = from_block[e * Lanes<T>::width + lane] * keep[lane];
+          } else {
+            // Every lane that counts is written below; the dropped ones must not keep what lay in the memory.
+            std::fill_n(out, size_t(n) * WD, T(0));
           }
           if (any(rounded[i])) {
             const PairSet<double>& pairs = team.groups[first + i].double_pairs;
