@@ -2,8 +2,8 @@
 
     python benchmarks/hard_set.py examples/hard30.xyz
 
-Geometries are experimental ones of small molecules (NIST CCCBDB, Herzberg; rounded), the same with bonds pulled,
-symmetric saddle points with bond lengths near the literature's, or (three organic molecules) ETKDGv3 relaxed with
+Geometries are near the experimental ones of small molecules (rounded, written from memory, not looked up), the same
+with bonds pulled, symmetric saddle points with plausible bond lengths, or (three organic molecules) ETKDGv3 relaxed with
 MMFF94. None is optimised at a level of this program: they are test cases, not results.
 """
 
@@ -56,7 +56,7 @@ def trigonal(centre_to_halide: float) -> list[list[float]]:
 
 
 def peroxide() -> list[list[float]]:
-    """FOOF: O-O 1.217, O-F 1.575, O-O-F 109.5, dihedral 87.5 (Jackson, J. Chem. Soc. 1962, 4585)."""
+    """FOOF: O-O 1.217, O-F 1.575, O-O-F 109.5, dihedral 87.5 degrees, about as measured."""
     f = polar(1.575, 109.5, 0.0)
     g = polar(1.575, 109.5, 87.5)
     return [[0, 0, 0], [1.217, 0, 0], f, [1.217 - g[0], g[1], g[2]]]

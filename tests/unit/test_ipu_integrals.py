@@ -86,7 +86,7 @@ def test_roots_hold_from_one_centre_to_far_away(distance, exponent):
     basis = BasisSet("roots", {2: shells})
     system = System(np.array([2, 2], dtype=np.int32), np.array([[0.0, 0.0, 0.0], [distance, 0.0, 0.0]]))
     batch = Batch.from_systems([system], basis)
-    # Integrals grow as the root of the exponent; (dd|dd), the largest, has 3.9 hartree for an exponent of one.
+    # Integrals grow as the root of the exponent, and so may their errors.
     assert _largest_error(batch) <= 1e-6 * max(4.0, 4.0 * exponent**0.5)
 
 
