@@ -81,17 +81,22 @@ def read_molecule(smiles: str) -> Molecule | str:
     molecule = Chem.MolFromSmiles(canonical)
     if molecule is None:
         return f"RDKit cannot read back its own canonical SMILES {canonical!r}"
-    complete = Chem.AddHs(molecule)
-    numbers = Counter(atom.GetAtomicNum() for atom in complete.GetAtoms())
+    numbers: Counter[int] = Counter()
+    radicals = 0
+    # Hydrogens are counted at their atoms: adding them to the graph would take most of the time of planning.
+    for index in range(molecule.GetNumAtoms()):
+        atom = molecule.GetAtomWithIdx(index)
+        numbers[atom.GetAtomicNum()] += 1
+        numbers[1] += atom.GetTotalNumHs()
+        radicals += atom.GetNumRadicalElectrons()
     if 0 in numbers:
         return "the SMILES has a dummy atom '*'"
-    radicals = sum(atom.GetNumRadicalElectrons() for atom in complete.GetAtoms())
     return Molecule(
         smiles=canonical,
-        charge=Chem.GetFormalCharge(complete),
+        charge=Chem.GetFormalCharge(molecule),
         multiplicity=radicals + 1,
-        n_fragments=len(Chem.GetMolFrags(complete)),
-        numbers=tuple(sorted(numbers.items())),
+        n_fragments=len(Chem.GetMolFrags(molecule)),
+        numbers=tuple(sorted((+numbers).items())),
     )
 
 

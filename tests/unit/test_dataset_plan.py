@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from dataset_fake import SMILES, FakeSpec, make_task, write_smiles
+from scfx_dataset.molecules import read_molecule
 
 import scfx
 
@@ -89,6 +91,25 @@ def test_limit_counts_accepted_molecules(tmp_path):
     made = plan(tmp_path, ["CCO", "OCC", "XX", "CO", "CN"], limit=2)
     assert made.counts["molecules"] == 2
     assert {row["smiles"] for row in rows_of(made)} == {"CCO", None, "CO"}
+
+
+#: Explicit, isotopic, aromatic and lone hydrogens; ions, radicals, salts.
+HYDROGENS = (
+    *SMILES, "[2H]C", "[H][H]", "[H+]", "[H]", "[H]O[H]", "[nH]1cccc1", "[13CH4]", "[NH4+].[Cl-]", "[CH3]", "[O][O]",
+    "C[N+](=O)[O-]", "[SiH2]", "[Na+]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("smiles", HYDROGENS)
+def test_a_molecule_is_that_of_the_graph_with_all_its_hydrogens(smiles):
+    from rdkit import Chem
+
+    molecule = read_molecule(smiles)
+    complete = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert dict(molecule.numbers) == Counter(atom.GetAtomicNum() for atom in complete.GetAtoms())
+    assert molecule.multiplicity == 1 + sum(atom.GetNumRadicalElectrons() for atom in complete.GetAtoms())
+    assert molecule.charge == Chem.GetFormalCharge(complete)
+    assert molecule.n_fragments == len(Chem.GetMolFrags(complete))
 
 
 def test_charge_and_multiplicity_are_those_of_the_structure(tmp_path):
