@@ -25,7 +25,8 @@ class PrecisionPolicy:
     - `functional`: evaluation and differentiation of the exchange-correlation energy density.
     - `accumulation`: sums over grid points and blocks, and every energy term.
     - `linear_algebra`: Fock diagonalisation in the iterations; the reported orbital energies come from a last one
-      in float64, and orbitals are re-orthonormalised in float64. DIIS is always float64.
+      in float64, and orbitals are re-orthonormalised in float64. DIIS is always float64. An entry whose residual has
+      come down to the rounding of float32 eigenvectors (heavy cores reach it first) goes on in float64.
     - `orthogonaliser`: S^(-1/2).
     - `final`: "float64" makes the last iterations, from which every result is reported, run all stages but the stored
       integrals in float64; None: no refinement.
