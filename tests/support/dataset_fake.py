@@ -24,8 +24,16 @@ SMILES = (
     "CCC", "CCN", "CNC", "OCO", "CC(C)C", "CCCC", "C1CCC1", "CC(C)=O", "COC=O", "FC(F)F",
 )  # fmt: skip
 
-#: With their homologues: enough for a shard each, at six conformers and shards of six rows, to outlast many kills.
-MANY = (*SMILES, *("C" * n + end for n in range(3, 10) for end in ("O", "N", "F", "C#N", "C=O")))
+#: Enough for a shard each, at six conformers and shards of six rows, to outlast many kills.
+MANY = (
+    *SMILES,
+    *(
+        "C" * n + middle + end
+        for n in range(3, 8)
+        for middle in ("", "C(F)", "C(O)", "C(N)", "C(C)")
+        for end in ("O", "N", "F", "C#N", "C=O")
+    ),
+)
 
 
 def fake_energy(atomic_numbers, positions_bohr) -> float:

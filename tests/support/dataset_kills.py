@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import scfx_dataset
+from dataset_fake import MANY, run_fake, write_smiles
 
 #: For clusters of the tests only; without it Ray would use one of the user, or make one.
 _RAY_TOKEN = secrets.token_hex(32)
@@ -36,6 +37,13 @@ def start(source, output, log, delay, workers, address=None, conformers=3, **pop
     arguments += [str(conformers)]
     arguments += [address] if address else []
     return subprocess.Popen(arguments, env=environment(), start_new_session=True, **popen)
+
+
+def undisturbed(folder, source, conformers=3) -> dict[str, str]:
+    """Shard id -> checksum of a run in `folder` that nothing disturbs."""
+    options = {**OPTIONS, "conformers": conformers}
+    assert run_fake(molecules=source, output=str(folder), **options) == 0
+    return checksums(folder)
 
 
 def checksums(path) -> dict[str, str]:
@@ -86,11 +94,13 @@ def kill_and_resume(
 ) -> None:
     """Kill the run's whole process group at `kills` random moments, resuming each time; then assert what is promised.
 
-    Every kill comes after progress: of a few kills at least a shard's rows, of many at least one more row is solved
-    than at the last one; and at least a third of them find shards committed since the last one.
+    Every kill comes after progress: of a few kills so many rows that some shard must have been committed, of many at
+    least one more row than at the last one; and at least a third of them find shards committed since the last one.
     """
     size = OPTIONS["shard_rows"]
-    least, most = (size + 2, 2 * size + 4) if kills < 10 else (1, 2 * size + 2)
+    # Each worker may hold a shard that lacks one row, which the kill loses.
+    uncommitted = workers * (size - 1)
+    least, most = (uncommitted + 2, 2 * size + 4) if kills < 10 else (1, 2 * workers * size + 2)
     chance = random.Random(1000 * kills + workers)
     killed, settled = 0, []
     while True:
@@ -124,3 +134,12 @@ def kill_and_resume(
     for position, names in settled:
         assert not names & set(solved[position:])
     assert len(list((Path(output) / "attempts").iterdir())) == len(reference)
+
+
+def kill_thirty_times(folder, workers, delay, address=None) -> None:
+    """`kill_and_resume` of a job that is long enough for thirty kills, in `folder`."""
+    source = write_smiles(folder / "many.smi", MANY)
+    reference = undisturbed(folder / "reference", source, conformers=6)
+    kill_and_resume(
+        source, folder / "out", folder / "log", reference, 30, workers, delay, address, conformers=6
+    )

@@ -11,14 +11,16 @@ import time
 
 import pytest
 import scfx_dataset
-from dataset_fake import MANY, SMILES, FakeSpec, make_task, run_fake, write_smiles
+from dataset_fake import SMILES, FakeSpec, make_task, run_fake, write_smiles
 from dataset_kills import (
     OPTIONS,
     checksums,
     environment,
     kill_and_resume,
+    kill_thirty_times,
     lines,
     start,
+    undisturbed,
     wait_for,
     wait_until_gone,
 )
@@ -37,8 +39,7 @@ def source(tmp_path):
 @pytest.fixture
 def reference(tmp_path, source):
     """Shard id -> checksum of a run that nothing disturbs."""
-    assert run_fake(molecules=source, output=str(tmp_path / "reference"), **OPTIONS) == 0
-    return checksums(tmp_path / "reference")
+    return undisturbed(tmp_path / "reference", source)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -50,11 +51,7 @@ def test_a_job_killed_three_times_and_resumed_ends_with_the_same_bytes(tmp_path,
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_job_killed_thirty_times_and_resumed_ends_with_the_same_bytes(tmp_path, workers):
-    source = write_smiles(tmp_path / "m.smi", MANY)
-    options = {**OPTIONS, "conformers": 6}
-    assert run_fake(molecules=source, output=str(tmp_path / "reference"), **options) == 0
-    reference = checksums(tmp_path / "reference")
-    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 30, workers, 0.02, conformers=6)
+    kill_thirty_times(tmp_path, workers, 0.02)
 
 
 def test_two_runs_on_one_output_at_once_give_one_correct_dataset(tmp_path, source, reference):

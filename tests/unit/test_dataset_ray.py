@@ -13,19 +13,20 @@ from pathlib import Path
 
 import pytest
 import scfx_dataset
-from dataset_fake import MANY, SMILES, run_fake, write_smiles
+from dataset_fake import SMILES, write_smiles
 from dataset_kills import (
-    OPTIONS,
     checksums,
     committed_systems,
     environment,
     kill_and_resume,
+    kill_thirty_times,
     lines,
     start,
+    undisturbed,
     wait_for,
     wait_until_gone,
     wait_until_quiet,
-)  # fmt: skip
+)
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("needs ray", allow_module_level=True)
@@ -63,8 +64,7 @@ def source(tmp_path):
 @pytest.fixture
 def reference(tmp_path, source):
     """Shard id -> checksum of a run here that nothing disturbs."""
-    assert run_fake(molecules=source, output=str(tmp_path / "reference"), **OPTIONS) == 0
-    return checksums(tmp_path / "reference")
+    return undisturbed(tmp_path / "reference", source)
 
 
 def test_a_job_on_ray_gives_the_bytes_of_a_local_one_and_each_part_its_own(
@@ -88,11 +88,8 @@ def test_a_job_on_ray_killed_three_times_and_resumed_ends_with_the_same_bytes(
 
 @pytest.mark.slow
 def test_a_job_on_ray_killed_thirty_times_and_resumed_ends_with_the_same_bytes(tmp_path, cluster):
-    source = write_smiles(tmp_path / "m.smi", MANY)
-    options = {**OPTIONS, "conformers": 6}
-    assert run_fake(molecules=source, output=str(tmp_path / "reference"), **options) == 0
-    reference = checksums(tmp_path / "reference")
-    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 30, 2, 0.02, cluster, conformers=6)
+    # Slower than here: actors follow their driver after a second or two, and go on until then.
+    kill_thirty_times(tmp_path, 2, 0.05, cluster)
 
 
 def drive(code, **arguments):
