@@ -1,8 +1,9 @@
 """The levels of published datasets, molecule by molecule against PySCF on the same grid.
 
-    python benchmarks/levels.py [--levels spice omol25] [--molecules 10] [--grid 1] [--backend simd]
+    python benchmarks/levels.py [--levels spice omol25] [--molecules 10] [--grid 1] [--backend simd] [--small]
 
-Ten molecules of three to five heavy atoms, embedded by RDKit with a fixed seed. Prints the largest difference of each
+Ten molecules of three to five heavy atoms (`--small`: of three, with at most two hydrogens, for the large basis sets),
+embedded by RDKit with a fixed seed. Prints the largest difference of each
 level, which is to be below 1e-7 hartree (1e-6 with VV10). D3(BJ) is added to PySCF's energy from simple-dftd3, since
 that part is the same library in both. QM9's mixed Cartesian and spherical basis has no counterpart in PySCF: its level
 is compared with the dataset's own energies in the tests.
@@ -21,6 +22,8 @@ from scfx.basis import BasisSet, radial_norm
 from scfx.elements import SYMBOLS
 
 MOLECULES = ("CCO", "CC=O", "C1CC1", "CC#N", "NC=O", "OCC=O", "CC(=O)O", "CNC=O", "C1COC1", "FC=CO")
+
+SMALL = ("N#CF", "O=C=O", "[N-]=[N+]=O", "N=C=O", "FOF", "N=[N+]=[N-]", "N#CO", "O=CF", "OC=O", "FC#C")
 
 #: Level -> (functional, basis, PySCF's functional, largest allowed difference in hartree).
 LEVELS: dict[str, tuple[str, Any, str, float]] = {
@@ -72,11 +75,13 @@ def main() -> None:
     )
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
     parser.add_argument("--molecules", type=int, default=len(MOLECULES))
+    parser.add_argument("--small", action="store_true")
     parser.add_argument("--grid", type=int, default=1)
     parser.add_argument("--backend", default="simd")
     arguments = parser.parse_args()
     registry = scfx.Registry.discover()
-    systems = [scfx.System.from_smiles(smiles, seed=42) for smiles in MOLECULES[: arguments.molecules]]
+    molecules = SMALL if arguments.small else MOLECULES
+    systems = [scfx.System.from_smiles(smiles, seed=42) for smiles in molecules[: arguments.molecules]]
     print("| level | molecules | largest difference / hartree | allowed | scfx / s | PySCF / s |")
     print("|---|---|---|---|---|---|")
     for level in arguments.levels:
