@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Float, Int
 
 from scfx.errors import InputError
+from scfx.system import BOHR_IN_ANGSTROM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Lengths that are accepted at the edge, in angstrom (CODATA 2018 for bohr). Inside there are only angstroms.
-LENGTH_UNITS = {"angstrom": 1.0, "bohr": 0.529177210903}
+#: Lengths that are accepted at the edge, in angstrom. Inside there are only angstroms.
+LENGTH_UNITS = {"angstrom": 1.0, "bohr": BOHR_IN_ANGSTROM}
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError
 from scfx_schnet.fit import interval
+from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
-from scfx_schnet.options import TrainingOptions
+from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
 from scfx_schnet.processes import Processes, processes
 from scfx_schnet.runs import Runs, write_json
-from scfx_schnet.scaling import SplitOptions, console_of, merged, open_shared
-from scfx_schnet.sources import DataOptions
-from scfx_schnet.split import split_by_molecule, subset
+from scfx_schnet.sources import DataOptions, open_shared
+from scfx_schnet.split import subset
 from scfx_schnet.targets import checked_targets
 from scfx_schnet.training import Job
 
@@ -76,12 +76,9 @@ class FinetuneTask(AbstractTask):
             raise ConfigError(
                 "task.finetuning", "the budget (steps, batch_size) is the same for both: set it in training"
             )
-        self._tuning = merged(options.training, options.finetuning, "task.finetuning")
-        self._pretraining = merged(
-            options.training, options.pretraining.training, "task.pretraining.training"
-        )
-        model = options.model
-        self._choice = {"name": model} if isinstance(model, str) else dict(model)
+        self._tuning = options.training.merged(options.finetuning, "task.finetuning")
+        self._pretraining = options.training.merged(options.pretraining.training, "task.pretraining.training")
+        self._choice = model_table(options.model)
 
     def run(self, context: TaskContext) -> int:
         """Exit code 0: every run is done; 1: some are not (`report_only`); 130: interrupted."""
@@ -95,16 +92,14 @@ class FinetuneTask(AbstractTask):
 
     def _run(self, runs: Runs, group: Processes) -> int:
         options, root = self.options, Path(self.options.output)
-        generated = open_shared(options.pretraining.data, root / "cache", group)
+        generated = open_shared(options.pretraining.data, root / "cache", group, "task.pretraining.data")
         better = open_shared(options.data, root / "cache", group)
         kept = np.flatnonzero(~np.isin(better.keys, generated.keys))
         if not len(kept):
             raise ConfigError(
                 "task.data", "every molecule of it occurs in the pre-training data: nothing is left"
             )
-        split = split_by_molecule(
-            better.keys[kept], options.split.validation, options.split.test, options.split.seed
-        )
+        split = options.split.of(better.keys[kept])
         pool, validation, test = kept[split.pool], kept[split.validation], kept[split.test]
         results, missing = [], 0
         for seed in options.seeds:
@@ -155,8 +150,7 @@ class FinetuneTask(AbstractTask):
             if not path.exists():
                 raise ConfigError("task.pretraining.model", f"{options.model!r} does not exist")
         else:
-            share = self.options.split
-            split = split_by_molecule(generated.keys, share.validation, share.test, share.seed)
+            split = self.options.split.of(generated.keys)
             rows = subset(
                 generated.keys, split.pool, options.rows or len(split.pool), seed, "task.pretraining.rows"
             )

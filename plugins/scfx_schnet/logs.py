@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scfx.errors import ConfigError
+
+if TYPE_CHECKING:
+    from scfx.abstract import TaskContext
 
 
 class MetricLog:
@@ -90,3 +93,12 @@ class TrainingProgress:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def console_of(context: TaskContext) -> Any:
+    """The context's console, or one on stderr."""
+    if context.console is not None:
+        return context.console
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,12 +1,15 @@
-"""Options of a training, as they stand in `[task.training]`."""
+"""Options that the training tasks share: `[task.training]`, `[task.split]`, `model`."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from scfx.errors import ConfigError
 from scfx_schnet.schedule import OneCycle, Schedule
+from scfx_schnet.split import Split, split_by_molecule
 
 
 class TrainingOptions(BaseModel):
@@ -65,3 +68,34 @@ class TrainingOptions(BaseModel):
         if self.evaluate_every:
             return {*range(self.evaluate_every, self.steps, self.evaluate_every), self.steps}
         return {n for k in range(6) if (n := self.steps >> k) > 0}
+
+    def merged(self, changes: dict[str, Any], key: str) -> TrainingOptions:
+        """These options with some keys replaced. Raises `ConfigError` for a key that there is not, or a bad value."""
+        for name in changes:
+            if name not in TrainingOptions.model_fields:
+                raise ConfigError(
+                    f"{key}.{name}", f"no such option; there are {', '.join(TrainingOptions.model_fields)}"
+                )
+        try:
+            return TrainingOptions.model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            raise ConfigError(key, str(error)) from error
+
+
+class SplitOptions(BaseModel):
+    """Shares of the molecules that are set apart. Whether one is depends on its SMILES and `seed` only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    validation: float = Field(0.05, gt=0, lt=1)
+    test: float = Field(0.05, ge=0, lt=1)
+    seed: int = Field(0, ge=0)
+
+    def of(self, keys: np.ndarray) -> Split:
+        """The split of rows whose molecules have these keys."""
+        return split_by_molecule(keys, self.validation, self.test, self.seed)
+
+
+def model_table(model: str | dict[str, Any]) -> dict[str, Any]:
+    """The key `model`, a name or a table, as a table."""
+    return {"name": model} if isinstance(model, str) else dict(model)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.distributed as distributed
@@ -37,14 +36,6 @@ class Processes:
         if self.world > 1:
             distributed.all_reduce(values)
         return values
-
-    def share(self, value: Any) -> Any:
-        """The first process's value, in all."""
-        if self.world == 1:
-            return value
-        held = [value]
-        distributed.broadcast_object_list(held, src=0)
-        return held[0]
 
     def wait(self) -> None:
         if self.world > 1:

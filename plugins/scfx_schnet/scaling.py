@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError
 from scfx_schnet.judge import Judge
+from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
-from scfx_schnet.options import TrainingOptions
+from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
 from scfx_schnet.processes import Processes, processes
 from scfx_schnet.runs import Runs
-from scfx_schnet.sources import DataOptions, open_data
-from scfx_schnet.split import Split, split_by_molecule, subset
+from scfx_schnet.sources import DataOptions, open_shared
+from scfx_schnet.split import Split, check_size, subset
 from scfx_schnet.targets import checked_targets
 from scfx_schnet.training import Job, median_mae
-
-
-class SplitOptions(BaseModel):
-    """Shares of the molecules that are set apart. Whether one is depends on its SMILES and `seed` only."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    validation: float = Field(0.05, gt=0, lt=1)
-    test: float = Field(0.05, ge=0, lt=1)
-    seed: int = Field(0, ge=0)
 
 
 class Curve(BaseModel):
@@ -63,7 +55,7 @@ class ScalingOptions(BaseModel):
         "schnet-laptop", description="name or table, as scfx_register_models offers"
     )
     sizes: tuple[int, ...] = Field(
-        (100, 316, 1000, 3162, 10000), description="rows of the nested training subsets"
+        (100, 316, 1000, 3162, 10000), min_length=1, description="rows of the nested training subsets"
     )
     seeds: tuple[int, ...] = Field((0, 1, 2), description="each varies subset and initial weights")
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
@@ -94,8 +86,7 @@ class ScalingTask(AbstractTask):
         if len({c.name for c in self.curves}) != len(self.curves):
             raise ConfigError("task.curves", "two curves have one name")
         self._trainings = {
-            c.name: merged(options.training, c.training, f"task.curves.{c.name}.training")
-            for c in self.curves
+            c.name: options.training.merged(c.training, f"task.curves.{c.name}.training") for c in self.curves
         }
 
     def run(self, context: TaskContext) -> int:
@@ -108,46 +99,47 @@ class ScalingTask(AbstractTask):
         if group.first:
             root.mkdir(parents=True, exist_ok=True)
         runs = Runs(root / "runs", context.registry, group, console_of(context))
-        facts: dict[str, dict[str, Any]] = {}
+        # All curves' data first: what is missing or too small is said before hours of training, not after.
+        plans = [self._plan(curve, root / "cache", group) for curve in self.curves]
         results, missing = [], 0
         try:
-            for curve in self.curves:
-                done = self._curve(curve, runs, context, group, facts)
-                for result in done:
-                    if result is None:
-                        missing += 1
+            for plan in plans:
+                for size, job in self._jobs(plan):
+                    name = f"{plan.curve.name}/n{size}-seed{job.seed}"
+                    about = {"curve": plan.curve.name, "size": size, "seed": job.seed}
+                    about["seconds_per_label"] = plan.facts["seconds_per_label"]
+                    if self.options.report_only:
+                        result = runs.result(name)
                     else:
-                        results.append(result)
+                        result = runs.do(name, job, about, after=plan.judge)
+                    missing += result is None
+                    results += [] if result is None else [result]
         except KeyboardInterrupt:
             runs.say("stopped; run the same command again to go on from the last checkpoint")
             return 130
         if group.first and results:
             from scfx_schnet.report import write_scaling_report
 
+            facts = {plan.curve.name: plan.facts for plan in plans}
             written = write_scaling_report(root, self.options, self.targets, results, facts)
             runs.say(f"wrote {', '.join(written)} in {self.options.output}")
         return 1 if missing else 0
 
-    def _curve(
-        self,
-        curve: Curve,
-        runs: Runs,
-        context: TaskContext,
-        group: Processes,
-        facts: dict[str, dict[str, Any]],
-    ) -> Iterator[dict[str, Any] | None]:
-        cache = runs.root.parent / "cache"
-        molecules = open_shared(curve.data or self.options.data, cache, group)
-        split = self._split(molecules)
+    def _plan(self, curve: Curve, cache: Path, group: Processes) -> _Plan:
+        """Opens the curve's data, splits it and takes the subsets. Raises `ConfigError` for what is not there."""
+        key = f"task.curves.{curve.name}"
+        data, where = (curve.data, f"{key}.data") if curve.data else (self.options.data, "task.data")
+        molecules = open_shared(data, cache, group, where)
+        split = self.options.split.of(molecules.keys)
         judge = None
         if curve.judge is not None:
-            judged = open_shared(curve.judge, cache, group)
-            judge = Judge(judged, self._split(judged), self.targets, self.options.calibration_rows)
-        sizes, seeds = curve.sizes or self.options.sizes, curve.seeds or self.options.seeds
-        model = curve.model or self.options.model
-        choice = {"name": model} if isinstance(model, str) else dict(model)
+            judged = open_shared(curve.judge, cache, group, f"{key}.judge")
+            judge = Judge(
+                judged, self.options.split.of(judged.keys), self.targets, self.options.calibration_rows
+            )
+        choice, training = model_table(curve.model or self.options.model), self._trainings[curve.name]
         cost = curve.seconds_per_label or molecules.description.get("seconds_per_label")
-        facts[curve.name] = {
+        facts = {
             "model": choice,
             "rows": len(molecules),
             "molecules": len(np.unique(molecules.keys)),
@@ -156,52 +148,37 @@ class ScalingTask(AbstractTask):
             "test": len(split.test),
             "seconds_per_label": cost,
             "median_mae_ev": median_mae(molecules, split.pool, split.validation, self.targets),
-            "training": self._trainings[curve.name].model_dump(mode="json"),
+            "training": training.model_dump(mode="json"),
         }
-        for seed in seeds:
-            for size in sizes:
-                name = f"{curve.name}/n{size}-seed{seed}"
-                if self.options.report_only:
-                    yield runs.result(name)
-                    continue
-                rows = subset(molecules.keys, split.pool, size, seed)
-                job = Job(
-                    molecules, rows, split.validation, split.test, self.targets, choice,
-                    self._trainings[curve.name], seed,
+        sizes, where = (curve.sizes, f"{key}.sizes") if curve.sizes else (self.options.sizes, "task.sizes")
+        check_size(split.pool, max(sizes), where)
+        return _Plan(
+            curve, molecules, split, judge, sizes, curve.seeds or self.options.seeds, training, facts
+        )
+
+    def _jobs(self, plan: _Plan) -> Iterator[tuple[int, Job]]:
+        """(size, training) of every run of a curve, one subset in memory at a time."""
+        for seed in plan.seeds:
+            for size in plan.sizes:
+                rows = subset(plan.molecules.keys, plan.split.pool, size, seed)
+                yield (
+                    size,
+                    Job(
+                        plan.molecules, rows, plan.split.validation, plan.split.test, self.targets,
+                        plan.facts["model"], plan.training, seed,
+                    ),
                 )  # fmt: skip
-                about = {"curve": curve.name, "size": size, "seed": seed, "seconds_per_label": cost}
-                yield runs.do(name, job, about, after=judge)
-
-    def _split(self, molecules: Molecules) -> Split:
-        options = self.options.split
-        return split_by_molecule(molecules.keys, options.validation, options.test, options.seed)
 
 
-def merged(options: TrainingOptions, changes: dict[str, Any], key: str) -> TrainingOptions:
-    """The options with some keys replaced. Raises `ConfigError` for a key that there is not, or a bad value."""
-    for name in changes:
-        if name not in TrainingOptions.model_fields:
-            raise ConfigError(
-                f"{key}.{name}", f"no such option; there are {', '.join(TrainingOptions.model_fields)}"
-            )
-    try:
-        return TrainingOptions.model_validate({**options.model_dump(), **changes})
-    except ValidationError as error:
-        raise ConfigError(key, str(error)) from error
+@dataclass(frozen=True)
+class _Plan:
+    """A curve whose data is open, split, and large enough; `facts` are for the report."""
 
-
-def open_shared(data: DataOptions, cache: Path, group: Processes) -> Molecules:
-    """`open_data`, of several processes by the first one first, so that the cache is written once."""
-    if group.first:
-        open_data(data, cache)
-    group.wait()
-    return open_data(data, cache)
-
-
-def console_of(context: TaskContext) -> Any:
-    """The context's console, or one on stderr."""
-    if context.console is not None:
-        return context.console
-    from rich.console import Console
-
-    return Console(stderr=True)
+    curve: Curve
+    molecules: Molecules
+    split: Split
+    judge: Judge | None
+    sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    training: TrainingOptions
+    facts: dict[str, Any]

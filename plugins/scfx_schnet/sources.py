@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,9 @@ from scfx.errors import ConfigError
 from scfx_schnet import qm9
 from scfx_schnet.molecules import Chunk, Molecules, open_or_write
 from scfx_schnet.targets import TARGETS
+
+if TYPE_CHECKING:
+    from scfx_schnet.processes import Processes
 
 Layout = Literal["auto", "scfx", "xyz", "table"]
 
@@ -56,6 +59,14 @@ def open_data(options: DataOptions, cache: Path, key: str = "task.data") -> Mole
     identity = json.dumps([layout, identity, options.model_dump(exclude={"path", "layout"})], sort_keys=True)
     description = {"path": str(options.path), "layout": layout, **description}
     return open_or_write(cache, identity, description, _limited(chunks, options.limit))
+
+
+def open_shared(data: DataOptions, cache: Path, group: Processes, key: str = "task.data") -> Molecules:
+    """`open_data`, of several processes by the first one first, so that the cache is written once."""
+    if group.first:
+        open_data(data, cache, key)
+    group.wait()
+    return open_data(data, cache, key)
 
 
 def _layout(path: Path, options: DataOptions, key: str) -> str:

@@ -76,8 +76,13 @@ def subset(keys: np.ndarray, pool: np.ndarray, size: int, seed: int, key: str = 
     Whole molecules are taken, so that every size has as many conformers a molecule as the data; the last one may be
     cut. Raises `ConfigError` if the pool is smaller.
     """
-    if size > len(pool):
-        raise ConfigError(key, f"got {size}, but only {len(pool)} rows are left for training")
+    check_size(pool, size, key)
     # Two molecules of one rank (a chance of 1e-11) are told apart by their keys.
     order = np.lexsort((pool, keys[pool], rank(keys[pool], seed + 1_000_003)))
     return pool[order[:size]]
+
+
+def check_size(pool: np.ndarray, size: int, key: str) -> None:
+    """Raises `ConfigError` if the pool has fewer rows."""
+    if size > len(pool):
+        raise ConfigError(key, f"got {size}, but only {len(pool)} rows are left for training")

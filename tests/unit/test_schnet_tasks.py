@@ -99,6 +99,26 @@ def test_kinds_of_labels_are_judged_by_the_better_ones_and_by_their_cost(data, t
         assert (tmp_path / name).stat().st_size > 5_000
 
 
+@pytest.mark.parametrize(("curve", "key"), [
+    ({"data": {"path": "nowhere.parquet"}}, "task.curves.second.data.path"),
+    ({"judge": {"path": "nowhere.parquet"}}, "task.curves.second.judge.path"),
+    ({"sizes": [16, 400]}, "task.curves.second.sizes"),  # of 120 rows
+])  # fmt: skip
+def test_what_a_later_curve_lacks_is_said_before_the_first_training(
+    data, tmp_path, registry, monkeypatch, curve, key
+):
+    from scfx_schnet import runs
+
+    class Never:
+        def __init__(self, *_):
+            raise AssertionError("something was trained")
+
+    monkeypatch.setattr(runs, "Training", Never)
+    with pytest.raises(ConfigError) as error:
+        scaling(data, tmp_path, registry, curves=[{"name": "first"}, {"name": "second", **curve}])
+    assert error.value.key == key
+
+
 def finetune(data, output, registry, **options) -> int:
     table = {
         "output": str(output), "model": "schnet-tiny", "training": TRAINING, "sizes": [16], "seeds": [0, 1],
