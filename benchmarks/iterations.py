@@ -116,9 +116,9 @@ def idle_lanes(smiles: str, count: int) -> str:
 def differences(
     rows: tuple[tuple[str, str, scfx.PrecisionPolicy, Any], ...], rounds: int, count: int
 ) -> list[str]:
-    """J and K from density differences against full builds, in turn; CPU seconds of all labels together."""
+    """J and K from differences against full builds, in turn; CPU seconds of all labels together."""
     out = [
-        "| molecule | basis, policy, integrals | blocks left out of differences | J and K, CPU s | full builds, CPU s |",
+        "| molecule | basis, policy, integrals | blocks left out of differences | CPU s | of full builds, CPU s |",
         "|---|---|---|---|---|",
     ]
     for smiles, basis, policy, budget in rows:
