@@ -3,8 +3,8 @@
     python benchmarks/hard_set.py examples/hard30.xyz
 
 Geometries are near the experimental ones of small molecules (rounded, written from memory, not looked up), the same
-with bonds pulled, symmetric saddle points with plausible bond lengths, or (three organic molecules) ETKDGv3 relaxed with
-MMFF94. None is optimised at a level of this program: they are test cases, not results.
+with bonds pulled, symmetric saddle points with plausible bond lengths, or (three organic molecules) ETKDGv3 relaxed
+with MMFF94. None is optimised at a level of this program: they are test cases, not results.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Puts what was measured into docs/schnet.md, between its `<!-- measured: NAME -->` marks, and figures in docs/img.
 
     python benchmarks/schnet_report.py --scaling out/scaling --qm9 out/qm9-curve --finetune out/finetune \
-        --variants out/variants --speed out/schnet_speed.json
+        --variants out/variants --compute out/equal-compute --speed out/schnet_speed.json
 
 Every part that is given replaces its section; the others stay. Numbers come from the tasks' own summary.json and
 from benchmarks/schnet_speed.py, so that no number on the page is typed by hand.
@@ -11,33 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import shutil
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "schnet.md"
-IMAGES = ROOT / "docs" / "img"
-
-
-def put(text: str, name: str, content: str) -> str:
-    pattern = rf"(<!-- measured: {name} -->\n).*?(<!-- end -->)"
-    found, count = re.subn(pattern, lambda m: f"{m[1]}{content.strip()}\n{m[2]}", text, flags=re.DOTALL)
-    if count != 1:
-        raise SystemExit(f"{PAGE} has {count} sections '<!-- measured: {name} -->'")
-    return found
-
-
-def picture(folder: Path, name: str, target: str, caption: str) -> str:
-    IMAGES.mkdir(exist_ok=True)
-    shutil.copyfile(folder / name, IMAGES / target)
-    return f"\n![{caption}](img/{target})\n"
+from pages import DOCS, picture, put
 
 
 def scaling(folder: Path) -> str:
     return (
-        picture(folder, "scaling.png", "schnet_scaling.png", "error against training rows")
+        picture(folder / "scaling.png", "schnet_scaling.png", "error against training rows")
         + "\n"
         + headed(folder)
     )
@@ -75,17 +57,54 @@ def finetune(folder: Path) -> str:
     )
     table = (folder / "summary.md").read_text(encoding="utf-8")
     return (
-        text + table + picture(folder, "finetune.png", "schnet_finetune.png", "from scratch and pre-trained")
+        text + table + picture(folder / "finetune.png", "schnet_finetune.png", "from scratch and pre-trained")
     )
 
 
 def variants(folder: Path) -> str:
-    out = picture(folder, "judged.png", "schnet_judged.png", "kinds of labels judged by better ones")
-    if (folder / "equal_compute.png").exists():
-        out += picture(
-            folder, "equal_compute.png", "schnet_equal_compute.png", "error against cost of the labels"
-        )
-    return out + "\n" + headed(folder)
+    return judged(folder) + picture(
+        folder / "judged.png", "schnet_judged.png", "kinds of labels judged by better ones"
+    )
+
+
+def compute(folder: Path) -> str:
+    return judged(folder) + picture(
+        folder / "equal_compute.png", "schnet_equal_compute.png", "error against cost of the labels"
+    )
+
+
+def judged(folder: Path) -> str:
+    """Every curve by its own labels and by the judge's: means and standard deviations over seeds, meV."""
+    summary = json.loads((folder / "summary.json").read_text())
+    lines = [
+        "| labels | ms a label | rows | seeds | own test | judged | judged, after a line |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    first = next(iter(summary.values()))
+    about = next(iter(first["sizes"].values()))
+    for name, curve in summary.items():
+        cost = curve["facts"]["seconds_per_label"]
+        for size, row in curve["sizes"].items():
+            errors = [with_spread(row.get(f"{k}_mae_ev")) for k in ("test", "judged", "judged_line")]
+            cells = (
+                f"`{name}`",
+                f"{1000 * cost:.0f}" if cost else "-",
+                f"{int(size):,}",
+                row["seeds"],
+                *errors,
+            )
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    training = first["facts"]["training"]
+    return (
+        f"Model `{first['facts']['model']['name']}`, {training['steps']:,} updates of {training['batch_size']}. MAE of "
+        f"the gap in meV, mean ± standard deviation over seeds; judged on {about['judged_rows']:,} rows of molecules "
+        f"that nobody was trained on, the line fitted to {about['calibration_rows']} other rows.\n\n"
+        + "\n".join(lines)
+    )
+
+
+def with_spread(errors: dict[str, Any] | None) -> str:
+    return f"{1000 * errors['mean'][0]:.0f} ± {1000 * errors['std'][0]:.0f}" if errors else ""
 
 
 def speed(path: Path) -> str:
@@ -108,15 +127,16 @@ def speed(path: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = {"scaling": scaling, "qm9": qm9, "finetune": finetune, "variants": variants, "speed": speed}
+    parts = {
+        "scaling": scaling, "qm9": qm9, "finetune": finetune, "variants": variants, "compute": compute, "speed": speed,
+    }  # fmt: skip
     for name in parts:
         parser.add_argument(f"--{name}", type=Path)
-    options = vars(parser.parse_args())
-    text = PAGE.read_text(encoding="utf-8")
-    for name, make in parts.items():
-        if options[name] is not None:
-            text = put(text, name, make(options[name]))
-    PAGE.write_text(text, encoding="utf-8")
+    given = vars(parser.parse_args())
+    put(
+        DOCS / "schnet.md",
+        {name: make(given[name]) for name, make in parts.items() if given[name] is not None},
+    )
 
 
 if __name__ == "__main__":

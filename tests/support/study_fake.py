@@ -69,8 +69,8 @@ class FakePlugin:
         return [scfx.Offer("local", "scfx_dataset.local:LocalExecutor", summary="the real one")]
 
 
-def fake_registry() -> scfx.Registry:
-    """The real plugins that a specification needs, the study task, and a dataset task that costs nothing."""
+def fake_registry(*more: Any) -> scfx.Registry:
+    """The real plugins that a specification needs, the study task, a dataset task that costs nothing, and `more`."""
     import scfx_bse
     import scfx_libcint
     import scfx_precision
@@ -78,7 +78,7 @@ def fake_registry() -> scfx.Registry:
     import scfx_study
     import scfx_xc
 
-    modules = (scfx_bse, scfx_libcint, scfx_precision, scfx_simd, scfx_xc, scfx_study)
+    modules = (scfx_bse, scfx_libcint, scfx_precision, scfx_simd, scfx_xc, scfx_study, *more)
     return scfx.Registry.from_plugins({**{m.__name__: m for m in modules}, "fake": FakePlugin()})
 
 
