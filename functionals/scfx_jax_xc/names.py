@@ -35,6 +35,8 @@ def parse(text: str) -> Sum | None:
         _, terms = libxc.parse_xc(text)
         omega, long_range, difference = (float(v) for v in libxc.rsh_coeff(text))
     except (KeyError, ValueError, NotImplementedError, IndexError):
+        # What PySCF's parser raises for text that it cannot read: an unknown name or alias, a factor that is no number,
+        # a functional that it has no parameters for, empty parts of a sum.
         return None
     return Sum(
         text,

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from scfx_xc.attenuation import ShortRangeBecke88Exchange
 from scfx_xc.b88 import Becke88Exchange
-from scfx_xc.b97 import B97Correlation, ShortRangeB97Exchange
+from scfx_xc.b97 import B97Correlation, Coefficients, ShortRangeB97Exchange
 from scfx_xc.b97m import B97MCorrelation, ShortRangeB97MExchange
-from scfx_xc.component import AbstractSumFunctional
+from scfx_xc.component import AbstractComponent, AbstractSumFunctional
 from scfx_xc.hse import ShortRangePBEHoleExchange
 from scfx_xc.lyp import LYPCorrelation
 from scfx_xc.pbe import PBECorrelation
@@ -43,17 +43,24 @@ class HSE06(AbstractSumFunctional):
     omega = 0.11
 
 
+def _wb97(
+    omega: float, exchange: Coefficients, same_spin: Coefficients, opposite_spin: Coefficients
+) -> tuple[tuple[float, AbstractComponent], ...]:
+    """The terms that the wB97 family shares: power series of exchange and of both parts of correlation."""
+    return (
+        (1.0, ShortRangeB97Exchange(omega, exchange)),
+        (1.0, B97Correlation(same_spin, opposite_spin)),
+    )
+
+
 class WB97(AbstractSumFunctional):
     """Full exact exchange at long range, none at short; Chai, Head-Gordon, JCP 128, 084106 (2008)."""
 
-    terms = (
-        (1.0, ShortRangeB97Exchange(0.4, (1.0, 1.13116, -2.74915, 12.09, -5.71642))),
-        (
-            1.0,
-            B97Correlation(
-                (1.0, -2.55352, 11.8926, -26.9452, 17.0927), (1.0, 3.99051, -17.0066, 1.07292, 8.88211)
-            ),
-        ),
+    terms = _wb97(
+        0.4,
+        (1.0, 1.13116, -2.74915, 12.09, -5.71642),
+        (1.0, -2.55352, 11.8926, -26.9452, 17.0927),
+        (1.0, 3.99051, -17.0066, 1.07292, 8.88211),
     )
     exact_exchange = 0.0
     long_range_exchange = 1.0
@@ -63,14 +70,11 @@ class WB97(AbstractSumFunctional):
 class WB97X(AbstractSumFunctional):
     """15.7706 % exact exchange at short range; Chai, Head-Gordon, JCP 128, 084106 (2008)."""
 
-    terms = (
-        (1.0, ShortRangeB97Exchange(0.3, (0.842294, 0.726479, 1.0476, -5.70635, 13.2794))),
-        (
-            1.0,
-            B97Correlation(
-                (1.0, -4.33879, 18.2308, -31.743, 17.2901), (1.0, 2.37031, -11.3995, 6.58405, -3.78132)
-            ),
-        ),
+    terms = _wb97(
+        0.3,
+        (0.842294, 0.726479, 1.0476, -5.70635, 13.2794),
+        (1.0, -4.33879, 18.2308, -31.743, 17.2901),
+        (1.0, 2.37031, -11.3995, 6.58405, -3.78132),
     )
     exact_exchange = 0.157706
     long_range_exchange = 0.842294
@@ -80,14 +84,11 @@ class WB97X(AbstractSumFunctional):
 class WB97XD(AbstractSumFunctional):
     """With the empirical dispersion of its paper; Chai, Head-Gordon, PCCP 10, 6615 (2008)."""
 
-    terms = (
-        (1.0, ShortRangeB97Exchange(0.2, (0.777964, 0.66116, 0.574541, -5.25671, 11.6386))),
-        (
-            1.0,
-            B97Correlation(
-                (1.0, -6.90539, 31.3343, -51.0533, 26.4423), (1.0, 1.79413, -12.0477, 14.0847, -8.50809)
-            ),
-        ),
+    terms = _wb97(
+        0.2,
+        (0.777964, 0.66116, 0.574541, -5.25671, 11.6386),
+        (1.0, -6.90539, 31.3343, -51.0533, 26.4423),
+        (1.0, 1.79413, -12.0477, 14.0847, -8.50809),
     )
     exact_exchange = 0.222036
     long_range_exchange = 0.777964
@@ -98,15 +99,11 @@ class WB97XD(AbstractSumFunctional):
 class WB97XD3(AbstractSumFunctional):
     """With D3 dispersion, zero damping; Lin, Li, Mao, Chai, JCTC 9, 263 (2013)."""
 
-    terms = (
-        (1.0, ShortRangeB97Exchange(0.25, (0.804272, 0.6989, 0.50894, -3.744903, 10.06079))),
-        (
-            1.0,
-            B97Correlation(
-                (1.0, -4.868902, 21.295726, -36.020866, 19.177018),
-                (1.0, 2.433266, -15.446008, 17.64439, -8.879494),
-            ),
-        ),
+    terms = _wb97(
+        0.25,
+        (0.804272, 0.6989, 0.50894, -3.744903, 10.06079),
+        (1.0, -4.868902, 21.295726, -36.020866, 19.177018),
+        (1.0, 2.433266, -15.446008, 17.64439, -8.879494),
     )
     exact_exchange = 0.195728
     long_range_exchange = 0.804272
@@ -117,10 +114,7 @@ class WB97XD3(AbstractSumFunctional):
 class WB97XV(AbstractSumFunctional):
     """With VV10 non-local correlation; Mardirossian, Head-Gordon, PCCP 16, 9904 (2014)."""
 
-    terms = (
-        (1.0, ShortRangeB97Exchange(0.3, (0.833, 0.603, 1.194))),
-        (1.0, B97Correlation((0.556, -0.257), (1.219, -1.850))),
-    )
+    terms = _wb97(0.3, (0.833, 0.603, 1.194), (0.556, -0.257), (1.219, -1.850))
     exact_exchange = 0.167
     long_range_exchange = 0.833
     omega = 0.3
