@@ -7,8 +7,8 @@ one. So the experimental geometry is scaled as a whole (which is all that symmet
 in CO2 and in CH4) to the minimum of a curve, twice refined, and that minimum is compared. The last column is the
 energy at the experimental geometry above the database's, which cannot be negative.
 
-Source: NIST Computational Chemistry Comparison and Benchmark Database, SRD 101, release 22 (May 2022), ed. R. D. Johnson
-III, doi:10.18434/T47C7Z; six decimals, hartree. d functions are Cartesian there.
+Source: NIST Computational Chemistry Comparison and Benchmark Database, SRD 101, release 22 (May 2022), ed. R. D.
+Johnson III, doi:10.18434/T47C7Z; six decimals, hartree. d functions are Cartesian there.
 """
 
 from __future__ import annotations

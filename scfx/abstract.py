@@ -79,6 +79,8 @@ class AbstractFunctional(abc.ABC):
     #: The dispersion correction that belongs to the functional, {"method": ..., "functional": ...}: `method` names an
     #: offer of kind "dispersion_corrections", which gets the rest as options. None: there is none.
     dispersion: Mapping[str, Any] | None = None
+    #: Whether JAX can differentiate `energy_density` twice (`scf.stability`); False where the host is called back.
+    twice_differentiable: bool = True
 
     @abc.abstractmethod
     def energy_density(self, density: Density) -> Float[Array, "..."]:

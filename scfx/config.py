@@ -142,6 +142,8 @@ class SCFSpec(BaseModel):
     `reference`: "auto" is restricted for singlets, unrestricted otherwise.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
+    `quadrupole`: compute the quadrupole moment too (`SCFResult.quadrupole`).
+    `stability`: ask whether each converged solution is a minimum (`SCFResult.stability`).
     `memory_budget`: for integrals, bytes or text as "4 GiB"; AO values kept on the grid may take as much again.
     `lane_width`: conformers computed side by side.
     `threads`: None is all that the process may use.
@@ -160,6 +162,8 @@ class SCFSpec(BaseModel):
     reference: Literal["auto", "restricted", "unrestricted"] = "auto"
     linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
+    quadrupole: bool = False
+    stability: bool = False
     memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
     lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
@@ -207,6 +211,8 @@ class SCFSpec(BaseModel):
             ecp=bool(cores),
             family=functional.family,
         )
+        if self.stability:
+            _check_stability(functional, policy)
         backend = registry.backend(self.backend, need=need)
         grid = _grid_spec(self.grid)
         options = (
@@ -243,6 +249,24 @@ class SCFSpec(BaseModel):
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
             dispersion, nonlocal_grid,
         )  # fmt: skip
+
+
+def _check_stability(functional: AbstractFunctional, policy: PrecisionPolicy) -> None:
+    if functional.vv10 is not None or not functional.twice_differentiable:
+        what = (
+            "VV10 has none here" if functional.vv10 is not None else "libraries called on the host have none"
+        )
+        raise ConfigError(
+            "scf.stability",
+            f"needs the second derivative of the functional ({what}); use another functional, or stability = false",
+        )
+    last = policy.refined()
+    if {last.coulomb_exchange, last.orbitals, last.linear_algebra} != {"float64"}:
+        raise ConfigError(
+            "scf.stability",
+            f"eigenvalues near zero need float64, which the last iterations of precision {policy.name!r} are not; "
+            "use precision = 'float64' or 'mixed'",
+        )
 
 
 def _shown(choice: Any, made: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,34 @@ class Status(StrEnum):
         }[self]
 
 
+#: Eigenvalues (hartree) above this count as zero: turning an atom's open shell costs only the grid's noise.
+INSTABILITY = -1e-4
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Whether a converged solution is a minimum: the lowest eigenvalues of A + B (Bauernschmitt and Ahlrichs 1996).
+
+    In hartree. `internal`: among solutions of its own kind (restricted or unrestricted). `external`: of a restricted
+    solution, towards unrestricted ones; None for an unrestricted solution. Infinity where there is nothing to rotate,
+    NaN where no eigenvalue was found.
+    """
+
+    internal: float
+    external: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """One of "stable", "internally unstable" (a lower solution of its kind is near), "externally unstable", and
+        "unknown" where an eigenvalue was not found."""
+        external = math.inf if self.external is None else self.external
+        if self.internal < INSTABILITY:
+            return "internally unstable"
+        if external < INSTABILITY:
+            return "externally unstable"
+        return "unknown" if math.isnan(self.internal) or math.isnan(external) else "stable"
+
+
 @dataclass(frozen=True, eq=False)
 class SCFResult:
     """Labels of a list of systems, in the order they were given. Energies in hartree, dipoles in atomic units.
@@ -53,6 +82,10 @@ class SCFResult:
     by system, atoms in the system's own order. With the density come `overlap` [nao, nao], `orbital_coefficients`
     [nspin, nao, n_orbitals] (columns belong to `orbital_energies`), in the same AO order, and the `basis_set`:
     what `scfx.export.to_molden` and `to_cube` write.
+
+    `quadrupole` [batch, 3, 3], where `scf.quadrupole` asks for it, is the traceless moment of Buckingham in e·bohr²
+    about the centre of nuclear charge. `stability` holds a `Stability` by system where `scf.stability` asks for it
+    (None for one that did not converge).
     """
 
     systems: Sequence[System]
@@ -82,6 +115,8 @@ class SCFResult:
     overlap: list[np.ndarray] | None = None
     orbital_coefficients: list[np.ndarray] | None = None
     basis_set: BasisSet | None = None
+    quadrupole: Float64[np.ndarray, "batch 3 3"] | None = None
+    stability: list[Stability | None] | None = None
 
     @property
     def gap(self) -> Float64[np.ndarray, "batch"]:

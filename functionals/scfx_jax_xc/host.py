@@ -23,6 +23,7 @@ class LibxcFunctional(AbstractLibxcSum):
     """
 
     evaluator = "libxc"
+    twice_differentiable = False
 
     def energy_density(self, density: Density) -> Float[Array, "..."]:
         """See `AbstractFunctional.energy_density`; hartree/bohr³."""

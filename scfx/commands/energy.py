@@ -67,6 +67,8 @@ class TomlValue(click.ParamType):
 @click.option("--charge", type=int, default=None, help="Total charge. [default: 0, or that of the SMILES]")
 @click.option("--multiplicity", type=int, default=None, help="2S + 1. [default: the lowest possible]")
 @click.option("--seed", type=int, default=42, show_default=True, help="Of the conformer made from a SMILES.")
+@click.option("--quadrupole", is_flag=True, help="The quadrupole moment too.")
+@click.option("--stability", is_flag=True, help="Whether the solution is a minimum.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.pass_obj
 def energy(
@@ -140,7 +142,27 @@ def as_record(result: SCFResult) -> dict[str, Any]:
         "s_squared": _number(result.s_squared[0]),
         "rung": result.rung[0],
         "reason": result.reason[0],
+        **_asked_for(result),
     }
+
+
+def _asked_for(result: SCFResult) -> dict[str, Any]:
+    """What only appears when it was asked for."""
+    out: dict[str, Any] = {}
+    if result.quadrupole is not None:
+        out["quadrupole_au"] = [[_number(x) for x in row] for row in result.quadrupole[0]]
+    if result.stability is not None:
+        found = result.stability[0]
+        out["stability"] = (
+            None
+            if found is None
+            else {
+                "verdict": found.verdict,
+                "internal_hartree": _number(found.internal),
+                "external_hartree": None if found.external is None else _number(found.external),
+            }
+        )
+    return out
 
 
 def _number(value: Any) -> float | None:
@@ -162,6 +184,17 @@ def _text(record: dict[str, Any]) -> str:
         f"by          {record['backend']} on {record['device']}, {record['precision']}",
         f"spec        {record['spec_hash'][:16]}",
     ]
+    if record.get("stability"):
+        found = record["stability"]
+        numbers = ", ".join(
+            f"{name} {found[f'{name}_hartree']:.6f}"
+            for name in ("internal", "external")
+            if found[f"{name}_hartree"] is not None
+        )
+        lines.append(f"stability   {found['verdict']}" + (f" ({numbers} hartree)" if numbers else ""))
+    if "quadrupole_au" in record:
+        rows = "; ".join(" ".join(f"{x:.5f}" for x in row) for row in record["quadrupole_au"])
+        lines.append(f"quadrupole  {rows} e bohr^2")
     if not record["converged"]:
         from scfx.results import Status
 

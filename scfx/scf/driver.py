@@ -20,11 +20,13 @@ from scfx.config import SCFSpec
 from scfx.elements import SYMBOLS
 from scfx.errors import InputError, ResourceError
 from scfx.registry import Registry
-from scfx.results import SCFResult, Status
+from scfx.results import SCFResult, Stability, Status
 from scfx.scf.guess import AtomicGuess
 from scfx.scf.population import bond_orders, loewdin_charges, mulliken_charges
+from scfx.scf.quadrupole import quadrupole
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun, Profile
+from scfx.scf.stability import stability
 from scfx.system import System
 from scfx.versions import versions
 
@@ -54,6 +56,8 @@ class _Entry:
     loewdin_charges: np.ndarray
     bond_orders: np.ndarray
     history: np.ndarray
+    quadrupole: np.ndarray | None = None
+    stability: Stability | None = None
 
 
 class Solver:
@@ -208,6 +212,12 @@ class Solver:
                 converged, rung = solve_entries(run)
                 with profile.stage("properties"):
                     entries = _entries(run, converged, rung)
+                if self.resolved.spec.stability:
+                    with profile.stage("stability"):
+                        usable = np.flatnonzero([e.converged for e in entries]).astype(np.int32)
+                        found = stability(run, usable, max(0, self._budget() - run.held_bytes()))
+                    for lane, verdict in zip(usable, found, strict=True):
+                        entries[lane].stability = verdict
             with self._lock:
                 for name, seconds in profile.seconds.items():
                     self._profile.seconds[name] += seconds
@@ -259,6 +269,8 @@ class Solver:
             overlap=[e.overlap for e in entries] if return_density else None,
             orbital_coefficients=[e.orbital_coefficients for e in entries] if return_density else None,
             basis_set=basis if return_density else None,
+            quadrupole=column("quadrupole") if self.resolved.spec.quadrupole else None,
+            stability=[e.stability for e in entries] if self.resolved.spec.stability else None,
         )
 
     def provenance(self, dtypes: dict[str, set[str]] | None = None) -> dict[str, Any]:
@@ -327,6 +339,7 @@ def _entries(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[_Ent
                 loewdin_charges=loewdin_charges(density[b], overlap, owner, charges)[own_atoms],
                 bond_orders=bond_orders(density[b], overlap, owner, batch.natm)[np.ix_(own_atoms, own_atoms)],
                 history=np.array(run.history[b]).reshape(-1, 2),
+                quadrupole=quadrupole(batch, b, density[b]) if run.spec.spec.quadrupole else None,
             )
         )
     return out
@@ -369,8 +382,9 @@ def solve(
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.
-    `options` are the other keys of `[scf]`: `convergence`, `guess`, `reference`, `recovery`, `memory_budget`,
-    `lane_width`, `threads`. Energies come back in hartree. For many calls with one specification keep a `Solver`.
+    `options` are the other keys of `[scf]`: `convergence`, `guess`, `reference`, `recovery`, `quadrupole`, `stability`,
+    `memory_budget`, `lane_width`, `threads`. Energies come back in hartree. For many calls with one specification keep
+    a `Solver`.
 
     Raises `InputError` (or one of its kinds) for what cannot be done as asked. Entries that do not converge are
     returned as such; `.raise_for_status()` raises for them.

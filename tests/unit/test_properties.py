@@ -128,3 +128,45 @@ def test_export_asks_for_the_density(water, tmp_path):
         to_cube(full, tmp_path / "w.cube", 7)
     with pytest.raises(scfx.InputError, match="got 'spin'"):
         to_cube(full, tmp_path / "w.cube", "spin")
+
+
+@pytest.mark.parametrize(
+    ("system", "basis"),
+    [
+        (scfx.System.from_arrays(*WATER), {"name": "6-31g*", "cartesian": True}),
+        (HYDROXYL_ION_RADICAL, "cc-pvtz"),
+        (scfx.System.from_arrays("IH", [[0, 0, 0], [0, 0, 1.609]]), "def2-svp"),
+    ],
+    ids=["H2O", "NH triplet", "HI with a core potential"],
+)
+def test_quadrupole_is_that_of_pyscfs_second_moments(system, basis):
+    from pyscf import gto
+
+    result = scfx.solve(
+        system, functional="hf", basis=basis, backend="libcint", return_density=True, quadrupole=True
+    )
+    name = basis if isinstance(basis, str) else basis["name"]
+    mole = gto.M(
+        atom=list(zip(system.symbols, system.positions, strict=True)), unit="bohr", basis=name,
+        ecp="def2-svp" if 53 in system.atomic_numbers else {}, cart=not isinstance(basis, str),
+        spin=system.multiplicity - 1, verbose=0,
+    )  # fmt: skip
+    origin = system.atomic_numbers @ system.positions / system.atomic_numbers.sum()
+    with mole.with_common_orig(origin):
+        integrals = mole.intor("int1e_rr").reshape(3, 3, mole.nao, mole.nao)
+    nuclei = mole.atom_coords() - origin
+    second = np.einsum("a,ax,ay->xy", mole.atom_charges(), nuclei, nuclei)
+    second -= np.einsum("xyij,sij->xy", integrals, result.density[0])
+    expected = 0.5 * (3.0 * second - np.trace(second) * np.eye(3))
+    # PySCF's tables of these basis sets have the same digits.
+    np.testing.assert_allclose(result.quadrupole[0], expected, atol=1e-6)
+
+
+def test_quadrupole_of_hydrogen_is_the_published_one():
+    # Θ_zz of H2 at 1.4 bohr is 0.4568 e bohr² (Poll and Wolniewicz, J. Chem. Phys. 68, 3053 (1978), correlated);
+    # Hartree-Fock is known to give some 8 % more.
+    system = scfx.System.from_arrays("HH", [[0, 0, 0], [0, 0, 1.4]], "bohr")
+    (moment,) = scfx.solve(system, functional="hf", basis="cc-pvtz", quadrupole=True).quadrupole
+    np.testing.assert_allclose(moment, np.diag(np.diag(moment)), atol=1e-9)
+    assert np.trace(moment) == pytest.approx(0.0, abs=1e-9)
+    assert 0.4568 < moment[2, 2] < 1.12 * 0.4568
