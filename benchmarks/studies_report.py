@@ -23,7 +23,7 @@ from pages import DOCS, picture, put
 from scfx_study.page import number
 from scfx_study.statistics import errors
 
-#: A gap below this is another electronic state rather than a rounding error (meV).
+#: An error of the gap above this is another electronic state rather than rounding (meV).
 _OTHER_STATE = 10.0
 
 
@@ -163,11 +163,14 @@ def hard(found: Result) -> str:
         converged = part["status"] == "ok"
         away = 1e3 * (part["gap_ev"] - reference["gap_ev"]).abs().where(converged)
         worst = [reference.loc[e, "name"] for e in away.index[away > _OTHER_STATE]]
+        climbed = [reference.loc[e, "name"] for e in part.index[part["rung"].fillna("") != ""]]
+        energy = 1e3 * (part["energy_ev"] - reference["energy_ev"]).abs()
         lines.append(
-            f"- `{option}`: {int(converged.sum())} of {len(part)} have labels, "
-            f"{int((part['rung'].fillna('') != '').sum())} of them or the others by the recovery ladder; median error "
-            f"of the energy {number(float(1e3 * (part['energy_ev'] - reference['energy_ev']).abs().median()))} meV, of "
-            f"the gap {number(float(away.median()))} meV; gap off by more than {_OTHER_STATE:g} meV: "
+            f"- `{option}`: {int(converged.sum())} of {len(part)} have labels. Only by the recovery ladder: "
+            f"{', '.join(climbed) or 'none'}. Median error of the energy {number(float(energy.median()))} meV, of the "
+            f"gap {number(float(away.median()))} meV; largest {number(float(energy.max()))} "
+            f"({reference.loc[energy.idxmax(), 'name']}) and {number(float(away.max()))} "
+            f"({reference.loc[away.idxmax(), 'name']}). Another state (gap off by more than {_OTHER_STATE:g} meV): "
             f"{', '.join(worst) or 'none'}."
         )
     return "\n".join(lines) + f"\n\nErrors in meV against `{found.reference}`:\n\n" + markdown(heads, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-# Where a bare value stands for a table, and under which key it goes when an override reaches into it.
-_SHORTHAND = {"backend": "name", "functional": "name", "basis": "name", "precision": "name",
+#: Where a bare value stands for a table, and under which key of the table it belongs.
+SHORTHAND = {"backend": "name", "functional": "name", "basis": "name", "precision": "name",
               "grid": "level", "convergence": "preset"}  # fmt: skip
 
 
@@ -61,8 +61,8 @@ def _put(node: Any, parts: list[str], value: Any, key: str) -> Any:
     if not rest:
         return {**node, head: value}
     inner = node.get(head, {})
-    if head in _SHORTHAND and not isinstance(inner, Mapping):
-        inner = {_SHORTHAND[head]: inner}
+    if head in SHORTHAND and not isinstance(inner, Mapping):
+        inner = {SHORTHAND[head]: inner}
     return {**node, head: _put(inner, rest, value, key)}
 
 
@@ -95,14 +95,18 @@ def _location(loc: tuple[int | str, ...]) -> list[str]:
 
 def _complaint(item: Any, model: type[BaseModel]) -> str:
     if item["type"] == "extra_forbidden":
-        fields = list(_model_at(model, item["loc"][:-1]).model_fields)
-        near = get_close_matches(str(item["loc"][-1]), fields, n=1, cutoff=0.6)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"unknown key{hint} (keys: {', '.join(fields)})"
+        return unknown_key(str(item["loc"][-1]), list(_model_at(model, item["loc"][:-1]).model_fields))
     if item["type"] == "missing":
         return "is required and not given"
     message = item["msg"].removeprefix("Value error, ")
     return f"got {item['input']!r}; {message[:1].lower()}{message[1:]}"
+
+
+def unknown_key(name: str, known: Sequence[str]) -> str:
+    """The complaint about a key that there is not: what was probably meant, and what there is."""
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown key{hint} (keys: {', '.join(known)})"
 
 
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
 from scfx.config import SCFSpec
 from scfx.errors import ConfigError
+from scfx.toml import SHORTHAND, unknown_key
 
 KEY = "task.study"
 _OWN_KEYS = ("label", "against")
-# Where a bare value stands for a table, and under which key: both forms are one option.
-_SHORTHAND = {"backend": "name", "functional": "name", "basis": "name", "precision": "name",
-              "grid": "level", "convergence": "preset"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,9 +90,7 @@ def _from_table(index: int, table: Mapping[str, Any], geometry_keys: Sequence[st
     where = f"{KEY}.options[{index}]"
     for key, value in table.items():
         if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"{where}.{key}", f"unknown key{hint} (keys: {', '.join(known)})")
+            raise ConfigError(f"{where}.{key}", unknown_key(key, known))
         if isinstance(value, list):
             raise ConfigError(
                 f"{where}.{key}",
@@ -145,8 +140,8 @@ def reference_of(made: Sequence[Combination], asked: str | Mapping[str, Any]) ->
 
 
 def _normal(key: str, value: Any) -> Any:
-    if key in _SHORTHAND and not isinstance(value, Mapping):
-        value = {_SHORTHAND[key]: value}
+    if key in SHORTHAND and not isinstance(value, Mapping):
+        value = {SHORTHAND[key]: value}
     return _folded(value)
 
 
@@ -167,8 +162,8 @@ def _shown(key: str, value: Any) -> str:
     name = value
     extra = ""
     if isinstance(value, Mapping):
-        name = value.get(_SHORTHAND.get(key, "name"), "")
-        rest = [f"{k}={v}" for k, v in value.items() if k != _SHORTHAND.get(key, "name")]
+        name = value.get(SHORTHAND.get(key, "name"), "")
+        rest = [f"{k}={v}" for k, v in value.items() if k != SHORTHAND.get(key, "name")]
         extra = f" ({', '.join(rest)})" if rest else ""
     # A bare number or truth value says nothing without its key.
     text = str(name) if isinstance(name, str) and name else f"{key} {name}".strip()

@@ -85,6 +85,7 @@ def histograms(table: pd.DataFrame, pairs: Pairs) -> Figure:
             beyond = values.size - inside.size
             axis.set_title(text + (f", {beyond} beyond" if beyond else ""), fontsize=8)
             axis.set_xlabel(f"error in {title} (meV)" if i == len(shown) - 1 else "", fontsize=8)
+            axis.locator_params(axis="x", nbins=5)  # small errors have long numbers
             axis.tick_params(labelsize=7)
         axes[i][0].set_ylabel(f"{option}\nconformers", fontsize=8)
     return figure

@@ -7,7 +7,6 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
 
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 from scfx.abstract import TaskContext
 from scfx.config import SCFSpec
 from scfx.errors import ConfigError
-from scfx.toml import validation_error
+from scfx.toml import unknown_key, validation_error
 from scfx_study.combinations import KEY, Combination, combinations, reference_of
 from scfx_study.options import StudyOptions
 
@@ -98,9 +97,7 @@ def _known_keys(options: StudyOptions, fields: Mapping[str, Any]) -> None:
         if key in _TAKEN:
             raise ConfigError(f"{KEY}.{key}", f"is not for studies: {_TAKEN[key]}. Leave it out")
         if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"{KEY}.{key}", f"unknown key{hint} (keys: {', '.join(known)})")
+            raise ConfigError(f"{KEY}.{key}", unknown_key(key, known))
     if "molecules" not in options.geometry:
         raise ConfigError(
             f"{KEY}.molecules", "is required and not given: a file of molecules, as for a dataset"
