@@ -3,7 +3,9 @@
 Each size runs in a process of its own and reports its peak resident set. The SMILES are made up (chains and rings of C,
 N, O, F drawn from a seeded generator, a tenth of them twice), unique but not meaningful: what is measured is reading,
 canonicalising, deduplicating, grouping and writing. RDKit itself is the floor. Once the buffers are full (some 300,000
-SMILES) a plan should take no more memory for the second half of its source than for the first: both are shown.
+SMILES) a plan should take no more memory for the second half of its source than for the first: both are shown, and on
+stderr the peak and the processor time after each 50,000 SMILES. Rates are by processor time: other work beside does not
+count.
 
     python benchmarks/plan_memory.py [--sizes 30000 100000 300000] [--conformers 1] [--markdown PATH]
     python benchmarks/plan_memory.py --sizes 300000 1000000      # half an hour of one core
@@ -22,6 +24,7 @@ import time
 from pathlib import Path
 
 SIZES = (30_000, 100_000, 300_000)
+EVERY = 50_000
 
 
 def synthetic_smiles(count: int, path: Path, seed: int = 0) -> None:
@@ -62,12 +65,17 @@ def plan(molecules: int, conformers: int) -> dict[str, float]:
     halfway: list[float] = []
 
     class Watched(Source):
-        """Notes the peak when half the source has been read."""
+        """Notes the peak while the source is read."""
 
         def records(self):
             for number, record in enumerate(super().records()):
                 if number == molecules // 2:
                     halfway.append(peak_mib())
+                if number and number % EVERY == 0:
+                    spent = time.process_time() - began
+                    print(
+                        f"{number} SMILES: {spent:.0f} s, {peak_mib():.0f} MiB", file=sys.stderr, flush=True
+                    )
                 yield record
 
     with tempfile.TemporaryDirectory() as folder:
@@ -77,14 +85,14 @@ def plan(molecules: int, conformers: int) -> dict[str, float]:
             {"molecules": str(path), "output": str(Path(folder) / "out"), "conformers": conformers}
         )
         before = peak_mib()
-        began = time.perf_counter()
+        began = time.process_time()
         source = Watched.of(path, options)
         identity = Identity("none", {}, {}, options.row_options(), source.sha256(), {})
         store = open_store(options.output)
         store.create()
         cost = CostModel(lambda z: 1 if z < 3 else 5, lambda z: 900)
         made, _ = ensure_plan(store, identity, source, options, cost)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         size = sum(p.stat().st_size for p in Path(options.output).rglob("*") if p.is_file())
         counts = made.counts
     return {
@@ -112,12 +120,12 @@ def main() -> None:
         print(json.dumps(plan(given.one, given.conformers)))
         return
     lines = [
-        "| SMILES | rows | shards | s | SMILES/s | rows/s | imported, MiB | halfway, MiB | peak, MiB | bytes a row |",
+        "| SMILES | rows | shards | CPU s | SMILES/s | rows/s | imported MiB | halfway | peak MiB | bytes a row |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for size in given.sizes:
         command = [sys.executable, __file__, "--one", str(size), "--conformers", str(given.conformers)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         record = json.loads(done.stdout)
         lines.append(
             f"| {record['lines']} | {record['rows']} | {record['shards']} | {record['seconds']:.1f} | "

@@ -9,7 +9,7 @@ import click
 @click.argument("path", type=click.Path())
 @click.option("--format", "form", required=True, help="qm1b, extxyz, ase, pyg or parquet.")
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False), help="File to write; default PATH/export.<ending>."
+    "--output", "-o", type=click.Path(dir_okay=False), help="File to write; default: export.<ending> in PATH."
 )
 @click.option(
     "--part", type=click.Choice(["train", "validation", "test"]), help="Only this part of the molecules."
@@ -25,7 +25,7 @@ def export(path: str, form: str, output: str | None, part: str | None, fractions
     """
     import scfx
     import scfx_dataset
-    from scfx_dataset.exports import FORMATS
+    from scfx_dataset.exports import FORMATS, export_beside
     from scfx_dataset.exports import export as write
 
     if form not in FORMATS:
@@ -40,6 +40,8 @@ def export(path: str, form: str, output: str | None, part: str | None, fractions
             ) from None
         shares = {"train": train, "validation": validation, "test": test}
         dataset = dataset.split({k: v for k, v in shares.items() if v > 0}, seed)[part]
-    target = output or f"{path.rstrip('/')}/export{'-' + part if part else ''}{FORMATS[form].ending}"
-    rows = write(dataset, form, target)
+    if output is None:
+        rows, target = export_beside(dataset, form, f"export-{part}" if part else "export")
+    else:
+        rows, target = write(dataset, form, output), output
     click.echo(f"wrote {rows} rows to {target} ({FORMATS[form].summary})")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -65,15 +67,15 @@ class Format:
 def export(dataset: Dataset, form: str, path: str | os.PathLike[str]) -> int:
     """Write the rows that are ok (of the molecules that `dataset` is restricted to) to `path`; returns how many.
 
-    `form` is a key of `FORMATS`. The file is there when it is whole. Raises `InputError` for an unknown format or a
-    file that exists, `PluginUnavailableError` if the format needs a package that is not installed.
+    `form` is a key of `FORMATS`. The file is there when it is whole. Raises `InputError` for an unknown format, a file
+    that exists, or an address instead of a path; `PluginUnavailableError` if the format needs a package that is not
+    installed.
     """
-    if form not in FORMATS:
-        raise InputError(f"format: got {form!r}, expected one of {', '.join(FORMATS)}")
-    chosen, target = FORMATS[form], Path(path)
-    if chosen.module and importlib.util.find_spec(chosen.module) is None:
-        raise PluginUnavailableError(
-            "", f"the format {form!r} needs the package {chosen.module!r}: pip install {chosen.module}"
+    chosen, target = _format(form), Path(path)
+    if "://" in os.fspath(path):
+        raise InputError(
+            f"output: got {os.fspath(path)!r}, expected a file of this machine; without an output the file goes to the "
+            "dataset itself, also in a bucket"
         )
     if target.exists():
         raise InputError(f"output: {str(target)!r} exists; remove it or choose another name")
@@ -86,6 +88,33 @@ def export(dataset: Dataset, form: str, path: str | os.PathLike[str]) -> int:
     finally:
         scratch.unlink(missing_ok=True)
     return rows
+
+
+def export_beside(dataset: Dataset, form: str, stem: str = "export") -> tuple[int, str]:
+    """As `export`, into the folder or bucket of the dataset. Returns the rows written and the full name of the file."""
+    store, name = dataset.plan.store, stem + _format(form).ending
+    here = store.local_path(name)
+    if here is not None:
+        return export(dataset, form, here), store.where(name)
+    if store.exists(name):
+        raise InputError(f"output: {store.where(name)!r} exists; remove it or choose another name")
+    # Formats are written to files: SQLite seeks.
+    with tempfile.TemporaryDirectory(prefix="scfx-export-") as scratch:
+        rows = export(dataset, form, Path(scratch) / name)
+        with (Path(scratch) / name).open("rb") as made, store.writer(name) as handle:
+            shutil.copyfileobj(made, handle)
+    return rows, store.where(name)
+
+
+def _format(form: str) -> Format:
+    if form not in FORMATS:
+        raise InputError(f"format: got {form!r}, expected one of {', '.join(FORMATS)}")
+    chosen = FORMATS[form]
+    if chosen.module and importlib.util.find_spec(chosen.module) is None:
+        raise PluginUnavailableError(
+            "", f"the format {form!r} needs the package {chosen.module!r}: pip install {chosen.module}"
+        )
+    return chosen
 
 
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:

@@ -14,9 +14,15 @@ def report(path: str, output: str | None) -> None:
     """Make the HTML report of the dataset in PATH, and with it card, summary, failures and histogram again."""
     from pathlib import Path
 
+    import scfx
     import scfx_dataset
     from scfx_dataset.report import html_of, write_report
 
+    if output is not None and "://" in output:
+        raise scfx.InputError(
+            f"--output: got {output!r}, expected a file of this machine; without it the report goes to the dataset "
+            "itself, also in a bucket"
+        )
     opened = scfx_dataset.open(path)
     found = opened.summary()
     if output is not None:

@@ -36,6 +36,10 @@ class AbstractStore(abc.ABC):
     def where(self, name: str = "") -> str:
         """The full name of a file (default: of the whole dataset), for messages."""
 
+    def local_path(self, name: str) -> Path | None:
+        """Where a file is on this machine; None: elsewhere."""
+        return None
+
     @abc.abstractmethod
     def exists(self, name: str) -> bool: ...
 
@@ -114,6 +118,9 @@ class LocalStore(AbstractStore):
 
     def path(self, name: str) -> Path:
         return self.root / name
+
+    def local_path(self, name: str) -> Path | None:
+        return self.path(name)
 
     def where(self, name: str = "") -> str:
         return str(self.path(name))

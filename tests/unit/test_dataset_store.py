@@ -16,6 +16,7 @@ from scfx_dataset.commits import drop_damaged, read_commit
 from scfx_dataset.store import LocalStore, open_store
 
 import scfx
+from scfx.cli import main
 
 OPTIONS = {"conformers": 2, "shard_rows": 8, "batch_size": 4}
 
@@ -146,6 +147,32 @@ def test_a_dataset_in_a_bucket_has_the_bytes_of_one_in_a_folder(tmp_path, bucket
     assert drop_damaged(there) == 1
     assert run_fake(molecules=source, output=bucket, **OPTIONS) == 0
     assert scfx_dataset.open(bucket).to_table().equals(here.to_table())
+
+
+def test_report_and_exports_go_to_the_bucket_or_to_a_file_here(tmp_path, bucket, monkeypatch, capsys):
+    source = write_smiles(tmp_path / "m.smi", SMILES[:3])
+    assert run_fake(molecules=source, output=bucket, **OPTIONS) == 0
+    store = open_store(bucket)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    store.remove("report.html")
+    assert main(["dataset", "report", bucket]) == 0
+    assert main(["dataset", "report", bucket, "-o", "r.html"]) == 0
+    assert store.read("report.html") == (tmp_path / "here" / "r.html").read_bytes()
+    # qm1b is written piece by piece, an ASE database by SQLite.
+    pytest.importorskip("ase")
+    for form, name in (("qm1b", "export.parquet"), ("ase", "export.db")):
+        assert main(["dataset", "export", bucket, "--format", form]) == 0
+        assert f"wrote 6 rows to s3://datasets/some/prefix/{name}" in capsys.readouterr().out
+        assert main(["dataset", "export", bucket, "--format", form, "-o", name]) == 0
+        assert main(["dataset", "export", bucket, "--format", form]) == 2
+        assert "exists; remove it" in capsys.readouterr().err
+    assert store.read("export.parquet") == (tmp_path / "here" / "export.parquet").read_bytes()
+    assert store.read("export.db").startswith(b"SQLite format 3")
+    for command in (["report"], ["export", "--format", "qm1b"]):
+        assert main(["dataset", *command, bucket, "-o", f"{store.where()}/x"]) == 2
+        assert "expected a file of this machine" in capsys.readouterr().err
+    assert {p.name for p in (tmp_path / "here").iterdir()} == {"r.html", "export.parquet", "export.db"}
 
 
 def test_a_bucket_that_is_not_there_and_a_malformed_address_are_clear_errors(server, credentials):
