@@ -41,15 +41,17 @@ table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { overflow-wrap: anywhere; }
 th { color: var(--soft); font-weight: 600; }
-td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; padding: 5px 0 5px 12px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: 12px; margin-bottom: 14px; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; padding: 5px 0 5px 12px; }
+td.n { white-space: nowrap; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(135px, 1fr)); gap: 12px; margin-bottom: 14px; }
 .card { border: 1px solid var(--line); border-radius: 6px; padding: 8px; font-size: .86rem; margin: 0; }
 .card code { display: block; overflow-wrap: anywhere; color: var(--soft); }
-h3 { font-size: .95rem; margin: 4px 0 8px; }
+h3 { font-size: .95rem; margin: 16px 0 8px; }
 .bar { display: flex; height: 14px; border-radius: 7px; overflow: hidden; background: var(--line); margin: 4px 0 12px; }
 .bar i { display: block; height: 100%; }
 pre { overflow-x: auto; background: #f4f6f8; padding: 10px; border-radius: 6px; font-size: .82rem; }
 summary { cursor: pointer; color: var(--blue); }
+@media (max-width: 600px) { .plot { overflow-x: auto; } .plot svg { min-width: 480px; } }
 """
 _COLOURS = {"ok": "#3c8d5a", "not_converged": "#d9a441", "failed": "#c1432e", "poison": "#5b2a86"}
 _TITLES = {

@@ -192,8 +192,9 @@ def test_molecules_are_found_in_the_working_directory_then_beside_the_configurat
 def test_unknown_options_are_refused():
     with pytest.raises(ValueError, match="conformer_count"):
         make_task({"molecules": "x.smi", "output": "out", "conformer_count": 3})
-    with pytest.raises(ValueError, match="expected 'i/N'"):
-        make_task({"molecules": "x.smi", "output": "out", "part": "4/4"})
+    for part in ("4/4", "x", "1", "-1/2", "1/2/3"):
+        with pytest.raises(ValueError, match="expected 'i/N'"):
+            make_task({"molecules": "x.smi", "output": "out", "part": part})
 
 
 def test_a_damaged_plan_is_not_used(tmp_path):
