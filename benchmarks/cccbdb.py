@@ -1,6 +1,6 @@
 """Energies of the NIST CCCBDB again: HF, B3LYP and PBE0 in 6-31G*, for atoms and molecules of one free coordinate.
 
-    python benchmarks/cccbdb.py [--grid 4] [--backend auto]
+    python benchmarks/cccbdb.py [--grid 4] [--backend auto] [--functionals pbe0]
 
 The database's energies are each at the method's own optimised geometry; the geometry that it gives is the experimental
 one. So the experimental geometry is scaled as a whole (which is all that symmetry leaves free in a diatomic molecule,
@@ -100,11 +100,13 @@ def main() -> None:
     )
     parser.add_argument("--grid", type=int, default=4)
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--functionals", nargs="+", choices=FUNCTIONALS, default=FUNCTIONALS)
     parser.add_argument("--species", nargs="+", choices=SPECIES, default=list(SPECIES))
     arguments = parser.parse_args()
     print("| species | method | CCCBDB / hartree | scfx minus CCCBDB | at the experimental geometry |")
     print("|---|---|---|---|---|")
-    for number, functional in enumerate(FUNCTIONALS):
+    for functional in arguments.functionals:
+        number = FUNCTIONALS.index(functional)
         solver = scfx.Solver(
             functional=functional, basis={"name": "6-31g*", "cartesian": True}, grid=arguments.grid,
             backend=arguments.backend, convergence="tight", threads=1,

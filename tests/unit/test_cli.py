@@ -139,6 +139,23 @@ def test_a_molecule_that_does_not_converge_is_exit_code_1_and_says_so(tmp_path, 
     assert "not usable" in out
 
 
+def test_stability_and_quadrupole_are_shown_where_they_are_asked_for(tmp_path, capsys, registry):
+    (tmp_path / "h2.xyz").write_text("2\nstretched\nH 0 0 0\nH 0 0 1.6\n")
+    arguments = ["energy", str(tmp_path / "h2.xyz"), "--functional", "hf"]
+    assert scfx.cli.main([*arguments, "--json"], registry=registry) == 0
+    assert not {"stability", "quadrupole_au"} & set(json.loads(capsys.readouterr().out))
+    assert scfx.cli.main([*arguments, "--stability", "--quadrupole", "--json"], registry=registry) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["stability"]["verdict"] == "externally unstable"
+    assert record["stability"]["external_hartree"] < 0 < record["stability"]["internal_hartree"]
+    assert sum(record["quadrupole_au"][k][k] for k in range(3)) == pytest.approx(0.0, abs=1e-9)
+    assert scfx.cli.main([*arguments, "--stability", "--quadrupole"], registry=registry) == 0
+    out = capsys.readouterr().out
+    assert "stability   externally unstable (internal 0." in out
+    assert out.count(";") == 2
+    assert "e bohr^2" in out
+
+
 def test_what_cannot_be_a_number_in_json_is_null():
     nan = np.array([np.nan])
     result = SCFResult(
