@@ -39,6 +39,28 @@ inline void clear(float* values, unsigned n) {
   for (unsigned i = 0; i < n; ++i) values[i] = 0.0f;
 }
 
+// Calls visit(Quartet) for each quartet of a worker's tasks, in their order.
+template <class Visitor>
+inline void for_each_of_list(const Input<Vector<Index>>& tasks, const Input<Vector<Index>>& blocks,
+                             const Input<Vector<Index>>& shells, Visitor&& visit) {
+  for (unsigned t = 0; t < tasks.size(); t += kTaskSize) for_each_quartet(&tasks[t], &blocks[0], &shells[0], visit);
+}
+
+// total[n], of pairs (value, rest), from `parts` of them; part(p) is the p-th's first element.
+template <class Part>
+inline void add_parts(unsigned parts, unsigned floats, Part&& part, float* total) {
+  for (unsigned n = 0; n < floats; n += 2) {
+    float value = 0.0f, rest = 0.0f;
+    for (unsigned p = 0; p < parts; ++p) {
+      const float* from = part(p) + n;
+      add_compensated(value, rest, from[0]);
+      rest = rest + from[1];
+    }
+    total[n] = value;
+    total[n + 1] = rest;
+  }
+}
+
 }  // namespace scfx_rys
 
 // Integrals of a worker's tasks, to be kept.
@@ -57,11 +79,10 @@ class Integrals : public poplar::Vertex {
   bool compute() {
     const scfx_rys::Molecule data{&molecule[0], atoms, primitives};
     float* out = &integrals[0];
-    for (unsigned t = 0; t < tasks.size(); t += scfx_rys::kTaskSize)
-      scfx_rys::for_each_quartet(&tasks[t], &blocks[0], &shells[0], [&](const scfx_rys::Quartet& q) {
-        scfx_rys::integrals_of<LMAX>(q, data, &shells[0], &scratch[0], out);
-        out += q.size();
-      });
+    scfx_rys::for_each_of_list(tasks, blocks, shells, [&](const scfx_rys::Quartet& q) {
+      scfx_rys::integrals_of<LMAX>(q, data, &shells[0], &scratch[0], out);
+      out += q.size();
+    });
     return true;
   }
 };
@@ -80,11 +101,10 @@ class Contract : public poplar::Vertex {
   bool compute() {
     scfx_rys::clear(&sums[0], sums.size());
     const float* in = &integrals[0];
-    for (unsigned t = 0; t < tasks.size(); t += scfx_rys::kTaskSize)
-      scfx_rys::for_each_quartet(&tasks[t], &blocks[0], &shells[0], [&](const scfx_rys::Quartet& q) {
-        scfx_rys::contract(q, in, &density[0], &sums[0], exchange != 0);
-        in += q.size();
-      });
+    scfx_rys::for_each_of_list(tasks, blocks, shells, [&](const scfx_rys::Quartet& q) {
+      scfx_rys::contract(q, in, &density[0], &sums[0], exchange != 0);
+      in += q.size();
+    });
     return true;
   }
 };
@@ -110,11 +130,10 @@ class Direct : public poplar::Vertex {
     scfx_rys::clear(&sums[0], sums.size());
     const scfx_rys::Molecule data{&molecule[0], atoms, primitives};
     float* buffer = &scratch[pairs];
-    for (unsigned t = 0; t < tasks.size(); t += scfx_rys::kTaskSize)
-      scfx_rys::for_each_quartet(&tasks[t], &blocks[0], &shells[0], [&](const scfx_rys::Quartet& q) {
-        scfx_rys::integrals_of<LMAX>(q, data, &shells[0], &scratch[0], buffer);
-        scfx_rys::contract(q, buffer, &density[0], &sums[0], exchange != 0);
-      });
+    scfx_rys::for_each_of_list(tasks, blocks, shells, [&](const scfx_rys::Quartet& q) {
+      scfx_rys::integrals_of<LMAX>(q, data, &shells[0], &scratch[0], buffer);
+      scfx_rys::contract(q, buffer, &density[0], &sums[0], exchange != 0);
+    });
     return true;
   }
 };
@@ -133,15 +152,7 @@ class AddVectors : public poplar::Vertex {
   Output<Vector<float>> total;
 
   bool compute() {
-    for (unsigned n = 0; n < total.size(); n += 2) {
-      float value = 0.0f, rest = 0.0f;
-      for (unsigned p = 0; p < parts.size(); ++p) {
-        scfx_rys::add_compensated(value, rest, parts[p][n]);
-        rest = rest + parts[p][n + 1];
-      }
-      total[n] = value;
-      total[n + 1] = rest;
-    }
+    scfx_rys::add_parts(parts.size(), total.size(), [&](unsigned p) { return &parts[p][0]; }, &total[0]);
     return true;
   }
 };
@@ -159,15 +170,7 @@ class AddContributions : public poplar::Vertex {
     float* out = &total[0];
     for (unsigned run = 0; run < counts.size(); run += 2) {
       const unsigned contributions = counts[run], floats = counts[run + 1];
-      for (unsigned n = 0; n < floats; n += 2) {
-        float value = 0.0f, rest = 0.0f;
-        for (unsigned c = 0; c < contributions; ++c) {
-          scfx_rys::add_compensated(value, rest, in[c * floats + n]);
-          rest = rest + in[c * floats + n + 1];
-        }
-        out[n] = value;
-        out[n + 1] = rest;
-      }
+      scfx_rys::add_parts(contributions, floats, [&](unsigned c) { return in + c * floats; }, out);
       in += contributions * floats;
       out += floats;
     }

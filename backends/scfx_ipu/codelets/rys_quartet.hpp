@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "rys_tables.hpp"
+#include "two_floats.hpp"
 
 namespace scfx_rys {
 
@@ -49,6 +50,17 @@ inline void difference(const float* a, const float* b, Real* out) {
   for (int d = 0; d < 3; ++d) out[d] = (Real(a[d]) - Real(b[d])) + (Real(a[d + 3]) - Real(b[d + 3]));
 }
 
+template <class Real>
+inline TwoFloats<Real> square(const Real* v) {
+  TwoFloats<Real> sum = exact_product(v[0], v[0]);
+  for (int d = 1; d < 3; ++d) {
+    const TwoFloats<Real> term = exact_product(v[d], v[d]);
+    add_compensated(sum.value, sum.rest, term.value);
+    sum.rest = sum.rest + term.rest;
+  }
+  return sum;
+}
+
 // A product of two primitives: exponent, its inverse, prefactor, and centre relative to the first shell.
 template <class Real>
 struct Pair {
@@ -58,14 +70,21 @@ struct Pair {
 // Prefactors below this contribute nothing that float32 sums could hold.
 constexpr float kNegligible = 1e-13f;
 
+// The prefactor is rounded once, at its end. A shell's pair with itself has the same prefactors in every molecule, and
+// squared where bra and ket are alike: rounding at every step adds up to errors of one sign (docs/ipu.md).
 template <class Real>
-inline Pair<Real> make_pair(Real a, Real b, Real coefficients, const Real* separation, Real distance2) {
+inline Pair<Real> make_pair(Real a, Real b, Real first, Real second, const Real* separation, TwoFloats<Real> distance2) {
+  const TwoFloats<Real> p = exact_sum(a, b), inverse = reciprocal(p);
+  const TwoFloats<Real> share = product(inverse, {b, Real(0.0f)});
+  const TwoFloats<Real> power = product(product(share, {a, Real(0.0f)}), distance2);
+  const TwoFloats<Real> front = product(exact_product(first, second), inverse);
+  // exp(-(value + rest)) = exp(-value) (1 - rest)
+  const Real decay = exponential(-power.value);
   Pair<Real> out;
-  out.p = a + b;
-  out.inverse = Real(1.0f) / out.p;
-  const Real share = b * out.inverse;
-  out.factor = coefficients * out.inverse * exponential(-(a * share * distance2));
-  for (int d = 0; d < 3; ++d) out.offset[d] = -(share * separation[d]);
+  out.p = p.value;
+  out.inverse = inverse.value + inverse.rest;
+  out.factor = front.value * decay + (front.rest - front.value * power.rest) * decay;
+  for (int d = 0; d < 3; ++d) out.offset[d] = -(share.value * separation[d]);
   return out;
 }
 
@@ -222,37 +241,52 @@ inline void add_primitive(const Pair<Real>& bra, const Pair<Real>& ket, const Re
   }
 }
 
+// Up to so many integrals a quartet, that is up to p shells, sums over primitives are compensated. Contracted shells, and
+// so long sums, are s and p; the buffers of higher classes would fill the workers' stacks.
+constexpr int kMostCompensated = 81;
+
 // All integrals (ab|cd) of a quartet, LA >= LB and LC >= LD, into out[a][b][c][d]. `scratch` holds `scratch_size`.
 template <class Real, int LA, int LB, int LC, int LD>
 void quartet(const Shell<Real>& a, const Shell<Real>& b, const Shell<Real>& c, const Shell<Real>& d, Real* scratch,
              Real* out) {
   constexpr int kSize = components(LA) * components(LB) * components(LC) * components(LD);
-  for (int n = 0; n < kSize; ++n) out[n] = Real(0.0f);
+  constexpr bool kCompensated = kSize <= kMostCompensated;
+  Real part[kCompensated ? kSize : 1], rest[kCompensated ? kSize : 1];  // of one pair of the bra; what sums lost
+  for (int n = 0; n < kSize; ++n) {
+    out[n] = Real(0.0f);
+    if constexpr (kCompensated) rest[n] = Real(0.0f);
+  }
   Real ab[3], cd[3], ac[3];
   difference(a.centre, b.centre, ab);
   difference(c.centre, d.centre, cd);
   difference(a.centre, c.centre, ac);
-  const Real ab2 = ab[0] * ab[0] + ab[1] * ab[1] + ab[2] * ab[2];
-  const Real cd2 = cd[0] * cd[0] + cd[1] * cd[1] + cd[2] * cd[2];
+  const TwoFloats<Real> ab2 = square(ab), cd2 = square(cd);
   auto* kets = reinterpret_cast<Pair<Real>*>(scratch);
   int n_kets = 0;
   for (int i = 0; i < c.primitives; ++i)
     for (int j = 0; j < d.primitives; ++j) {
-      const Real both = Real(c.coefficients[i]) * Real(d.coefficients[j]);
-      const Pair<Real> ket = make_pair(Real(c.exponents[i]), Real(d.exponents[j]), both, cd, cd2);
+      const Pair<Real> ket = make_pair(Real(c.exponents[i]), Real(d.exponents[j]), Real(c.coefficients[i]),
+                                       Real(d.coefficients[j]), cd, cd2);
       if (ket.factor > Real(kNegligible) || ket.factor < Real(-kNegligible)) kets[n_kets++] = ket;
     }
   for (int i = 0; i < a.primitives; ++i)
     for (int j = 0; j < b.primitives; ++j) {
-      const Real both = Real(a.coefficients[i]) * Real(b.coefficients[j]);
-      const Pair<Real> bra = make_pair(Real(a.exponents[i]), Real(b.exponents[j]), both, ab, ab2);
+      const Pair<Real> bra = make_pair(Real(a.exponents[i]), Real(b.exponents[j]), Real(a.coefficients[i]),
+                                       Real(b.coefficients[j]), ab, ab2);
       if (bra.factor < Real(kNegligible) && bra.factor > Real(-kNegligible)) continue;
+      Real* target = kCompensated ? part : out;
+      if constexpr (kCompensated)
+        for (int n = 0; n < kSize; ++n) part[n] = Real(0.0f);
       for (int k = 0; k < n_kets; ++k) {
         const Real product = bra.factor * kets[k].factor;
         if (product < Real(kNegligible) && product > Real(-kNegligible)) continue;
-        add_primitive<Real, LA, LB, LC, LD>(bra, kets[k], ab, cd, ac, out);
+        add_primitive<Real, LA, LB, LC, LD>(bra, kets[k], ab, cd, ac, target);
       }
+      if constexpr (kCompensated)
+        for (int n = 0; n < kSize; ++n) add_compensated(out[n], rest[n], part[n]);
     }
+  if constexpr (kCompensated)
+    for (int n = 0; n < kSize; ++n) out[n] = out[n] + rest[n];
 }
 
 // Run-time choice of the class; every codelet instantiates it for its highest shell. Momenta above LMAX do not occur.

@@ -9,6 +9,8 @@
 #ifndef SCFX_SHELL_QUARTETS_HPP
 #define SCFX_SHELL_QUARTETS_HPP
 
+#include "two_floats.hpp"
+
 namespace scfx_rys {
 
 // One task: blocks I J K L, then where the rectangles IJ KL IK IL JK JL start on the tile, in elements.
@@ -101,15 +103,6 @@ inline void for_each_quartet(const Index* task, const Index* blocks, const Index
           visit(q);
         }
       }
-}
-
-// sum += value, keeping in `rest` what rounding loses (Knuth's two-sum; TAOCP 2, section 4.2.2).
-template <class Real>
-inline void add_compensated(Real& sum, Real& rest, Real value) {
-  const Real total = sum + value;
-  const Real shifted = total - sum;
-  rest = rest + ((sum - (total - shifted)) + (value - shifted));
-  sum = total;
 }
 
 constexpr int kMaxFunctions = 10;  // of an f shell

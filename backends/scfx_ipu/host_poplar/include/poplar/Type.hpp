@@ -52,40 +52,24 @@ inline constexpr Type UNSIGNED_LONGLONG{Type::UNSIGNED_LONGLONG_ID};
 inline constexpr Type HALF{Type::HALF_ID};
 inline constexpr Type FLOAT{Type::FLOAT_ID};
 
+namespace detail {
+template <Type::Id Known> struct TypeConstant {
+  const Type value{Known};
+};
+} // namespace detail
+
 /// equivalent_device_type<float>().value == FLOAT.
 template <class T> struct equivalent_device_type;
-template <> struct equivalent_device_type<bool> {
-  const Type value = BOOL;
-};
-template <> struct equivalent_device_type<char> {
-  const Type value = CHAR;
-};
-template <> struct equivalent_device_type<unsigned char> {
-  const Type value = UNSIGNED_CHAR;
-};
-template <> struct equivalent_device_type<signed char> {
-  const Type value = SIGNED_CHAR;
-};
-template <> struct equivalent_device_type<short> {
-  const Type value = SHORT;
-};
-template <> struct equivalent_device_type<unsigned short> {
-  const Type value = UNSIGNED_SHORT;
-};
-template <> struct equivalent_device_type<int> {
-  const Type value = INT;
-};
-template <> struct equivalent_device_type<unsigned> {
-  const Type value = UNSIGNED_INT;
-};
-template <> struct equivalent_device_type<long long> {
-  const Type value = LONGLONG;
-};
-template <> struct equivalent_device_type<unsigned long long> {
-  const Type value = UNSIGNED_LONGLONG;
-};
-template <> struct equivalent_device_type<float> {
-  const Type value = FLOAT;
-};
+template <> struct equivalent_device_type<bool> : detail::TypeConstant<Type::BOOL_ID> {};
+template <> struct equivalent_device_type<char> : detail::TypeConstant<Type::CHAR_ID> {};
+template <> struct equivalent_device_type<unsigned char> : detail::TypeConstant<Type::UNSIGNED_CHAR_ID> {};
+template <> struct equivalent_device_type<signed char> : detail::TypeConstant<Type::SIGNED_CHAR_ID> {};
+template <> struct equivalent_device_type<short> : detail::TypeConstant<Type::SHORT_ID> {};
+template <> struct equivalent_device_type<unsigned short> : detail::TypeConstant<Type::UNSIGNED_SHORT_ID> {};
+template <> struct equivalent_device_type<int> : detail::TypeConstant<Type::INT_ID> {};
+template <> struct equivalent_device_type<unsigned> : detail::TypeConstant<Type::UNSIGNED_INT_ID> {};
+template <> struct equivalent_device_type<long long> : detail::TypeConstant<Type::LONGLONG_ID> {};
+template <> struct equivalent_device_type<unsigned long long> : detail::TypeConstant<Type::UNSIGNED_LONGLONG_ID> {};
+template <> struct equivalent_device_type<float> : detail::TypeConstant<Type::FLOAT_ID> {};
 
 } // namespace poplar
