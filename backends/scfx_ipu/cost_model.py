@@ -8,10 +8,11 @@ exchanges. The exchange-correlation part, the eigenproblem and DIIS run on the h
 
 What is assumed: a worker issues one bundle every six cycles of its tile (six workers take turns), and a bundle holds
 one scalar floating-point instruction beside one load, store or integer instruction ("dual issue"), of which none is
-counted by itself: a lower bound on what a compiler makes of C++ that keeps its intermediates in memory. On the other
-side no instruction works on two floats at once, multiplications are not fused with additions, every quartet of
-primitives is counted, though the codelets leave out those whose prefactor is below 1e-13, and every one with a
-look-up of its roots, though distant ones have the cheaper asymptote.
+counted by itself: a lower bound, as if every operand were in a register. `costs(from_memory=True)` is the other end:
+every operand loaded and every result stored, one access a bundle, arithmetic beside them. Neither counts instructions
+of loops and addresses. On the other side no instruction works on two floats at once, multiplications are not fused
+with additions, every quartet of primitives is counted, though the codelets leave out those whose prefactor is below
+1e-13, and every one with a look-up of its roots, though distant ones have the cheaper asymptote.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 #: exponential: half of what Graphcore's poplibs (popops, estimates for element-wise vertices) gives for two of them:
 #: 10, 10 and 6 cycles of a worker.
 BUNDLES = {"add": 1.0, "multiply": 1.0, "divide": 5.0, "root": 5.0, "exponential": 3.0, "other": 1.0}
+#: Bundles of the same where every operand is loaded and every result stored, one 32-bit access a bundle (Tile Worker
+#: ISA: a bundle has one instruction of the main pipeline, which loads and stores): two operands and a result, or one.
+MEMORY_BUNDLES = {"add": 3.0, "multiply": 3.0, "divide": 3.0, "root": 2.0, "exponential": 2.0, "other": 2.0}
 #: Cycles of the tile from one bundle of a worker to its next: six worker contexts take turns (IPU Programmer's Guide).
 CYCLES_PER_BUNDLE = 6
 #: Bytes that a tile receives in a cycle within an IPU (what Poplar's own model of the IPU takes).
@@ -51,14 +55,15 @@ _HIGHEST = 3
 _SUM_BUNDLES = 8.0
 
 
-@lru_cache(maxsize=1)
-def costs() -> Float32[np.ndarray, "3 class class"]:
+@lru_cache(maxsize=2)
+def costs(from_memory: bool = False) -> Float32[np.ndarray, "3 class class"]:
     """Bundles by pair classes of bra and ket: of a primitive quartet, of a shell quartet besides, of its contraction.
 
     The operations of pairs of primitives are spread over the quartets as they are with three primitives a shell.
+    An operation takes the longer of its arithmetic and, with `from_memory`, of the accesses that it needs.
     """
     pairs = [(a, b) for a in range(_HIGHEST + 1) for b in range(a + 1)]
-    price = np.array([BUNDLES[name] for name in OPERATIONS])
+    price = np.array([max(BUNDLES[name], from_memory * MEMORY_BUNDLES[name]) for name in OPERATIONS])
     out = np.zeros((3, len(pairs), len(pairs)), dtype=np.float32)
     for x, bra in enumerate(pairs):
         for y, ket in enumerate(pairs[: x + 1]):
@@ -133,11 +138,11 @@ def _balance(load: np.ndarray) -> float:
     return float(load.mean() / load.max()) if load.max() > 0 else 1.0
 
 
-def schedule(structure: Structure, machine: Machine, recompute: bool) -> Program:
+def schedule(structure: Structure, machine: Machine, recompute: bool, from_memory: bool = False) -> Program:
     """A schedule with this model's costs; the graph is not built."""
-    return Program(structure, machine, recompute, costs(), CODE_BYTES)
+    return Program(structure, machine, recompute, costs(from_memory), CODE_BYTES)
 
 
 #: Bytes of code, tables of roots and worker stacks on a tile for bases up to s, p, d and f: what GCC makes of the
 #: codelets for x86 at -Os, as `host_poplar` measures it, rounded up. The SDK's compiler will differ (docs/ipu.md).
-CODE_BYTES = (46_000, 46_000, 89_000, 190_000)
+CODE_BYTES = (47_000, 47_000, 90_000, 190_000)

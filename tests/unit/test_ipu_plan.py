@@ -94,6 +94,13 @@ def test_counted_operations_grow_with_roots_and_primitives():
     assert set(BUNDLES) == set(OPERATIONS)
 
 
+def test_operands_in_memory_cost_up_to_three_times_what_registers_do():
+    # Two loads and a store beside each addition or multiplication; division and roots take as long as before.
+    ratio = costs(from_memory=True) / costs()
+    assert (ratio > 2.0).all()
+    assert (ratio <= 3.0).all()
+
+
 def test_the_plan_command_prints_what_the_molecule_takes():
     from scfx.cli import main
 
