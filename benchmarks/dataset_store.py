@@ -3,8 +3,8 @@
     python benchmarks/dataset_store.py --shards 100000 --folder /tmp/store
 
 Makes the plan and the commit records of a dataset without data (its rows are never read), times what every run, resume
-and reader does with them, and removes the folder. All operations are the product's own. The processor's time is what stays
-the same on a busy machine; the rest of the wall time is the file system's, or other work's.
+and reader does with them, and removes the folder. All operations are the product's own. The processor's time stays
+about the same on a busy machine; the rest of the wall time is the file system's, or other work's.
 """
 
 from __future__ import annotations
