@@ -87,8 +87,14 @@ def test_counted_operations_grow_with_roots_and_primitives():
         "root": 1,
         "exponential": 2,
     } == dict(zip(OPERATIONS, small.tolist(), strict=True))
-    # 81 quartets of primitives, and 9 + 9 pairs, instead of one and 1 + 1.
-    assert count_operations((0, 0, 0, 0), (3, 3, 3, 3), 2.0)[0][add] > 30 * small[add]
+    # n primitives a shell make n⁴ quartets of primitives and n² pairs on each side, and nothing else grows.
+    n = np.array([1, 2, 3, 4])
+    counted = [count_operations((0, 0, 0, 0), (k,) * 4, 2.0)[0][add] for k in n]
+    growth = np.linalg.solve(
+        np.stack([n[:3] ** 4, n[:3] ** 2, n[:3] ** 0], axis=1).astype(float), counted[:3]
+    )
+    assert (growth[:2] > 0.0).all()
+    assert counted[3] == round(growth @ [4.0**4, 4.0**2, 1.0])
     primitive = costs()[0]
     assert (np.diff(np.diag(primitive)[[0, 2, 5, 9]]) > 0).all()
     assert set(BUNDLES) == set(OPERATIONS)
