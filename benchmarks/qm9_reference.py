@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 import scfx
+
+#: Molecules of one call: after each, the errors so far are printed.
+_TOGETHER = 25
 
 
 def main() -> None:
@@ -27,33 +31,48 @@ def main() -> None:
     parser.add_argument("--precision", default="mixed")
     parser.add_argument("--grid", type=int, default=3)
     parser.add_argument("--basis", default="6-31g(2df,p)-qm9")
+    parser.add_argument("--memory-budget", default="2 GiB")
     parser.add_argument("--skip", type=int, default=0, help="of the ordered molecules")
     args = parser.parse_args()
-    rows = pq.read_table(args.table).to_pylist()
-    rows.sort(
-        key=lambda row: sum(4 if z == 1 else 32 for z in row["z"])
-    )  # stable: ties keep the table's order
-    rows = rows[args.skip : args.skip + args.molecules]
+    table = pq.read_table(args.table)
+    atoms, starts = table["z"].combine_chunks().flatten(), table["z"].combine_chunks().offsets
+    heavy = np.add.reduceat(np.where(np.asarray(atoms) == 1, 4, 32), np.asarray(starts)[:-1])
+    order = np.argsort(heavy, kind="stable")  # ties keep the table's order
+    rows = table.take(order[args.skip : args.skip + args.molecules]).to_pylist()
     systems = [
         scfx.System.from_arrays(row["z"], np.asarray(row["pos"], dtype=float).reshape(-1, 3)) for row in rows
     ]
-    start = time.perf_counter()
-    result = scfx.solve(
-        systems, functional="b3lyp", basis=args.basis, grid=args.grid, precision=args.precision,
+    solver = scfx.Solver(
+        functional="b3lyp", basis=args.basis, grid=args.grid, precision=args.precision,
+        memory_budget=args.memory_budget,
     )  # fmt: skip
-    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    parts = []
+    for first in range(0, len(systems), _TOGETHER):
+        parts.append(solver.solve(systems[first : first + _TOGETHER]))
+        solved = sum(len(part) for part in parts)
+        _report(parts, rows[:solved])
+        print(
+            f"{solved} of {len(rows)} molecules, {time.perf_counter() - start:.0f} s, backend "
+            f"{parts[0].provenance['backend']}, precision {args.precision}, grid {args.grid}\n",
+            flush=True,
+        )
+
+
+def _report(parts: list[scfx.SCFResult], rows: list[dict[str, Any]]) -> None:
+    """Errors of the molecules so far, so that an interrupted run has said something."""
+    ok = np.concatenate([part.converged for part in parts])
+    functions = [n for part in parts for n in part.nao]
+    print(
+        f"{len(rows)} molecules of {min(functions)} to {max(functions)} functions, {int(ok.sum())} converged"
+    )
     published = {
         "energy": np.array([row["u0"] - row["zpve"] for row in rows]),
         "homo": np.array([row["homo"] for row in rows]),
         "lumo": np.array([row["lumo"] for row in rows]),
     }
-    ok = result.converged
-    print(
-        f"{len(rows)} molecules of {min(result.nao)} to {max(result.nao)} functions, {int(ok.sum())} converged, "
-        f"{seconds:.0f} s, backend {result.provenance['backend']}, precision {args.precision}, grid {args.grid}"
-    )
     for name, theirs in published.items():
-        difference = np.asarray(getattr(result, name)) - theirs
+        difference = np.concatenate([getattr(part, name) for part in parts]) - theirs
         worst = np.argsort(-np.abs(np.where(ok, difference, 0.0)))[:5]
         print(
             f"{name:7s} MAE {np.abs(difference[ok]).mean():.1e}  mean {difference[ok].mean():+.1e}  "
