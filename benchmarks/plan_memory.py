@@ -7,8 +7,9 @@ SMILES) a plan should take no more memory for the second half of its source than
 stderr the peak and the processor time after each 50,000 SMILES. Rates are by processor time: other work beside does not
 count.
 
-    python benchmarks/plan_memory.py [--sizes 30000 100000 300000] [--conformers 1] [--markdown PATH]
-    python benchmarks/plan_memory.py --sizes 300000 1000000      # half an hour of one core
+    python benchmarks/plan_memory.py [--sizes 30000 100000 300000] [--conformers 1] [--shard-minutes 2] [--markdown PATH]
+    python benchmarks/plan_memory.py --sizes 1000000
+    python benchmarks/plan_memory.py --sizes 1000 --conformers 100 --shard-minutes 10
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def plan(molecules: int, conformers: int) -> dict[str, float]:
+def plan(molecules: int, conformers: int, shard_minutes: float) -> dict[str, float]:
     """Plan so many SMILES in this process: counts, seconds, peak resident set and bytes of the plan's files."""
     from scfx_dataset.cost import CostModel
     from scfx_dataset.options import DatasetOptions
@@ -82,7 +83,12 @@ def plan(molecules: int, conformers: int) -> dict[str, float]:
         path = Path(folder) / "molecules.smi"
         synthetic_smiles(molecules, path)
         options = DatasetOptions.model_validate(
-            {"molecules": str(path), "output": str(Path(folder) / "out"), "conformers": conformers}
+            {
+                "molecules": str(path),
+                "output": str(Path(folder) / "out"),
+                "conformers": conformers,
+                "shard_minutes": shard_minutes,
+            }
         )
         before = peak_mib()
         began = time.process_time()
@@ -113,11 +119,12 @@ def main() -> None:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--conformers", type=int, default=1)
+    parser.add_argument("--shard-minutes", type=float, default=2.0)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one is not None:
-        print(json.dumps(plan(given.one, given.conformers)))
+        print(json.dumps(plan(given.one, given.conformers, given.shard_minutes)))
         return
     lines = [
         "| SMILES | rows | shards | CPU s | SMILES/s | rows/s | imported MiB | halfway | peak MiB | bytes a row |",
@@ -125,6 +132,7 @@ def main() -> None:
     ]
     for size in given.sizes:
         command = [sys.executable, __file__, "--one", str(size), "--conformers", str(given.conformers)]
+        command += ["--shard-minutes", str(given.shard_minutes)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         record = json.loads(done.stdout)
         lines.append(
