@@ -7,7 +7,7 @@ SMILES) a plan should take no more memory for the second half of its source than
 stderr the peak and the processor time after each 50,000 SMILES. Rates are by processor time: other work beside does not
 count.
 
-    python benchmarks/plan_memory.py [--sizes 30000 100000 300000] [--conformers 1] [--shard-minutes 2] [--markdown PATH]
+    python benchmarks/plan_memory.py [--sizes 30000 100000 300000] [--conformers 1] [--markdown PATH]
     python benchmarks/plan_memory.py --sizes 1000000
     python benchmarks/plan_memory.py --sizes 1000 --conformers 100 --shard-minutes 10
 """
