@@ -64,6 +64,23 @@ def test_coulomb_and_exchange_are_libcints_however_the_work_is_split(options, re
         np.testing.assert_allclose(one, other, atol=5e-5)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"strategy": "recompute"}, {"strategy": "recompute", "ipus": 3}, {"strategy": "store", "ipus": 2}],
+    ids=str,
+)
+def test_strategies_and_ipus_give_one_result(options):
+    batch = _batch("H2CO", "6-31g")
+    density = _density(batch.nao)
+    found = []
+    for each in ({"strategy": "store"}, options):
+        with IpuBackend(tiles=40, **each).two_electron(batch, NARROW, BUDGET) as operator:
+            found.append(operator.coulomb_exchange(density))
+    for one, other in zip(*found, strict=True):
+        # The same integrals; only the order of sums differs, and these keep what float32 additions lose.
+        np.testing.assert_allclose(one, other, atol=1e-10)
+
+
 def test_rounds_change_where_sums_are_made_but_not_their_value(registry):
     # Tiles too small for all the rectangles that theirs touch at once: the work is cut into rounds.
     basis = BasisSet.from_source(BasisSetExchangeSource("sto-3g"), [1, 6])

@@ -13,12 +13,14 @@ from molecules import GEOMETRIES
 from pyscf.gto import moleintor
 from scfx_bse.qm9 import QM9Source
 from scfx_bse.source import BasisSetExchangeSource
-from scfx_ipu.library import integrals_of_pair
+from scfx_ipu.library import integrals_of_pair, library
 from scfx_ipu.molecule import Structure, molecule_table
 from scfx_libcint.environment import environment
 
+from scfx import native
 from scfx.basis import BasisSet, Shell
 from scfx.batch import Batch
+from scfx.errors import PluginUnavailableError
 from scfx.system import System
 
 CODELETS = Path(__file__).parents[2] / "backends" / "scfx_ipu" / "codelets"
@@ -111,6 +113,27 @@ def test_a_molecule_far_from_the_origin_keeps_its_integrals():
     symbols, positions = GEOMETRIES["H2O"]
     moved = np.array(positions) + 50.0  # ångström; float32 coordinates alone would be off by 4e-6 bohr
     assert _largest_error(_batch(System.from_arrays(symbols, moved), "6-31g")) <= ERROR
+
+
+@pytest.mark.parametrize("variant", native.VARIANTS)
+def test_every_variant_of_the_kernels_gives_the_same_bits(variant, monkeypatch):
+    # Nothing is fused or reordered, as on the hardware.
+    symbols, positions = GEOMETRIES["H2CO"]
+    batch = _batch(System.from_arrays(symbols, np.array(positions)), "6-31g*")
+    structure, table = Structure.of(batch.layout), molecule_table(batch, 0)
+    last = batch.layout.n_shells - 1
+    expected = integrals_of_pair(structure, table, last, 0)
+    monkeypatch.setenv("SCFX_CPU_VARIANT", variant)
+    try:
+        native.load.cache_clear()
+        library.cache_clear()
+        found = integrals_of_pair(structure, table, last, 0)
+    except PluginUnavailableError as error:
+        pytest.skip(str(error))
+    finally:
+        native.load.cache_clear()
+        library.cache_clear()
+    assert (found == expected).all()
 
 
 def test_codelets_include_nothing_from_outside_their_folder():
