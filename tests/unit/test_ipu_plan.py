@@ -94,7 +94,7 @@ def test_counted_operations_grow_with_roots_and_primitives():
         np.stack([n[:3] ** 4, n[:3] ** 2, n[:3] ** 0], axis=1).astype(float), counted[:3]
     )
     assert (growth[:2] > 0.0).all()
-    assert counted[3] == round(growth @ [4.0**4, 4.0**2, 1.0])
+    assert counted[3] == round(float(growth @ np.array([4.0**4, 4.0**2, 1.0])))
     primitive = costs()[0]
     assert (np.diff(np.diag(primitive)[[0, 2, 5, 9]]) > 0).all()
     assert set(BUNDLES) == set(OPERATIONS)
