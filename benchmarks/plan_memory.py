@@ -10,11 +10,13 @@ count.
     python benchmarks/plan_memory.py [--sizes 30000 100000 300000] [--conformers 1] [--markdown PATH]
     python benchmarks/plan_memory.py --sizes 1000000
     python benchmarks/plan_memory.py --sizes 1000 --conformers 100 --shard-minutes 10
+    python benchmarks/plan_memory.py --keys 3000000        # only the index that finds duplicates
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import resource
@@ -113,6 +115,26 @@ def plan(molecules: int, conformers: int, shard_minutes: float) -> dict[str, flo
     }
 
 
+def keep_keys(count: int) -> None:
+    """Put so many different keys into the index that planning finds duplicates with, and say what it takes."""
+    from scfx_dataset.spill import KeyIndex
+
+    with tempfile.TemporaryDirectory() as folder:
+        index, began = KeyIndex(Path(folder)), time.process_time()
+        for number in range(count + 1):
+            index.first(hashlib.blake2b(b"%d" % number, digest_size=16).digest(), 0)
+            if number and number % (10 * EVERY) == 0:
+                spent, size = (
+                    time.process_time() - began,
+                    sum(p.stat().st_size for p in Path(folder).iterdir()),
+                )
+                print(
+                    f"{number} keys: {spent:.0f} s, {peak_mib():.0f} MiB, on disk {size / 2**20:.0f} MiB",
+                    flush=True,
+                )
+        index.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -122,7 +144,11 @@ def main() -> None:
     parser.add_argument("--shard-minutes", type=float, default=2.0)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--keys", type=int, help="only the index that finds duplicates, with so many keys")
     given = parser.parse_args()
+    if given.keys:
+        keep_keys(given.keys)
+        return
     if given.one is not None:
         print(json.dumps(plan(given.one, given.conformers, given.shard_minutes)))
         return
