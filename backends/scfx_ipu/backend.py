@@ -131,11 +131,15 @@ class IpuBackend(AbstractIntegralBackend):
                 del self._idle[key]
             self._idle[structure].extend(programs)
 
-    def _plan(self, structure: Structure, budget: int, entries: int) -> Program:
+    def _schedule(self, structure: Structure) -> Program:
         with self._lock:
             plan = self._plans.get(structure)
             if plan is None:
                 plan = self._plans[structure] = self._chosen(structure)
+        return plan
+
+    def _plan(self, structure: Structure, budget: int, entries: int) -> Program:
+        plan = self._schedule(structure)
         needed = 0 if plan.recompute else 4 * plan.numbers().integrals
         if needed > budget:
             raise ResourceError(
@@ -155,15 +159,11 @@ class IpuBackend(AbstractIntegralBackend):
         raise ResourceError(refusal(structure, plans))
 
     def max_batch(self, layout: ShellLayout, policy: PrecisionPolicy, memory_budget: int) -> int | None:
-        """One entry at a time has the whole device; 0 if not even its integrals fit the budget."""
-        structure = Structure.of(layout)
-        with self._lock:
-            plan = self._plans.get(structure)
-        if plan is None:
-            try:
-                plan = self._plan(structure, memory_budget, 1)
-            except ResourceError:
-                return 0
+        """One entry at a time has the whole device; 0 if not even its integrals fit the budget.
+
+        Raises `ResourceError` with the numbers if the molecule does not fit the tiles, which no budget would help.
+        """
+        plan = self._schedule(Structure.of(layout))
         return int(plan.recompute or 4 * plan.numbers().integrals <= memory_budget)
 
 

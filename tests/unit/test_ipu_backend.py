@@ -164,6 +164,14 @@ def test_a_molecule_too_large_is_refused_with_numbers_before_any_work():
     assert "recompute" in text
 
 
+def test_a_user_is_told_of_tiles_that_are_too_small_and_not_of_the_memory_budget():
+    symbols, positions = GEOMETRIES["H2CO"]
+    system = System.from_arrays(symbols, np.array(positions))
+    small = {"name": "ipu", "tiles": 1, "strategy": "store"}
+    with pytest.raises(ResourceError, match=r"do not fit 1 x 1 tiles.*638,976.*recompute"):
+        scfx.solve([system], functional="hf", basis="6-31g*", backend=small, precision="float32", grid=0)
+
+
 def test_automatic_storage_recomputes_what_does_not_fit():
     batch = _batch("H2CO", "6-31g*")
     with IpuBackend(tiles=1).two_electron(batch, NARROW, BUDGET) as operator:
