@@ -46,8 +46,12 @@ class Result:
         # A file of geometries has one row for each molecule.
         several = len(used) > used["molecule"].nunique()
         conformers = f"{len(used):,} conformers of " if several else ""
-        missing = len(own) - len(used)
-        left = f"; {missing} of {len(own)} planned rows have no label in every option and are left out of all"
+        planned = self.cost.loc[self.reference, "rows"]
+        missing = planned - len(used)
+        left = f"; {missing} of {planned} planned rows have no label in every option and are left out of all"
+        done = self.cost[["ok", "not_converged", "failed", "poison"]].sum(axis=1)
+        if (done < self.cost["rows"]).any():
+            left += f" (the study is not finished: {int(done.min())} rows were tried under every option)"
         return f"{conformers}{used['molecule'].nunique():,} molecules" + (left if missing else "")
 
     def cell(self, option: str, quantity: str, name: str = "mae") -> str:

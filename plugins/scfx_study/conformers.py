@@ -72,13 +72,15 @@ def _name(row: Any) -> str:
 
 def every_conformer(study: Study, labels: pd.DataFrame) -> list[str]:
     """Errors of each conformer, where there are few enough to read."""
-    own = labels[labels["option"] == study.reference.label]
-    if len(own) > _MOST_LISTED:
+    if (labels["option"] == study.reference.label).sum() > _MOST_LISTED:
         return []
     rows = []
     for option, against in study.pairs:
         other = labels[labels["option"] == against].set_index("entry")
-        for _, mine in labels[labels["option"] == option].iterrows():
+        own = labels[
+            (labels["option"] == option) & labels["entry"].isin(other.index)
+        ]  # not all, if unfinished
+        for _, mine in own.iterrows():
             reference = other.loc[mine["entry"]]
             energy, gap = (
                 1e3 * (mine[column] - reference[column]) if pd.notna(mine[column]) else None

@@ -105,7 +105,7 @@ def _pairing(part: pd.DataFrame, option: Option) -> pd.Series:
 
 
 def cost(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.DataFrame:
-    """A row for each option: rows by status, mean iterations, labels a second, seconds a label.
+    """A row for each option: planned rows, rows by status, mean iterations, labels a second, seconds a label.
 
     `labels_per_second` is of one worker, all in, as the dataset's commits have it. `seconds_per_label` sums the
     stages of its clock without compiling, starting, embedding and writing: it counts every thread.
@@ -121,7 +121,7 @@ def cost(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.Da
         out.append(
             {
                 "option": option.label,
-                "rows": summary["rows"],
+                "rows": dataset.plan.counts["rows"],
                 **{
                     status: summary["statuses"].get(status, 0)
                     for status in ("ok", "not_converged", "failed", "poison")

@@ -41,6 +41,9 @@ class StudyOptions(BaseModel):
     confidence: float = Field(0.95, gt=0, lt=1, description="of the intervals")
     traces: int = Field(2, ge=0, description="conformers whose convergence is drawn, iteration by iteration")
     outliers: int = Field(6, ge=0, description="conformers of largest error that are drawn")
+    report_only: bool = Field(
+        False, description="compute no label; tables, plots and report of those that are there"
+    )
     published: tuple[Published, ...] = Field((), description="numbers from the literature, shown beside ours")
 
     @property

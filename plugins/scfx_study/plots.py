@@ -183,7 +183,7 @@ def pareto(statistics: pd.DataFrame, cost: pd.DataFrame, reference: str) -> Figu
         axes[0], (("relative_energy", "energy relative to the conformers' mean"), ("gap", "gap")), strict=True
     ):
         part = statistics[(statistics["quantity"] == quantity) & (statistics["against"] == reference)]
-        part = part.assign(seconds=part["option"].map(seconds)) if len(part) else part
+        part = part.assign(seconds=part["option"].map(seconds))
         part = (
             part[part["mae"] > 0].dropna(subset=["seconds"]).sort_values("seconds")
             if "mae" in part
@@ -206,6 +206,9 @@ def pareto(statistics: pd.DataFrame, cost: pd.DataFrame, reference: str) -> Figu
                 transform=axis.get_xaxis_transform(),
             )  # fmt: skip
         axis.margins(0.2)
+        times = np.array([*part["seconds"], seconds.get(reference, np.nan)], dtype=float)
+        if np.isfinite(times).any():  # by itself a logarithmic axis of equal times has no width
+            axis.set_xlim(np.nanmin(times) / 1.5, np.nanmax(times) * 1.5)
         axis.set_xlabel("seconds a label", fontsize=8)
         axis.set_ylabel(f"MAE of {title} (meV)", fontsize=8)
         axis.tick_params(labelsize=7, which="both")

@@ -55,7 +55,7 @@ def write_report(study: Study) -> Path:
         for kind, data in kinds.items():
             (output / "plots" / f"{name}.{kind}").write_bytes(data)
     body = [
-        *_head(study, labels),
+        *_head(study, labels, cost),
         *_overview(found),
         *_published(study, found),
         *_convergence(cost),
@@ -98,18 +98,24 @@ def _pictures(
     return {name: plots.images(figure) for name, figure in figures.items()}
 
 
-def _head(study: Study, labels: pd.DataFrame) -> list[str]:
+def _head(study: Study, labels: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
     reference = study.reference
     own = labels[labels["option"] == reference.label]
     used = own[own["used"]]
     names = reference.names
+    planned = int(cost.set_index("option").loc[reference.label, "rows"])
+    unfinished = (
+        ""
+        if study.complete()
+        else "<b>This study is not finished:</b> some options have only part of their rows. "
+    )
     return [
         f"<h1>What each option costs: {escape('; '.join(o.label for o in study.options if o is not reference))}</h1>",
         f"<p>Compared with <b>{escape(reference.label)}</b> ({escape(names['functional'])}/{escape(names['basis'])}, "
         f"{escape(names['precision'])}, backend {escape(names['backend'])}) on <b>{len(used):,} conformers of "
-        f"{used['molecule'].nunique():,} molecules</b>. {len(own) - len(used):,} of {len(own):,} planned conformers "
-        "are left out of every option, because at least one option has no label for them; they are counted and listed "
-        "below.</p>",
+        f"{used['molecule'].nunique():,} molecules</b>. {unfinished}{planned - len(used):,} of {planned:,} planned "
+        "conformers are left out of every option, because at least one option has no label for them; they are counted "
+        "and listed below.</p>",
         '<p class="note">Errors are option minus reference. Intervals are bootstrap intervals over molecules '
         f"({100 * study.settings.confidence:g} %, {study.settings.bootstrap:,} resamples): conformers of one "
         "molecule are not independent. Press a column's head to sort by it.</p>",

@@ -119,14 +119,24 @@ class Study:
             worst = max(worst, code)
         return worst
 
+    def complete(self) -> bool:
+        """Whether every planned row of every option is committed."""
+        from scfx_study.labels import opened
+
+        return all(
+            (self.labels / o.key / "plan.json").exists() and opened(o, self.labels, self._context).complete
+            for o in self.options
+        )
+
     def table(self) -> pd.DataFrame:
-        """One row for each option and conformer; computes first what is missing. See `scfx_study.labels.table`."""
-        from scfx_study.labels import opened, table
+        """One row for each option and conformer; computes first what is missing, unless `report_only`.
+
+        See `scfx_study.labels.table`.
+        """
+        from scfx_study.labels import table
 
         if self._table is None:
-            if not all((self.labels / o.key / "plan.json").exists() for o in self.options) or not all(
-                opened(o, self.labels, self._context).complete for o in self.options
-            ):
+            if not self.settings.report_only and not self.complete():
                 self.run()
             self._table = table(self.options, self.labels, self._context)
         return self._table.copy()

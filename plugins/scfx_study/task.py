@@ -34,7 +34,7 @@ class StudyTask(AbstractTask):
     def run(self, context: TaskContext) -> int:
         """Exit code 0: every option has labels and the report is written; 1: not so; 130: interrupted."""
         study = self.study(context)
-        code = study.run()
+        code = int(not study.complete()) if study.settings.report_only else study.run()
         if code == 130:
             return code
         if not study.table()["used"].any():

@@ -75,6 +75,25 @@ def test_a_molecule_of_one_conformer_has_no_relative_energy(molecules, tmp_path)
     assert study.statistics().set_index("quantity").loc["relative_energy", "n"] == 0
 
 
+def test_a_study_that_is_not_finished_reports_what_is_there_and_computes_nothing(molecules, tmp_path, log):
+    whole = fake_study(molecules, str(tmp_path / "out"))
+    whole.table()
+    commits = sorted((whole.labels / whole.reference.key / "commits").iterdir())
+    assert len(commits) == 3
+    commits[-1].unlink()
+    before = len(log())
+    partial = fake_study(molecules, str(tmp_path / "out"), report_only=True)
+    assert not partial.complete()
+    table = partial.table()
+    assert len(log()) == before
+    left = set(table.loc[table["option"] == partial.reference.label, "entry"])
+    assert 0 < len(left) < 15
+    assert set(table.loc[table["used"], "entry"]) <= left
+    text = partial.report().read_text()
+    assert "This study is not finished" in text
+    assert f"{15 - int(table['used'].sum()) // 2} of 15 planned" in text
+
+
 def test_adding_an_option_to_a_finished_study_computes_only_that_one(molecules, tmp_path, log):
     first = fake_study(molecules, str(tmp_path / "out")).table()
     assert len(log()) == 30
