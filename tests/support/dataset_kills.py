@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import scfx_dataset
 from dataset_fake import MANY, run_fake, write_smiles
@@ -41,7 +42,7 @@ def start(source, output, log, delay, workers, address=None, conformers=3, **pop
 
 def undisturbed(folder, source, conformers=3) -> dict[str, str]:
     """Shard id -> checksum of a run in `folder` that nothing disturbs."""
-    options = {**OPTIONS, "conformers": conformers}
+    options: dict[str, Any] = {**OPTIONS, "conformers": conformers}
     assert run_fake(molecules=source, output=str(folder), **options) == 0
     return checksums(folder)
 
