@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from molecules import GEOMETRIES
@@ -73,7 +75,8 @@ def test_strategies_and_ipus_give_one_result(options):
     batch = _batch("H2CO", "6-31g")
     density = _density(batch.nao)
     found = []
-    for each in ({"strategy": "store"}, options):
+    both: list[dict[str, Any]] = [{"strategy": "store"}, options]
+    for each in both:
         with IpuBackend(tiles=40, **each).two_electron(batch, NARROW, BUDGET) as operator:
             found.append(operator.coulomb_exchange(density))
     for one, other in zip(*found, strict=True):
