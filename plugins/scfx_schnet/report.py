@@ -101,14 +101,19 @@ def _markdown(summary: dict[str, Any], targets: Sequence[str]) -> str:
             "|---|---|---|---|---|",
         ]
         for size, row in curve["sizes"].items():
-            cells = [_cell(row.get(f"{kind}_mae_ev")) for kind in ("train", "validation", "test")]
+            cells = [
+                _cell(row.get(f"{kind}_mae_ev"), row["seeds"]) for kind in ("train", "validation", "test")
+            ]
             lines.append(f"| {size:,} | {row['seeds']} | {' | '.join(cells)} |")
         lines += ["", _law_text(curve), ""]
     return "\n".join(lines)
 
 
-def _cell(errors: dict[str, Any] | None) -> str:
-    return f"{1000 * errors['mean'][0]:.0f} ± {1000 * errors['std'][0]:.0f}" if errors else ""
+def _cell(errors: dict[str, Any] | None, seeds: int) -> str:
+    """Mean in meV, and its spread where there are seeds enough for one."""
+    if not errors:
+        return ""
+    return f"{1000 * errors['mean'][0]:.0f}" + (f" ± {1000 * errors['std'][0]:.0f}" if seeds > 1 else "")
 
 
 def _law_text(curve: dict[str, Any]) -> str:
