@@ -36,7 +36,7 @@ def _kernels() -> ctypes.CDLL:
     pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     message = (ctypes.c_char_p, ctypes.c_int)
     lib.scfx_quadrature_new.argtypes = (
-        int32, pointer, int32, int32, int32, int32, pointer, int32, int32, ctypes.c_double, int64, int64, pointer,
+        int32, pointer, int32, int32, int32, int32, pointer, int32, int32, ctypes.c_double, int64, pointer,
         *message,
     )  # fmt: skip
     lib.scfx_quadrature_add.argtypes = (pointer, pointer, pointer, pointer, int32, pointer, pointer, *message)
@@ -81,7 +81,6 @@ class SimdGridOperator(AbstractGridOperator):
         self._nao = batch.nao
         self._entries = len(batch)
         lib = _kernels()
-        tile = lib.scfx_quadrature_points_per_tile()
         highest, limit = max(batch.layout.angular_momentum), lib.scfx_quadrature_max_angular_momentum()
         if highest > limit:
             raise CapabilityError(
@@ -92,12 +91,11 @@ class SimdGridOperator(AbstractGridOperator):
         self.n_blocks = -(-max(counts) // POINTS_PER_BLOCK)
         handle = ctypes.c_void_p()
         shells, transforms = _tables(batch)
-        n_tiles = sum(-(-n // tile) for n in counts)
         check(
             lib.scfx_quadrature_new,
             len(shells), address(shells), batch.natm, batch.exponents.shape[1], batch.nao, highest,
             address(transforms), self._components, int(self._dtype == np.float32),
-            AO_THRESHOLD[self._dtype.name], n_tiles, memory_budget, ctypes.byref(handle),
+            AO_THRESHOLD[self._dtype.name], memory_budget, ctypes.byref(handle),
         )  # fmt: skip
         self._handle = handle.value
         try:

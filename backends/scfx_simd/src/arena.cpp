@@ -60,12 +60,13 @@ void* map_pages(size_t bytes) { return mmap(nullptr, bytes, PROT_READ | PROT_WRI
 
 Arena::Arena(size_t bytes) : size_(bytes) {
   if (!bytes) return;
-  const size_t wanted = size_class(bytes);
+  size_t wanted = size_class(bytes);
   Pool& p = pool();
   std::lock_guard<std::mutex> lock(p.mutex);
-  const auto found = p.kept.find(wanted);
-  if (found != p.kept.end()) {
+  const auto found = p.kept.lower_bound(wanted);
+  if (found != p.kept.end() && found->first <= wanted + wanted / 4) {
     data_ = found->second;
+    wanted = found->first;
     p.kept_bytes -= wanted;
     p.kept.erase(found);
   } else {

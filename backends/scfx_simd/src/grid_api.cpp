@@ -38,8 +38,7 @@ SCFX_EXPORT int scfx_quadrature_max_angular_momentum() { return max_l; }
 // [ncart][nsph] matrices of l = 2, 3, ... highest, one after another.
 SCFX_EXPORT int scfx_quadrature_new(int32_t n_shells, const int32_t* shells, int32_t n_atoms, int32_t n_primitives,
                                     int32_t nao, int32_t highest, const double* to_spherical, int32_t components,
-                                    int32_t single, double threshold, int64_t n_tiles,
-                                    int64_t memory_budget, void** handle,
+                                    int32_t single, double threshold, int64_t memory_budget, void** handle,
                                     char* message, int size) {
   return guarded(message, size, [&] {
     Layout layout{{}, n_atoms, n_primitives, nao, {}};
@@ -53,9 +52,9 @@ SCFX_EXPORT int scfx_quadrature_new(int32_t n_shells, const int32_t* shells, int
     }
     auto out = std::make_unique<Handle>();
     if (single)
-      out->in_single = std::make_unique<Quadrature<float>>(std::move(layout), components, threshold, n_tiles, memory_budget);
+      out->in_single = std::make_unique<Quadrature<float>>(std::move(layout), components, threshold, memory_budget);
     else
-      out->in_double = std::make_unique<Quadrature<double>>(std::move(layout), components, threshold, n_tiles, memory_budget);
+      out->in_double = std::make_unique<Quadrature<double>>(std::move(layout), components, threshold, memory_budget);
     *handle = out.release();
   });
 }

@@ -129,10 +129,10 @@ template <class T> void Quadrature<T>::find_aos(Entry& e, int tile, double* scra
     for (int i = 0; i < layout_.shells[s].n_functions; ++i) t.aos.push_back(layout_.shells[s].ao + i);
   }
   const size_t bytes = t.aos.size() * n_values() * tile_points * sizeof(T);
-  if (used_ + bytes > arena_.size()) return;
-  t.offset = used_ / sizeof(T);
-  used_ += bytes;
-  angular(e, tile, g, reinterpret_cast<T*>(arena_.data()) + t.offset);
+  T* out = keep(bytes);
+  if (!out) return;
+  t.values = out;
+  angular(e, tile, g, out);
 }
 
 template <class T> void Quadrature<T>::evaluate(const Entry& e, int tile, double* scratch, T* out) const {

@@ -89,10 +89,25 @@ template <class T> void Quadrature<T>::weights(int lane, int first, int n, doubl
   for (int i = 0; i < n; ++i) out[i] = size_t(first + i) < from.size() ? from[first + i] : 0.0;
 }
 
+// Room for the AO values of a tile, null where the budget has none.
+template <class T> T* Quadrature<T>::keep(size_t bytes) {
+  if (bytes > left_) {
+    const size_t size = std::min(std::max(bytes, block_bytes), budget_);
+    if (bytes > size) return nullptr;
+    blocks_.emplace_back(size);
+    budget_ -= size;
+    left_ = size;
+  }
+  const Arena& block = blocks_.back();
+  char* out = block.data() + (block.size() - left_);
+  left_ -= bytes;
+  used_ += bytes;
+  return reinterpret_cast<T*>(out);
+}
+
 template <class T>
 const T* Quadrature<T>::values(const Entry& e, int tile, Aligned<double>& scratch, Aligned<T>& room) const {
-  if (const ptrdiff_t offset = e.tiles[tile].offset; offset >= 0)
-    return reinterpret_cast<const T*>(arena_.data()) + offset;
+  if (e.tiles[tile].values) return static_cast<const T*>(e.tiles[tile].values);
   if (!scratch.get()) {
     scratch = Aligned<double>(scratch_size());
     room = Aligned<T>(size_t(n_values()) * layout_.nao * tile_points);

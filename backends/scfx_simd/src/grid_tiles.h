@@ -41,7 +41,7 @@ struct Layout {
 
 struct Tile {
   std::vector<int> shells, aos;
-  ptrdiff_t offset = -1;  // of its values in the arena; negative: not kept
+  const void* values = nullptr;  // null: not kept
 };
 
 // 64-byte aligned, uninitialised.
@@ -62,13 +62,9 @@ template <class T> class Aligned {
   T* data_ = nullptr;
 };
 
-// Memory for up to `bytes` of AO values. Pages that are never written cost nothing, so sizes are rounded up to few, to
-// find a block of an earlier batch again: fresh pages cost more than the values.
-inline size_t room_for(size_t bytes, size_t budget) {
-  size_t size = size_t(32) << 20;
-  while (size < bytes) size *= 2;
-  return std::min(budget, size);
-}
+// AO values are kept in blocks of this size, all alike: the next batch finds them again, and fresh pages cost more than
+// the values.
+constexpr size_t block_bytes = size_t(32) << 20;
 
 // One conformer.
 struct Entry {
@@ -89,12 +85,9 @@ template <class T> class Quadrature {
 
   // components: 1 (rho), 4 (and its gradient), 5 (and tau). A shell whose values, and gradients if they are needed, are
   // all below `threshold` on a tile is dropped from it. The AO values of the first tiles that fit the budget are kept,
-  // the others recomputed in every call by the same code. `n_tiles`: an upper bound.
-  Quadrature(Layout layout, int components, double threshold, size_t n_tiles, size_t memory_budget)
-      : layout_(std::move(layout)),
-        components_(components),
-        threshold_(threshold),
-        arena_(room_for(n_tiles * n_values() * layout_.nao * tile_points * sizeof(T), memory_budget)) {}
+  // the others recomputed in every call by the same code.
+  Quadrature(Layout layout, int components, double threshold, size_t memory_budget)
+      : layout_(std::move(layout)), components_(components), threshold_(threshold), budget_(memory_budget) {}
 
   void add(const double* position, const double* exponent, const double* coefficient, int n, const double* points,
            const double* weights);
@@ -117,12 +110,14 @@ template <class T> class Quadrature {
   void find_aos(Entry& e, int tile, double* scratch);
   size_t scratch_size() const { return (4 + 2 * layout_.shells.size()) * size_t(tile_points); }
   const T* values(const Entry& e, int tile, Aligned<double>& scratch, Aligned<T>& room) const;
+  T* keep(size_t bytes);
 
   Layout layout_;
   int components_;
   double threshold_;
-  Arena arena_;
-  size_t used_ = 0;
+  std::vector<Arena> blocks_;
+  size_t budget_;                // bytes of further blocks
+  size_t left_ = 0, used_ = 0;  // bytes of the last block; of all
   std::vector<Entry> entries_;
 };
 
