@@ -135,3 +135,18 @@ def test_points_and_weights_must_match():
     points, weights = _points(10, 0)
     with pytest.raises(InputError, match="points"):
         SimdBackend().grid_operator(batch, [points], [weights[:-1]], "lda", PrecisionPolicy("x"), 2**30)
+
+
+@DTYPES
+def test_points_that_no_orbital_reaches_have_no_density(dtype):
+    # The first tile has nothing to keep; the second has.
+    batch = _batch("sto-3g", 1)
+    far, weights = _points(1000, 3)
+    points = np.concatenate([far[:500] + 300.0, far[500:]])
+    policy = PrecisionPolicy("test", orbitals=dtype)
+    operator = SimdBackend().grid_operator(batch, [points], [weights], "gga", policy, 2**30)
+    lanes = np.arange(1, dtype=np.int32)
+    density = operator.density(0, np.eye(batch.nao)[None, None], lanes)[0, 0, 0, : len(points)]
+    order = _order(operator, lanes, 0, weights)
+    assert not density[order < 500].any()
+    assert density[order >= 500].max() > 0.1

@@ -89,8 +89,9 @@ template <class T> void Quadrature<T>::weights(int lane, int first, int n, doubl
   for (int i = 0; i < n; ++i) out[i] = size_t(first + i) < from.size() ? from[first + i] : 0.0;
 }
 
-// Room for the AO values of a tile, null where the budget has none.
+// Room for the AO values of a tile; null where the budget has none, or nothing is to be kept.
 template <class T> T* Quadrature<T>::keep(size_t bytes) {
+  if (!bytes) return nullptr;
   if (bytes > left_) {
     const size_t size = std::min(std::max(bytes, block_bytes), budget_);
     if (bytes > size) return nullptr;
