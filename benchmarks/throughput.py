@@ -254,6 +254,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--molecules", type=int, default=4, help="how many of the four molecules")
+    parser.add_argument("--smiles", nargs="+", help="these molecules instead of the four")
     parser.add_argument("--conformers", type=int, default=32)
     parser.add_argument("--chunk", type=int, default=16, help="conformers per turn; the lane width")
     parser.add_argument("--grids", type=int, nargs="+", default=[0, 1])
@@ -275,7 +276,7 @@ def main() -> None:
     print(f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule")
     rows = []
     for level in arguments.grids:
-        for smiles in MOLECULES[: arguments.molecules]:
+        for smiles in arguments.smiles or MOLECULES[: arguments.molecules]:
             for row in compare(smiles, level, arguments):
                 rows.append(row)
                 print(
