@@ -48,7 +48,7 @@ sanitize: venv
 	variants=$$(printf '%s\n' baseline $$variant | sort -u) && \
 	PATH="$(abspath $(BIN)):$$PATH" && export PATH && \
 	cmake -S . -B $(SANITIZED) -G Ninja -DSCFX_SANITIZE=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python \
-	  -DSCFX_VARIANTS="$$(echo $$variants | tr ' ' ';')" && \
+	  -DSCFX_BACKENDS="scfx_libcint;scfx_simd" -DSCFX_VARIANTS="$$(echo $$variants | tr ' ' ';')" && \
 	cmake --build $(SANITIZED) -j $(JOBS) && cmake --install $(SANITIZED) --prefix $(SANITIZED)/native && \
 	rm -f $(SANITIZED)/report.* && \
 	for each in $$variants; do \
