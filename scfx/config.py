@@ -144,7 +144,7 @@ class SCFSpec(BaseModel):
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
     `quadrupole`: compute the quadrupole moment too (`SCFResult.quadrupole`).
     `stability`: ask whether each converged solution is a minimum (`SCFResult.stability`).
-    `memory_budget`: for integrals, bytes or text as "4 GiB"; AO values kept on the grid may take as much again.
+    `memory_budget`: for integrals and AO values kept on the grid, bytes or text as "4 GiB".
     `lane_width`: conformers computed side by side.
     `threads`: None is all that the process may use.
     """
