@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -20,44 +20,14 @@ from scfx.config import SCFSpec
 from scfx.elements import SYMBOLS
 from scfx.errors import InputError, ResourceError
 from scfx.registry import Registry
-from scfx.results import SCFResult, Stability, Status
+from scfx.results import SCFResult
+from scfx.scf.entries import Entry, collected, entries_of
 from scfx.scf.guess import AtomicGuess
-from scfx.scf.population import bond_orders, loewdin_charges, mulliken_charges
-from scfx.scf.quadrupole import quadrupole
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun, Profile
 from scfx.scf.stability import stability
 from scfx.system import System
 from scfx.versions import versions
-
-
-@dataclass(eq=False)
-class _Entry:
-    """What one system got; arrays at its own size."""
-
-    energy: float
-    homo: float
-    lumo: float
-    orbital_energies: np.ndarray  # [spin, nao]
-    dipole: np.ndarray
-    converged: bool
-    iterations: int
-    residual: float
-    energy_change: float
-    rung: str
-    nao: int
-    n_orbitals: int
-    n_grid: int
-    s_squared: float
-    density: np.ndarray  # [spin, nao, nao], AO order of the system's own atoms
-    overlap: np.ndarray
-    orbital_coefficients: np.ndarray  # [spin, nao, n_orbitals]
-    mulliken_charges: np.ndarray
-    loewdin_charges: np.ndarray
-    bond_orders: np.ndarray
-    history: np.ndarray
-    quadrupole: np.ndarray | None = None
-    stability: Stability | None = None
 
 
 class Solver:
@@ -114,7 +84,7 @@ class Solver:
         basis = BasisSet.from_source(self.resolved.basis, elements)
         self._check_core_potentials(basis)
         batches = self._batches(systems, basis)
-        entries: list[_Entry | None] = [None] * len(systems)
+        entries: list[Entry | None] = [None] * len(systems)
         dtypes: dict[str, set[str]] = {}
         threads = min(self._threads(), len(batches))
         correction = self.resolved.dispersion
@@ -131,7 +101,14 @@ class Solver:
                 entries[index] = entry
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
-        result = self._collect(systems, [e for e in entries if e is not None], dtypes, basis, return_density)
+        result = collected(
+            systems,
+            [e for e in entries if e is not None],
+            self.resolved.spec,
+            basis,
+            self.provenance(dtypes),
+            return_density,
+        )
         result = replace(result, energy=result.energy + dispersion, dispersion_energy=dispersion)
         self.registry.hook.scfx_after_scf(result=result)
         return result
@@ -204,14 +181,14 @@ class Solver:
     def _run(self, batch: Batch, profile: Profile) -> BatchRun:
         return BatchRun(self.resolved, batch, self._guess, profile, self._nspin(batch), self._budget())
 
-    def _solve_batch(self, batch: Batch) -> tuple[list[_Entry], dict[str, set[str]]]:
+    def _solve_batch(self, batch: Batch) -> tuple[list[Entry], dict[str, set[str]]]:
         profile = Profile()
         self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
         with jax.enable_x64(True):
             with self._run(batch, profile) as run:
                 converged, rung = solve_entries(run)
                 with profile.stage("properties"):
-                    entries = _entries(run, converged, rung)
+                    entries = entries_of(run, converged, rung)
                 if self.resolved.spec.stability:
                     with profile.stage("stability"):
                         usable = np.flatnonzero([e.converged for e in entries]).astype(np.int32)
@@ -222,56 +199,6 @@ class Solver:
                 for name, seconds in profile.seconds.items():
                     self._profile.seconds[name] += seconds
         return entries, run.dtypes
-
-    def _collect(
-        self,
-        systems: list[System],
-        entries: list[_Entry],
-        dtypes: dict[str, set[str]],
-        basis: BasisSet,
-        return_density: bool,
-    ) -> SCFResult:
-        def column(name: str, dtype: Any = np.float64) -> np.ndarray:
-            return np.array([getattr(e, name) for e in entries], dtype=dtype)
-
-        nspin = max(len(e.orbital_energies) for e in entries)
-        widest = max(e.nao for e in entries)
-        energies = np.full((len(entries), nspin, widest), np.nan)
-        for row, e in zip(energies, entries, strict=True):
-            row[:, : e.nao] = e.orbital_energies
-        status = [Status.CONVERGED if e.converged else Status.NOT_CONVERGED for e in entries]
-        return SCFResult(
-            systems=systems,
-            energy=column("energy"),
-            homo=column("homo"),
-            lumo=column("lumo"),
-            orbital_energies=energies[:, 0] if nspin == 1 else energies,
-            dipole=np.stack([e.dipole for e in entries]),
-            converged=column("converged", bool),
-            iterations=column("iterations", np.int32),
-            residual=column("residual"),
-            energy_change=column("energy_change"),
-            status=status,
-            rung=[e.rung for e in entries],
-            reason=[
-                "" if s is Status.CONVERGED else _reason(e) for s, e in zip(status, entries, strict=True)
-            ],
-            nao=column("nao", np.int32),
-            n_orbitals=column("n_orbitals", np.int32),
-            n_grid=column("n_grid", np.int32),
-            s_squared=column("s_squared"),
-            provenance=self.provenance(dtypes),
-            density=[e.density for e in entries] if return_density else None,
-            history=[e.history for e in entries],
-            mulliken_charges=[e.mulliken_charges for e in entries],
-            loewdin_charges=[e.loewdin_charges for e in entries],
-            bond_orders=[e.bond_orders for e in entries],
-            overlap=[e.overlap for e in entries] if return_density else None,
-            orbital_coefficients=[e.orbital_coefficients for e in entries] if return_density else None,
-            basis_set=basis if return_density else None,
-            quadrupole=column("quadrupole") if self.resolved.spec.quadrupole else None,
-            stability=[e.stability for e in entries] if self.resolved.spec.stability else None,
-        )
 
     def provenance(self, dtypes: dict[str, set[str]] | None = None) -> dict[str, Any]:
         """What ran: names, spec hash, device, versions, thresholds in force, and the dtypes each stage really used."""
@@ -288,82 +215,6 @@ class Solver:
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
             "versions": versions(),
         }
-
-
-def _reason(entry: _Entry) -> str:
-    if not np.isfinite(entry.energy):
-        return "the energy is not finite"
-    return (
-        f"after {entry.iterations} iterations: orbital gradient {entry.residual:.1e}, "
-        f"energy change {entry.energy_change:.1e} hartree"
-    )
-
-
-def _entries(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[_Entry]:
-    batch, n = run.batch, run.batch.nao
-    orbitals = run.orbitals()
-    state = run.state
-    energy, residual = np.asarray(state.energy), np.asarray(state.residual)
-    density = np.asarray(state.density)[:, :, :n, :n]
-    orth = np.asarray(state.density_orth)
-    coefficients, owner = np.asarray(orbitals.coefficients), batch.layout.ao_atom
-    out = []
-    for b in range(len(batch)):
-        kept = int(run.prepared.n_orbitals[b])
-        energies = np.full((run.nspin, n), np.nan)
-        energies[:, :kept] = np.asarray(orbitals.energies)[b, :, :kept]
-        overlap, charges = run.prepared.one.overlap[b], batch.nuclear_charges[b]
-        own_atoms = np.argsort(batch.atom_order[b])
-        nuclear = charges @ batch.positions[b]
-        electronic = np.einsum("xij,sij->x", run.prepared.one.dipole[b], density[b])
-        out.append(
-            _Entry(
-                energy=float(energy[b]),
-                homo=float(np.asarray(orbitals.homo)[b]),
-                lumo=float(np.asarray(orbitals.lumo)[b]),
-                orbital_energies=energies,
-                dipole=nuclear - electronic,
-                converged=bool(converged[b]) and bool(np.isfinite(energy[b])),
-                iterations=int(run.iterations[b]),
-                residual=float(residual[b]),
-                energy_change=float(np.asarray(state.energy_change)[b]),
-                rung=rung[b],
-                nao=n,
-                n_orbitals=kept,
-                n_grid=len(run.grids[b][1]) if run.grids else 0,
-                s_squared=_s_squared(run, b, orth[b]),
-                density=_own_order(batch, b, density[b]),
-                overlap=_own_order(batch, b, overlap[None])[0],
-                orbital_coefficients=coefficients[b, :, :n, :kept][:, _own_functions(batch, b)].copy(),
-                mulliken_charges=mulliken_charges(density[b], overlap, owner, charges)[own_atoms],
-                loewdin_charges=loewdin_charges(density[b], overlap, owner, charges)[own_atoms],
-                bond_orders=bond_orders(density[b], overlap, owner, batch.natm)[np.ix_(own_atoms, own_atoms)],
-                history=np.array(run.history[b]).reshape(-1, 2),
-                quadrupole=quadrupole(batch, b, density[b]) if run.spec.spec.quadrupole else None,
-            )
-        )
-    return out
-
-
-def _s_squared(run: BatchRun, entry: int, orth: np.ndarray) -> float:
-    """<S²> = S_z (S_z + 1) + N_β - Σ_ij |<i_α|j_β>|²; Szabo and Ostlund eq. 2.271. 0 for restricted."""
-    if run.nspin == 1:
-        return 0.0
-    n_alpha, n_beta = int(run.batch.n_alpha[entry]), int(run.batch.n_beta[entry])
-    projection = 0.5 * (n_alpha - n_beta)
-    return projection * (projection + 1.0) + n_beta - float(np.sum(orth[0] * orth[1]))
-
-
-def _own_order(batch: Batch, entry: int, density: np.ndarray) -> np.ndarray:
-    """The density with its AOs in the order of the system's own atoms."""
-    index = _own_functions(batch, entry)
-    return density[:, index][:, :, index].copy()
-
-
-def _own_functions(batch: Batch, entry: int) -> np.ndarray:
-    """Where the AOs of the system's own atoms, in their order, stand in the batch."""
-    owner = batch.layout.ao_atom
-    return np.concatenate([np.flatnonzero(owner == p) for p in np.argsort(batch.atom_order[entry])])
 
 
 def solve(
