@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--policies", nargs="+", default=["float64", "float32", "mixed"])
     given = parser.parse_args()
     registry = scfx.Registry.discover()
-    systems = conformers(given.conformers)
+    systems = conformers(given.conformers, max(4, -(-given.conformers // 100)))
     reference = labels(systems, given.functional, given.basis, given.grid, registry)
     print(f"{len(systems)} conformers, {given.functional}/{given.basis}, grid {given.grid}; mean / max, meV")
     met = True
