@@ -22,6 +22,7 @@ from scfx.commands.info import info
 from scfx.commands.plugins import plugins
 from scfx.commands.run import run
 from scfx.errors import InputError, ResourceError, ScfxError
+from scfx.interrupt import leave_at_second_interrupt
 from scfx.registry import PluginWarning, Registry
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def main(arguments: Sequence[str] | None = None, *, registry: Registry | None = 
         # Whatever -W says: a plugin's fault is shown and never fatal.
         warnings.simplefilter("always", PluginWarning)
         try:
-            code = cli.main(arguments, prog_name="scfx", standalone_mode=False, obj=Session(registry))
+            with leave_at_second_interrupt():
+                code = cli.main(arguments, prog_name="scfx", standalone_mode=False, obj=Session(registry))
         except click.ClickException as error:
             error.show()
             return 2

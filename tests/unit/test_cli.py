@@ -348,3 +348,24 @@ def test_ctrl_c_during_a_calculation_ends_cleanly():
         pytest.fail("five interrupts did not end it")
     assert process.returncode == 130
     assert "Traceback" not in err
+
+
+def test_a_second_ctrl_c_ends_a_call_of_compiled_code():
+    # Minutes in one C function, which sees no signal and lets Python see none.
+    program = (
+        "import hashlib; from scfx.interrupt import leave_at_second_interrupt\n"
+        "with leave_at_second_interrupt():\n"
+        "    print('in', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "scfx: interrupted\n"

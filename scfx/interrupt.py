@@ -1,0 +1,41 @@
+"""Leaving at once when a user presses Ctrl-C again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def leave_at_second_interrupt() -> Iterator[None]:
+    """While entered, a second SIGINT ends the process with exit code 130, whatever it is doing.
+
+    The first raises KeyboardInterrupt as ever, but only once the main thread is back in Python, and one call of a
+    compiled kernel can take minutes. Nothing is lost by leaving: what is committed was committed in one step. Does
+    nothing outside the main thread, where Python delivers no signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        seen = 0
+        while byte := os.read(read, 1):  # the number of a signal, written as it arrives
+            seen += byte[0] == signal.SIGINT
+            if seen == 2:
+                os.write(2, b"scfx: interrupted\n")
+                os._exit(130)
+        os.close(read)
+
+    threading.Thread(target=watch, daemon=True, name="scfx-interrupt").start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(write)
