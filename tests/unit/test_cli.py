@@ -326,11 +326,16 @@ def _seconds_of_processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _heed_interrupts() -> None:
+    """For a child: pytest's workers ignore SIGINT, which children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_during_a_calculation_ends_cleanly():
     # Long enough to be caught in: minutes of one core, whatever the machine.
     process = subprocess.Popen(
         [sys.executable, "-m", "scfx", "energy", "C" * 40, "--basis", "6-31g*", "--grid", "9"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts,
     )  # fmt: skip
     while _seconds_of_processor(process.pid) < 6.0:  # imported, embedded, computing
         assert process.poll() is None
@@ -358,10 +363,17 @@ def test_a_second_ctrl_c_ends_a_call_of_compiled_code():
         "    print('in', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_interrupts,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "in\n"
+    before = _seconds_of_processor(process.pid)
+    while _seconds_of_processor(process.pid) < before + 0.5:  # the call has begun
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)
