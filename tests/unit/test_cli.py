@@ -326,16 +326,19 @@ def _seconds_of_processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _heed_interrupts() -> None:
-    """For a child: pytest's workers ignore SIGINT, which children inherit."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+#: Before the arguments of a Python child: pytest's workers ignore SIGINT, which children inherit.
+HEEDING_INTERRUPTS = (
+    sys.executable, "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])",
+)  # fmt: skip
 
 
 def test_ctrl_c_during_a_calculation_ends_cleanly():
     # Long enough to be caught in: minutes of one core, whatever the machine.
     process = subprocess.Popen(
-        [sys.executable, "-m", "scfx", "energy", "C" * 40, "--basis", "6-31g*", "--grid", "9"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts,
+        [*HEEDING_INTERRUPTS, "-m", "scfx", "energy", "C" * 40, "--basis", "6-31g*", "--grid", "9"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )  # fmt: skip
     while _seconds_of_processor(process.pid) < 6.0:  # imported, embedded, computing
         assert process.poll() is None
@@ -363,11 +366,7 @@ def test_a_second_ctrl_c_ends_a_call_of_compiled_code():
         "    print('in', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=_heed_interrupts,
+        [*HEEDING_INTERRUPTS, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "in\n"
