@@ -21,7 +21,7 @@ _WHERE = {
     "PrecisionPolicy": "scfx.precision",
     "SCFResult": "scfx.results",
     "Status": "scfx.results",
-    "SCFSpec": "scfx.config",
+    "SCFSpec": "scfx.spec",
     "Config": "scfx.config",
     "Registry": "scfx.registry",
     "Offer": "scfx.offer",
@@ -43,6 +43,7 @@ _WHERE = {
     "AbstractExecutor": "scfx.abstract",
     "TaskContext": "scfx.abstract",
     "DenseTwoElectron": "scfx.dense",
+    "LaneTwoElectron": "scfx.two_electron",
     "ScfxError": "scfx.errors",
     "InputError": "scfx.errors",
     "ConfigError": "scfx.errors",
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
     from scfx.batch import Batch as Batch
     from scfx.batch import group_by_structure as group_by_structure
     from scfx.config import Config as Config
-    from scfx.config import SCFSpec as SCFSpec
     from scfx.dense import DenseTwoElectron as DenseTwoElectron
     from scfx.errors import CapabilityError as CapabilityError
     from scfx.errors import ConfigError as ConfigError
@@ -93,7 +93,9 @@ if TYPE_CHECKING:
     from scfx.results import Status as Status
     from scfx.scf.driver import Solver as Solver
     from scfx.scf.driver import solve as solve
+    from scfx.spec import SCFSpec as SCFSpec
     from scfx.system import System as System
+    from scfx.two_electron import LaneTwoElectron as LaneTwoElectron
 
 
 def __getattr__(name: str) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Float64, Int32
+from jaxtyping import Float64, Int32
 
-from scfx.abstract import AbstractLaneTwoElectron
 from scfx.errors import InputError
+from scfx.two_electron import LaneTwoElectron, symmetrised
 from scfx_ipu.molecule import molecule_table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scfx_ipu.library import Program
 
 
-class IpuTwoElectron(AbstractLaneTwoElectron):
+class IpuTwoElectron(LaneTwoElectron):
     """Float32 integrals on the tiles; sums carry what rounding loses, so J and K come back as float64.
 
     The codelets work with Cartesian shells: for AO = cart @ C the density goes in as C D C^T and J and K come back as
@@ -25,9 +25,9 @@ class IpuTwoElectron(AbstractLaneTwoElectron):
     """
 
     def __init__(self, batch: Batch, programs: list[Program], release: Callable[[list[Program]], None]):
+        super().__init__(len(batch), batch.nao)
         self._programs: list[Program] | None = programs
         self._release = release
-        self._nao = batch.nao
         self._to_ao = None if batch.layout.all_cartesian else batch.layout.cart_to_ao
         try:
             for entry, program in enumerate(programs):
@@ -36,55 +36,32 @@ class IpuTwoElectron(AbstractLaneTwoElectron):
             self.close()
             raise
 
-    def coulomb_exchange(
-        self, density: Float[Any, "batch *spin nao nao"]
-    ) -> tuple[Float64[np.ndarray, "batch *spin nao nao"], Float64[np.ndarray, "batch *spin nao nao"]]:
-        """See `AbstractTwoElectron.coulomb_exchange`."""
-        dm = np.asarray(density, dtype=np.float64)
-        n = len(self._open())
-        if dm.ndim not in (3, 4) or dm.shape[0] != n or dm.shape[-2:] != (self._nao, self._nao):
-            raise InputError(
-                f"density has shape {dm.shape}, expected ({n}, {self._nao}, {self._nao}) or "
-                f"({n}, nspin, {self._nao}, {self._nao})"
-            )
-        spins = dm.reshape(n, -1, self._nao, self._nao)
-        coulomb, exchange = self.coulomb_exchange_lanes(spins, np.arange(n, dtype=np.int32), True)
-        assert exchange is not None
-        return coulomb.reshape(dm.shape), exchange.reshape(dm.shape)
-
-    def coulomb_exchange_lanes(
-        self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
+    def contract(
+        self,
+        density: Float64[np.ndarray, "active nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `AbstractLaneTwoElectron`. `density` leads with the whole batch, or with the active lanes only."""
+        """See `LaneTwoElectron`."""
         programs = self._open()
-        dm = np.asarray(density, dtype=np.float64)
-        lanes = np.asarray(lanes)
-        if dm.ndim != 4 or dm.shape[0] not in (len(programs), len(lanes)) or dm.shape[2:] != (self._nao,) * 2:
-            raise InputError(
-                f"density has shape {dm.shape}, expected ({len(programs)}, nspin, {self._nao}, {self._nao})"
-            )
-        if lanes.size and not (lanes.min() >= 0 and lanes.max() < len(programs)):
-            raise InputError(f"lanes {lanes.tolist()} are not all entries of a batch of {len(programs)}")
-        if dm.shape[0] == len(programs):
-            dm = dm[lanes]
-        coulomb = np.empty(dm.shape)
-        exchanges = np.empty(dm.shape) if exchange else None
+        coulomb = np.empty(density.shape)
+        exchanges = np.empty(density.shape) if exchange else None
         for index, lane in enumerate(lanes):
-            for spin in range(dm.shape[1]):
-                j, k = self._contract(programs[int(lane)], dm[index, spin], exchange)
+            for spin in range(density.shape[1]):
+                j, k = self._on(programs[int(lane)], density[index, spin], exchange)
                 coulomb[index, spin] = j
                 if exchanges is not None:
                     exchanges[index, spin] = k
         return coulomb, exchanges
 
-    def _contract(
+    def _on(
         self, program: Program, density: np.ndarray, exchange: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         c = self._to_ao
         if c is None:
             return program.coulomb_exchange(density, exchange)
-        coulomb, exchanges = program.coulomb_exchange(_symmetric(c @ density @ c.T), exchange)
-        return _symmetric(c.T @ coulomb @ c), None if exchanges is None else _symmetric(c.T @ exchanges @ c)
+        coulomb, exchanges = program.coulomb_exchange(symmetrised(c @ density @ c.T), exchange)
+        return symmetrised(c.T @ coulomb @ c), None if exchanges is None else symmetrised(c.T @ exchanges @ c)
 
     def _open(self) -> list[Program]:
         if self._programs is None:
@@ -96,7 +73,3 @@ class IpuTwoElectron(AbstractLaneTwoElectron):
         if self._programs is not None:
             self._release(self._programs)
             self._programs = None
-
-
-def _symmetric(matrix: np.ndarray) -> np.ndarray:
-    return 0.5 * (matrix + matrix.T)

@@ -26,6 +26,7 @@ from scfx_libcint.two_electron import DirectTwoElectron, StoredTwoElectron
 if TYPE_CHECKING:
     from scfx.batch import Batch, ShellLayout
     from scfx.precision import PrecisionPolicy
+    from scfx.two_electron import LaneTwoElectron
 
 Storage = Literal["auto", "stored", "direct"]
 
@@ -138,7 +139,7 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
 
     def _exact_operator(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
-    ) -> AbstractTwoElectron:
+    ) -> LaneTwoElectron:
         plan = BlockPlan.of(batch.layout)
         needed, block = len(batch) * _stored_bytes(plan, policy), 8 * plan.buffer_size
         if self._storage == "direct" or (self._storage == "auto" and needed > memory_budget):

@@ -6,18 +6,17 @@ Chem. Phys. Lett. 213, 514 (1993), eq. 12 (their "V"); K as in Weigend, Phys. Ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Float, Float64, Int32
+from jaxtyping import Float64, Int32
 
-from scfx.abstract import AbstractLaneTwoElectron
 from scfx.errors import InputError
+from scfx.two_electron import LaneTwoElectron
 from scfx_libcint.environment import environment, joined
 
 if TYPE_CHECKING:
-    from scfx.abstract import AbstractTwoElectron
     from scfx.basis import BasisSet
     from scfx.batch import Batch
 
@@ -25,45 +24,32 @@ if TYPE_CHECKING:
 _BLOCK = 8_000_000
 
 
-class FittedTwoElectron(AbstractLaneTwoElectron):
+class FittedTwoElectron(LaneTwoElectron):
     """J and K from fitted integrals [naux, npair] of each entry; `exact`: an operator that gives K instead."""
 
-    def __init__(self, batch: Batch, auxiliary: BasisSet, omega: float, exact: AbstractTwoElectron | None):
-        self._nao = batch.nao
+    def __init__(self, batch: Batch, auxiliary: BasisSet, omega: float, exact: LaneTwoElectron | None):
+        super().__init__(len(batch), batch.nao)
         self._exact = exact
         self._fitted: list[np.ndarray] | None = [
             fitted_integrals(batch, entry, auxiliary, omega) for entry in range(len(batch))
         ]
 
-    def coulomb_exchange(
-        self, density: Float[Any, "batch *spin nao nao"]
-    ) -> tuple[Float64[np.ndarray, "batch *spin nao nao"], Float64[np.ndarray, "batch *spin nao nao"]]:
-        """See `AbstractTwoElectron.coulomb_exchange`."""
-        dm = np.asarray(density, dtype=np.float64)
-        spins = dm.reshape(len(dm), -1, self._nao, self._nao)
-        coulomb, exchange = self.coulomb_exchange_lanes(spins, np.arange(len(dm), dtype=np.int32), True)
-        assert exchange is not None
-        return coulomb.reshape(dm.shape), exchange.reshape(dm.shape)
-
-    def coulomb_exchange_lanes(
-        self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
+    def contract(
+        self,
+        density: Float64[np.ndarray, "active nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `AbstractLaneTwoElectron`."""
+        """See `LaneTwoElectron`."""
         if self._fitted is None:
             raise InputError("these integrals have been closed")
-        dm = np.asarray(density, dtype=np.float64)
-        lanes = np.asarray(lanes)
-        active = dm if len(dm) == len(lanes) else dm[lanes]
-        coulomb = np.zeros_like(active)
+        coulomb = np.zeros_like(density)
         fits = exchange and self._exact is None
-        k = np.zeros_like(active) if fits else None
+        k = np.zeros_like(density) if fits else None
         for row, lane in enumerate(lanes):
-            _contract(self._fitted[int(lane)], active[row], coulomb[row], None if k is None else k[row])
+            _contract(self._fitted[int(lane)], density[row], coulomb[row], None if k is None else k[row])
         if exchange and self._exact is not None:
-            if isinstance(self._exact, AbstractLaneTwoElectron):
-                k = self._exact.coulomb_exchange_lanes(dm, lanes, True)[1]
-            else:
-                k = np.asarray(self._exact.coulomb_exchange(dm)[1])[lanes]
+            k = self._exact.coulomb_exchange_lanes(density, lanes, True)[1]
         return coulomb, k
 
     def close(self) -> None:

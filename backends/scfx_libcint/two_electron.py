@@ -5,13 +5,13 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Float64, Int32
+from jaxtyping import Float64, Int32
 
-from scfx.abstract import AbstractLaneTwoElectron
 from scfx.errors import InputError
+from scfx.two_electron import LaneTwoElectron, symmetrised
 from scfx_libcint.blocks import BlockPlan, computed_rows, row_is_double, stored, weighted_in_place
 from scfx_libcint.environment import Environment, environment
 from scfx_libcint.kernel import Contraction, Rows
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from scfx.precision import PrecisionPolicy
 
 
-class _LibcintTwoElectron(AbstractLaneTwoElectron):
-    """What stored and direct operation share: shapes, the Cartesian transformation, threads over entries."""
+class _LibcintTwoElectron(LaneTwoElectron):
+    """What stored and direct operation share: the Cartesian transformation, threads over entries."""
 
     def __init__(self, batch: Batch, omega: float, plan: BlockPlan, threads: int):
+        super().__init__(len(batch), batch.nao)
         self._molecules: list[Environment] | None = [environment(batch, b, omega) for b in range(len(batch))]
-        self._nao = batch.nao
         self._plan = plan
         self._threads = threads
 
@@ -34,53 +34,24 @@ class _LibcintTwoElectron(AbstractLaneTwoElectron):
     def _rows(self, entry: int) -> Iterable[Rows]:
         """All weighted rows of an entry."""
 
-    def coulomb_exchange(
-        self, density: Float[Any, "batch *spin nao nao"]
-    ) -> tuple[Float64[np.ndarray, "batch *spin nao nao"], Float64[np.ndarray, "batch *spin nao nao"]]:
-        """See `AbstractTwoElectron.coulomb_exchange`. Accumulates and returns float64 under every policy."""
-        dm = np.asarray(density, dtype=np.float64)
-        n_entries = len(self._open())
-        if dm.ndim not in (3, 4) or dm.shape[0] != n_entries or dm.shape[-2:] != (self._nao, self._nao):
-            raise InputError(
-                f"density has shape {dm.shape}, expected ({n_entries}, {self._nao}, {self._nao}) or "
-                f"({n_entries}, nspin, {self._nao}, {self._nao})"
-            )
-        spins = dm.reshape(n_entries, -1, self._nao, self._nao)
-        lanes = np.arange(n_entries, dtype=np.int32)
-        coulomb, exchange = self.coulomb_exchange_lanes(spins, lanes, True)
-        assert exchange is not None
-        return coulomb.reshape(dm.shape), exchange.reshape(dm.shape)
-
-    def coulomb_exchange_lanes(
-        self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
+    def contract(
+        self,
+        density: Float64[np.ndarray, "active nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `AbstractLaneTwoElectron`. `density` leads with the whole batch, or with the active lanes only."""
-        molecules = self._open()
-        dm = np.asarray(density, dtype=np.float64)
-        lanes = np.asarray(lanes)
-        if (
-            dm.ndim != 4
-            or dm.shape[0] not in (len(molecules), len(lanes))
-            or dm.shape[2:] != (self._nao,) * 2
-        ):
-            raise InputError(
-                f"density has shape {dm.shape}, expected ({len(molecules)}, nspin, {self._nao}, {self._nao})"
-            )
-        if lanes.size and not (lanes.min() >= 0 and lanes.max() < len(molecules)):
-            raise InputError(f"lanes {lanes.tolist()} are not all entries of a batch of {len(molecules)}")
-        if dm.shape[0] == len(molecules):
-            dm = dm[lanes]
+        """See `LaneTwoElectron`. Accumulates and returns float64 under every policy."""
 
         def one(index: int) -> tuple[np.ndarray, np.ndarray | None]:
-            return self._entry(int(lanes[index]), dm[index], exchange)
+            return self._entry(int(lanes[index]), density[index], exchange)
 
         if self._parallel(len(lanes)):
             with ThreadPoolExecutor(min(self._threads, len(lanes))) as pool:
                 results = list(pool.map(one, range(len(lanes))))
         else:
             results = [one(index) for index in range(len(lanes))]
-        coulomb = np.empty(dm.shape)
-        exchanges = np.empty(dm.shape) if exchange else None
+        coulomb = np.empty(density.shape)
+        exchanges = np.empty(density.shape) if exchange else None
         for index, (j, k) in enumerate(results):
             coulomb[index] = j
             if exchanges is not None:
@@ -100,7 +71,7 @@ class _LibcintTwoElectron(AbstractLaneTwoElectron):
         coulomb, exchanges = contraction.result()
         if c is None:
             return coulomb, exchanges
-        return _symmetric(c.T @ coulomb @ c), None if exchanges is None else _symmetric(c.T @ exchanges @ c)
+        return symmetrised(c.T @ coulomb @ c), None if exchanges is None else symmetrised(c.T @ exchanges @ c)
 
     def _open(self) -> list[Environment]:
         if self._molecules is None:
@@ -110,10 +81,6 @@ class _LibcintTwoElectron(AbstractLaneTwoElectron):
     def close(self) -> None:
         """Free the integrals."""
         self._molecules = None
-
-
-def _symmetric(matrix: np.ndarray) -> np.ndarray:
-    return 0.5 * (matrix + np.swapaxes(matrix, -1, -2))
 
 
 class StoredTwoElectron(_LibcintTwoElectron):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Float64, Int32
+from jaxtyping import Float64, Int32
 
-from scfx.abstract import AbstractLaneTwoElectron
 from scfx.errors import InputError
+from scfx.two_electron import LaneTwoElectron
 from scfx_simd.kernels import address, check, library, pack
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ROUNDED_FROM, ROUNDED_FROM_D = 2.0, 0.5
 STORED_IN_FLOAT64_FROM = 64.0
 
 
-class SimdTwoElectron(AbstractLaneTwoElectron):
+class SimdTwoElectron(LaneTwoElectron):
     """Owns the integrals of one batch in a C++ arena. `coulomb_exchange` may be called from several threads.
 
     Where all elements of a density are below 0.1, blocks whose Schwarz bound times the largest element that they
@@ -48,6 +48,7 @@ class SimdTwoElectron(AbstractLaneTwoElectron):
         omega: float = 0.0,
     ):
         """`thresholds`: Schwarz bounds in hartree below which a quartet is dropped in (float64, float32)."""
+        super().__init__(len(batch), batch.nao)
         in_double, in_single = thresholds
         if policy.integrals == "float64":
             single_from = double_from = in_double
@@ -63,16 +64,14 @@ class SimdTwoElectron(AbstractLaneTwoElectron):
             dtype=np.float64,
         )  # fmt: skip
         self._dtype = np.dtype(policy.coulomb_exchange)
-        self._nao = batch.nao
-        self._n = len(batch)
         self._handles: list[int] = []
-        self._group = np.empty(self._n, dtype=np.int32)
-        self._slot = np.empty(self._n, dtype=np.int32)
+        self._group = np.empty(self._entries, dtype=np.int32)
+        self._slot = np.empty(self._entries, dtype=np.int32)
         try:
             for index, packed in enumerate(pack(batch)):
                 self._group[packed.entries] = index
                 self._slot[packed.entries] = np.arange(len(packed.entries))
-                share = memory_budget * len(packed.entries) // self._n
+                share = memory_budget * len(packed.entries) // self._entries
                 handle = ctypes.c_void_p()
                 check(
                     library().scfx_simd_two_electron,
@@ -84,33 +83,16 @@ class SimdTwoElectron(AbstractLaneTwoElectron):
             self.close()
             raise
 
-    def coulomb_exchange(
-        self, density: Float[Any, "batch *spin nao nao"]
-    ) -> tuple[Float[np.ndarray, "batch *spin nao nao"], Float[np.ndarray, "batch *spin nao nao"]]:
-        """See `AbstractTwoElectron.coulomb_exchange`."""
-        shape = np.shape(density)
-        matrices = np.asarray(density, dtype=np.float64).reshape(shape[0], -1, self._nao, self._nao)
-        coulomb, exchange = self.coulomb_exchange_lanes(matrices, np.arange(self._n, dtype=np.int32), True)
-        assert exchange is not None
-        return coulomb.reshape(shape), exchange.reshape(shape)
-
-    def coulomb_exchange_lanes(
-        self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
+    def contract(
+        self,
+        density: Float64[np.ndarray, "active nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `AbstractLaneTwoElectron.coulomb_exchange_lanes`; sums run in float64 whatever the policy."""
+        """See `LaneTwoElectron`; sums run in float64 whatever the policy."""
         if not self._handles:
             raise InputError("coulomb_exchange called after close()")
-        lanes = np.asarray(lanes, dtype=np.int32)
-        dm = np.ascontiguousarray(density, dtype=np.float64)
-        expected = (self._nao, self._nao)
-        if dm.ndim != 4 or dm.shape[2:] != expected or dm.shape[0] not in (self._n, lanes.size):
-            raise InputError(
-                f"density has shape {dm.shape}, expected ({self._n}, nspin, {self._nao}, {self._nao})"
-            )
-        if lanes.size and (lanes.min() < 0 or lanes.max() >= self._n or np.unique(lanes).size != lanes.size):
-            raise InputError(f"lanes must be distinct and lie in 0..{self._n - 1}, got {lanes.tolist()}")
-        if dm.shape[0] != lanes.size or not np.array_equal(lanes, np.arange(lanes.size)):
-            dm = dm[lanes] if dm.shape[0] == self._n else dm
+        dm = np.ascontiguousarray(density)
         coulomb = np.empty(dm.shape)
         out_k = np.empty(dm.shape) if exchange else None
         for index, handle in enumerate(self._handles):

@@ -49,9 +49,8 @@ class KernelFunctional(AbstractLibxcSum):
 
     def energy_density(self, density: Density) -> Float[Array, "..."]:
         """See `AbstractFunctional.energy_density`; hartree/bohr³."""
-        d = _wide(density)
-        empty = d.rho_a + d.rho_b < _LEAST_DENSITY
-        d = type(d)(*(None if field is None else jnp.where(empty, 1.0, field) for field in d))
+        wide = _wide(density)
+        d, empty = _filled(wide, wide.rho_a + wide.rho_b)
         # A spin without electrons would put 1 - zeta at 0, where its cube root has no derivative. Added, not clipped:
         # the empty spin keeps its derivative, the potential that its virtual orbitals feel.
         least = _LEAST_SHARE * jax.lax.stop_gradient(d.rho_a + d.rho_b)
@@ -62,13 +61,20 @@ class KernelFunctional(AbstractLibxcSum):
 
     def closed_shell_energy_density(self, density: ClosedShellDensity) -> Float[Array, "..."]:
         """The same from the kernels' unpolarised form."""
-        d = _wide(density)
-        empty = d.rho < _LEAST_DENSITY
-        d = type(d)(*(None if field is None else jnp.where(empty, 1.0, field) for field in d))
+        wide = _wide(density)
+        d, empty = _filled(wide, wide.rho)
         total = sum(
             w * per_particle(parameters()[n], False, d.rho, d.sigma, d.tau) for n, w in self.sum.parts
         )
         return jnp.where(empty, 0.0, d.rho * total).astype(density.rho.dtype)
+
+
+def _filled(density: Any, total: Any) -> tuple[Any, Any]:
+    """The density with ones where there is next to nothing, and where that is."""
+    empty = total < _LEAST_DENSITY
+    return type(density)(
+        *(None if field is None else jnp.where(empty, 1.0, field) for field in density)
+    ), empty
 
 
 def _wide(density: Any) -> Any:

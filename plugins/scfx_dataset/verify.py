@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 import scfx
-from scfx.config import CONVERGENCE_PRESETS, Convergence
+from scfx.convergence import CONVERGENCE_PRESETS, Convergence
 from scfx.errors import InputError
 from scfx.system import HARTREE_IN_EV
 from scfx_dataset.commits import read_commits

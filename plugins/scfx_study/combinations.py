@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from scfx.config import SCFSpec
 from scfx.errors import ConfigError
+from scfx.spec import SCFSpec
 from scfx.toml import SHORTHAND, unknown_key
 
 KEY = "task.study"

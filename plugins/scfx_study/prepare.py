@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, get_origin
 from pydantic import ValidationError
 
 from scfx.abstract import TaskContext
-from scfx.config import SCFSpec
 from scfx.errors import ConfigError
+from scfx.spec import SCFSpec
 from scfx.toml import unknown_key, validation_error
 from scfx_study.combinations import KEY, Combination, combinations, reference_of
 from scfx_study.options import StudyOptions

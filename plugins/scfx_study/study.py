@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 import scfx
 from scfx.abstract import TaskContext
-from scfx.config import Config, SCFSpec
+from scfx.config import Config
 from scfx.errors import ConfigError
+from scfx.spec import SCFSpec
 from scfx.spec_hash import plain
 from scfx.toml import validation_error
 from scfx_study.combinations import KEY

@@ -84,7 +84,7 @@ def energy(
 
     Exit code 1 if it does not converge, 2 if the input is wrong.
     """
-    from scfx.config import SCFSpec
+    from scfx.spec import SCFSpec
 
     checked = SCFSpec.create(spec)
     system = read_molecule(molecule, charge, multiplicity, seed)

@@ -11,6 +11,8 @@ from collections.abc import Generator
 import numpy as np
 from jaxtyping import Float64
 
+from scfx.two_electron import symmetrised
+
 #: Residuals |Hv - ev| (hartree) of the lowest root and of the ones above it, which are followed so that the lowest
 #: is not missed because the vectors at the start had none of its symmetry. The error of the eigenvalue is of second
 #: order in its residual.
@@ -46,7 +48,7 @@ def lowest_eigenvalue(diagonal: Float64[np.ndarray, "n"]) -> Search:
             products = np.vstack([products, product])
         if len(vectors) == before:
             break
-        values, rotations = np.linalg.eigh(_symmetrised(vectors @ products.T))
+        values, rotations = np.linalg.eigh(symmetrised(vectors @ products.T))
         found = float(values[0])
         new = []
         for root in range(min(_ROOTS, len(values))):
@@ -62,7 +64,3 @@ def _start(diagonal: Float64[np.ndarray, "n"]) -> list[np.ndarray]:
     order = np.argsort(diagonal, kind="stable")
     mixed = np.cos(1.0 + np.arange(len(diagonal)) ** 1.5) / np.maximum(diagonal, 0.1) ** 2
     return [*np.eye(len(diagonal))[order[:2]], mixed] if len(diagonal) else []
-
-
-def _symmetrised(matrix: Float64[np.ndarray, "m m"]) -> np.ndarray:
-    return 0.5 * (matrix + matrix.T)

@@ -16,7 +16,6 @@ from threadpoolctl import threadpool_limits
 from scfx.abstract import AbstractCorePotentialBackend
 from scfx.basis import BasisSet
 from scfx.batch import Batch, group_by_structure
-from scfx.config import SCFSpec
 from scfx.elements import SYMBOLS
 from scfx.errors import InputError, ResourceError
 from scfx.registry import Registry
@@ -26,6 +25,7 @@ from scfx.scf.guess import AtomicGuess
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun, Profile
 from scfx.scf.stability import stability
+from scfx.spec import SCFSpec
 from scfx.system import System
 from scfx.versions import versions
 

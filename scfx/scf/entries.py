@@ -14,8 +14,8 @@ from scfx.scf.quadrupole import quadrupole
 if TYPE_CHECKING:
     from scfx.basis import BasisSet
     from scfx.batch import Batch
-    from scfx.config import SCFSpec
     from scfx.scf.run import BatchRun
+    from scfx.spec import SCFSpec
     from scfx.system import System
 
 

@@ -67,7 +67,7 @@ def _iterate(
         _, change, residual = run.record(active)
         still = []
         for lane in active:
-            phase = run.phases[phase_of[lane]]
+            phase = run.phases[int(phase_of[lane])]
             if convergence.rule == "qm1b":
                 still.append(lane)
                 if phase_of[lane] < last_phase and iteration >= max_iterations - 4:
@@ -89,7 +89,7 @@ def _iterate(
                 still.append(lane)
         active = np.array(still, dtype=np.int32)
         for number in range(int(phase_of[active].min(initial=last_phase))):
-            run.finish_phase(run.phases[number])
+            run.phases[number].finish()
         if iteration == max_iterations - 1:
             break
         for number, phase in enumerate(run.phases):

@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -14,13 +13,10 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.abstract import (
-    AbstractAttenuatedBackend,
-    AbstractGridBackend,
     AbstractLaneTwoElectron,
     AbstractTwoElectron,
 )
 from scfx.compile_time import compile_seconds
-from scfx.errors import CapabilityError
 from scfx.grid import batch_grids
 from scfx.lanes import lane_capacity, pad_lanes
 from scfx.precision import PrecisionPolicy
@@ -28,15 +24,15 @@ from scfx.scf.backend_quadrature import BackendQuadrature
 from scfx.scf.difference import DifferenceBuild
 from scfx.scf.diis import empty_diis
 from scfx.scf.integrate import Quadrature
-from scfx.scf.nonlocal_correlation import NonlocalCorrelation
+from scfx.scf.phases import Phase, Phases, coulomb_exchange_of
 from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
 from scfx.scf.step import Control, Orbitals, Parts, State, advance, build, canonical_orbitals
 
 if TYPE_CHECKING:
     from scfx.batch import Batch
-    from scfx.config import ResolvedSpec
     from scfx.scf.coarse_grid import CoarseGrid
     from scfx.scf.guess import AtomicGuess
+    from scfx.spec import ResolvedSpec
 
 
 class Profile:
@@ -56,21 +52,6 @@ class Profile:
             self.seconds["compile"] += compiling
             self.seconds[name] += time.perf_counter() - start - compiling
 
-
-@dataclass
-class Phase:
-    """A precision policy with the operators that honour it, built when first used."""
-
-    policy: PrecisionPolicy
-    gradient: float
-    energy: float
-    operators: list[tuple[float, AbstractTwoElectron]] = field(default_factory=list)
-    quadrature: Quadrature | BackendQuadrature | None = None
-    ready: bool = False
-
-
-#: A cheap phase hands over to the refined one below this orbital gradient (or its own floor, if larger).
-HANDOVER_GRADIENT = 3e-5
 
 #: Diagonalising F' in float32 leaves a residual of some 2 to 3 units of rounding, 2^-24 max |F'|: 7e-5 hartree with
 #: bromine, whose 1s lies at -480. Below this many units of residual over max |F'|, float32 has no more to give.
@@ -116,8 +97,7 @@ class BatchRun:
         if self.functional.family != "none":
             with profile.stage("grid"):
                 self.grids = batch_grids(batch.atomic_numbers, batch.positions, resolved.grid)
-        self._nonlocal: NonlocalCorrelation | None = None
-        self.phases = self._phases(resolved.precision)
+        self.phases = Phases(resolved, batch, self.capacity, memory_budget, resolved.precision)
         self.size = self.prepared.fixed.core.shape[-1]
         self.state = self._empty_state()
         self.iterations = np.zeros(len(batch), dtype=np.int32)
@@ -125,118 +105,30 @@ class BatchRun:
 
     # ---- operators -------------------------------------------------------------------------------------------
 
-    def _phases(self, policy: PrecisionPolicy) -> list[Phase]:
-        convergence = self.spec.convergence
-        gradient = max(convergence.gradient, policy.gradient_floor)
-        energy = max(convergence.energy, policy.energy_floor)
-        if policy.final is None:
-            return [Phase(policy, gradient, energy)]
-        return [
-            Phase(policy, max(HANDOVER_GRADIENT, policy.gradient_floor, convergence.gradient), np.inf),
-            Phase(policy.refined(), convergence.gradient, convergence.energy),
-        ]
-
     def set_policy(self, policy: PrecisionPolicy) -> None:
         """Continue in another precision (recovery): frees the operators of the present one."""
         self.close()
-        self.phases = self._phases(policy)
-
-    def _prepare_phase(self, phase: Phase) -> None:
-        backend, functional = self.spec.backend, self.functional
-        # Range separation keeps two sets of integrals.
-        budget = self._memory_left() // (2 if functional.long_range_exchange else 1)
-        # Phases differ in what they do with the stored integrals, not in the integrals: one set serves them all.
-        accumulation = phase.policy.coulomb_exchange
-        sharing = [p for p in self.phases if p.ready and p.policy.coulomb_exchange == accumulation]
-        with self.profile.stage("two_electron"):
-            if sharing:
-                phase.operators = sharing[0].operators
-            else:
-                phase.operators = [
-                    (functional.exact_exchange, backend.two_electron(self.batch, phase.policy, budget))
-                ]
-                if functional.long_range_exchange:
-                    if not isinstance(backend, AbstractAttenuatedBackend):
-                        raise CapabilityError(
-                            "scf.backend",
-                            f"{backend.name!r} has no erf-attenuated integrals, which this range-separated functional "
-                            f"(omega = {functional.omega}) needs; use backend = 'libcint'",
-                        )
-                    attenuated = backend.attenuated_two_electron(
-                        self.batch, functional.omega, phase.policy, budget
-                    )
-                    phase.operators.append((functional.long_range_exchange, attenuated))
-        phase.ready = True
-        for stage in ("integrals", "orbitals", "functional", "accumulation"):
-            self.dtypes[stage].add(getattr(phase.policy, stage))
-        if phase.policy.schwarz_float64 is not None:
-            self.dtypes["integrals"].add("float64")
-
-    def _prepare_quadrature(self, phase: Phase) -> None:
-        phase.quadrature = self.quadrature(self.grids, phase.policy)
+        self.phases = Phases(self.spec, self.batch, self.capacity, self._memory_budget, policy)
 
     def quadrature(
         self, grids: list[tuple[np.ndarray, np.ndarray]], policy: PrecisionPolicy
     ) -> Quadrature | BackendQuadrature:
         """The functional on the given points and weights of each entry; the caller closes it."""
-        backend, functional, budget = self.spec.backend, self.functional, self._memory_left()
         with self.profile.stage("quadrature"):
-            if not isinstance(backend, AbstractGridBackend):
-                return Quadrature(self.batch, grids, functional, policy, self.capacity, budget)
-            operator = backend.grid_operator(
-                self.batch,
-                [points for points, _ in grids],
-                [weights for _, weights in grids],
-                functional.family,
-                policy,
-                budget,
-            )
-            return BackendQuadrature(operator, self.batch, functional, policy)
-
-    def _nonlocal_correlation(self) -> NonlocalCorrelation:
-        """The VV10 part, which all phases share: it is always float64."""
-        if self._nonlocal is None:
-            grid, parameters = self.spec.nonlocal_grid, self.functional.vv10
-            assert grid is not None
-            assert parameters is not None
-            grids = batch_grids(self.batch.atomic_numbers, self.batch.positions, grid)
-            self._nonlocal = NonlocalCorrelation(self.batch, grids, parameters, self._memory_budget)
-        return self._nonlocal
+            return self.phases.quadrature(grids, policy, self._memory_left())
 
     def held_bytes(self) -> int:
         """Bytes of integrals and AO values held at present, of which `memory_budget` is the most."""
-        operators = {id(o): o for phase in self.phases for _, o in phase.operators}.values()
-        pairs = self.batch.nao * (self.batch.nao + 1) // 2
-        # An operator that does not say is taken to hold all unique integrals in float64.
-        unknown = min(self._memory_budget, len(self.batch) * pairs * (pairs + 1) // 2 * 8)
-        stated = [o.held_bytes() for o in operators]
-        held = [unknown if bytes_ is None else bytes_ for bytes_ in stated]
-        held += [p.quadrature.held_bytes() for p in self.phases if p.quadrature is not None]
-        return sum(held) + (self.coarse.held_bytes() if self.coarse is not None else 0)
+        coarse = 0 if self.coarse is None else self.coarse.held_bytes()
+        return self.phases.held_bytes() + coarse
 
     def _memory_left(self) -> int:
         return max(0, self._memory_budget - self.held_bytes())
 
-    def finish_phase(self, phase: Phase) -> None:
-        """Free the AO values of a phase that every entry has left (they are made again if one comes back)."""
-        if phase.quadrature is not None:
-            phase.quadrature.close()
-            phase.quadrature = None
-
     def close(self) -> None:
         """Free integrals and AO values."""
-        closed: set[int] = set()
         self._differences = {}
-        for phase in self.phases:
-            for _, operator in phase.operators:
-                if id(operator) not in closed:
-                    closed.add(id(operator))
-                    operator.close()
-            self.finish_phase(phase)
-            phase.operators, phase.ready = [], False
-        if self._nonlocal is not None:
-            self._nonlocal.close()
-            self._nonlocal = None
+        self.phases.close()
 
     def __enter__(self) -> BatchRun:
         return self
@@ -297,9 +189,12 @@ class BatchRun:
         `coarse` says which of them are on which grid; without it all are on the grid of the labels.
         """
         if not phase.ready:
-            self._prepare_phase(phase)
+            with self.profile.stage("two_electron"):
+                self.phases.prepare(phase, self._memory_left())
+            for stage, dtypes in phase.dtypes().items():
+                self.dtypes[stage] |= dtypes
         if phase.quadrature is None and self.functional.family != "none":
-            self._prepare_quadrature(phase)
+            phase.quadrature = self.quadrature(self.grids, phase.policy)
         parts = self._parts(lanes, phase, coarse)
         with self.profile.stage("fock"):
             self.state = build(
@@ -334,7 +229,7 @@ class BatchRun:
             totals.energy.block_until_ready()
         if self.functional.vv10 is not None:
             with self.profile.stage("nonlocal_correlation"):
-                energy, potential = self._nonlocal_correlation().evaluate(self.state.density, lanes)
+                energy, potential = self.phases.nonlocal_correlation().evaluate(self.state.density, lanes)
                 totals = totals._replace(
                     energy=totals.energy + energy, potential=totals.potential + potential[:, None]
                 )
@@ -392,11 +287,8 @@ class BatchRun:
     def _contract(
         self, operator: AbstractTwoElectron, density: np.ndarray, lanes: np.ndarray, exchange: bool
     ) -> tuple[Any, Any]:
-        if not isinstance(operator, AbstractLaneTwoElectron):
-            j, k = operator.coulomb_exchange(density)
-            return np.asarray(j)[lanes], np.asarray(k)[lanes]
-        if not operator.screens_small_densities:
-            return operator.coulomb_exchange_lanes(density, lanes, exchange)
+        if not (isinstance(operator, AbstractLaneTwoElectron) and operator.screens_small_densities):
+            return coulomb_exchange_of(operator, density, lanes, exchange)
         if id(operator) not in self._differences:
             self._differences[id(operator)] = DifferenceBuild(operator, len(self.batch))
         return self._differences[id(operator)].coulomb_exchange_lanes(density, lanes, exchange)

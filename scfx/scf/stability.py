@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx.abstract import AbstractLaneTwoElectron
 from scfx.precision import FLOAT64
 from scfx.results import Stability
 from scfx.scf.davidson import Search, lowest_eigenvalue
 from scfx.scf.integrate import Quadrature
+from scfx.scf.phases import coulomb_exchange_of
 from scfx.scf.prepare import pad_matrices
 
 if TYPE_CHECKING:
@@ -125,10 +125,7 @@ class _Hessian:
         for index, (fraction, operator) in enumerate(self._operators):
             if index and not fraction:
                 continue
-            if isinstance(operator, AbstractLaneTwoElectron):
-                j, k = operator.coulomb_exchange_lanes(change, lanes, fraction != 0.0)
-            else:
-                j, k = (np.asarray(m)[lanes] for m in operator.coulomb_exchange(change))
+            j, k = coulomb_exchange_of(operator, change, lanes, fraction != 0.0)
             if not index:
                 # J of both spins' changes: they cancel where the spins turn opposite ways.
                 total = np.asarray(j, dtype=np.float64).sum(axis=1, keepdims=True)

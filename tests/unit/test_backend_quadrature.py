@@ -160,5 +160,5 @@ def test_a_molecules_and_a_radicals_energy_is_that_of_the_portable_quadrature(mo
         return result.energy
 
     ours = energies()
-    monkeypatch.setattr("scfx.scf.run.AbstractGridBackend", type("Nothing", (), {}))
+    monkeypatch.setattr("scfx.scf.phases.AbstractGridBackend", type("Nothing", (), {}))
     assert np.abs(ours - energies()).max() < 1e-9

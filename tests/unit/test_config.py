@@ -9,8 +9,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import scfx
-from scfx.config import CONVERGENCE_PRESETS, Config, Convergence, SCFSpec
+from scfx.config import Config
+from scfx.convergence import CONVERGENCE_PRESETS, Convergence
 from scfx.registry import Registry
+from scfx.spec import SCFSpec
 from scfx.spec_hash import plain, spec_hash
 from scfx.system import HARTREE_IN_EV
 

@@ -14,7 +14,7 @@ from scfx_dataset.commits import read_commit
 from scfx_dataset.verify import Bounds
 
 from scfx.cli import main
-from scfx.config import CONVERGENCE_PRESETS
+from scfx.convergence import CONVERGENCE_PRESETS
 from scfx.precision import FLOAT64
 
 CONFIG = """

@@ -13,9 +13,11 @@ import pytest
 import scfx
 from scfx import testing as scfx_testing
 from scfx.cli import main
-from scfx.config import CONVERGENCE_PRESETS, Config, Convergence, SCFSpec
+from scfx.config import Config
+from scfx.convergence import CONVERGENCE_PRESETS, Convergence
 from scfx.errors import ConfigError
 from scfx.grid import GridSpec
+from scfx.spec import SCFSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -16,9 +16,9 @@ from scfx_ipu.molecule import Structure, molecule_table
 import scfx
 from scfx.basis import BasisSet
 from scfx.batch import Batch
-from scfx.config import SCFSpec
 from scfx.errors import CapabilityError, ConfigError, InputError, PluginUnavailableError, ResourceError
 from scfx.precision import FLOAT64, PrecisionPolicy
+from scfx.spec import SCFSpec
 from scfx.system import HARTREE_IN_EV, System
 from scfx.testing import check_backend
 

@@ -54,7 +54,7 @@ def test_qm1b_never_climbs_the_ladder(registry, molecules):
 
 @pytest.mark.parametrize("preset", ["loose", "default", "tight"])
 def test_both_thresholds_hold_at_convergence(registry, molecules, preset):
-    from scfx.config import CONVERGENCE_PRESETS
+    from scfx.convergence import CONVERGENCE_PRESETS
 
     result = _solve(molecules, registry, convergence=preset).raise_for_status()
     rule = CONVERGENCE_PRESETS[preset]

@@ -10,7 +10,7 @@ from pyscf_oracle import orbital_energies, pyscf_solved
 import scfx
 from scfx.abstract import AbstractBasisSource
 from scfx.basis import Shell
-from scfx.config import LINEAR_DEPENDENCE
+from scfx.spec import LINEAR_DEPENDENCE
 
 
 def _solve(systems, registry, **options):

@@ -13,8 +13,8 @@ from scfx_simd.backend import SimdBackend
 import scfx
 from scfx.basis import BasisSet
 from scfx.batch import Batch, group_by_structure
-from scfx.config import SCFSpec
 from scfx.elements import atomic_number
+from scfx.spec import SCFSpec
 
 POLICIES = pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
 COMPOUNDS = (("H", "C", "N"), ("H", "N", "O"), ("H", "O", "F"))

@@ -1,0 +1,279 @@
+"""`SCFSpec`, the `[scf]` table: validated, frozen, resolved to what its names stand for, and hashed.
+
+Its fields take the same forms in TOML and as keyword arguments of `scfx.solve`. `SCFSpec.resolve` turns names into what
+they stand for, and hashes the definitions, not the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
+
+from scfx.convergence import CONVERGENCE_PRESETS, Convergence, convergence_fields
+from scfx.errors import ConfigError, InputError
+from scfx.spec_hash import spec_hash
+from scfx.toml import validation_error
+
+if TYPE_CHECKING:
+    from scfx.abstract import (
+        AbstractBasisSource,
+        AbstractDispersionCorrection,
+        AbstractFunctional,
+        AbstractIntegralBackend,
+    )
+    from scfx.grid import GridSpec
+    from scfx.precision import PrecisionPolicy
+    from scfx.registry import Registry
+
+_GRID_KEYS = ("level", "atom_grid", "prune", "turn")
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def _choice(value: Any) -> Any:
+    """A name, a table with a name, or a ready-made object; plain values of other types are mistakes."""
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError("got an empty name")
+        return value.strip()
+    if isinstance(value, Mapping):
+        if not isinstance(value.get("name"), str):
+            raise ValueError('a table needs a name, as { name = "..." }')
+        return dict(value)
+    if value is None or isinstance(value, (bool, int, float, list, tuple, set, type)):
+        raise ValueError('expected a name, or a table as { name = "...", option = ... }')
+    return value
+
+
+def _grid(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        unknown = [k for k in value if k not in _GRID_KEYS]
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r} (keys: {', '.join(_GRID_KEYS)})")
+        return dict(value)
+    if isinstance(value, (bool, str, float, list, tuple)) or value is None:
+        raise ValueError("expected a level 0 to 9, or a table as { level = 3 }")
+    if isinstance(value, int) and not 0 <= value <= 9:
+        raise ValueError("grid levels are 0 to 9")
+    return value
+
+
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    number = value.strip().rstrip("BbIiKkMmGg ")
+    unit = value.strip()[len(number) :].strip().lower()
+    try:
+        return int(float(number) * _UNITS[unit])
+    except (ValueError, KeyError):
+        raise ValueError("expected a number of bytes or text as '4 GiB' or '500 MB'") from None
+
+
+#: Overlap eigenvalues down to here are kept: below, rounding in float64 integrals (1e-12) would show in the energy.
+LINEAR_DEPENDENCE = 1e-8
+
+Choice = Annotated[Any, BeforeValidator(_choice)]
+
+
+class SCFSpec(BaseModel):
+    """How to compute: the `[scf]` table, and the keyword arguments of `scfx.solve`.
+
+    `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object.
+    `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields; `nonlocal_grid`: the same for the VV10
+    part of a functional that has one (its cost grows with the square of the number of points).
+    `convergence`: "default", "tight", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields with an
+    optional `preset`. `guess`: "atomic" (superposed atomic densities) or "core".
+    `reference`: "auto" is restricted for singlets, unrestricted otherwise.
+    `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
+    `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
+    `quadrupole`: compute the quadrupole moment too (`SCFResult.quadrupole`).
+    `stability`: ask whether each converged solution is a minimum (`SCFResult.stability`).
+    `memory_budget`: for integrals and AO values kept on the grid, bytes or text as "4 GiB".
+    `lane_width`: conformers computed side by side.
+    `threads`: None is all that the process may use.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    backend: Choice = "auto"
+    functional: Choice = "b3lyp"
+    basis: Choice = "sto-3g"
+    precision: Choice = "float64"
+    grid: Annotated[Any, BeforeValidator(_grid)] = 3
+    nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
+    convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
+    guess: Literal["atomic", "core"] = "atomic"
+    reference: Literal["auto", "restricted", "unrestricted"] = "auto"
+    linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
+    recovery: bool = True
+    quadrupole: bool = False
+    stability: bool = False
+    memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
+    lane_width: int = Field(default=16, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+
+    @classmethod
+    def create(cls, values: Mapping[str, Any] | None = None, /, *, key: str = "scf", **more: Any) -> SCFSpec:
+        """Validate plain values; `ConfigError` with the dotted key (under `key`), near matches and what is expected.
+
+        `SCFSpec(...)` itself raises pydantic's `ValidationError`.
+        """
+        try:
+            return cls.model_validate({**(values or {}), **more})
+        except ValidationError as error:
+            raise validation_error(error, cls, key) from None
+
+    @field_serializer(
+        "backend", "functional", "basis", "precision", "grid", "nonlocal_grid", when_used="json"
+    )
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, (str, int, dict)):
+            return value
+        if is_dataclass(value) and not isinstance(value, type):
+            return asdict(value)
+        # Other ready-made objects have no TOML form; the name is what can be shown.
+        return getattr(value, "name", None) or repr(value)
+
+    def resolve(self, registry: Registry, atomic_numbers: Sequence[int] | None = None) -> ResolvedSpec:
+        """Look every name up, check the backend's declared capabilities, and hash the definitions.
+
+        With `atomic_numbers` the highest shell of the basis on those elements is part of what the backend must do.
+        Raises `ConfigError` (unknown or ambiguous name, missing package, capability) with the key.
+        """
+        from scfx.registry import Need
+
+        functional = registry.functional(self.functional)
+        basis = registry.basis(self.basis)
+        policy = registry.precision(self.precision)
+        shells = [s for z in sorted({int(z) for z in atomic_numbers or ()}) for s in basis.shells(z)]
+        cores = [z for z in {int(z) for z in atomic_numbers or ()} if basis.core_potential(z) is not None]
+        stored = {policy.integrals} | ({"float64"} if policy.schwarz_float64 is not None else set())
+        need = Need(
+            max_angular_momentum=max((s.angular_momentum for s in shells), default=None),
+            dtypes=tuple(sorted(stored)),
+            range_separation=functional.long_range_exchange != 0.0,
+            ecp=bool(cores),
+            family=functional.family,
+        )
+        if self.stability:
+            _check_stability(functional, policy)
+        backend = registry.backend(self.backend, need=need)
+        grid = _grid_spec(self.grid)
+        options = (
+            {k: v for k, v in self.backend.items() if k != "name"} if isinstance(self.backend, dict) else {}
+        )
+        own = backend.definition()
+        names = {
+            "backend": backend.name,
+            "functional": _shown(self.functional, functional),
+            "basis": _shown(self.basis, basis),
+            "precision": policy.name,
+        }
+        definition = {
+            "backend": {"name": backend.name, "options": options} if own is None else own,
+            "functional": functional.definition(),
+            "basis": basis.definition(),
+            "precision": policy.definition(),
+            "grid": grid.definition(),
+            "convergence": self.convergence.definition(),
+            "guess": self.guess,
+            "reference": self.reference,
+        }
+        dispersion = nonlocal_grid = None
+        if functional.dispersion is not None:
+            named = {k: v for k, v in functional.dispersion.items() if k != "method"}
+            dispersion = registry.dispersion({"name": functional.dispersion["method"], **named})
+            definition["dispersion"] = dispersion.definition()
+        if functional.vv10 is not None:
+            nonlocal_grid = _grid_spec(self.nonlocal_grid, "scf.nonlocal_grid")
+            definition["nonlocal_grid"] = nonlocal_grid.definition()
+        if self.linear_dependence != LINEAR_DEPENDENCE:
+            definition["linear_dependence"] = self.linear_dependence
+        return ResolvedSpec(
+            self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
+            dispersion, nonlocal_grid,
+        )  # fmt: skip
+
+
+def _check_stability(functional: AbstractFunctional, policy: PrecisionPolicy) -> None:
+    if functional.vv10 is not None or not functional.twice_differentiable:
+        what = (
+            "VV10 has none here" if functional.vv10 is not None else "libraries called on the host have none"
+        )
+        raise ConfigError(
+            "scf.stability",
+            f"needs the second derivative of the functional ({what}); use another functional, or stability = false",
+        )
+    last = policy.refined()
+    if {last.coulomb_exchange, last.orbitals, last.linear_algebra} != {"float64"}:
+        raise ConfigError(
+            "scf.stability",
+            f"eigenvalues near zero need float64, which the last iterations of precision {policy.name!r} are not; "
+            "use precision = 'float64' or 'mixed'",
+        )
+
+
+def _shown(choice: Any, made: Any) -> str:
+    """The name as the user wrote it (without a "dist:" prefix), else the object's own."""
+    text = choice.get("name") if isinstance(choice, dict) else choice
+    return text.rpartition(":")[2].strip() if isinstance(text, str) else str(made.name)
+
+
+def _grid_spec(value: Any, key: str = "scf.grid") -> GridSpec:
+    from scfx.grid import GridSpec
+
+    try:
+        return GridSpec.from_config(value)
+    except InputError as error:
+        raise ConfigError(key, str(error)) from error
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedSpec:
+    """A spec whose names have been looked up. `spec_hash` (hex, SHA-256) identifies the labels that it defines.
+
+    `names` has backend, functional, basis and precision for people; `definition` is what was hashed.
+    """
+
+    spec: SCFSpec
+    backend: AbstractIntegralBackend
+    functional: AbstractFunctional
+    basis: AbstractBasisSource
+    precision: PrecisionPolicy
+    grid: GridSpec
+    names: Mapping[str, str]
+    definition: Mapping[str, Any]
+    spec_hash: str
+    #: The correction that the functional names, and the quadrature of its VV10 part; None where it has none.
+    dispersion: AbstractDispersionCorrection | None = None
+    nonlocal_grid: GridSpec | None = None
+
+    @property
+    def convergence(self) -> Convergence:
+        return self.spec.convergence
+
+    @property
+    def guess(self) -> str:
+        return self.spec.guess
+
+    @property
+    def reference(self) -> str:
+        return self.spec.reference
+
+    @property
+    def recovery(self) -> bool:
+        return self.spec.recovery
+
+    @property
+    def memory_budget(self) -> int:
+        return self.spec.memory_budget
+
+    @property
+    def lane_width(self) -> int:
+        return self.spec.lane_width
+
+    @property
+    def threads(self) -> int | None:
+        return self.spec.threads

@@ -1,0 +1,73 @@
+"""`LaneTwoElectron`: what every operator that contracts chosen entries does around its own contraction."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float64, Int32
+
+from scfx.abstract import AbstractLaneTwoElectron
+from scfx.errors import InputError
+
+
+class LaneTwoElectron(AbstractLaneTwoElectron):
+    """Checks densities and entries, and answers for whole batches by way of chosen entries; `contract` is to fill."""
+
+    def __init__(self, entries: int, nao: int):
+        self._entries = entries
+        self._nao = nao
+
+    @abc.abstractmethod
+    def contract(
+        self,
+        density: Float64[np.ndarray, "active nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        exchange: bool,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """(J, K) of the entries `lanes`, whose densities are given; K is None when `exchange` is False."""
+
+    def coulomb_exchange(
+        self, density: Float[Any, "batch *spin nao nao"]
+    ) -> tuple[Float[np.ndarray, "batch *spin nao nao"], Float[np.ndarray, "batch *spin nao nao"]]:
+        """See `AbstractTwoElectron.coulomb_exchange`."""
+        dm = np.asarray(density, dtype=np.float64)
+        if dm.ndim not in (3, 4) or dm.shape[0] != self._entries:
+            raise self._wrong_shape(dm)
+        spins = dm[:, None] if dm.ndim == 3 else dm
+        coulomb, exchange = self.coulomb_exchange_lanes(spins, np.arange(self._entries, dtype=np.int32), True)
+        assert exchange is not None
+        return coulomb.reshape(dm.shape), exchange.reshape(dm.shape)
+
+    def coulomb_exchange_lanes(
+        self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """See `AbstractLaneTwoElectron`. `density` leads with the whole batch, or with the active entries only."""
+        dm, lanes = np.asarray(density, dtype=np.float64), np.asarray(lanes, dtype=np.int32)
+        if (
+            dm.ndim != 4
+            or dm.shape[0] not in (self._entries, lanes.size)
+            or dm.shape[2:] != (self._nao, self._nao)
+        ):
+            raise self._wrong_shape(dm)
+        if lanes.size and (
+            lanes.min() < 0 or lanes.max() >= self._entries or np.unique(lanes).size != lanes.size
+        ):
+            raise InputError(
+                f"lanes {lanes.tolist()} are not all entries of a batch of {self._entries}, each once"
+            )
+        if dm.shape[0] == self._entries and not np.array_equal(lanes, np.arange(self._entries)):
+            dm = dm[lanes]
+        return self.contract(dm, lanes, exchange)
+
+    def _wrong_shape(self, density: np.ndarray) -> InputError:
+        n, nao = self._entries, self._nao
+        return InputError(
+            f"density has shape {density.shape}, expected ({n}, {nao}, {nao}) or ({n}, nspin, {nao}, {nao})"
+        )
+
+
+def symmetrised(matrix: Float64[np.ndarray, "*batch n n"]) -> Float64[np.ndarray, "*batch n n"]:
+    """Half the sum of a matrix and its transpose: takes away what rounding made of a symmetric one."""
+    return 0.5 * (matrix + np.swapaxes(matrix, -1, -2))
