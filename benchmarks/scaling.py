@@ -128,7 +128,7 @@ def size_point(point: dict) -> dict:
     lib.num_threads(1)
     solvers = {policy: solver(policy, 1, point["lane_width"]) for policy in POLICIES}
     smiles, count = point["smiles"], point["conformers"]
-    warm = conformers(smiles, 2, 100_000)
+    warm = conformers(smiles, min(count, point["lane_width"]), 100_000)  # of the same padded shape
     for of in solvers.values():
         of.solve(warm)
     systems = conformers(smiles, count, 0)
@@ -285,10 +285,10 @@ def main() -> int:
     lines = [head, "", *markdown(rows)]
     print("\n".join(lines))
     lines_to(lines, arguments.markdown)
-    if arguments.plot:
-        plot(rows, arguments.plot)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    if arguments.plot:
+        plot(rows, arguments.plot)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 #: One molecule of ten heavy atoms, the first of throughput.py: batch size and core count.
 MOLECULE = "FC=C1C2CN2N=C1C=O"
 POLICIES = ("float32", "mixed")
