@@ -34,15 +34,15 @@ PRESETS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "schnet-laptop": (
         "scfx_schnet.schnet:SchNet",
-        "SchNet that trains in half a minute on two cores: 68 thousand parameters",
+        "SchNet that trains in about a minute on a laptop: 128 thousand parameters",
         {
             "hidden_channels": 64,
             "num_filters": 64,
-            "num_interactions": 3,
+            "num_interactions": 6,
             "num_gaussians": 50,
-            "cutoff": 5.0,
+            "cutoff": 7.0,
             "readout": "mean",
-            "filter_gain": 6.0,
+            "filter_gain": 3.0,
         },
     ),
     "schnet-tiny": (

@@ -48,7 +48,7 @@ def test_the_9m_preset_has_the_papers_number_of_parameters(registry):
 
 
 @pytest.mark.parametrize(("name", "hidden", "filters", "layers", "gaussians"), [
-    ("schnet-9m", 1024, 256, 5, 200), ("schnet-original", 128, 128, 6, 50), ("schnet-laptop", 64, 64, 3, 50),
+    ("schnet-9m", 1024, 256, 5, 200), ("schnet-original", 128, 128, 6, 50), ("schnet-laptop", 64, 64, 6, 50),
 ])  # fmt: skip
 def test_parameters_are_those_of_the_layers_of_the_paper(registry, name, hidden, filters, layers, gaussians):
     # Schütt et al. 2018, figure 2: embedding; filter network, three atom-wise layers; two of the output.
