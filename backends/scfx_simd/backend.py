@@ -34,7 +34,9 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
     """McMurchie-Davidson integrals with one conformer to each SIMD lane.
 
     Options: `threads` (over groups of conformers; no number depends on it), `screening` and `screening_float32`
-    (hartree): shell quartets whose Schwarz bound is below are dropped, conformer by conformer.
+    (hartree): shell quartets whose Schwarz bound is below are dropped, conformer by conformer. Times the elements of a
+    small density the bound is compared with `screening`, or, under policies with a convergence floor, with the
+    threshold of the policy's integrals.
     """
 
     name = "simd"
@@ -55,6 +57,7 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
         return {
             "name": self.name,
             "screening": list(self._thresholds),
+            "screening_of_differences": 2,  # raise when the rule for small densities changes
             "float64_from": [ROUNDED_FROM, ROUNDED_FROM_D, STORED_IN_FLOAT64_FROM],
         }
 

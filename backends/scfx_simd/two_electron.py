@@ -32,8 +32,9 @@ class SimdTwoElectron(LaneTwoElectron):
     """Owns the integrals of one batch in a C++ arena. `coulomb_exchange` may be called from several threads.
 
     Where all elements of a density are below 0.1, blocks whose Schwarz bound times the largest element that they
-    meet is below the threshold of the integrals are left out: decided for each lane and spin, for stored and
-    recomputed blocks alike, so that J and K have the same bits whatever the budget.
+    meet is below a threshold (that of float64 integrals, but under policies that cannot converge that far) are left
+    out: decided for each lane and spin, for stored and recomputed blocks alike, so that J and K have the same bits
+    whatever the budget.
     """
 
     screens_small_densities = True
@@ -56,9 +57,12 @@ class SimdTwoElectron(LaneTwoElectron):
             split = policy.schwarz_float64
             double_from = STORED_IN_FLOAT64_FROM if split is None else max(split, in_single)
             single_from = in_single
+        # What is left out differs from one iteration to the next, and policies without a floor converge as far as they
+        # are asked to: with 1e-10 energies under `mixed` moved by 1e-8 hartree for ever.
+        negligible_from = single_from if policy.gradient_floor > 0.0 else in_double
         options = np.array(
             [
-                single_from, double_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2,
+                single_from, double_from, negligible_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2,
                 ROUNDED_FROM, ROUNDED_FROM_D,
             ],
             dtype=np.float64,

@@ -58,7 +58,16 @@ SCFX_EXPORT int scfx_simd_lanes(int32_t* float64, int32_t* float32) {
 SCFX_EXPORT int scfx_simd_two_electron(const ScfxBatch* batch, const double* options, int64_t budget, int32_t threads,
                                        void** handle, char* message, int size) {
   return guarded(message, size, [&] {
-    const EngineOptions o{options[0], options[1], options[4], options[5], options[2], options[3], budget, threads};
+    EngineOptions o;
+    o.single_from = options[0];
+    o.double_from = options[1];
+    o.negligible_from = options[2];
+    o.primitive_fraction = options[3];
+    o.inverse_omega_squared = options[4];
+    o.rounded_from = options[5];
+    o.rounded_from_d = options[6];
+    o.budget = budget;
+    o.threads = threads;
     const BatchInput input{batch->n_entries, batch->position, batch->exponent, batch->coefficient};
     *handle = new Engine(structure_of(*batch), input, o);
   });

@@ -104,8 +104,7 @@ DensityBounds Engine::density_bounds(const vd* density) const {
   return out;
 }
 
-// Lanes in which no integral of the block, times an element of the density that it meets, reaches the threshold that
-// integrals themselves are dropped at.
+// Lanes in which no integral of the block, times an element of the density that it meets, reaches `negligible_from`.
 Mask Engine::negligible(const Group& group, const DensityBounds& density, int bra, int ket, bool exchange) const {
   const int n = int(s_.composites.size());
   const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
@@ -121,7 +120,7 @@ Mask Engine::negligible(const Group& group, const DensityBounds& density, int br
     grow(x.b, y.a);
     grow(x.b, y.b);
   }
-  return less(group.pairs.schwarz[bra] * group.pairs.schwarz[ket] * most, splat(options_.single_from));
+  return less(group.pairs.schwarz[bra] * group.pairs.schwarz[ket] * most, splat(options_.negligible_from));
 }
 
 template <class T>

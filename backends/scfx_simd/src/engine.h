@@ -14,6 +14,7 @@ struct EngineOptions {
   // Quartets with Schwarz bound in [single_from, double_from) are computed and stored in float32, those above in
   // float64, those below single_from nowhere; lane by lane. Pure float64: single_from = double_from.
   double single_from, double_from;
+  double negligible_from;  // blocks whose bound times a small density is below are left out of J and K
   // Of those in float32, quartets with a bound from here on are computed in float64 and rounded when stored. Without and
   // with shells above p; infinite: all in float32.
   double rounded_from, rounded_from_d;
