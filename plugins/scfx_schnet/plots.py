@@ -39,8 +39,11 @@ def _logarithmic(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     plain = FuncFormatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(plain)
+    for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        within_a_decade = limits[1] < 10 * limits[0]
+        if within_a_decade or axis is axes.yaxis:
+            axis.set_major_locator(LogLocator(subs=range(1, 10) if within_a_decade else (1, 2, 5)))
+            axis.set_major_formatter(plain)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", alpha=0.3)
@@ -92,11 +95,22 @@ def judged_curves(path: Path, summary: dict[str, Any], target: str) -> None:
     figure, both = _figure(9.6, 4.6, columns=2)
     titles = ("as predicted", "after a straight line to the judge's labels")
     for axes, key, title in zip(both, ("judged_mae_ev", "judged_line_mae_ev"), titles, strict=True):
-        for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
+        # Kinds of labels may be as good as equal: later ones are drawn smaller and broken.
+        looks = zip(COLOURS * 3, (8, 6, 5, 4) * 6, ("-", "--", "-.", ":") * 6, strict=False)
+        for (colour, size, style), (name, curve) in zip(looks, summary.items(), strict=False):
             sizes, mean, spread = _points(curve, key)
             if len(sizes):
                 axes.errorbar(
-                    sizes, mean, spread, fmt="o-", color=colour, ms=5, capsize=3, lw=1.3, label=name
+                    sizes,
+                    mean,
+                    spread,
+                    fmt="o",
+                    ls=style,
+                    color=colour,
+                    ms=size,
+                    capsize=3,
+                    lw=1.3,
+                    label=name,
                 )
         _logarithmic(axes, "rows in the training subset", f"MAE of the {target} by the judge / meV")
         axes.set_title(title, fontsize=10)
