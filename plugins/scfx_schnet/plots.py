@@ -31,6 +31,11 @@ def _points(curve: dict[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, np
     return sizes, mean, 1000 * np.array([e["std"][0] for _, e in rows])
 
 
+def _draw(axes: Axes, points: tuple[np.ndarray, np.ndarray, np.ndarray], **look: Any) -> None:
+    """Points, joined, with bars of one standard deviation."""
+    axes.errorbar(*points, **{"fmt": "o", "ms": 5, "capsize": 3, "lw": 1.3, **look})
+
+
 def _logarithmic(axes: Axes, x: str, y: str) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -60,19 +65,7 @@ def scaling_curve(
             sizes, mean, spread = _points(curve, key)
             reach += sizes.tolist()
             label = f"{name}: validation" if key.startswith("val") else f"{name}: training"
-            axes.errorbar(
-                sizes,
-                mean,
-                spread,
-                fmt="o",
-                ls=style,
-                color=colour,
-                mfc=face,
-                ms=5,
-                capsize=3,
-                lw=1.3,
-                label=label,
-            )
+            _draw(axes, (sizes, mean, spread), ls=style, color=colour, mfc=face, label=label)
         law = curve["power_law"]
         if law:
             x = np.array([min(law["sizes"]) / 1.3, max(law["sizes"]) * 1.3])
@@ -100,18 +93,7 @@ def judged_curves(path: Path, summary: dict[str, Any], target: str) -> None:
         for (colour, size, style), (name, curve) in zip(looks, summary.items(), strict=False):
             sizes, mean, spread = _points(curve, key)
             if len(sizes):
-                axes.errorbar(
-                    sizes,
-                    mean,
-                    spread,
-                    fmt="o",
-                    ls=style,
-                    color=colour,
-                    ms=size,
-                    capsize=3,
-                    lw=1.3,
-                    label=name,
-                )
+                _draw(axes, (sizes, mean, spread), ls=style, color=colour, ms=size, label=name)
         _logarithmic(axes, "rows in the training subset", f"MAE of the {target} by the judge / meV")
         axes.set_title(title, fontsize=10)
     both[0].legend(fontsize=8)
@@ -126,7 +108,7 @@ def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
         if len(sizes):
             cost = sizes * curve["facts"]["seconds_per_label"]
             label = f"{name} ({1000 * curve['facts']['seconds_per_label']:.0f} ms a label)"
-            axes.errorbar(cost, mean, spread, fmt="o-", color=colour, ms=5, capsize=3, lw=1.3, label=label)
+            _draw(axes, (cost, mean, spread), ls="-", color=colour, label=label)
     _logarithmic(
         axes, "thread seconds to make the labels", f"MAE of the {target} by the judge, after a line / meV"
     )
