@@ -12,7 +12,7 @@ import numpy as np
 from scfx.errors import InputError
 
 #: Raise when the same definitions would give other labels than before (a corrected formula, a new grid).
-LABELS_VERSION = 2
+LABELS_VERSION = 3
 
 
 def spec_hash(definition: Mapping[str, Any]) -> str:

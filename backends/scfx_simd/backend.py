@@ -57,7 +57,6 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend):
         return {
             "name": self.name,
             "screening": list(self._thresholds),
-            "screening_of_differences": 2,  # raise when the rule for small densities changes
             "float64_from": [ROUNDED_FROM, ROUNDED_FROM_D, STORED_IN_FLOAT64_FROM],
         }
 

@@ -57,9 +57,9 @@ class SimdTwoElectron(LaneTwoElectron):
             split = policy.schwarz_float64
             double_from = STORED_IN_FLOAT64_FROM if split is None else max(split, in_single)
             single_from = in_single
-        # What is left out differs from one iteration to the next, and policies without a floor converge as far as they
-        # are asked to: with 1e-10 energies under `mixed` moved by 1e-8 hartree for ever.
-        negligible_from = single_from if policy.gradient_floor > 0.0 else in_double
+        # What is left out differs from one iteration to the next, and last iterations without a floor converge as far
+        # as they are asked to: with 1e-10 energies under `mixed` moved by 1e-8 hartree for ever.
+        negligible_from = single_from if policy.refined().gradient_floor > 0.0 else in_double
         options = np.array(
             [
                 single_from, double_from, negligible_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2,

@@ -202,16 +202,14 @@ class Solver:
 
     def provenance(self, dtypes: dict[str, set[str]] | None = None) -> dict[str, Any]:
         """What ran: names, spec hash, device, versions, thresholds in force, and the dtypes each stage really used."""
-        policy, convergence = self.resolved.precision, self.resolved.convergence
+        last, convergence = self.resolved.precision.refined(), self.resolved.convergence
         return {
             **self.resolved.names,
             "device": self.resolved.backend.device(),
             "spec_hash": self.resolved.spec_hash,
             "grid": dict(self.resolved.grid.definition()),
-            "energy_threshold": max(convergence.energy, policy.energy_floor if policy.final is None else 0.0),
-            "gradient_threshold": max(
-                convergence.gradient, policy.gradient_floor if policy.final is None else 0.0
-            ),
+            "energy_threshold": max(convergence.energy, last.energy_floor),
+            "gradient_threshold": max(convergence.gradient, last.gradient_floor),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
             "versions": versions(),
         }

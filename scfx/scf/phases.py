@@ -83,15 +83,13 @@ class Phases:
         self._capacity = capacity
         self._memory_budget = memory_budget
         self._nonlocal: NonlocalCorrelation | None = None
-        convergence = resolved.convergence
-        gradient = max(convergence.gradient, policy.gradient_floor)
-        if policy.final is None:
-            self._phases = [Phase(policy, gradient, max(convergence.energy, policy.energy_floor))]
-        else:
-            self._phases = [
-                Phase(policy, max(HANDOVER_GRADIENT, gradient), np.inf),
-                Phase(policy.refined(), convergence.gradient, convergence.energy),
-            ]
+        wanted, last = resolved.convergence, policy.refined()
+        self._phases = [
+            Phase(last, max(wanted.gradient, last.gradient_floor), max(wanted.energy, last.energy_floor))
+        ]
+        if policy.final is not None:
+            handover = max(HANDOVER_GRADIENT, wanted.gradient, policy.gradient_floor)
+            self._phases.insert(0, Phase(policy, handover, np.inf))
 
     def __len__(self) -> int:
         return len(self._phases)
@@ -154,20 +152,22 @@ class Phases:
             self._nonlocal = NonlocalCorrelation(self._batch, grids, parameters, self._memory_budget)
         return self._nonlocal
 
+    def _operators(self) -> list[AbstractTwoElectron]:
+        """Each once: phases may share them."""
+        return list({id(o): o for phase in self for _, o in phase.operators}.values())
+
     def held_bytes(self) -> int:
         """Bytes of integrals and AO values held at present (those of the VV10 part apart)."""
-        operators = {id(o): o for phase in self for _, o in phase.operators}.values()
         pairs = self._batch.nao * (self._batch.nao + 1) // 2
         # An operator that does not say is taken to hold all unique integrals in float64.
         unknown = min(self._memory_budget, len(self._batch) * pairs * (pairs + 1) // 2 * 8)
-        stated = [o.held_bytes() for o in operators]
+        stated = [o.held_bytes() for o in self._operators()]
         held = [unknown if bytes_ is None else bytes_ for bytes_ in stated]
         return sum(held) + sum(p.quadrature.held_bytes() for p in self if p.quadrature is not None)
 
     def close(self) -> None:
         """Free integrals and AO values; a phase that is used again makes its own anew."""
-        operators = {id(o): o for phase in self for _, o in phase.operators}.values()
-        for operator in operators:
+        for operator in self._operators():
             operator.close()
         for phase in self:
             phase.finish()
