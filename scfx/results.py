@@ -68,9 +68,10 @@ class SCFResult:
     """Labels of a list of systems, in the order they were given. Energies in hartree, dipoles in atomic units.
 
     `energy`, `homo`, `lumo`, `gap` [batch]: NaN for entries that failed, and for `lumo` and `gap` where the basis
-    leaves no orbital empty. `orbital_energies` [batch, nao], or [batch, 2, nao] (alpha, beta) if any entry is open
-    shell; rows of smaller molecules are padded with NaN. `dipole` [batch, 3] in e·bohr about the coordinate origin
-    (which matters for ions). `residual` [batch] is the largest element of the orbital gradient
+    leaves no orbital empty. `orbital_energies` [batch, nao], or [batch, 2, nao] (alpha, beta; of "restricted-open"
+    runs Roothaan's, twice) if any entry is open shell; rows of smaller molecules are padded with NaN.
+    `dipole` [batch, 3] in e·bohr about the coordinate origin (which matters for ions).
+    `residual` [batch] is the largest element of the orbital gradient
     (X^T (FDS - SDF) X); `energy_change` that of the last iteration. `rung` says which step of the recovery ladder
     gave the result ("" for the plain procedure). An entry with `converged` False keeps its last values for looking,
     never as labels. `n_orbitals` is below `nao` where linearly dependent combinations of AOs were left out

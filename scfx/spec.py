@@ -85,7 +85,8 @@ class SCFSpec(BaseModel):
     part of a functional that has one (its cost grows with the square of the number of points).
     `convergence`: "default", "tight", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields with an
     optional `preset`. `guess`: "atomic" (superposed atomic densities) or "core".
-    `reference`: "auto" is restricted for singlets, unrestricted otherwise.
+    `reference`: "auto" is restricted for singlets, unrestricted otherwise; "restricted-open" (ROHF, ROKS) is restricted
+    for singlets, and otherwise has the same orbitals for both spins.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
     `quadrupole`: compute the quadrupole moment too (`SCFResult.quadrupole`).
@@ -105,7 +106,7 @@ class SCFSpec(BaseModel):
     nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
     convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
     guess: Literal["atomic", "core"] = "atomic"
-    reference: Literal["auto", "restricted", "unrestricted"] = "auto"
+    reference: Literal["auto", "restricted", "unrestricted", "restricted-open"] = "auto"
     linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
     quadrupole: bool = False
@@ -158,7 +159,7 @@ class SCFSpec(BaseModel):
             family=functional.family,
         )
         if self.stability:
-            _check_stability(functional, policy)
+            _check_stability(functional, policy, self.reference)
         backend = registry.backend(self.backend, need=need)
         grid = _grid_spec(self.grid)
         options = (
@@ -197,7 +198,13 @@ class SCFSpec(BaseModel):
         )  # fmt: skip
 
 
-def _check_stability(functional: AbstractFunctional, policy: PrecisionPolicy) -> None:
+def _check_stability(functional: AbstractFunctional, policy: PrecisionPolicy, reference: str) -> None:
+    if reference == "restricted-open":
+        raise ConfigError(
+            "scf.stability",
+            "rotations of orbitals that both spins share are not asked; use scf.reference = 'unrestricted', or "
+            "stability = false",
+        )
     if functional.vv10 is not None or not functional.twice_differentiable:
         what = (
             "VV10 has none here" if functional.vv10 is not None else "libraries called on the host have none"

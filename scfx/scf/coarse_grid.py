@@ -27,6 +27,7 @@ from jaxtyping import Array, Float64, Int32
 
 from scfx.grid import GridSpec, batch_grids
 from scfx.lanes import COMPILER_OPTIONS, for_lanes, pad_lanes
+from scfx.scf.fock import roothaan
 from scfx.scf.integrate import Totals
 from scfx.scf.step import Fixed, State, commutator
 
@@ -109,8 +110,9 @@ class CoarseGrid:
             exact = full.evaluate(density, lanes[staying | moving])
             if moved := self._active(lanes[moving]):
                 run.state, self._correction, totals = _moved(
-                    run.state, self._correction, totals, exact, run.prepared.fixed, *moved
-                )
+                    run.state, self._correction, totals, exact, run.prepared.fixed, *moved,
+                    shared=run.shared_orbitals,
+                )  # fmt: skip
             if replaced := self._active(lanes[staying]):
                 totals = _replaced(totals, exact, *replaced)
         return totals
@@ -162,9 +164,17 @@ def _replaced(totals: Totals, full: Totals, lanes: Any, count: Any) -> Totals:
     return for_lanes(lambda _, full: full, lanes, count, totals, full)
 
 
-@partial(jax.jit, donate_argnums=(0, 1, 2), compiler_options=COMPILER_OPTIONS)
+@partial(jax.jit, static_argnames=("shared",), donate_argnums=(0, 1, 2), compiler_options=COMPILER_OPTIONS)
 def _moved(
-    state: State, correction: Correction, coarse: Totals, full: Totals, fixed: Fixed, lanes: Any, count: Any
+    state: State,
+    correction: Correction,
+    coarse: Totals,
+    full: Totals,
+    fixed: Fixed,
+    lanes: Any,
+    count: Any,
+    *,
+    shared: bool,
 ) -> tuple[State, Correction, Totals]:
     """Take the present density as the reference: new corrections, and the DIIS history moved by their change."""
 
@@ -173,6 +183,8 @@ def _moved(
         potential = full.potential - coarse.potential
         new = Correction(potential, full.energy - coarse.energy - jnp.sum(potential * state.density))
         change = fixed.orthogonaliser.T @ (potential - old.potential) @ fixed.orthogonaliser
+        if shared:
+            change = roothaan(change, state.density_orth)
         # Errors move by [ΔF', D'_k] of each density; all are taken for the present one, as D_k - D is of first order.
         moved = commutator(change, state.density_orth)
         diis = state.diis._replace(fock=state.diis.fock + change[None], error=state.diis.error + moved[None])

@@ -7,6 +7,8 @@ minimisation"). It needs only Fock builds, and goes downhill where DIIS oscillat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,22 +23,33 @@ _LARGEST_STEP = 0.4  # radians
 
 
 class _Rotations:
-    """Orbitals of one entry in the orthonormal basis, pseudo-canonical, and rotations between occupied and empty."""
+    """Orbitals of one entry in the orthonormal basis, pseudo-canonical, and the rotations that change its energy.
+
+    Sets of orbitals: one for restricted runs, one by spin for unrestricted ones, and one for restricted open shells,
+    whose rotations are those between doubly and singly occupied and empty ones.
+    """
 
     def __init__(self, run: BatchRun, lane: int):
         self.run, self.lane = run, lane
         self.n = int(run.prepared.n_orbitals[lane])
         self.occupied = [int(k) for k in run.prepared.n_occupied[lane]]
         self.per_orbital = 2.0 if run.nspin == 1 else 1.0
-        fock = self.fock()
-        self.orbitals = [np.linalg.eigh(f)[1] for f in fock]
+        # Of each set: where its spaces of equal occupation lie, and the electrons in each of their orbitals.
+        if run.shared_orbitals:
+            alpha, beta = self.occupied
+            self.spaces = [([slice(beta), slice(beta, alpha), slice(alpha, self.n)], [2.0, 1.0, 0.0])]
+        else:
+            self.spaces = [([slice(k), slice(k, self.n)], [self.per_orbital, 0.0]) for k in self.occupied]
+        self.orbitals = [np.linalg.eigh(f)[1] for f in self.fock()]
 
     def fock(self) -> np.ndarray:
-        return np.asarray(self.run.state.fock_orth)[self.lane, :, : self.n, : self.n]
+        """F' of each set of orbitals."""
+        return np.asarray(self.run.state.fock_orth)[self.lane, : len(self.spaces), : self.n, : self.n]
 
     def densities(self, orbitals: list[np.ndarray]) -> np.ndarray:
+        by_spin = orbitals * 2 if self.run.shared_orbitals else orbitals
         return np.stack(
-            [self.per_orbital * c[:, :k] @ c[:, :k].T for c, k in zip(orbitals, self.occupied, strict=True)]
+            [self.per_orbital * c[:, :k] @ c[:, :k].T for c, k in zip(by_spin, self.occupied, strict=True)]
         )
 
     def evaluate(self, orbitals: list[np.ndarray]) -> float:
@@ -55,42 +68,51 @@ class _Rotations:
         self.residual = float(residual[self.lane])
         return float(energy[self.lane])
 
-    def pseudo_canonicalise(self) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray, np.ndarray]:
-        """Diagonalise the occupied and empty blocks; (their rotations, gradient, preconditioner), flattened."""
+    def pseudo_canonicalise(self) -> tuple[list[list[np.ndarray]], np.ndarray, np.ndarray]:
+        """Diagonalise the block of each space; (their rotations, gradient, preconditioner), flattened."""
         turns, gradient, curvature = [], [], []
-        for s, (f, c) in enumerate(zip(self.fock(), self.orbitals, strict=True)):
-            k = self.occupied[s]
+        for s, (f, c, (spaces, electrons)) in enumerate(
+            zip(self.fock(), self.orbitals, self.spaces, strict=True)
+        ):
             in_orbitals = c.T @ f @ c
-            lower, u = np.linalg.eigh(in_orbitals[:k, :k])
-            upper, v = np.linalg.eigh(in_orbitals[k:, k:])
-            self.orbitals[s] = np.hstack([c[:, :k] @ u, c[:, k:] @ v])
-            turns.append((v, u))
-            # dE/dκ_ai = 2 f F_ai for C -> C exp(κ)
-            gradient.append((2.0 * self.per_orbital * (v.T @ in_orbitals[k:, :k] @ u)).ravel())
-            spread = np.maximum(upper[:, None] - lower[None, :], _SMALLEST_CURVATURE)
-            curvature.append((2.0 * self.per_orbital * spread).ravel())
+            energies, turn = zip(*(np.linalg.eigh(in_orbitals[k, k]) for k in spaces), strict=True)
+            self.orbitals[s] = np.hstack([c[:, k] @ u for k, u in zip(spaces, turn, strict=True)])
+            turns.append(list(turn))
+            for low, high in combinations(range(len(spaces)), 2):
+                # dE/dκ_ai = 2 (f_i - f_a) F_ai for C -> C exp(κ)
+                weight = 2.0 * (electrons[low] - electrons[high])
+                block = turn[high].T @ in_orbitals[spaces[high], spaces[low]] @ turn[low]
+                gradient.append((weight * block).ravel())
+                spread = energies[high][:, None] - energies[low][None, :]
+                curvature.append((weight * np.maximum(spread, _SMALLEST_CURVATURE)).ravel())
         return turns, np.concatenate(gradient), np.concatenate(curvature)
+
+    def _blocks(self, vector: np.ndarray) -> Iterator[tuple[int, int, int, np.ndarray]]:
+        """(set, lower space, upper space, block [upper, lower]) of a flattened vector."""
+        start = 0
+        for s, (spaces, _) in enumerate(self.spaces):
+            sizes = [len(range(self.n)[k]) for k in spaces]
+            for low, high in combinations(range(len(spaces)), 2):
+                size = sizes[high] * sizes[low]
+                yield s, low, high, vector[start : start + size].reshape(sizes[high], sizes[low])
+                start += size
 
     def rotated(self, step: np.ndarray) -> list[np.ndarray]:
         """Orbitals after the rotation exp(κ)."""
-        out, start = [], 0
-        for c, k in zip(self.orbitals, self.occupied, strict=True):
-            size = (self.n - k) * k
-            block = step[start : start + size].reshape(self.n - k, k)
-            start += size
-            kappa = np.zeros((self.n, self.n))
-            kappa[k:, :k], kappa[:k, k:] = block, -block.T
-            out.append(c @ scipy.linalg.expm(kappa))
-        return out
+        kappa = np.zeros((len(self.spaces), self.n, self.n))
+        for s, low, high, block in self._blocks(step):
+            lower, upper = self.spaces[s][0][low], self.spaces[s][0][high]
+            kappa[s, upper, lower], kappa[s, lower, upper] = block, -block.T
+        return [c @ scipy.linalg.expm(k) for c, k in zip(self.orbitals, kappa, strict=True)]
 
-    def carried(self, vector: np.ndarray, turns: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    def carried(self, vector: np.ndarray, turns: list[list[np.ndarray]]) -> np.ndarray:
         """A vector in the coordinates of the newly pseudo-canonical orbitals."""
-        out, start = [], 0
-        for (v, u), k in zip(turns, self.occupied, strict=True):
-            size = (self.n - k) * k
-            out.append((v.T @ vector[start : start + size].reshape(self.n - k, k) @ u).ravel())
-            start += size
-        return np.concatenate(out)
+        return np.concatenate(
+            [
+                (turns[s][high].T @ block @ turns[s][low]).ravel()
+                for s, low, high, block in self._blocks(vector)
+            ]
+        )
 
 
 def minimise(run: BatchRun, lane: int, max_iterations: int) -> bool:

@@ -1,4 +1,4 @@
-"""Fock matrix and energy from their parts, for restricted (one total density) and unrestricted (two) runs."""
+"""Fock matrix and energy from their parts, for restricted (one total density) and open-shell (two) runs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,23 @@ def fock_and_energy(
         + nuclear_repulsion
     )
     return fock, energy
+
+
+def roothaan(
+    fock: Float64[Array, "spin n n"], density: Float64[Array, "spin n n"]
+) -> Float64[Array, "spin n n"]:
+    """Roothaan's effective Fock matrix of restricted open shells, twice: for both spins, whose orbitals are the same.
+
+    In an orthonormal basis. Between doubly and singly occupied orbitals it is F_β, between singly occupied and empty
+    ones F_α, elsewhere their mean (Roothaan, Rev. Mod. Phys. 32, 179 (1960), with the diagonal blocks of Guest and
+    Saunders, Mol. Phys. 28, 819 (1974), which PySCF takes too). Its commutators with both densities vanish where the
+    energy is stationary.
+    """
+    closed, single, empty = density[1], density[0] - density[1], jnp.eye(fock.shape[-1]) - density[0]
+    mean = 0.5 * (fock[0] + fock[1])
+    half = 0.5 * (closed @ mean @ closed + single @ mean @ single + empty @ mean @ empty)
+    half += single @ fock[1] @ closed + single @ fock[0] @ empty + empty @ mean @ closed
+    return jnp.broadcast_to(half + half.T, fock.shape)
 
 
 def symmetrised(matrix: Any) -> Any:

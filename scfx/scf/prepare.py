@@ -59,7 +59,7 @@ def pad_matrices(matrices: np.ndarray, capacity: int, size: int) -> np.ndarray:
 def prepare(
     batch: Batch, one: OneElectron, capacity: int, nspin: int, dtype: np.dtype, linear_dependence: float
 ) -> Prepared:
-    """Set a batch up. `nspin` 1: restricted; 2: unrestricted. `dtype`: precision of the orthogonaliser."""
+    """Set a batch up. `nspin` 1: restricted; 2: open shells. `dtype`: precision of the orthogonaliser."""
     entries, nao = len(batch), batch.nao
     x = np.zeros((entries, nao, nao))
     n_orbitals = np.zeros(entries, dtype=np.int32)

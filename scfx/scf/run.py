@@ -74,6 +74,7 @@ class BatchRun:
         self.batch = batch
         self.profile = profile
         self.nspin = nspin
+        self.shared_orbitals = nspin == 2 and resolved.reference == "restricted-open"
         self.capacity = lane_capacity(len(batch), resolved.lane_width)
         self.functional = resolved.functional
         self._guess = guess
@@ -198,7 +199,12 @@ class BatchRun:
         parts = self._parts(lanes, phase, coarse)
         with self.profile.stage("fock"):
             self.state = build(
-                self.state, self.prepared.fixed, parts, pad_lanes(lanes, self.capacity), len(lanes)
+                self.state,
+                self.prepared.fixed,
+                parts,
+                pad_lanes(lanes, self.capacity),
+                len(lanes),
+                shared=self.shared_orbitals,
             )
             self.state.energy.block_until_ready()
 
@@ -247,6 +253,7 @@ class BatchRun:
                     pad_lanes(members, self.capacity),
                     len(members),
                     dtype=dtype,
+                    shared=self.shared_orbitals,
                 )
                 self.state.density.block_until_ready()
 
@@ -282,6 +289,7 @@ class BatchRun:
                 pad_lanes(lanes, self.capacity),
                 len(lanes),
                 self.spec.convergence.rule != "qm1b",  # the paper reports the last Fock matrix itself
+                self.shared_orbitals,
             )
 
     def _contract(

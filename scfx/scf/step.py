@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float64, Int
 
 from scfx.lanes import COMPILER_OPTIONS, for_lanes
 from scfx.scf.diis import DIISState, combined, remember
-from scfx.scf.fock import fock_and_energy, symmetrised
+from scfx.scf.fock import fock_and_energy, roothaan, symmetrised
 from scfx.scf.occupation import aufbau, density_matrix, frontier, orthonormalise
 
 
@@ -73,23 +73,27 @@ def _diagonalise(fock: Any, n_orbitals: Any, dtype: str) -> Any:
     return jnp.linalg.eigh(_pad_diagonal(fock, n_orbitals).astype(dtype))
 
 
-@partial(jax.jit, donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
-def build(state: State, fixed: Fixed, parts: Parts, lanes: Any, count: Any) -> State:
-    """Assemble Fock matrix, energy and residual of the present density."""
+@partial(jax.jit, static_argnames=("shared",), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
+def build(state: State, fixed: Fixed, parts: Parts, lanes: Any, count: Any, *, shared: bool) -> State:
+    """Assemble Fock matrix, energy and residual of the present density; `shared`: both spins have the same orbitals."""
 
     def lane(s: State, f: Fixed, p: Parts) -> State:
         fock, energy = fock_and_energy(
             f.core, s.density, p.coulomb, p.exchange, p.potential, p.xc_energy, f.nuclear_repulsion
         )
         fock_orth = symmetrised(f.orthogonaliser.T @ fock @ f.orthogonaliser)
+        if shared:
+            fock_orth = roothaan(fock_orth, s.density_orth)
         new = s._replace(fock_orth=fock_orth, energy=energy, energy_change=jnp.abs(energy - s.energy))
         return new._replace(residual=jnp.max(jnp.abs(commutator(new.fock_orth, new.density_orth))))
 
     return for_lanes(lane, lanes, count, state, fixed, parts)
 
 
-@partial(jax.jit, static_argnames=("dtype",), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
-def advance(state: State, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str) -> State:
+@partial(jax.jit, static_argnames=("dtype", "shared"), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
+def advance(
+    state: State, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str, shared: bool
+) -> State:
     """Extrapolate, diagonalise in `dtype`, and put the new density in place."""
 
     diis = state.diis
@@ -112,7 +116,8 @@ def advance(state: State, fixed: Fixed, control: Control, lanes: Any, count: Any
         damping = jnp.where(from_guess, 0.0, c.damping)
         fock = (1.0 - damping) * fock + damping * s.previous_fock
         # F' + b (1 - D'/f): the virtual space goes up by b (Saunders and Hillier 1973).
-        fock = symmetrised(fock - c.level_shift * s.density_orth / per_orbital)
+        filled = jnp.mean(s.density_orth, axis=0, keepdims=True) if shared else s.density_orth
+        fock = symmetrised(fock - c.level_shift * filled / per_orbital)
         _, orbitals = _diagonalise(fock, f.n_orbitals, dtype)
         orbitals = orthonormalise(orbitals)
         occupation = aufbau(f.n_occupied, fock.shape[-1])
@@ -140,11 +145,14 @@ class Orbitals(NamedTuple):
 
 
 @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
-def canonical_orbitals(state: State, fixed: Fixed, lanes: Any, count: Any, extrapolated: Any) -> Orbitals:
+def canonical_orbitals(
+    state: State, fixed: Fixed, lanes: Any, count: Any, extrapolated: Any, shared: Any
+) -> Orbitals:
     """Canonical orbitals at the present density, always in float64.
 
     `extrapolated` (True or False): of the Fock matrix that DIIS makes of the last ones, which the next iteration
     would diagonalise and whose orbital energies are an order closer to self-consistency, or of the last one itself.
+    `shared` (True or False): an orbital with one electron is occupied, and not the LUMO of the other spin.
     """
     capacity, nspin, n, _ = state.fock_orth.shape
     empty = Orbitals(
@@ -161,7 +169,9 @@ def canonical_orbitals(state: State, fixed: Fixed, lanes: Any, count: Any, extra
         mixed = combined(remember(state.diis, lane, fock_orth, error), lane)
         fock = jnp.where(extrapolated & (state.diis.count[lane] > 0), symmetrised(mixed), fock_orth)
         energies, orbitals = _diagonalise(fock, fixed.n_orbitals[lane], "float64")
-        homo, lumo = frontier(energies, fixed.n_occupied[lane], fixed.n_orbitals[lane])
+        n_occupied = fixed.n_occupied[lane]
+        n_occupied = jnp.where(shared, jnp.max(n_occupied), n_occupied)
+        homo, lumo = frontier(energies, n_occupied, fixed.n_orbitals[lane])
         found = Orbitals(energies, fixed.orthogonaliser[lane] @ orbitals, homo, lumo)
         return jax.tree.map(lambda o, v: o.at[lane].set(v), out, found)
 

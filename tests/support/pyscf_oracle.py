@@ -50,7 +50,14 @@ def pyscf_mole(system: scfx.System, basis: str, registry: scfx.Registry) -> Any:
 
 
 def pyscf_solved(
-    system: scfx.System, functional: str, basis: str, grid: int, registry: scfx.Registry, **settings: Any
+    system: scfx.System,
+    functional: str,
+    basis: str,
+    grid: int,
+    registry: scfx.Registry,
+    *,
+    restricted_open: bool = False,
+    **settings: Any,
 ) -> Any:
     """A converged mean-field object. `settings` are set on it (`max_cycle`, `conv_tol`...)."""
     from pyscf import dft, scf
@@ -58,9 +65,9 @@ def pyscf_solved(
     mole = pyscf_mole(system, basis, registry)
     closed = system.multiplicity == 1
     if functional == "hf":
-        mf = scf.RHF(mole) if closed else scf.UHF(mole)
+        mf = scf.RHF(mole) if closed else scf.ROHF(mole) if restricted_open else scf.UHF(mole)
     else:
-        mf = dft.RKS(mole) if closed else dft.UKS(mole)
+        mf = dft.RKS(mole) if closed else dft.ROKS(mole) if restricted_open else dft.UKS(mole)
         mf.xc = FUNCTIONALS.get(functional, functional)
         mf.grids.level = grid
     if getattr(mf, "_chkfile", None) is not None:

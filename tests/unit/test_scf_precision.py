@@ -58,10 +58,10 @@ def seen(monkeypatch) -> dict[str, set[str]]:
     """Dtypes by stage, noted from the arrays of every batch that is solved in the test."""
     noted: dict[str, set[str]] = defaultdict(set)
 
-    def advance(state, fixed, control, lanes, count, *, dtype):
+    def advance(state, fixed, control, lanes, count, *, dtype, shared):
         noted["linear_algebra"].add(dtype)
         noted["accumulation"] |= {str(a.dtype) for a in (state.energy, state.density, state.fock_orth)}
-        return original_advance(state, fixed, control, lanes, count, dtype=dtype)
+        return original_advance(state, fixed, control, lanes, count, dtype=dtype, shared=shared)
 
     def quadrature(self, density, lanes):
         totals = original_evaluate(self, density, lanes)
