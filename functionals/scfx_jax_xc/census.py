@@ -5,7 +5,8 @@
 
 Compared at `points()`: energy per volume and its derivatives by every density variable, polarised and not. A
 functional passes if each agrees to `TOLERANCE` of the largest magnitude that the quantity takes at points of the
-same density, and all are finite. Only what passed is resolved by name through the kernels (`passed`).
+same density, and all are finite, there and where a density or one of its spins vanishes
+(`scfx.testing.functional.vanishing_densities`). Only what passed is resolved by name through the kernels (`passed`).
 """
 
 from __future__ import annotations
@@ -88,7 +89,29 @@ def compare(name: str) -> dict[str, Any]:
     record = {key: float(f"{v:.1e}") for key, v in record.items()}
     if record["value"] > TOLERANCE["value"] or record["derivative"] > TOLERANCE["derivative"]:
         return {"verdict": "its kernel disagrees with libxc", **record}
+    if not finite_where_densities_vanish(name):
+        return {"verdict": "its kernel is not finite where a density or a spin vanishes", **record}
     return {"verdict": "agrees", **record}
+
+
+def finite_where_densities_vanish(name: str) -> bool:
+    """Whether the kernel's energy has finite derivatives at the driver's hard points."""
+    import jax
+
+    from scfx.scf.xc import evaluate_closed_shell, evaluate_spin_resolved
+    from scfx.testing.functional import vanishing_densities
+    from scfx_jax_xc.kernels import KernelFunctional
+    from scfx_jax_xc.names import required
+
+    if required(name).nonlocal_correlation:
+        return True  # refused as functionals; only mixtures take their semilocal part
+    functional = KernelFunctional(name)
+    with jax.enable_x64(True):
+        one, two = vanishing_densities(functional.family, "float64")
+        weights = jax.numpy.ones(one.shape[-1])
+        found = [evaluate_closed_shell(functional, one, weights)]
+        found += [evaluate_spin_resolved(functional, values, weights) for values in two.values()]
+    return all(np.isfinite(np.asarray(f.derivative)).all() for f in found)
 
 
 def _deviations(name: str, polarised: bool) -> dict[str, float]:

@@ -30,6 +30,9 @@ from scfx_jax_xc.abstract import AbstractLibxcSum
 _LEAST_DENSITY = 1e-13
 #: Of the total density, what a spin density is raised by: enough for 1 - zeta to be a number, 1e-14 of the energy.
 _LEAST_SHARE = 1e-14
+#: And at least by this (bohr^-3): below it derivatives of the formulas, which hold high powers of a spin's density,
+#: overflow. 1000 bohr^3 of it hold 1e-15 electrons.
+_LEAST_SPIN_DENSITY = 1e-18
 _PACKAGE = "scfx_jax_xc._formulas"
 
 
@@ -52,10 +55,17 @@ class KernelFunctional(AbstractLibxcSum):
         wide = _wide(density)
         d, empty = _filled(wide, wide.rho_a + wide.rho_b)
         # A spin without electrons would put 1 - zeta at 0, where its cube root has no derivative. Added, not clipped:
-        # the empty spin keeps its derivative, the potential that its virtual orbitals feel.
-        least = _LEAST_SHARE * jax.lax.stop_gradient(d.rho_a + d.rho_b)
+        # the empty spin keeps its derivative, the potential that its virtual orbitals feel. What is added has the
+        # reduced gradient 1 and von Weizsaecker's tau, as the densities that the driver puts in the place of nothing.
+        all_electrons = jax.lax.stop_gradient(d.rho_a + d.rho_b)
+        least = jnp.maximum(_LEAST_SHARE * all_electrons, _LEAST_SPIN_DENSITY)
         rho = (d.rho_a + least, d.rho_b + least)
         sigma, tau = (d.sigma_aa, d.sigma_ab, d.sigma_bb), (d.tau_a, d.tau_b)
+        if d.sigma_aa is not None:
+            square = least ** (8.0 / 3.0)
+            sigma = (d.sigma_aa + square, d.sigma_ab, d.sigma_bb + square)
+        if d.tau_a is not None:
+            tau = (d.tau_a + least ** (5.0 / 3.0) / 8.0, d.tau_b + least ** (5.0 / 3.0) / 8.0)
         total = sum(w * per_particle(parameters()[n], True, rho, sigma, tau) for n, w in self.sum.parts)
         return jnp.where(empty, 0.0, (d.rho_a + d.rho_b) * total).astype(density.rho_a.dtype)
 
