@@ -33,12 +33,20 @@ def main() -> None:
     parser.add_argument("--basis", default="6-31g(2df,p)-qm9")
     parser.add_argument("--memory-budget", default="2 GiB")
     parser.add_argument("--skip", type=int, default=0, help="of the ordered molecules")
+    parser.add_argument("--smiles", nargs="+", help="only these (as in the column smiles_gdb), in this order")
     args = parser.parse_args()
     table = pq.read_table(args.table)
     atoms, starts = table["z"].combine_chunks().flatten(), table["z"].combine_chunks().offsets
     heavy = np.add.reduceat(np.where(np.asarray(atoms) == 1, 4, 32), np.asarray(starts)[:-1])
-    order = np.argsort(heavy, kind="stable")  # ties keep the table's order
-    rows = table.take(order[args.skip : args.skip + args.molecules]).to_pylist()
+    if args.smiles:
+        names = table["smiles_gdb"].to_pylist()
+        if missing := set(args.smiles) - set(names):
+            raise SystemExit(f"not in the table: {', '.join(sorted(missing))}")
+        chosen = np.array([names.index(name) for name in args.smiles])
+    else:
+        order = np.argsort(heavy, kind="stable")  # ties keep the table's order
+        chosen = order[args.skip : args.skip + args.molecules]
+    rows = table.take(chosen).to_pylist()
     systems = [
         scfx.System.from_arrays(row["z"], np.asarray(row["pos"], dtype=float).reshape(-1, 3)) for row in rows
     ]
