@@ -95,7 +95,7 @@ def _pairs_to_ao(packed: np.ndarray, to_ao: np.ndarray) -> np.ndarray:
     rows, columns = np.tril_indices(to_ao.shape[1])
     out = np.empty((len(packed), len(rows)))
     for q, row in enumerate(packed):
-        out[q] = (to_ao.T @ _unpacked(row[None], len(to_ao))[0] @ to_ao)[rows, columns]
+        out[q] = (to_ao.T @ _unpacked(row[None])[0] @ to_ao)[rows, columns]
     return out
 
 
@@ -110,12 +110,10 @@ def _whitened(metric: np.ndarray, triple: np.ndarray) -> np.ndarray:
     return scipy.linalg.solve_triangular(lower, triple, lower=True)
 
 
-def _unpacked(packed: np.ndarray, n: int) -> np.ndarray:
-    out = np.empty((len(packed), n, n))
-    rows, columns = np.tril_indices(n)
-    out[:, rows, columns] = packed
-    out[:, columns, rows] = packed
-    return out
+def _unpacked(packed: Float64[np.ndarray, "some npair"]) -> Float64[np.ndarray, "some n n"]:
+    from pyscf import lib
+
+    return lib.unpack_tril(packed)
 
 
 def _contract(
@@ -133,10 +131,19 @@ def _contract(
         coulomb[s][columns, rows] = packed
     if exchange is None:
         return
-    # K_ik = Σ_Q (B_Q D B_Q)_ik, a block of auxiliary functions at a time.
+    # K = Σ_Q B_Q D B_Q by D = V λ Vᵀ, a block of auxiliary functions at a time: densities have few eigenvectors.
+    factors = [_eigenvectors(matrix) for matrix in density]
     step = max(1, _BLOCK // (n * n))
     for start in range(0, len(fitted), step):
-        block = _unpacked(fitted[start : start + step], n)
-        for s, matrix in enumerate(density):
-            half = (block @ matrix).transpose(1, 0, 2).reshape(n, -1)
-            exchange[s] += half @ block.reshape(-1, n)
+        block = _unpacked(fitted[start : start + step])
+        for s, (values, vectors) in enumerate(factors):
+            half = (block.reshape(-1, n) @ vectors).reshape(len(block), n, -1).transpose(1, 0, 2)
+            exchange[s] += (half * values).reshape(n, -1) @ half.reshape(n, -1).T
+
+
+def _eigenvectors(matrix: Float64[np.ndarray, "n n"]) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues of a symmetric matrix that are more than rounding, and their vectors."""
+    values, vectors = np.linalg.eigh(matrix)
+    size = np.abs(values)
+    kept = size > len(matrix) * np.finfo(np.float64).eps * size.max(initial=0.0)
+    return values[kept], vectors[:, kept]
