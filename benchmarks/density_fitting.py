@@ -17,26 +17,22 @@ from typing import Any
 
 from levels import pyscf_molecule
 from machine import describe
+from pyscf import dft
+from pyscf.scf.hf import overlap_zero_eigenvalue_threshold
 from threadpoolctl import threadpool_limits
 
 import scfx
+from scfx.system import HARTREE_IN_EV
 
 FUNCTIONAL, BASIS, FIT = "wb97m-d3bj", "def2-tzvppd", "def2-universal-jkfit"
 SMILES = ("OC=O", "CCO", "CC(=O)N", "c1ccoc1")
-HARTREE = 27.211386245988  # eV, CODATA 2018
-#: PySCF's threshold for linear dependence.
-DEPENDENCE = 1e-6
 
 
 def _pyscf(molecule: Any, grid: int, fitted: bool) -> float:
-    from pyscf import dft
-
     mf = dft.RKS(molecule, xc="wb97m_v")
     mf.nlc, mf.disp, mf.small_rho_cutoff = 0, None, 0
     mf.grids.level, mf.conv_tol, mf.conv_tol_grad = grid, 1e-9, 1e-5
-    mf.max_memory = (
-        16000  # MB: what scfx holds in the same process counts too, and without memory PySCF uses the disk
-    )
+    mf.max_memory = 16000  # MB, in which scfx's count too: with less left PySCF goes to the disk
     if fitted:
         mf = mf.density_fit(auxbasis=FIT)
     energy = float(mf.kernel())
@@ -57,7 +53,8 @@ def main() -> None:
     def solver(backend: Any) -> scfx.Solver:
         return scfx.Solver(
             registry=registry, functional=FUNCTIONAL, basis=BASIS, backend=backend, grid=arguments.grid,
-            convergence={"energy": 1e-9, "gradient": 1e-5}, linear_dependence=DEPENDENCE, threads=1,
+            convergence={"energy": 1e-9, "gradient": 1e-5},
+            linear_dependence=overlap_zero_eigenvalue_threshold, threads=1,
             memory_budget=arguments.memory_budget,
         )  # fmt: skip
 
@@ -86,13 +83,13 @@ def main() -> None:
                     start = time.perf_counter()
                     found[k] = call()
                     seconds[k].append(time.perf_counter() - start)
-        ours, _, theirs, pyscf_fitted = found
+        by_simd, _, by_fit, pyscf_fitted = found
         a, b, c, d = (median(of) for of in seconds)
-        difference = theirs.energy[0] - theirs.dispersion_energy[0] - pyscf_fitted
-        fitting = 1000 * HARTREE * (theirs.energy[0] - ours.energy[0]) / system.natm
-        gap = 1000 * HARTREE * (theirs.gap[0] - ours.gap[0])
+        difference = by_fit.energy[0] - by_fit.dispersion_energy[0] - pyscf_fitted
+        fitting = 1000 * HARTREE_IN_EV * (by_fit.energy[0] - by_simd.energy[0]) / system.natm
+        gap = 1000 * HARTREE_IN_EV * (by_fit.gap[0] - by_simd.gap[0])
         print(
-            f"| `{smiles}` | {ours.nao[0]} | {a:.1f} | {b:.1f} | {b / a:.1f} | {c:.1f} | {d:.1f} | {d / c:.1f} "
+            f"| `{smiles}` | {by_simd.nao[0]} | {a:.1f} | {b:.1f} | {b / a:.1f} | {c:.1f} | {d:.1f} | {d / c:.1f} "
             f"| {difference:+.0e} | {fitting:+.3f} | {gap:+.2f} |",
             flush=True,
         )
