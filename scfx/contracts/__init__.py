@@ -1,0 +1,1 @@
+"""The contracts that plugins fill, one file for each kind of plugin."""
