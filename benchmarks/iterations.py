@@ -28,7 +28,7 @@ from scfx_simd.two_electron import SimdTwoElectron  # noqa: E402
 from throughput import MOLECULES, conformers  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.scf.backend_quadrature import BackendQuadrature  # noqa: E402
+from scfx.energy.exchange_correlation.backend import BackendQuadrature  # noqa: E402
 
 THRESHOLD = {"energy": 5e-6, "gradient": 5e-6}
 

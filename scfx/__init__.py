@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
-    "solve": "scfx.scf.driver",
-    "Solver": "scfx.scf.driver",
+    "solve": "scfx.driver",
+    "Solver": "scfx.driver",
     "System": "scfx.system",
     "Batch": "scfx.batch",
     "group_by_structure": "scfx.batch",
@@ -42,6 +42,8 @@ _WHERE = {
     "AbstractTask": "scfx.abstract",
     "AbstractExecutor": "scfx.abstract",
     "TaskContext": "scfx.abstract",
+    "AbstractGradientBackend": "scfx.contracts.derivatives",
+    "ConstructionContext": "scfx.contracts.construction",
     "DenseTwoElectron": "scfx.dense",
     "LaneTwoElectron": "scfx.two_electron",
     "ScfxError": "scfx.errors",
@@ -76,7 +78,11 @@ if TYPE_CHECKING:
     from scfx.batch import Batch as Batch
     from scfx.batch import group_by_structure as group_by_structure
     from scfx.config import Config as Config
+    from scfx.contracts.construction import ConstructionContext as ConstructionContext
+    from scfx.contracts.derivatives import AbstractGradientBackend as AbstractGradientBackend
     from scfx.dense import DenseTwoElectron as DenseTwoElectron
+    from scfx.driver import Solver as Solver
+    from scfx.driver import solve as solve
     from scfx.errors import CapabilityError as CapabilityError
     from scfx.errors import ConfigError as ConfigError
     from scfx.errors import ConvergenceError as ConvergenceError
@@ -91,8 +97,6 @@ if TYPE_CHECKING:
     from scfx.registry import Registry as Registry
     from scfx.results import SCFResult as SCFResult
     from scfx.results import Status as Status
-    from scfx.scf.driver import Solver as Solver
-    from scfx.scf.driver import solve as solve
     from scfx.spec import SCFSpec as SCFSpec
     from scfx.system import System as System
     from scfx.two_electron import LaneTwoElectron as LaneTwoElectron

@@ -8,11 +8,15 @@ A required method is abstract here. What a plugin *may* do is a marker class tha
 from __future__ import annotations
 
 import abc
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32
+
+from scfx.errors import CapabilityError, InputError
+from scfx.spec_hash import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     from scfx.basis import CorePotential, Shell
     from scfx.batch import Batch
+    from scfx.contracts.requests import TwoElectronRequest
     from scfx.precision import PrecisionPolicy
     from scfx.system import System
 
@@ -91,9 +96,24 @@ class AbstractFunctional(abc.ABC):
         return self.energy_density(density.spin_resolved())
 
     def definition(self) -> Mapping[str, Any]:
-        """Plain data that identifies what is computed, not how it is called: this enters the spec hash."""
+        """Plain data that identifies what is computed, not how it is called: this enters the spec hash.
+
+        The instance's own attributes are its parameters: two instances that differ in one are two functionals.
+        `InputError` for an attribute that is no plain data; override this method then.
+        """
         cls = type(self)
+        contract = ("name", "family", "exact_exchange", "long_range_exchange", "omega", "vv10", "dispersion")
+        own = {key: value for key, value in vars(self).items() if key not in contract}
+        own = plain(own)
+        try:
+            json.dumps(own, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"functional {cls.__qualname__} has attributes that are no plain data ({', '.join(own)}: {error}); "
+                "override its definition() to say which numbers make it what it is"
+            ) from None
         return {
+            **({"parameters": own} if own else {}),
             "class": f"{cls.__module__}:{cls.__qualname__}",
             "family": self.family,
             "exact_exchange": self.exact_exchange,
@@ -169,6 +189,23 @@ class AbstractTwoElectron(abc.ABC):
         separately), as float64 unless the precision policy says float32.
         """
 
+    #: The dtype that J and K are summed in, for results; None: the dtype that they come back in.
+    accumulation: str | None = None
+
+    def contract_wanted(
+        self,
+        density: Float64[np.ndarray, "batch nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
+        exchange: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """(J, K) [active, nspin, nao, nao] of the entries `lanes`, or None in the place of one that is not wanted.
+
+        Override where leaving one out, or some entries, saves work.
+        """
+        j, k = self.coulomb_exchange(density)
+        return (np.asarray(j)[lanes] if coulomb else None), (np.asarray(k)[lanes] if exchange else None)
+
     def held_bytes(self) -> int | None:
         """Bytes of integrals held, so that AO values may take the rest of the memory budget; None: not known."""
         return None
@@ -195,6 +232,17 @@ class AbstractLaneTwoElectron(AbstractTwoElectron):
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(J, K) [active, nspin, nao, nao] of the entries `lanes`; K is None when `exchange` is False."""
 
+    def contract_wanted(
+        self,
+        density: Float64[np.ndarray, "batch nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
+        exchange: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """See `AbstractTwoElectron.contract_wanted`. Override where leaving J out saves work."""
+        j, k = self.coulomb_exchange_lanes(density, lanes, exchange)
+        return (j if coulomb else None), k if exchange else None
+
 
 class AbstractIntegralBackend(abc.ABC):
     """Integrals over a `Batch`. Constructed once per run from the backend's own options; reused for every batch."""
@@ -212,6 +260,38 @@ class AbstractIntegralBackend(abc.ABC):
 
         Raises `ResourceError` with the numbers if it cannot.
         """
+
+    def two_electron_operators(
+        self,
+        batch: Batch,
+        requests: Sequence[TwoElectronRequest],
+        policy: PrecisionPolicy,
+        memory_budget: int,
+    ) -> list[AbstractTwoElectron]:
+        """An operator for each request, which together use at most `memory_budget` bytes for integrals.
+
+        This default serves backends that fill `two_electron` (and `AbstractAttenuatedBackend`) alone. Override where
+        requests can share work. `CapabilityError` for an operator that the backend does not have.
+        """
+        made: list[AbstractTwoElectron] = []
+        try:
+            for request in requests:
+                share = memory_budget // len(requests)
+                if request.operator == "coulomb":
+                    made.append(self.two_electron(batch, policy, share))
+                elif request.operator == "erf" and isinstance(self, AbstractAttenuatedBackend):
+                    made.append(self.attenuated_two_electron(batch, request.omega, policy, share))
+                else:
+                    raise CapabilityError(
+                        "scf.backend",
+                        f"{self.name!r} has no integrals of the operator {request.operator} (omega = "
+                        f"{request.omega}), which the functional needs; use backend = 'libcint'",
+                    )
+        except BaseException:
+            for operator in made:
+                operator.close()
+            raise
+        return made
 
     def definition(self) -> Mapping[str, Any] | None:
         """Plain data that identifies what labels depend on: enters the spec hash. None: the name and all options.

@@ -12,6 +12,7 @@ import pluggy
 if TYPE_CHECKING:
     from scfx.abstract import AbstractBasisSource, AbstractFunctional
     from scfx.batch import Batch
+    from scfx.contracts.construction import ConstructionContext
     from scfx.offer import Offer
     from scfx.results import SCFResult
 
@@ -60,18 +61,19 @@ def scfx_register_models() -> list[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
-def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
+def scfx_resolve_functional(name: str, context: ConstructionContext) -> AbstractFunctional | None:
     """An open-ended family of functionals: return one for `name`, or None. Stops at the first that is not None.
 
-    Asked only when no registered functional has the name.
+    Asked only when no registered functional has the name. `context` has the registry that asks; leave it out of the
+    arguments if you do not need it.
     """
 
 
 @hookspec(firstresult=True)
-def scfx_resolve_basis(name: str) -> AbstractBasisSource | None:
+def scfx_resolve_basis(name: str, context: ConstructionContext) -> AbstractBasisSource | None:
     """An open-ended family of basis sets: return one for `name`, or None. Stops at the first that is not None.
 
-    Asked only when no registered basis set has the name.
+    Asked only when no registered basis set has the name. `context` is that of `scfx_resolve_functional`.
     """
 
 

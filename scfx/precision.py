@@ -32,7 +32,7 @@ class PrecisionPolicy:
       integrals in float64; None: no refinement.
 
     - `early_grid`: "coarse" lets iterations far from convergence use a coarse grid with a correction to the grid of the
-      labels (`scfx.scf.coarse_grid`); every result is of the latter.
+      labels (`scfx.energy.exchange_correlation.coarse_grid`); every result is of the latter.
 
     `gradient_floor` and `energy_floor` (hartree): the tightest convergence thresholds that rounding leaves reachable;
     a run uses the larger of these and the asked thresholds, and its provenance says so.

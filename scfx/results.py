@@ -87,6 +87,11 @@ class SCFResult:
     `quadrupole` [batch, 3, 3], where `scf.quadrupole` asks for it, is the traceless moment of Buckingham in e·bohr²
     about the centre of nuclear charge. `stability` holds a `Stability` by system where `scf.stability` asks for it
     (None for one that did not converge).
+
+    `energy_components` are the parts of `energy` by name in hartree, by system: "kinetic", "nuclear_attraction",
+    "coulomb", "exchange", "exchange_correlation", "nonlocal_correlation", "nuclear_repulsion", "dispersion", as far as
+    the functional has them; they add up to it. `electrons_on_grid` [batch] is the number of electrons that the grid
+    integrates to (NaN without a functional): how far it is from the true one says how good the grid is.
     """
 
     systems: Sequence[System]
@@ -118,6 +123,8 @@ class SCFResult:
     basis_set: BasisSet | None = None
     quadrupole: Float64[np.ndarray, "batch 3 3"] | None = None
     stability: list[Stability | None] | None = None
+    energy_components: list[dict[str, float]] | None = None
+    electrons_on_grid: Float64[np.ndarray, "batch"] | None = None
 
     @property
     def gap(self) -> Float64[np.ndarray, "batch"]:

@@ -94,6 +94,7 @@ class SCFSpec(BaseModel):
     `memory_budget`: for integrals and AO values kept on the grid, bytes or text as "4 GiB".
     `lane_width`: conformers computed side by side.
     `threads`: None is all that the process may use.
+    `device`: where XLA's part of the work runs: "cpu", also where there is an accelerator.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -114,6 +115,7 @@ class SCFSpec(BaseModel):
     memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
     lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
+    device: Literal["cpu"] = "cpu"
 
     @classmethod
     def create(cls, values: Mapping[str, Any] | None = None, /, *, key: str = "scf", **more: Any) -> SCFSpec:

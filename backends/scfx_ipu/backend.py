@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from scfx.abstract import AbstractIntegralBackend, AbstractTwoElectron, OneElectron
 from scfx.errors import CapabilityError, InputError, PluginUnavailableError, ResourceError
 from scfx.precision import PrecisionPolicy
-from scfx.registry import Registry
 from scfx_ipu.cost_model import schedule
 from scfx_ipu.library import Machine, Program, built_for_hardware
 from scfx_ipu.molecule import Structure
@@ -18,6 +17,7 @@ from scfx_ipu.two_electron import IpuTwoElectron
 
 if TYPE_CHECKING:
     from scfx.batch import Batch, ShellLayout
+    from scfx.contracts.construction import ConstructionContext
 
 Strategy = Literal["auto", "store", "recompute"]
 _STRATEGIES = ("auto", "store", "recompute")
@@ -48,7 +48,9 @@ class IpuBackend(AbstractIntegralBackend):
         ipus: int = 1,
         tiles: int = 1472,
         threads: int = 1,
+        context: ConstructionContext | None = None,
     ):
+        """`context`: whose registry has the backend "libcint", which one-electron matrices come from."""
         if device not in _DEVICES:
             raise InputError(f"scf.backend.device: got {device!r}, expected 'auto', 'hardware' or 'host'")
         if strategy not in _STRATEGIES:
@@ -69,8 +71,7 @@ class IpuBackend(AbstractIntegralBackend):
         self._strategy: Strategy = strategy
         self._machine = Machine(ipus, tiles)
         self._threads = min(threads, os.cpu_count() or 1)
-        # Another plugin's backend, so it is found as everyone finds it.
-        self._host = Registry.discover().backend("libcint")
+        self._host = None if context is None else context.registry.backend("libcint", key=context.key)
         self._lock = Lock()
         self._plans: dict[Structure, Program] = {}
         self._idle: dict[Structure, list[Program]] = defaultdict(list)
@@ -98,6 +99,11 @@ class IpuBackend(AbstractIntegralBackend):
         They are a thousandth of the work and decide half of the energy's digits, so they have no codelet: the libcint
         backend gives them.
         """
+        if self._host is None:
+            raise InputError(
+                "IpuBackend takes one-electron matrices from backend 'libcint' and was made without a registry to find "
+                "it in; use Registry.discover().backend('ipu')"
+            )
         return self._host.one_electron(batch)
 
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:

@@ -16,8 +16,7 @@ from scfx.abstract import (
     OneElectron,
 )
 from scfx.basis import BasisSet
-from scfx.errors import InputError, ResourceError
-from scfx.registry import Registry
+from scfx.errors import CapabilityError, InputError, ResourceError
 from scfx_libcint.blocks import BlockPlan
 from scfx_libcint.density_fitting import FittedTwoElectron, fitted_bytes
 from scfx_libcint.environment import environment, joined
@@ -25,6 +24,7 @@ from scfx_libcint.two_electron import DirectTwoElectron, StoredTwoElectron
 
 if TYPE_CHECKING:
     from scfx.batch import Batch, ShellLayout
+    from scfx.contracts.construction import ConstructionContext
     from scfx.precision import PrecisionPolicy
     from scfx.two_electron import LaneTwoElectron
 
@@ -53,6 +53,7 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
         threads: int | None = None,
         density_fitting: Any = None,
         fitted: Literal["jk", "j"] = "jk",
+        context: ConstructionContext | None = None,
     ):
         if storage not in ("auto", "stored", "direct"):
             raise InputError(f"scf.backend.storage: got {storage!r}, expected 'auto', 'stored' or 'direct'")
@@ -61,8 +62,14 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
         if fitted not in ("jk", "j"):
             raise InputError(f"scf.backend.fitted: got {fitted!r}, expected 'jk' or 'j'")
         self._fitted = fitted
-        # Another plugin's basis set, so it is found as everyone finds it.
-        self._auxiliary = None if density_fitting is None else Registry.discover().basis(density_fitting)
+        self._auxiliary = None
+        if density_fitting is not None:
+            if context is None:
+                raise InputError(
+                    "scf.backend.density_fitting: LibcintBackend was made without a registry to find basis sets in; use "
+                    "Registry.discover().backend({'name': 'libcint', 'density_fitting': ...})"
+                )
+            self._auxiliary = context.registry.basis(density_fitting, key=f"{context.key}.density_fitting")
         self._storage: Storage = storage
         self._threads = threads or _available_threads()
 
@@ -118,9 +125,10 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
     ) -> AbstractTwoElectron:
         assert self._auxiliary is not None
         if policy.integrals != "float64":
-            raise InputError(
-                f"scf.precision: density fitting stores float64 integrals only, policy {policy.name!r} asks for "
-                f"{policy.integrals}; use precision = 'float64'"
+            raise CapabilityError(
+                "scf.precision",
+                f"density fitting stores float64 integrals only, policy {policy.name!r} asks for {policy.integrals}; "
+                "use precision = 'float64'",
             )
         elements = {int(z) for row in batch.atomic_numbers for z in row}
         auxiliary = BasisSet.from_source(self._auxiliary, elements)

@@ -52,6 +52,11 @@ class FittedTwoElectron(LaneTwoElectron):
             k = self._exact.coulomb_exchange_lanes(density, lanes, True)[1]
         return coulomb, k
 
+    def held_bytes(self) -> int:
+        """See `AbstractTwoElectron.held_bytes`."""
+        own = sum(integrals.nbytes for integrals in self._fitted or ())
+        return own + ((self._exact.held_bytes() or 0) if self._exact is not None else 0)
+
     def close(self) -> None:
         """Free the integrals."""
         self._fitted = None

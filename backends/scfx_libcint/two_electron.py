@@ -30,6 +30,15 @@ class _LibcintTwoElectron(LaneTwoElectron):
         self._plan = plan
         self._threads = threads
 
+    @property
+    @abc.abstractmethod
+    def nbytes(self) -> int:
+        """Bytes of integrals kept between calls."""
+
+    def held_bytes(self) -> int:
+        """See `AbstractTwoElectron.held_bytes`."""
+        return self.nbytes
+
     @abc.abstractmethod
     def _rows(self, entry: int) -> Iterable[Rows]:
         """All weighted rows of an entry."""

@@ -1,4 +1,4 @@
-"""`SimdBackend`: the backend whose SIMD lanes are conformers (DESIGN, "Speed: lanes are conformers")."""
+"""`SimdBackend`: the backend whose SIMD lanes are conformers."""
 
 from __future__ import annotations
 

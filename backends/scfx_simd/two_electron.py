@@ -38,6 +38,7 @@ class SimdTwoElectron(LaneTwoElectron):
     """
 
     screens_small_densities = True
+    accumulation = "float64"
 
     def __init__(
         self,

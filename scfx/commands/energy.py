@@ -89,7 +89,7 @@ def energy(
     checked = SCFSpec.create(spec)
     system = read_molecule(molecule, charge, multiplicity, seed)
 
-    from scfx.scf.driver import Solver  # loads JAX, which bad input should not wait for
+    from scfx.driver import Solver  # loads JAX, which bad input should not wait for
 
     result = Solver(checked, session.registry, atomic_numbers=system.atomic_numbers).solve([system])
     record = as_record(result)

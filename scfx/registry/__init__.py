@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from scfx.contracts.construction import ConstructionContext
 from scfx.errors import CapabilityError, ConfigError, ScfxError
 from scfx.registry import construct, offers
 from scfx.registry.capabilities import Need, shortfalls
@@ -207,7 +208,7 @@ class Registry:
             return self._make(record, options, expected, key)
         failures: list[str] = []
         if resolver is not None:
-            resolved, failures = self._resolve(resolver, text, expected)
+            resolved, failures = self._resolve(resolver, text, expected, key)
             if resolved is not None:
                 if options:
                     raise ConfigError(
@@ -216,7 +217,7 @@ class Registry:
                 return construct.name(resolved, text)
         raise offers.unknown(kind, text, self.offers(kind), self.plugins, key, failures, ())
 
-    def _resolve(self, hook: str, text: str, expected: type | None) -> tuple[Any, list[str]]:
+    def _resolve(self, hook: str, text: str, expected: type | None, key: str) -> tuple[Any, list[str]]:
         """Ask the open-ended families in the order of plugin names; what one raises is kept as a sentence."""
         source, bare = offers.split(text)
         failures = []
@@ -228,7 +229,7 @@ class Registry:
             ):
                 continue
             try:
-                found = plugin.ask(hook, name=bare)
+                found = plugin.ask(hook, name=bare, context=ConstructionContext(self, key))
             except ScfxError as error:
                 failures.append(f"plugin {plugin.name}: {error}")
                 continue
@@ -251,7 +252,9 @@ class Registry:
         return record
 
     def _make(self, record: OfferRecord, options: Mapping[str, Any], expected: type | None, key: str) -> Any:
-        return construct.name(construct.instance(record, options, expected, key), record.name)
+        return construct.name(
+            construct.instance(record, options, expected, ConstructionContext(self, key)), record.name
+        )
 
     # ---- observers, commands, header lines -------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from scfx.registry.plugins import describe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from scfx.contracts.construction import ConstructionContext
     from scfx.registry.offers import OfferRecord
 
 
@@ -35,11 +37,18 @@ def target(record: OfferRecord, key: str) -> Any:
     return found
 
 
-def instance(record: OfferRecord, options: Mapping[str, Any], expected: type | None, key: str) -> Any:
+def instance(
+    record: OfferRecord,
+    options: Mapping[str, Any],
+    expected: type | None,
+    context: ConstructionContext,
+) -> Any:
     """An instance of the offer's target, constructed with the offer's own options and then `options`.
 
-    A target that is an instance already takes options only if it is a dataclass, as replaced fields.
+    A target that is an instance already takes options only if it is a dataclass, as replaced fields. One whose
+    signature has a parameter `context` is given it.
     """
+    key = context.key
     made = target(record, key)
     arguments = {**record.offer.options, **options}
     what = f"{KINDS[record.kind][0]} {record.name!r}"
@@ -49,8 +58,9 @@ def instance(record: OfferRecord, options: Mapping[str, Any], expected: type | N
         _check_names(arguments, [f for f in fields if f != "name"], what, key)
         made = _call(lambda **kw: dataclasses.replace(made, **kw), arguments, what, key)
     elif not ready:
+        given = {"context": context} if _takes_context(made) else {}
         _check_signature(made, arguments, what, key)
-        made = _call(made, arguments, what, key)
+        made = _call(partial(made, **given), arguments, what, key)
     if expected is not None and not isinstance(made, expected):
         raise PluginUnavailableError(
             key,
@@ -83,6 +93,13 @@ def _call(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> An
         raise ConfigError(key, f"{what} does not accept {shown or 'no options'}: {error}") from error
 
 
+def _takes_context(factory: Any) -> bool:
+    try:
+        return "context" in inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # built without a signature
+        return False
+
+
 def _check_signature(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> None:
     if not callable(factory):
         raise PluginUnavailableError(
@@ -92,7 +109,7 @@ def _check_signature(factory: Any, arguments: Mapping[str, Any], what: str, key:
         signature = inspect.signature(factory)
     except ValueError:  # built without one; the call itself will tell
         return
-    parameters = signature.parameters.values()
+    parameters = [p for p in signature.parameters.values() if p.name != "context"]
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         accepted = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         _check_names(arguments, accepted, what, key)

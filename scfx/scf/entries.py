@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scfx.properties.population import bond_orders, loewdin_charges, mulliken_charges
+from scfx.properties.quadrupole import quadrupole
 from scfx.results import SCFResult, Stability, Status
-from scfx.scf.population import bond_orders, loewdin_charges, mulliken_charges
-from scfx.scf.quadrupole import quadrupole
 
 if TYPE_CHECKING:
     from scfx.basis import BasisSet
@@ -44,11 +45,30 @@ class Entry:
     loewdin_charges: np.ndarray
     bond_orders: np.ndarray
     history: np.ndarray
+    energy_components: dict[str, float]
+    electrons: float  # that the grid integrates to
     quadrupole: np.ndarray | None = None
     stability: Stability | None = None
+    failure: str = ""  # why the calculation could not be carried out
+
+
+def failed_entry(batch: Batch, nspin: int, reason: str) -> Entry:
+    """What the one system of a batch gets whose calculation could not be carried out."""
+    n, natm, nan = batch.nao, batch.natm, math.nan
+    empty = np.full((nspin, n, n), nan)
+    return Entry(
+        energy=nan, homo=nan, lumo=nan, orbital_energies=np.full((nspin, n), nan), dipole=np.full(3, nan),
+        converged=False, iterations=0, residual=nan, energy_change=nan, rung="", nao=n, n_orbitals=0, n_grid=0,
+        s_squared=nan, density=empty, overlap=empty[0], orbital_coefficients=np.full((nspin, n, 0), nan),
+        mulliken_charges=np.full(natm, nan), loewdin_charges=np.full(natm, nan),
+        bond_orders=np.full((natm, natm), nan), history=np.zeros((0, 2)), energy_components={}, electrons=nan,
+        quadrupole=np.full((3, 3), nan), failure=reason,
+    )  # fmt: skip
 
 
 def _reason(entry: Entry) -> str:
+    if entry.failure:
+        return entry.failure
     if not np.isfinite(entry.energy):
         return "the energy is not finite"
     return (
@@ -66,6 +86,11 @@ def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[En
     density = np.asarray(state.density)[:, :, :n, :n]
     orth = np.asarray(state.density_orth)
     coefficients, owner = np.asarray(orbitals.coefficients), batch.layout.ao_atom
+    components = run.energy.core.energies(density[: len(batch)].sum(axis=1)) | run.energies
+    components |= run.energy.constants()
+    # Independent of the density, and so of the iterations.
+    dispersion = components.get("dispersion", np.zeros(len(batch)))
+    grids = run.energy.grids
     out = []
     for b in range(len(batch)):
         kept = int(run.prepared.n_orbitals[b])
@@ -77,7 +102,7 @@ def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[En
         electronic = np.einsum("xij,sij->x", run.prepared.one.dipole[b], density[b])
         out.append(
             Entry(
-                energy=float(energy[b]),
+                energy=float(energy[b]) + float(dispersion[b]),
                 homo=float(np.asarray(orbitals.homo)[b]),
                 lumo=float(np.asarray(orbitals.lumo)[b]),
                 orbital_energies=energies,
@@ -89,7 +114,7 @@ def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[En
                 rung=rung[b],
                 nao=n,
                 n_orbitals=kept,
-                n_grid=len(run.grids[b][1]) if run.grids else 0,
+                n_grid=len(grids[b][1]) if grids else 0,
                 s_squared=_s_squared(run, b, orth[b]),
                 density=_own_order(batch, b, density[b]),
                 overlap=_own_order(batch, b, overlap[None])[0],
@@ -98,6 +123,8 @@ def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[En
                 loewdin_charges=loewdin_charges(density[b], overlap, owner, charges)[own_atoms],
                 bond_orders=bond_orders(density[b], overlap, owner, batch.natm)[np.ix_(own_atoms, own_atoms)],
                 history=np.array(run.history[b]).reshape(-1, 2),
+                energy_components={name: float(values[b]) for name, values in components.items()},
+                electrons=float(run.electrons[b]),
                 quadrupole=quadrupole(batch, b, density[b]) if run.spec.spec.quadrupole else None,
             )
         )
@@ -143,7 +170,10 @@ def collected(
     energies = np.full((len(entries), nspin, widest), np.nan)
     for row, e in zip(energies, entries, strict=True):
         row[:, : e.nao] = e.orbital_energies
-    status = [Status.CONVERGED if e.converged else Status.NOT_CONVERGED for e in entries]
+    status = [
+        Status.FAILED if e.failure else Status.CONVERGED if e.converged else Status.NOT_CONVERGED
+        for e in entries
+    ]
     return SCFResult(
         systems=systems,
         energy=column("energy"),
@@ -173,4 +203,7 @@ def collected(
         basis_set=basis if return_density else None,
         quadrupole=column("quadrupole") if spec.quadrupole else None,
         stability=[e.stability for e in entries] if spec.stability else None,
+        dispersion_energy=np.array([e.energy_components.get("dispersion", 0.0) for e in entries]),
+        energy_components=[e.energy_components for e in entries],
+        electrons_on_grid=column("electrons"),
     )

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from scfx.scf.coarse_grid import CoarseGrid
 from scfx.scf.step import Control
 
 if TYPE_CHECKING:
+    from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid
     from scfx.scf.run import BatchRun
 
 #: Above this residual (hartree) the damped procedure damps and shifts; below it, it is plain DIIS again.
@@ -36,13 +36,11 @@ def iterate(
 
     Every entry goes through the precision phases at its own pace: an iteration works on each phase's entries apart.
     """
-    run.coarse = None if damped or run.spec.convergence.rule == "qm1b" else CoarseGrid.of(run)
+    coarse = None if damped or run.spec.convergence.rule == "qm1b" else run.coarse_grid()
     try:
-        return _iterate(run, lanes, max_iterations, damped, run.coarse)
+        return _iterate(run, lanes, max_iterations, damped, coarse)
     finally:
-        if run.coarse is not None:
-            run.coarse.close()
-            run.coarse = None
+        run.drop_coarse_grid(coarse)
 
 
 def _iterate(
@@ -89,7 +87,7 @@ def _iterate(
                 still.append(lane)
         active = np.array(still, dtype=np.int32)
         for number in range(int(phase_of[active].min(initial=last_phase))):
-            run.phases[number].finish()
+            run.phases[number].hamiltonian.rest()
         if iteration == max_iterations - 1:
             break
         for number, phase in enumerate(run.phases):

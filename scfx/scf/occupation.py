@@ -16,7 +16,7 @@ def aufbau(n_occupied: Int[Array, "spin"], n_orbitals: int) -> Float64[Array, "s
 def orthonormalise(orbitals: Float[Array, "*spin n m"]) -> Float64[Array, "*spin n m"]:
     """One Newton-Schulz step in float64, C (3 - CᵀC)/2: squares the departure from orthonormality.
 
-    Takes away what diagonalising in float32 costs the energy (0.09 meV on C7H9NO, DESIGN section 5). Higham,
+    Takes away what diagonalising in float32 costs the energy (0.09 meV on C7H9NO). Higham,
     Functions of Matrices (2008), eq. 8.20.
     """
     c = orbitals.astype(jnp.float64)

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int32
 
 from scfx.abstract import OneElectron
 from scfx.batch import Batch
+from scfx.energy.core import CoreHamiltonian
 from scfx.errors import InputError
 from scfx.lanes import ao_bucket
 from scfx.scf.step import Fixed
@@ -57,9 +58,15 @@ def pad_matrices(matrices: np.ndarray, capacity: int, size: int) -> np.ndarray:
 
 
 def prepare(
-    batch: Batch, one: OneElectron, capacity: int, nspin: int, dtype: np.dtype, linear_dependence: float
+    batch: Batch,
+    hamiltonian: CoreHamiltonian,
+    capacity: int,
+    nspin: int,
+    dtype: np.dtype,
+    linear_dependence: float,
 ) -> Prepared:
     """Set a batch up. `nspin` 1: restricted; 2: open shells. `dtype`: precision of the orthogonaliser."""
+    one = hamiltonian.integrals
     entries, nao = len(batch), batch.nao
     x = np.zeros((entries, nao, nao))
     n_orbitals = np.zeros(entries, dtype=np.int32)
@@ -76,7 +83,7 @@ def prepare(
         return out
 
     fixed = Fixed(
-        core=jnp.asarray(pad_matrices(one.kinetic + one.nuclear, capacity, size)),
+        core=jnp.asarray(pad_matrices(hamiltonian.matrix(), capacity, size)),
         orthogonaliser=jnp.asarray(pad_matrices(x, capacity, size)),
         nuclear_repulsion=jnp.asarray(lanes(batch.nuclear_repulsion)),
         n_occupied=jnp.asarray(lanes(n_occupied)),

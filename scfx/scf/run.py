@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx.abstract import (
-    AbstractLaneTwoElectron,
-    AbstractTwoElectron,
-)
-from scfx.compile_time import compile_seconds
-from scfx.grid import batch_grids
+from scfx.energy.hamiltonian import EnergyFunctional
 from scfx.lanes import lane_capacity, pad_lanes
 from scfx.precision import PrecisionPolicy
-from scfx.scf.backend_quadrature import BackendQuadrature
-from scfx.scf.difference import DifferenceBuild
 from scfx.scf.diis import empty_diis
-from scfx.scf.integrate import Quadrature
-from scfx.scf.phases import Phase, Phases, coulomb_exchange_of
+from scfx.scf.phases import Phase, phases_of
 from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
-from scfx.scf.step import Control, Orbitals, Parts, State, advance, build, canonical_orbitals
+from scfx.scf.step import Control, Orbitals, State, advance, build, canonical_orbitals, shift_history
 
 if TYPE_CHECKING:
     from scfx.batch import Batch
-    from scfx.scf.coarse_grid import CoarseGrid
+    from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid
+    from scfx.profile import Profile
     from scfx.scf.guess import AtomicGuess
     from scfx.spec import ResolvedSpec
-
-
-class Profile:
-    """Seconds by stage; compilation is counted under "compile" and taken out of the stage it happened in."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a block of work."""
-        start, compiled = time.perf_counter(), compile_seconds()
-        try:
-            yield
-        finally:
-            compiling = compile_seconds() - compiled
-            self.seconds["compile"] += compiling
-            self.seconds[name] += time.perf_counter() - start - compiling
 
 
 #: Diagonalising F' in float32 leaves a residual of some 2 to 3 units of rounding, 2^-24 max |F'|: 7e-5 hartree with
@@ -59,7 +30,7 @@ FLOAT32_EIGENVECTORS = 4 * 2.0**-24
 
 
 class BatchRun:
-    """The state of one batch. `close` (or leaving the `with` block) frees the backend's integrals."""
+    """The state of one batch. `close` (or leaving the `with` block) frees the integrals and AO values."""
 
     def __init__(
         self,
@@ -78,58 +49,52 @@ class BatchRun:
         self.capacity = lane_capacity(len(batch), resolved.lane_width)
         self.functional = resolved.functional
         self._guess = guess
-        self._memory_budget = memory_budget
-        self.dtypes: dict[str, set[str]] = defaultdict(set)
-        self._differences: dict[int, DifferenceBuild] = {}
-        self.coarse: CoarseGrid | None = None
-        with profile.stage("one_electron"):
-            one = resolved.backend.one_electron(batch)
+        self.energy = EnergyFunctional(resolved, batch, self.capacity, memory_budget, profile)
         with profile.stage("prepare"):
             self.prepared: Prepared = prepare(
                 batch,
-                one,
+                self.energy.core,
                 self.capacity,
                 nspin,
                 resolved.precision.dtype("orthogonaliser"),
                 resolved.spec.linear_dependence,
             )
+        self.dtypes = self.energy.dtypes
         self.dtypes["orthogonaliser"].add(resolved.precision.orthogonaliser)
-        self.grids: list[tuple[np.ndarray, np.ndarray]] = []
-        if self.functional.family != "none":
-            with profile.stage("grid"):
-                self.grids = batch_grids(batch.atomic_numbers, batch.positions, resolved.grid)
-        self.phases = Phases(resolved, batch, self.capacity, memory_budget, resolved.precision)
+        self.phases = phases_of(self.energy, resolved.precision, resolved.convergence)
         self.size = self.prepared.fixed.core.shape[-1]
         self.state = self._empty_state()
         self.iterations = np.zeros(len(batch), dtype=np.int32)
         self.history: list[list[tuple[float, float]]] = [[] for _ in range(len(batch))]
+        #: Energies by name [batch], and the electrons that the grid integrates to, at the present densities.
+        self.energies: dict[str, np.ndarray] = {}
+        self.electrons = np.full(len(batch), np.nan)
 
-    # ---- operators -------------------------------------------------------------------------------------------
+    # ---- precision -------------------------------------------------------------------------------------------
 
     def set_policy(self, policy: PrecisionPolicy) -> None:
-        """Continue in another precision (recovery): frees the operators of the present one."""
+        """Continue in another precision (recovery): frees what the present one holds."""
         self.close()
-        self.phases = Phases(self.spec, self.batch, self.capacity, self._memory_budget, policy)
+        self.phases = phases_of(self.energy, policy, self.spec.convergence)
 
-    def quadrature(
-        self, grids: list[tuple[np.ndarray, np.ndarray]], policy: PrecisionPolicy
-    ) -> Quadrature | BackendQuadrature:
-        """The functional on the given points and weights of each entry; the caller closes it."""
-        with self.profile.stage("quadrature"):
-            return self.phases.quadrature(grids, policy, self._memory_left())
+    def coarse_grid(self) -> CoarseGrid | None:
+        """A coarse grid for early iterations where policy and grid ask for one; give it to `drop_coarse_grid`."""
+        shape = (self.capacity, self.nspin, self.size, self.size)
+        return self.energy.coarse_grid(self.phases[0].policy, self.phases[-1].policy, shape)
+
+    def drop_coarse_grid(self, coarse: CoarseGrid | None) -> None:
+        """Free a coarse grid."""
+        if coarse is not None:
+            coarse.close()
+            self.energy.memory.remove(coarse)
 
     def held_bytes(self) -> int:
         """Bytes of integrals and AO values held at present, of which `memory_budget` is the most."""
-        coarse = 0 if self.coarse is None else self.coarse.held_bytes()
-        return self.phases.held_bytes() + coarse
-
-    def _memory_left(self) -> int:
-        return max(0, self._memory_budget - self.held_bytes())
+        return self.energy.held_bytes()
 
     def close(self) -> None:
         """Free integrals and AO values."""
-        self._differences = {}
-        self.phases.close()
+        self.energy.close()
 
     def __enter__(self) -> BatchRun:
         return self
@@ -189,57 +154,30 @@ class BatchRun:
 
         `coarse` says which of them are on which grid; without it all are on the grid of the labels.
         """
-        if not phase.ready:
-            with self.profile.stage("two_electron"):
-                self.phases.prepare(phase, self._memory_left())
-            for stage, dtypes in phase.dtypes().items():
-                self.dtypes[stage] |= dtypes
-        if phase.quadrature is None and self.functional.family != "none":
-            phase.quadrature = self.quadrature(self.grids, phase.policy)
-        parts = self._parts(lanes, phase, coarse)
+        found = phase.hamiltonian.evaluate(self.state.density, lanes, coarse)
         with self.profile.stage("fock"):
+            for change in found.changes:
+                self.state = shift_history(
+                    self.state,
+                    self.prepared.fixed,
+                    change.potential,
+                    pad_lanes(change.lanes, self.capacity),
+                    len(change.lanes),
+                    shared=self.shared_orbitals,
+                )
             self.state = build(
                 self.state,
                 self.prepared.fixed,
-                parts,
+                found.parts,
                 pad_lanes(lanes, self.capacity),
                 len(lanes),
                 shared=self.shared_orbitals,
             )
             self.state.energy.block_until_ready()
-
-    def _parts(self, lanes: Int32[np.ndarray, "active"], phase: Phase, coarse: CoarseGrid | None) -> Parts:
-        n, entries = self.batch.nao, len(self.batch)
-        shape = (self.capacity, self.nspin, self.size, self.size)
-        with self.profile.stage("coulomb_exchange"):
-            density = np.ascontiguousarray(np.asarray(self.state.density)[:entries, :, :n, :n])
-            coulomb, exchange = np.zeros(shape), np.zeros(shape)
-            for index, (fraction, operator) in enumerate(phase.operators):
-                wants_exchange = fraction != 0.0
-                if index and not wants_exchange:
-                    continue
-                j, k = self._contract(operator, density, lanes, wants_exchange)
-                self.dtypes["coulomb_exchange"].add(str(np.asarray(j).dtype))
-                if not index:
-                    coulomb[lanes, :, :n, :n] = j
-                if wants_exchange:
-                    exchange[lanes, :, :n, :n] += fraction * np.asarray(k)
-        if phase.quadrature is None:
-            zero = jnp.zeros(shape)
-            return Parts(jnp.asarray(coulomb), jnp.asarray(exchange), zero, jnp.zeros(self.capacity))
-        with self.profile.stage("exchange_correlation"):
-            if coarse is None:
-                totals = phase.quadrature.evaluate(self.state.density, lanes)
-            else:
-                totals = coarse.evaluate(phase.quadrature, lanes)
-            totals.energy.block_until_ready()
-        if self.functional.vv10 is not None:
-            with self.profile.stage("nonlocal_correlation"):
-                energy, potential = self.phases.nonlocal_correlation().evaluate(self.state.density, lanes)
-                totals = totals._replace(
-                    energy=totals.energy + energy, potential=totals.potential + potential[:, None]
-                )
-        return Parts(jnp.asarray(coulomb), jnp.asarray(exchange), totals.potential, totals.energy)
+        for name, values in found.energies.items():
+            self.energies.setdefault(name, np.full(len(self.batch), np.nan))[lanes] = values
+        if found.electrons is not None:
+            self.electrons[lanes] = found.electrons
 
     def advance(self, lanes: Int32[np.ndarray, "active"], phase: Phase, control: Control) -> None:
         """New densities of some entries from their Fock matrices."""
@@ -291,12 +229,3 @@ class BatchRun:
                 self.spec.convergence.rule != "qm1b",  # the paper reports the last Fock matrix itself
                 self.shared_orbitals,
             )
-
-    def _contract(
-        self, operator: AbstractTwoElectron, density: np.ndarray, lanes: np.ndarray, exchange: bool
-    ) -> tuple[Any, Any]:
-        if not (isinstance(operator, AbstractLaneTwoElectron) and operator.screens_small_densities):
-            return coulomb_exchange_of(operator, density, lanes, exchange)
-        if id(operator) not in self._differences:
-            self._differences[id(operator)] = DifferenceBuild(operator, len(self.batch))
-        return self._differences[id(operator)].coulomb_exchange_lanes(density, lanes, exchange)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float64, Int
 
+from scfx.energy.hamiltonian import FockParts
 from scfx.lanes import COMPILER_OPTIONS, for_lanes
 from scfx.scf.diis import DIISState, combined, remember
 from scfx.scf.fock import fock_and_energy, roothaan, symmetrised
@@ -38,15 +39,6 @@ class State(NamedTuple):
     diis: DIISState
 
 
-class Parts(NamedTuple):
-    """Pieces of the Fock matrix for the present density, AO basis, padded."""
-
-    coulomb: Float64[Array, "lane spin n n"]
-    exchange: Float64[Array, "lane spin n n"]
-    potential: Float64[Array, "lane spin n n"]
-    xc_energy: Float64[Array, "lane"]
-
-
 class Control(NamedTuple):
     """Knobs of the recovery ladder, per lane: zero in the plain procedure."""
 
@@ -74,12 +66,12 @@ def _diagonalise(fock: Any, n_orbitals: Any, dtype: str) -> Any:
 
 
 @partial(jax.jit, static_argnames=("shared",), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
-def build(state: State, fixed: Fixed, parts: Parts, lanes: Any, count: Any, *, shared: bool) -> State:
+def build(state: State, fixed: Fixed, parts: FockParts, lanes: Any, count: Any, *, shared: bool) -> State:
     """Assemble Fock matrix, energy and residual of the present density; `shared`: both spins have the same orbitals."""
 
-    def lane(s: State, f: Fixed, p: Parts) -> State:
+    def lane(s: State, f: Fixed, p: FockParts) -> State:
         fock, energy = fock_and_energy(
-            f.core, s.density, p.coulomb, p.exchange, p.potential, p.xc_energy, f.nuclear_repulsion
+            f.core, s.density, p.coulomb, p.exchange, p.potential, p.energy, f.nuclear_repulsion
         )
         fock_orth = symmetrised(f.orthogonaliser.T @ fock @ f.orthogonaliser)
         if shared:
@@ -88,6 +80,25 @@ def build(state: State, fixed: Fixed, parts: Parts, lanes: Any, count: Any, *, s
         return new._replace(residual=jnp.max(jnp.abs(commutator(new.fock_orth, new.density_orth))))
 
     return for_lanes(lane, lanes, count, state, fixed, parts)
+
+
+@partial(jax.jit, static_argnames=("shared",), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
+def shift_history(
+    state: State, fixed: Fixed, potential: Any, lanes: Any, count: Any, *, shared: bool
+) -> State:
+    """Move the remembered Fock matrices by a change of the potential (AO basis), as if it had been there before."""
+
+    def lane(s: State, f: Fixed, potential: Any) -> State:
+        change = f.orthogonaliser.T @ potential @ f.orthogonaliser
+        if shared:
+            change = roothaan(change, s.density_orth)
+        # Errors move by [ΔF', D'_k] of each density; all are taken for the present one, as D_k - D is of first order.
+        moved = commutator(change, s.density_orth)
+        return s._replace(
+            diis=s.diis._replace(fock=s.diis.fock + change[None], error=s.diis.error + moved[None])
+        )
+
+    return for_lanes(lane, lanes, count, state, fixed, potential)
 
 
 @partial(jax.jit, static_argnames=("dtype", "shared"), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)

@@ -87,7 +87,7 @@ heavy = {{"jax", "pyscf", "rdkit", "pyarrow", "torch", "ray", "matplotlib", "bas
 assert not heavy, heavy
 import jax
 assert not jax.config.jax_enable_x64
-import scfx.scf.driver
+import scfx.driver
 assert not jax.config.jax_enable_x64
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)

@@ -12,10 +12,10 @@ from scfx_simd.backend import SimdBackend
 import scfx
 from scfx.basis import BasisSet, Shell
 from scfx.batch import Batch
+from scfx.driver import Solver
+from scfx.energy.exchange_correlation.backend import BackendQuadrature
+from scfx.energy.exchange_correlation.portable import Quadrature
 from scfx.precision import PrecisionPolicy
-from scfx.scf.backend_quadrature import BackendQuadrature
-from scfx.scf.driver import Solver
-from scfx.scf.integrate import Quadrature
 from scfx.system import System
 
 BUDGET = 2**30
@@ -160,5 +160,5 @@ def test_a_molecules_and_a_radicals_energy_is_that_of_the_portable_quadrature(mo
         return result.energy
 
     ours = energies()
-    monkeypatch.setattr("scfx.scf.phases.AbstractGridBackend", type("Nothing", (), {}))
+    monkeypatch.setattr("scfx.energy.exchange_correlation.term.AbstractGridBackend", type("Nothing", (), {}))
     assert np.abs(ours - energies()).max() < 1e-9

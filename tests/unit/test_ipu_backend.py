@@ -40,9 +40,9 @@ def _density(n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("strategy", ["store", "recompute"])
-def test_it_keeps_the_contract_of_a_backend(strategy):
+def test_it_keeps_the_contract_of_a_backend(strategy, registry):
     check_backend(
-        IpuBackend(strategy=strategy, tiles=64),
+        registry.backend({"name": "ipu", "strategy": strategy, "tiles": 64}),
         policies=(NARROW,),
         max_angular_momentum=2,
         keeps_integrals=strategy == "store",

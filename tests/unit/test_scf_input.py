@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from molecules import GEOMETRIES, distorted, molecule
@@ -159,9 +161,14 @@ def test_linear_dependence_threshold_is_the_users_to_choose(registry):
     assert kept.provenance["spec_hash"] != fewer.provenance["spec_hash"]
 
 
-def test_threshold_that_leaves_too_few_orbitals_is_refused(registry):
-    with pytest.raises(scfx.InputError, match=r"scf\.linear_dependence: only \d+ of 7 combinations"):
-        _solve(molecule("H2O"), registry, basis="sto-3g", linear_dependence=0.9)
+def test_threshold_that_leaves_too_few_orbitals_fails_the_entry_with_its_reason(registry):
+    result = _solve([molecule("H2O"), molecule("H2")], registry, basis="sto-3g", linear_dependence=0.9)
+    assert result.status[0] is scfx.Status.FAILED
+    assert re.search(r"scf\.linear_dependence: only \d+ of 7 combinations", result.reason[0])
+    assert np.isnan(result.energy[0])
+    assert not result.converged[0]
+    with pytest.raises(scfx.ConvergenceError, match=r"scf\.linear_dependence"):
+        result.raise_for_status()
 
 
 def test_molecules_of_the_tables_are_what_they_say():

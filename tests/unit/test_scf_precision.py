@@ -10,10 +10,11 @@ import pytest
 from molecules import distorted, molecule
 
 import scfx
+from scfx.abstract import AbstractLaneTwoElectron
+from scfx.energy.exchange_correlation.portable import Quadrature
 from scfx.precision import STAGES
 from scfx.scf import prepare as prepare_module
 from scfx.scf import run as run_module
-from scfx.scf.integrate import Quadrature
 
 #: What DESIGN section 5 promises. `mixed` works in the cheap dtypes first and refines in float64.
 PROMISED = {
@@ -69,10 +70,10 @@ def seen(monkeypatch) -> dict[str, set[str]]:
         noted["accumulation"] |= {str(totals.energy.dtype), str(totals.potential.dtype)}
         return totals
 
-    def contract(self, operator, density, lanes, exchange):
-        j, k = original_contract(self, operator, density, lanes, exchange)
+    def contract(self, density, lanes, coulomb, exchange):
+        j, k = original_contract(self, density, lanes, coulomb, exchange)
         noted["coulomb_exchange"] |= {str(j.dtype)} | ({str(k.dtype)} if k is not None else set())
-        for entry in operator._kept:  # libcint's stored rows: a flag for each, and the buffers of both widths
+        for entry in self._kept:  # libcint's stored rows: a flag for each, and the buffers of both widths
             for rows in entry:
                 noted["integrals"] |= {str(memory.dtype) for memory in rows.memory if memory.size}
                 assert set(np.unique(rows.is_double)) <= {0, 1}
@@ -83,10 +84,13 @@ def seen(monkeypatch) -> dict[str, set[str]]:
         return original_orthogonaliser(overlap, dtype, linear_dependence)
 
     original_advance, original_evaluate = run_module.advance, Quadrature.evaluate
-    original_contract, original_orthogonaliser = run_module.BatchRun._contract, prepare_module.orthogonaliser
+    original_contract, original_orthogonaliser = (
+        AbstractLaneTwoElectron.contract_wanted,
+        prepare_module.orthogonaliser,
+    )
     monkeypatch.setattr(run_module, "advance", advance)
     monkeypatch.setattr(Quadrature, "evaluate", quadrature)
-    monkeypatch.setattr(run_module.BatchRun, "_contract", contract)
+    monkeypatch.setattr(AbstractLaneTwoElectron, "contract_wanted", contract)
     monkeypatch.setattr(prepare_module, "orthogonaliser", orthogonaliser)
     return noted
 

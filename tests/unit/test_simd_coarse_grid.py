@@ -11,11 +11,11 @@ import pytest
 from scfx_precision.policies import FLOAT32, MIXED
 
 import scfx
-from scfx.scf import coarse_grid
-from scfx.scf.backend_quadrature import BackendQuadrature
-from scfx.scf.coarse_grid import CoarseGrid, Correction, _corrected
-from scfx.scf.driver import Solver
-from scfx.scf.integrate import Totals
+from scfx.driver import Solver
+from scfx.energy.exchange_correlation import coarse_grid
+from scfx.energy.exchange_correlation.backend import BackendQuadrature
+from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid, Correction, _corrected
+from scfx.energy.exchange_correlation.portable import Totals
 
 FORMAMIDE = "NC=O"
 

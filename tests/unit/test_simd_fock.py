@@ -12,10 +12,10 @@ from scfx_simd.kernels import lane_counts
 
 from scfx.basis import BasisSet
 from scfx.batch import Batch
+from scfx.driver import Solver
+from scfx.energy.two_electron.differences import LONGEST_SUM, DifferenceBuild
 from scfx.errors import CapabilityError, ConfigError, InputError
 from scfx.precision import FLOAT64, PrecisionPolicy
-from scfx.scf.difference import LONGEST_SUM, DifferenceBuild
-from scfx.scf.driver import Solver
 from scfx.scf.run import BatchRun
 from scfx.system import System
 from scfx.testing import check_backend
@@ -199,7 +199,7 @@ def test_sums_over_differences_of_densities_stay_with_full_builds(policy):
     with SimdBackend().two_electron(batch, policy, BUDGET) as operator:
         sums = DifferenceBuild(operator, 3)
         for step in range(steps):
-            j, k = sums.coulomb_exchange_lanes(density, lanes, True)
+            j, k = sums.contract_wanted(density, lanes, True, True)
             change = 0.05 * 0.4**step * rng.uniform(-1, 1, size=density.shape)
             density = density + change + change.swapaxes(-1, -2)
             # A lane that is left out for a while comes back with a larger difference.

@@ -7,8 +7,8 @@ import pytest
 from molecules import molecule
 
 import scfx
+from scfx.properties.davidson import lowest_eigenvalue
 from scfx.results import Stability
-from scfx.scf.davidson import lowest_eigenvalue
 
 STRETCHED_HYDROGEN = scfx.System.from_arrays("HH", [[0, 0, 0], [0, 0, 1.6]])
 OXYGEN = scfx.System.from_arrays("OO", [[0, 0, 0], [0, 0, 1.207]], multiplicity=3)

@@ -16,7 +16,10 @@ from pyscf import dft, gto, scf
 from pyscf.dft import libxc
 
 import scfx
-from scfx.scf.xc import evaluate_closed_shell, evaluate_spin_resolved
+from scfx.energy.exchange_correlation.functional_at_points import (
+    evaluate_closed_shell,
+    evaluate_spin_resolved,
+)
 from scfx.testing import check_functional
 
 #: Local and gradient-corrected functionals and their full-range hybrids; test_xc_beyond_gga.py has the others.

@@ -23,7 +23,11 @@ from scfx_xc.exponential_integral import (
 from scipy import integrate, special
 
 import scfx
-from scfx.scf.xc import N_COMPONENTS, evaluate_closed_shell, evaluate_spin_resolved
+from scfx.energy.exchange_correlation.functional_at_points import (
+    N_COMPONENTS,
+    evaluate_closed_shell,
+    evaluate_spin_resolved,
+)
 from scfx.testing import check_functional
 
 OFFERS = {

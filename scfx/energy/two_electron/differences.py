@@ -24,31 +24,35 @@ class DifferenceBuild:
 
     def __init__(self, operator: AbstractLaneTwoElectron, entries: int):
         self._operator = operator
+        #: See `AbstractTwoElectron`.
+        self.accumulation = operator.accumulation
         self._added = np.full(entries, LONGEST_SUM)  # differences since a full build
         self._density: np.ndarray | None = None
-        self._coulomb = self._exchange = np.zeros(0)
+        self._sums: list[np.ndarray | None] = [None, None]  # J and K of the last densities
 
-    def coulomb_exchange_lanes(
+    def contract_wanted(
         self,
         density: Float64[np.ndarray, "batch nspin nao nao"],
         lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
         exchange: bool,
-    ) -> tuple[Float[np.ndarray, "active nspin nao nao"], Float[np.ndarray, "active nspin nao nao"] | None]:
-        """See `AbstractLaneTwoElectron.coulomb_exchange_lanes`; `exchange` is the same in every call."""
+    ) -> tuple[
+        Float[np.ndarray, "active nspin nao nao"] | None, Float[np.ndarray, "active nspin nao nao"] | None
+    ]:
+        """See `AbstractTwoElectron.contract_wanted`; `coulomb` and `exchange` are the same in every call."""
         if self._density is None:
-            self._density, self._coulomb = np.zeros_like(density), np.zeros_like(density)
-            self._exchange = np.zeros_like(density) if exchange else np.zeros(0)
+            self._density = np.zeros_like(density)
+            self._sums = [np.zeros_like(density) if wanted else None for wanted in (coulomb, exchange)]
         change = density[lanes] - self._density[lanes]
         small = np.abs(change).max(axis=(1, 2, 3)) < LARGEST_CHANGE
         adding = small & (self._added[lanes] < LONGEST_SUM)
         source = density.copy()
         source[lanes[adding]] = change[adding]
-        coulomb, exchanged = self._operator.coulomb_exchange_lanes(source, lanes, exchange)
-        coulomb[adding] += self._coulomb[lanes[adding]]
-        self._coulomb[lanes] = coulomb
-        if exchanged is not None:
-            exchanged[adding] += self._exchange[lanes[adding]]
-            self._exchange[lanes] = exchanged
+        found = self._operator.contract_wanted(source, lanes, coulomb, exchange)
+        for matrices, sums in zip(found, self._sums, strict=True):
+            if matrices is not None and sums is not None:
+                matrices[adding] += sums[lanes[adding]]
+                sums[lanes] = matrices
         self._density[lanes] = density[lanes]
         self._added[lanes] = np.where(adding, self._added[lanes] + 1, 0)
-        return coulomb, exchanged
+        return found

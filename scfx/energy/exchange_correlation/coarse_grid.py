@@ -8,8 +8,8 @@ iterates with the corrected functional
 
 which agrees with the full grid at D0 to first order: V is the derivative of E, and what is left is the difference of
 the grids' responses to D - D0. Once the residual has fallen far enough for that difference to matter, the next Fock
-matrix is built on the full grid, its density becomes D0, and the DIIS history is moved by the change of the
-correction, so that it goes on describing one functional. An entry converges on the full grid only. The first Fock
+matrix is built on the full grid, its density becomes D0, and the contribution says by how much the potential changed,
+so that the DIIS history can be moved and goes on describing one functional. An entry converges on the full grid only. The first Fock
 matrix of all is built there too: the guess is close enough for the errors at the nuclei to cancel from then on.
 
 What an entry does depends on its own residuals alone.
@@ -25,16 +25,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64, Int32
 
-from scfx.grid import GridSpec, batch_grids
+from scfx.energy.exchange_correlation.portable import Totals
+from scfx.energy.exchange_correlation.term import ExchangeCorrelation, contribution_of
+from scfx.energy.term import Change, Contribution
+from scfx.grid import GridSpec
 from scfx.lanes import COMPILER_OPTIONS, for_lanes, pad_lanes
-from scfx.scf.fock import roothaan
-from scfx.scf.integrate import Totals
-from scfx.scf.step import Fixed, State, commutator
 
 if TYPE_CHECKING:
-    from scfx.scf.backend_quadrature import BackendQuadrature
-    from scfx.scf.integrate import Quadrature
-    from scfx.scf.run import BatchRun
+    from scfx.energy.exchange_correlation.backend import BackendQuadrature
+    from scfx.energy.exchange_correlation.portable import Quadrature
+    from scfx.grid.molecular import Grid
+    from scfx.precision import PrecisionPolicy
 
 #: Radial shells and angular points of every atom: 20 atoms fit one block of the backend's. With 10 shells an entry
 #: took as many iterations, within half a one, in four molecules of 9 heavy atoms; with 26 angular points too.
@@ -60,15 +61,26 @@ class Correction(NamedTuple):
     energy: Float64[Array, "lane"]  # E_f(D0) - E_c(D0) - tr [V_f(D0) - V_c(D0)] D0
 
 
+def worthwhile(full: GridSpec) -> bool:
+    """Whether the grid of the labels is so much larger that iterations on the coarse one pay."""
+    carbon = 6
+    points, fewer = (int(np.prod(spec.counts(carbon))) for spec in (full, COARSE))
+    return points >= LEAST_RATIO * fewer
+
+
 class CoarseGrid:
     """The coarse quadrature of one batch, and which grid each of its entries is on."""
 
-    def __init__(self, run: BatchRun, grids: list[tuple[np.ndarray, np.ndarray]]):
-        """`grids`: points and weights of `COARSE` by entry."""
-        entries = len(run.batch)
-        shape = (run.capacity, run.nspin, run.size, run.size)
-        self._run = run
+    def __init__(self, grids: list[Grid], policy: PrecisionPolicy, shape: tuple[int, int, int, int]):
+        """`grids`: points and weights of `COARSE` by entry. `shape`: of the padded densities.
+
+        `policy` is that of the last iterations: it costs little here, and no residual should end in the noise of
+        another.
+        """
+        entries = len(grids)
         self._grids = grids
+        self._policy = policy
+        self._capacity = shape[0]
         # Made when first needed: integrals and AO values on the full grid come first in the memory budget.
         self._quadrature: Quadrature | BackendQuadrature | None = None
         self._correction = Correction(jnp.zeros(shape), jnp.zeros(shape[0]))
@@ -77,45 +89,37 @@ class CoarseGrid:
         self._reference = np.full(entries, np.inf)  # residual on the full grid, the last time
         self._since = np.zeros(entries, dtype=np.int32)
 
-    @classmethod
-    def of(cls, run: BatchRun) -> CoarseGrid | None:
-        """For a run whose policy asks for it and whose grid is large enough; None otherwise."""
-        if run.phases[0].policy.early_grid is None or run.functional.family == "none":
-            return None
-        carbon = 6
-        full, coarse = (int(np.prod(spec.counts(carbon))) for spec in (run.spec.grid, COARSE))
-        if full < LEAST_RATIO * coarse:
-            return None
-        with run.profile.stage("grid"):
-            grids = batch_grids(run.batch.atomic_numbers, run.batch.positions, COARSE)
-        return cls(run, grids)
-
     def on_full_grid(self, lane: int) -> bool:
         """Whether the entry's next (or, before `judge`, its present) Fock matrix is from the full grid."""
         return bool(self._wants_full[lane] or self._stays_full[lane])
 
-    def evaluate(self, full: Quadrature | BackendQuadrature, lanes: Int32[np.ndarray, "active"]) -> Totals:
-        """Energy and potential of each entry on the grid that it is on; `full` is the quadrature of the labels."""
-        run = self._run
-        density = run.state.density
+    def evaluate(
+        self,
+        full: ExchangeCorrelation,
+        density: Float64[Array, "lane spin n n"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Contribution:
+        """The contribution of each entry on the grid that it is on; `full` is the term on the grid of the labels."""
+        full.prepare()
         if self._quadrature is None:
-            # In the precision of the last iterations: it costs little, and no residual should end in its noise.
-            self._quadrature = run.quadrature(self._grids, run.phases[-1].policy)
+            self._quadrature = full.on_grids(self._grids, self._policy)
         staying = self._stays_full[lanes]
         moving = self._wants_full[lanes] & ~staying
         totals = self._quadrature.evaluate(density, lanes[~staying])
+        change = None
         if corrected := self._active(lanes[~(staying | moving)]):
             totals = _corrected(totals, self._correction, density, *corrected)
         if (staying | moving).any():
-            exact = full.evaluate(density, lanes[staying | moving])
+            exact = full.totals(density, lanes[staying | moving])
             if moved := self._active(lanes[moving]):
-                run.state, self._correction, totals = _moved(
-                    run.state, self._correction, totals, exact, run.prepared.fixed, *moved,
-                    shared=run.shared_orbitals,
-                )  # fmt: skip
+                self._correction, potential, totals = _moved(
+                    self._correction, jnp.zeros(density.shape), totals, exact, density, *moved
+                )
+                change = Change(potential, lanes[moving])
             if replaced := self._active(lanes[staying]):
                 totals = _replaced(totals, exact, *replaced)
-        return totals
+        totals.energy.block_until_ready()
+        return contribution_of(totals, lanes)._replace(change=change)
 
     def judge(self, lane: int, residual: float, threshold: float) -> None:
         """Decide, after a Fock matrix, which grid the entry's next one is built on; `threshold` of the residual."""
@@ -146,7 +150,7 @@ class CoarseGrid:
             self._quadrature = None
 
     def _active(self, lanes: np.ndarray) -> tuple[np.ndarray, int] | None:
-        return (pad_lanes(lanes, self._run.capacity), len(lanes)) if len(lanes) else None
+        return (pad_lanes(lanes, self._capacity), len(lanes)) if len(lanes) else None
 
 
 @partial(jax.jit, donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
@@ -164,30 +168,22 @@ def _replaced(totals: Totals, full: Totals, lanes: Any, count: Any) -> Totals:
     return for_lanes(lambda _, full: full, lanes, count, totals, full)
 
 
-@partial(jax.jit, static_argnames=("shared",), donate_argnums=(0, 1, 2), compiler_options=COMPILER_OPTIONS)
+@partial(jax.jit, donate_argnums=(0, 1, 2), compiler_options=COMPILER_OPTIONS)
 def _moved(
-    state: State,
     correction: Correction,
+    change: Any,
     coarse: Totals,
     full: Totals,
-    fixed: Fixed,
+    density: Any,
     lanes: Any,
     count: Any,
-    *,
-    shared: bool,
-) -> tuple[State, Correction, Totals]:
-    """Take the present density as the reference: new corrections, and the DIIS history moved by their change."""
+) -> tuple[Correction, Any, Totals]:
+    """Take the present density as the reference: new corrections, and by how much the potential changed with them."""
 
-    def lane(out: Any, full: Totals, fixed: Fixed) -> Any:
-        state, old, coarse = out
+    def lane(out: Any, full: Totals, density: Any) -> Any:
+        old, _, coarse = out
         potential = full.potential - coarse.potential
-        new = Correction(potential, full.energy - coarse.energy - jnp.sum(potential * state.density))
-        change = fixed.orthogonaliser.T @ (potential - old.potential) @ fixed.orthogonaliser
-        if shared:
-            change = roothaan(change, state.density_orth)
-        # Errors move by [ΔF', D'_k] of each density; all are taken for the present one, as D_k - D is of first order.
-        moved = commutator(change, state.density_orth)
-        diis = state.diis._replace(fock=state.diis.fock + change[None], error=state.diis.error + moved[None])
-        return state._replace(diis=diis), new, full
+        new = Correction(potential, full.energy - coarse.energy - jnp.sum(potential * density))
+        return new, potential - old.potential, full
 
-    return for_lanes(lane, lanes, count, (state, correction, coarse), full, fixed)
+    return for_lanes(lane, lanes, count, (correction, change, coarse), full, density)

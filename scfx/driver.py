@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -17,14 +16,16 @@ from scfx.abstract import AbstractCorePotentialBackend
 from scfx.basis import BasisSet
 from scfx.batch import Batch, group_by_structure
 from scfx.elements import SYMBOLS
-from scfx.errors import InputError, ResourceError
+from scfx.errors import ConfigError, InputError, ResourceError, ScfxError
+from scfx.execution.device import on_device
+from scfx.profile import Profile
+from scfx.properties.stability import stability
 from scfx.registry import Registry
 from scfx.results import SCFResult
-from scfx.scf.entries import Entry, collected, entries_of
+from scfx.scf.entries import Entry, collected, entries_of, failed_entry
 from scfx.scf.guess import AtomicGuess
 from scfx.scf.recovery import solve_entries
-from scfx.scf.run import BatchRun, Profile
-from scfx.scf.stability import stability
+from scfx.scf.run import BatchRun
 from scfx.spec import SCFSpec
 from scfx.system import System
 from scfx.versions import versions
@@ -59,6 +60,7 @@ class Solver:
         self._profile = Profile()
         self._guess = AtomicGuess(self.resolved.backend, spec.memory_budget)
         self._lock = Lock()
+        self._corrected: set[int] = set()  # elements that the dispersion correction has parameters for
 
     @property
     def spec_hash(self) -> str:
@@ -74,7 +76,8 @@ class Solver:
     def solve(self, systems: System | Iterable[System], *, return_density: bool = False) -> SCFResult:
         """Solve every system. Raises `InputError` for what cannot be computed as asked, before any is computed.
 
-        An entry that does not converge is returned with `converged` False; `SCFResult.raise_for_status` raises.
+        An entry that does not converge is returned with `converged` False, one whose calculation cannot be carried out
+        with the status FAILED and the reason; `SCFResult.raise_for_status` raises for both.
         """
         systems = [systems] if isinstance(systems, System) else list(systems)
         if not systems:
@@ -83,19 +86,19 @@ class Solver:
         elements = {int(z) for system in systems for z in system.atomic_numbers}
         basis = BasisSet.from_source(self.resolved.basis, elements)
         self._check_core_potentials(basis)
-        batches = self._batches(systems, basis)
+        batches, threads = self._batches(systems, basis)
+        budget = self.resolved.memory_budget // threads
         entries: list[Entry | None] = [None] * len(systems)
         dtypes: dict[str, set[str]] = {}
-        threads = min(self._threads(), len(batches))
-        correction = self.resolved.dispersion
-        dispersion = np.array([0.0 if correction is None else correction.energy(s) for s in systems])
         # BLAS and OpenMP run one thread each: sums split over threads would make bits depend on the thread count.
         with threadpool_limits(limits=1):
             if threads == 1:
-                results = [self._solve_batch(batch) for _, batch in batches]
+                results = [self._solve_batch(batch, budget) for _, batch in batches]
             else:
                 with ThreadPoolExecutor(threads) as pool:
-                    results = list(pool.map(self._solve_batch, [batch for _, batch in batches]))
+                    results = list(
+                        pool.map(lambda batch: self._solve_batch(batch, budget), [b for _, b in batches])
+                    )
         for (indices, _), (solved, used) in zip(batches, results, strict=True):
             for index, entry in zip(indices, solved, strict=True):
                 entries[index] = entry
@@ -109,7 +112,6 @@ class Solver:
             self.provenance(dtypes),
             return_density,
         )
-        result = replace(result, energy=result.energy + dispersion, dispersion_energy=dispersion)
         self.registry.hook.scfx_after_scf(result=result)
         return result
 
@@ -118,10 +120,6 @@ class Solver:
     def _threads(self) -> int:
         asked = self.resolved.threads
         return asked if asked is not None else len(os.sched_getaffinity(0))
-
-    def _budget(self) -> int:
-        """Bytes of integrals that one batch may hold: threads work on batches side by side."""
-        return self.resolved.memory_budget // self._threads()
 
     def _check(self, systems: list[System]) -> None:
         for index, system in enumerate(systems):
@@ -134,19 +132,43 @@ class Solver:
                     f"scf.reference: 'restricted' needs multiplicity 1, systems[{index}] ({system!r}) has "
                     f"{system.multiplicity}; use 'auto' or 'unrestricted'"
                 )
+        for z in {int(z) for system in systems for z in system.atomic_numbers} - self._corrected:
+            if self.resolved.dispersion is not None:  # refuses an element that it has no parameters for
+                self.resolved.dispersion.energy(
+                    System(np.array([z], dtype=np.int32), np.zeros((1, 3)), 0, 1 + z % 2)
+                )
+            self._corrected.add(z)
 
-    def _batches(self, systems: list[System], basis: BasisSet) -> list[tuple[list[int], Batch]]:
+    def _batches(self, systems: list[System], basis: BasisSet) -> tuple[list[tuple[list[int], Batch]], int]:
+        """The batches, and the threads that work on them side by side, which share the memory budget.
+
+        The fewest threads to which every batch can go at once: memory that no batch would use is given to none.
+        """
         groups = group_by_structure(systems, basis)
+        for _, batch in groups:
+            self._check_room(batch)
+        most = self._threads()
+        for threads in range(1, most + 1):
+            batches = self._cut(groups, threads)
+            if len(batches) <= threads:
+                break
+        return batches, threads
+
+    def _cut(self, groups: list[tuple[list[int], Batch]], threads: int) -> list[tuple[list[int], Batch]]:
+        # Range separation keeps two sets of integrals.
+        share = (
+            self.resolved.memory_budget
+            // threads
+            // (2 if self.resolved.functional.long_range_exchange else 1)
+        )
         out = []
         for indices, batch in groups:
-            self._check_room(batch)
-            # Range separation keeps two sets of integrals.
-            budget = self._budget() // (2 if self.resolved.functional.long_range_exchange else 1)
-            limit = self.resolved.backend.max_batch(batch.layout, self.resolved.precision, budget)
+            limit = self.resolved.backend.max_batch(batch.layout, self.resolved.precision, share)
             if limit == 0:
                 raise ResourceError(
                     f"scf.memory_budget: the integrals of one {batch.systems[0]!r} ({batch.nao} AOs) exceed "
-                    f"{budget / 2**30:.2f} GiB, the budget of each of {self._threads()} thread(s)"
+                    f"{share / 2**30:.2f} GiB, the budget of each of {threads} thread(s); raise it, or use fewer "
+                    "scf.threads"
                 )
             size = min(self.resolved.lane_width, limit or self.resolved.lane_width)
             for start in range(0, len(indices), size):
@@ -178,26 +200,44 @@ class Solver:
         )
         return 1 if restricted else 2
 
-    def _run(self, batch: Batch, profile: Profile) -> BatchRun:
-        return BatchRun(self.resolved, batch, self._guess, profile, self._nspin(batch), self._budget())
-
-    def _solve_batch(self, batch: Batch) -> tuple[list[Entry], dict[str, set[str]]]:
-        profile = Profile()
+    def _solve_batch(self, batch: Batch, budget: int) -> tuple[list[Entry], dict[str, set[str]]]:
         self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
-        with jax.enable_x64(True):
-            with self._run(batch, profile) as run:
-                converged, rung = solve_entries(run)
-                with profile.stage("properties"):
-                    entries = entries_of(run, converged, rung)
-                if self.resolved.spec.stability:
-                    with profile.stage("stability"):
-                        usable = np.flatnonzero([e.converged for e in entries]).astype(np.int32)
-                        found = stability(run, usable, max(0, self._budget() - run.held_bytes()))
-                    for lane, verdict in zip(usable, found, strict=True):
-                        entries[lane].stability = verdict
-            with self._lock:
-                for name, seconds in profile.seconds.items():
-                    self._profile.seconds[name] += seconds
+        try:
+            return self._converged(batch, budget)
+        except (ConfigError, ResourceError):
+            raise
+        except (ScfxError, np.linalg.LinAlgError) as error:
+            if len(batch) == 1:
+                return [failed_entry(batch, self._nspin(batch), str(error))], {}
+        # Something about one of them: each by itself, which changes no bit of the others.
+        entries: list[Entry] = []
+        dtypes: dict[str, set[str]] = {}
+        for index in range(len(batch)):
+            solved, used = self._solve_batch(batch.take([index]), budget)
+            entries += solved
+            for stage, names in used.items():
+                dtypes.setdefault(stage, set()).update(names)
+        return entries, dtypes
+
+    def _converged(self, batch: Batch, budget: int) -> tuple[list[Entry], dict[str, set[str]]]:
+        profile, nspin = Profile(), self._nspin(batch)
+        with (
+            on_device(self.resolved.spec.device),
+            jax.enable_x64(True),
+            BatchRun(self.resolved, batch, self._guess, profile, nspin, budget) as run,
+        ):
+            converged, rung = solve_entries(run)
+            with profile.stage("properties"):
+                entries = entries_of(run, converged, rung)
+            if self.resolved.spec.stability:
+                with profile.stage("stability"):
+                    usable = np.flatnonzero([e.converged for e in entries]).astype(np.int32)
+                    found = stability(run, usable)
+                for lane, verdict in zip(usable, found, strict=True):
+                    entries[lane].stability = verdict
+        with self._lock:
+            for name, seconds in profile.seconds.items():
+                self._profile.seconds[name] += seconds
         return entries, run.dtypes
 
     def provenance(self, dtypes: dict[str, set[str]] | None = None) -> dict[str, Any]:

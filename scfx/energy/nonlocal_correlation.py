@@ -17,12 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64, Int32
 
+from scfx.energy.exchange_correlation.portable import BLOCK, BLOCKS, grid_components, grid_potential
+from scfx.energy.term import Contribution, Term
+from scfx.errors import CapabilityError
+from scfx.grid import batch_grids
 from scfx.lanes import COMPILER_OPTIONS, ao_bucket
 from scfx.orbitals import orbital_tables, orbital_values
-from scfx.scf.integrate import BLOCK, BLOCKS, grid_components, grid_potential
 
 if TYPE_CHECKING:
     from scfx.batch import Batch
+    from scfx.energy.memory import MemoryBudget
+    from scfx.grid import GridSpec
+    from scfx.grid.molecular import Grid
 
 #: Points of lower density (bohr⁻³) are left out, as in other programs: their pairs are most of the work.
 DENSITY_THRESHOLD = 1e-8
@@ -113,26 +119,35 @@ def vv10(
     return energy, derivative
 
 
-class NonlocalCorrelation:
-    """The VV10 energy and potential of a batch, entry by entry; AO values are kept if they fit the memory budget."""
+class NonlocalCorrelation(Term):
+    """The VV10 term of a batch, entry by entry; AO values are kept if they fit what is left of the memory budget."""
 
-    def __init__(
-        self,
-        batch: Batch,
-        grids: list[tuple[np.ndarray, np.ndarray]],
-        parameters: tuple[float, float],
-        memory_budget: int,
-    ):
+    name = "nonlocal_correlation"
+
+    def __init__(self, batch: Batch, grid: GridSpec, parameters: tuple[float, float], memory: MemoryBudget):
+        self._batch = batch
+        self._spec = grid
         self._parameters = parameters
-        self._grids = grids
-        self._tables = []
+        self._memory = memory
+        self._grids: list[Grid] | None = None
+        self._tables: list[Any] = []
+        self._chunks: list[np.ndarray] = []
+        self._kept: dict[tuple[int, int], Any] | None = None
+        self._size = 0
+
+    def prepare(self) -> None:
+        """See `Term.prepare`: makes the grid, and decides whether AO values are kept."""
+        if self._grids is not None:
+            return
+        batch = self._batch
+        self._grids = batch_grids(batch.atomic_numbers, batch.positions, self._spec)
         for entry in range(len(batch)):
             tables, self._lmax = orbital_tables(batch.take([entry]), 1)
             self._tables.append(jax.tree.map(jnp.asarray, tables))
         chunk = BLOCK * BLOCKS
-        self._chunks = [self._in_blocks(points) for points, _ in grids]
-        size = sum(len(c) for c in self._chunks) * chunk * 4 * ao_bucket(batch.nao) * 8
-        self._kept: dict[tuple[int, int], Any] | None = {} if size <= memory_budget else None
+        self._chunks = [self._in_blocks(points) for points, _ in self._grids]
+        self._size = sum(len(c) for c in self._chunks) * chunk * 4 * ao_bucket(batch.nao) * 8
+        self._kept = {} if self._size <= self._memory.left() else None
 
     @staticmethod
     def _in_blocks(
@@ -162,8 +177,10 @@ class NonlocalCorrelation:
 
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
-    ) -> tuple[Float64[np.ndarray, "lane"], Float64[np.ndarray, "lane n n"]]:
-        """Energies and potential matrices (of either spin) of the given lanes; others zero."""
+    ) -> Contribution:
+        """See `Term.evaluate`; the potential is the same for either spin."""
+        self.prepare()
+        assert self._grids is not None
         energy = np.zeros(density.shape[0])
         potential = np.zeros((density.shape[0], *density.shape[2:]))
         for lane in map(int, lanes):
@@ -180,8 +197,22 @@ class NonlocalCorrelation:
             for c in range(n_chunks):
                 matrix = _add_potential(matrix, self._orbitals(lane, c), blocks[c])
             potential[lane] = np.asarray(matrix + matrix.T)
-        return energy, potential
+        return Contribution(potential=potential[:, None], energy=energy, parts={self.name: energy[lanes]})
+
+    def response(
+        self,
+        density: Float64[Array, "lane spin n n"],
+        change: Float64[np.ndarray, "batch spin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        opposite: bool = False,
+    ) -> None:
+        """See `Term.response`: not there."""
+        raise CapabilityError("scf.functional", "VV10 has no second derivative here")
+
+    def held_bytes(self) -> int:
+        """See `Term.held_bytes`."""
+        return 0 if self._kept is None else self._size
 
     def close(self) -> None:
-        """Drop the AO values."""
-        self._kept = None
+        """See `Term.close`."""
+        self._grids, self._kept, self._tables, self._chunks = None, None, [], []

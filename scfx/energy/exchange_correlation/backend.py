@@ -1,6 +1,6 @@
 """Exchange-correlation energy and potential where an integral backend contributes the two matrix contractions.
 
-Only the functional is evaluated here, between the two; `scfx.scf.integrate.Quadrature` is the portable way.
+Only the functional is evaluated here, between the two; `scfx.energy.exchange_correlation.portable.Quadrature` is the portable way.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from jaxtyping import Array, Float, Float64, Int32
 
 from scfx.abstract import AbstractFunctional, AbstractGridOperator
 from scfx.batch import Batch
+from scfx.energy.exchange_correlation.functional_at_points import (
+    evaluate_closed_shell,
+    evaluate_spin_resolved,
+)
+from scfx.energy.exchange_correlation.portable import StaticFunctional, Totals
 from scfx.lanes import COMPILER_OPTIONS
 from scfx.precision import PrecisionPolicy
-from scfx.scf.integrate import StaticFunctional, Totals
-from scfx.scf.xc import evaluate_closed_shell, evaluate_spin_resolved
 
 #: Blocks of one functional call.
 BLOCKS = 4

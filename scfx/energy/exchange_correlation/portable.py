@@ -1,6 +1,6 @@
 """Exchange-correlation energy and potential of a batch on its grids, in blocks of points: portable, whole in JAX.
 
-`scfx.scf.backend_quadrature` has the other way behind the same interface.
+`scfx.energy.exchange_correlation.backend` has the other way behind the same interface.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from jaxtyping import Array, Float, Float64, Int32
 
 from scfx.abstract import AbstractFunctional
 from scfx.batch import Batch
+from scfx.energy.exchange_correlation.functional_at_points import (
+    evaluate_closed_shell,
+    evaluate_spin_resolved,
+)
 from scfx.lanes import COMPILER_OPTIONS, ao_bucket, for_lanes, pad_lanes
 from scfx.orbitals import OrbitalTables, orbital_tables, orbital_values
 from scfx.precision import PrecisionPolicy
-from scfx.scf.xc import evaluate_closed_shell, evaluate_spin_resolved
 
 #: Points of a block: AO values of 56 functions in float64 then take 229 KB and stay in cache through both products.
 BLOCK = 512

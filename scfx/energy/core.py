@@ -1,0 +1,53 @@
+"""Kinetic energy and attraction to the nuclei: linear in the density."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, Int32
+
+from scfx.contracts.derivatives import AbstractGradientBackend
+from scfx.energy.term import Term
+from scfx.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from scfx.abstract import AbstractIntegralBackend, OneElectron
+    from scfx.batch import Batch
+
+
+class CoreHamiltonian(Term):
+    """T + V of a batch, core potentials included. Its gradient also has the overlap's part, which goes with W."""
+
+    name = "core"
+
+    def __init__(self, batch: Batch, backend: AbstractIntegralBackend):
+        self._batch = batch
+        self._backend = backend
+        self.integrals: OneElectron = backend.one_electron(batch)
+
+    def matrix(self) -> Float64[np.ndarray, "batch nao nao"]:
+        """The core Hamiltonian of each entry in hartree."""
+        return self.integrals.kinetic + self.integrals.nuclear
+
+    def energies(self, density: Float64[np.ndarray, "batch nao nao"]) -> dict[str, np.ndarray]:
+        """Kinetic energy and attraction to the nuclei (and their core potentials) at the total densities."""
+        return {
+            "kinetic": np.einsum("bij,bij->b", density, self.integrals.kinetic),
+            "nuclear_attraction": np.einsum("bij,bij->b", density, self.integrals.nuclear),
+        }
+
+    def gradient(
+        self,
+        density: Float64[np.ndarray, "active spin nao nao"],
+        energy_weighted_density: Float64[np.ndarray, "active nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Float64[np.ndarray, "active natm 3"]:
+        """See `Term.gradient`: tr D ∂(T + V) - tr W ∂S."""
+        backend = self._backend
+        if not isinstance(backend, AbstractGradientBackend):
+            raise CapabilityError(
+                "scf.backend", f"backend {backend.name!r} has no derivative integrals, which gradients need"
+            )
+        total = np.ascontiguousarray(density.sum(axis=1))
+        return backend.one_electron_gradient(self._batch, lanes, total, energy_weighted_density)

@@ -1,0 +1,42 @@
+"""A dispersion correction: an energy of the nuclei alone, in the functional's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, Int32
+
+from scfx.energy.term import Term
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scfx.abstract import AbstractDispersionCorrection
+    from scfx.batch import Batch
+
+
+class Dispersion(Term):
+    """D3, D4 and the like. Added to the converged energy, since it does not depend on the density."""
+
+    name = "dispersion"
+
+    def __init__(self, batch: Batch, correction: AbstractDispersionCorrection):
+        self._batch = batch
+        self._correction = correction
+        self._energy = np.array([correction.energy(system) for system in batch.systems])
+
+    def constant(self) -> Mapping[str, Float64[np.ndarray, "batch"]]:
+        """See `Term.constant`."""
+        return {self.name: self._energy}
+
+    def gradient(
+        self,
+        density: Float64[np.ndarray, "active spin nao nao"],
+        energy_weighted_density: Float64[np.ndarray, "active nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Float64[np.ndarray, "active natm 3"]:
+        """See `Term.gradient`."""
+        batch = self._batch
+        own = [np.asarray(self._correction.gradient(batch.systems[lane])) for lane in lanes]
+        return np.stack([g[batch.atom_order[lane]] for g, lane in zip(own, lanes, strict=True)])

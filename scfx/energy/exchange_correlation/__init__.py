@@ -1,0 +1,1 @@
+"""The exchange-correlation energy of a density matrix by quadrature."""

@@ -1,0 +1,146 @@
+"""The exchange-correlation term: the functional on a grid, by whichever quadrature the backend allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float64, Int32
+
+from scfx.abstract import AbstractGridBackend
+from scfx.energy.exchange_correlation.backend import BackendQuadrature
+from scfx.energy.exchange_correlation.portable import Quadrature, Totals
+from scfx.energy.term import Contribution, Term
+from scfx.precision import FLOAT64
+
+if TYPE_CHECKING:
+    from scfx.abstract import AbstractFunctional, AbstractIntegralBackend
+    from scfx.batch import Batch
+    from scfx.energy.memory import MemoryBudget
+    from scfx.grid.molecular import Grid
+    from scfx.precision import PrecisionPolicy
+
+
+def quadrature_of(
+    batch: Batch,
+    backend: AbstractIntegralBackend,
+    functional: AbstractFunctional,
+    grids: list[Grid],
+    policy: PrecisionPolicy,
+    capacity: int,
+    memory_budget: int,
+) -> Quadrature | BackendQuadrature:
+    """The functional on the given points and weights of each entry; whoever asks closes it."""
+    if not isinstance(backend, AbstractGridBackend):
+        return Quadrature(batch, grids, functional, policy, capacity, memory_budget)
+    operator = backend.grid_operator(
+        batch,
+        [points for points, _ in grids],
+        [weights for _, weights in grids],
+        functional.family,
+        policy,
+        memory_budget,
+    )
+    return BackendQuadrature(operator, batch, functional, policy)
+
+
+def contribution_of(totals: Totals, lanes: Int32[np.ndarray, "active"]) -> Contribution:
+    """What the sums over a grid add to energy and Fock matrices."""
+    energy = np.asarray(totals.energy)[lanes]
+    return Contribution(
+        potential=totals.potential,
+        energy=totals.energy,
+        parts={"exchange_correlation": energy},
+        electrons=np.asarray(totals.electrons)[lanes],
+    )
+
+
+class ExchangeCorrelation(Term):
+    """A functional on the grid of the labels, in one precision policy."""
+
+    name = "exchange_correlation"
+
+    def __init__(
+        self,
+        batch: Batch,
+        backend: AbstractIntegralBackend,
+        functional: AbstractFunctional,
+        grids: list[Grid],
+        policy: PrecisionPolicy,
+        capacity: int,
+        memory: MemoryBudget,
+    ):
+        self._batch = batch
+        self._backend = backend
+        self._functional = functional
+        self._grids = grids
+        self._policy = policy
+        self._capacity = capacity
+        self._memory = memory
+        self._quadrature: Quadrature | BackendQuadrature | None = None
+        self._differentiated: Quadrature | None = None
+
+    def prepare(self) -> None:
+        """See `Term.prepare`: makes the quadrature, which keeps AO values as far as the budget goes."""
+        if self._quadrature is None:
+            self._quadrature = self.on_grids(self._grids, self._policy)
+
+    def on_grids(self, grids: list[Grid], policy: PrecisionPolicy) -> Quadrature | BackendQuadrature:
+        """The same functional on other points, or in another precision; whoever asks closes it."""
+        return quadrature_of(
+            self._batch, self._backend, self._functional, grids, policy, self._capacity, self._memory.left()
+        )
+
+    def totals(self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]) -> Totals:
+        """Sums over the grid of the labels for some entries."""
+        self.prepare()
+        assert self._quadrature is not None
+        return self._quadrature.evaluate(density, lanes)
+
+    def evaluate(
+        self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
+    ) -> Contribution:
+        """See `Term.evaluate`."""
+        return contribution_of(self.totals(density, lanes), lanes)
+
+    def response(
+        self,
+        density: Float64[Array, "lane spin n n"],
+        change: Float64[np.ndarray, "batch spin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        opposite: bool = False,
+    ) -> Float64[np.ndarray, "active spin nao nao"]:
+        """See `Term.response`: JAX differentiates the potential of the portable quadrature in float64."""
+        if self._differentiated is None:
+            self._differentiated = Quadrature(
+                self._batch, self._grids, self._functional, FLOAT64, self._capacity, self._memory.left()
+            )
+        quadrature, n, nspin = self._differentiated, self._batch.nao, change.shape[1]
+        # Both spins, whatever the solution: a restricted one may be asked to split them.
+        if nspin == 1:
+            density = 0.5 * jnp.concatenate([density, density], axis=1)
+            change = np.concatenate([change, -change if opposite else change], axis=1)
+        direction = np.zeros(density.shape)
+        direction[: len(change), :, :n, :n] = change
+        _, response = jax.jvp(
+            lambda d: quadrature.evaluate(d, lanes).potential, (density,), (jnp.asarray(direction),)
+        )
+        return np.asarray(response)[lanes, :nspin, :n, :n]
+
+    def held_bytes(self) -> int:
+        """See `Term.held_bytes`."""
+        made = [q for q in (self._quadrature, self._differentiated) if q is not None]
+        return sum(quadrature.held_bytes() for quadrature in made)
+
+    def rest(self) -> None:
+        """See `Term.rest`: drops the AO values."""
+        for quadrature in (self._quadrature, self._differentiated):
+            if quadrature is not None:
+                quadrature.close()
+        self._quadrature = self._differentiated = None
+
+    def close(self) -> None:
+        """See `Term.close`."""
+        self.rest()

@@ -1,0 +1,1 @@
+"""From a density matrix to Coulomb and exchange matrices."""

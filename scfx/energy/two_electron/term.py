@@ -1,0 +1,163 @@
+"""Coulomb and exchange energy: the one place where the two-electron operators of a functional are summed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float64, Int32
+
+from scfx.abstract import AbstractLaneTwoElectron, AbstractTwoElectron
+from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
+from scfx.contracts.requests import TwoElectronRequest
+from scfx.energy.term import Contribution, Term
+from scfx.energy.two_electron.differences import DifferenceBuild
+from scfx.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from scfx.abstract import AbstractFunctional, AbstractIntegralBackend
+    from scfx.batch import Batch
+    from scfx.energy.memory import MemoryBudget
+    from scfx.precision import PrecisionPolicy
+
+
+class Part(NamedTuple):
+    """One operator of a functional: which integrals, and the fraction of their exchange; J is taken whole or not."""
+
+    request: TwoElectronRequest
+    fraction: float
+
+
+def parts_of(functional: AbstractFunctional) -> list[Part]:
+    """J and the exchange of the full range, then the exchange of the long range, as far as the functional has them."""
+    fraction = functional.exact_exchange
+    out = [Part(TwoElectronRequest(exchange=fraction != 0.0), fraction)]
+    if functional.long_range_exchange:
+        long_range = TwoElectronRequest("erf", functional.omega, coulomb=False)
+        out.append(Part(long_range, functional.long_range_exchange))
+    return out
+
+
+class TwoElectron(Term):
+    """J and K of a batch, by the operators that a backend makes on request."""
+
+    name = "two_electron"
+
+    def __init__(
+        self,
+        batch: Batch,
+        backend: AbstractIntegralBackend,
+        functional: AbstractFunctional,
+        policy: PrecisionPolicy,
+        memory: MemoryBudget,
+    ):
+        self._batch = batch
+        self._backend = backend
+        self._policy = policy
+        self._memory = memory
+        self._parts = parts_of(functional)
+        self._operators: list[AbstractTwoElectron] = []
+        self._iterated: list[AbstractTwoElectron | DifferenceBuild] = []
+        #: What J and K were summed in so far.
+        self.dtypes: set[str] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the integrals are there."""
+        return bool(self._operators)
+
+    def prepare(self) -> None:
+        """See `Term.prepare`: computes the integrals."""
+        if self._operators:
+            return
+        requests = [part.request for part in self._parts]
+        self._operators = self._backend.two_electron_operators(
+            self._batch, requests, self._policy, self._memory.left()
+        )
+        self._iterated = [
+            DifferenceBuild(operator, len(self._batch))
+            if isinstance(operator, AbstractLaneTwoElectron) and operator.screens_small_densities
+            else operator
+            for operator in self._operators
+        ]
+
+    def evaluate(
+        self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
+    ) -> Contribution:
+        """See `Term.evaluate`."""
+        n, entries = self._batch.nao, len(self._batch)
+        own = np.ascontiguousarray(np.asarray(density)[:entries, :, :n, :n])
+        coulomb, exchange = np.zeros(density.shape), np.zeros(density.shape)
+        for part, operator in zip(self._parts, self._iterated, strict=True):
+            j, k = operator.contract_wanted(own, lanes, part.request.coulomb, part.request.exchange)
+            if j is not None:
+                coulomb[lanes, :, :n, :n] = j
+                self._note(operator, j)
+            if k is not None:
+                exchange[lanes, :, :n, :n] += part.fraction * np.asarray(k)
+                self._note(operator, k)
+        weight = 0.5 if density.shape[1] == 1 else 1.0
+        mine, j, k = own[lanes], coulomb[lanes, :, :n, :n], exchange[lanes, :, :n, :n]
+        energies = {
+            "coulomb": 0.5 * np.einsum("bsij,btij->b", mine, j),
+            "exchange": -0.5 * weight * np.einsum("bsij,bsij->b", mine, k),
+        }
+        return Contribution(jnp.asarray(coulomb), jnp.asarray(exchange), parts=energies)
+
+    def _note(self, operator: AbstractTwoElectron | DifferenceBuild, matrix: np.ndarray) -> None:
+        self.dtypes.add(operator.accumulation or str(np.asarray(matrix).dtype))
+
+    def gradient(
+        self,
+        density: Float64[np.ndarray, "active spin nao nao"],
+        energy_weighted_density: Float64[np.ndarray, "active nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Float64[np.ndarray, "active natm 3"]:
+        """See `Term.gradient`."""
+        backend = self._backend
+        if not isinstance(backend, AbstractGradientBackend):
+            raise CapabilityError(
+                "scf.backend", f"backend {backend.name!r} has no derivative integrals, which gradients need"
+            )
+        energies = [
+            TwoElectronEnergy(r.operator, r.omega, float(r.coulomb), fraction) for r, fraction in self._parts
+        ]
+        return backend.two_electron_gradient(self._batch, lanes, density, energies, self._policy)
+
+    def response(
+        self,
+        density: Float64[Array, "lane spin n n"],
+        change: Float64[np.ndarray, "batch spin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        opposite: bool = False,
+    ) -> Float64[np.ndarray, "active spin nao nao"]:
+        """See `Term.response`; J and K are linear, so it is theirs at the change."""
+        self.prepare()
+        nspin = change.shape[1]
+        out = np.zeros((len(lanes), *change.shape[1:]))
+        for part, operator in zip(self._parts, self._operators, strict=True):
+            # J of both spins' changes: they cancel where the spins turn opposite ways.
+            wants_j = part.request.coulomb and not opposite
+            if not wants_j and not part.request.exchange:
+                continue
+            j, k = operator.contract_wanted(change, lanes, wants_j, part.request.exchange)
+            if j is not None:
+                total = np.asarray(j, dtype=np.float64).sum(axis=1, keepdims=True)
+                out += total if nspin == 2 else 2.0 * total
+            if k is not None:
+                out -= part.fraction * np.asarray(k)
+        return out
+
+    def held_bytes(self) -> int:
+        """See `Term.held_bytes`. An operator that does not say is taken to hold all unique integrals in float64."""
+        pairs = self._batch.nao * (self._batch.nao + 1) // 2
+        unknown = min(self._memory.total, len(self._batch) * pairs * (pairs + 1) // 2 * 8)
+        stated = [operator.held_bytes() for operator in self._operators]
+        return sum(unknown if held is None else held for held in stated)
+
+    def close(self) -> None:
+        """See `Term.close`."""
+        for operator in self._operators:
+            operator.close()
+        self._operators, self._iterated = [], []

@@ -1,0 +1,1 @@
+"""Where and how a lane runs."""

@@ -1,0 +1,15 @@
+"""On which device XLA works: the one that was asked for, and no other that happens to be there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
+
+@contextmanager
+def on_device(platform: str) -> Iterator[None]:
+    """Run what is inside on the first device of a JAX platform ("cpu")."""
+    with jax.default_device(jax.local_devices(backend=platform)[0]):
+        yield

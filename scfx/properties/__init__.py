@@ -1,0 +1,1 @@
+"""What is computed from a converged density, one file each."""
