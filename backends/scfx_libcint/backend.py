@@ -66,8 +66,8 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
         if density_fitting is not None:
             if context is None:
                 raise InputError(
-                    "scf.backend.density_fitting: LibcintBackend was made without a registry to find basis sets in; use "
-                    "Registry.discover().backend({'name': 'libcint', 'density_fitting': ...})"
+                    "scf.backend.density_fitting: LibcintBackend was made without a registry to find basis sets in; "
+                    "use Registry.discover().backend({'name': 'libcint', 'density_fitting': ...})"
                 )
             self._auxiliary = context.registry.basis(density_fitting, key=f"{context.key}.density_fitting")
         self._storage: Storage = storage

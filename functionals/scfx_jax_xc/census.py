@@ -98,7 +98,10 @@ def finite_where_densities_vanish(name: str) -> bool:
     """Whether the kernel's energy has finite derivatives at the driver's hard points."""
     import jax
 
-    from scfx.energy.exchange_correlation.functional_at_points import evaluate_closed_shell, evaluate_spin_resolved
+    from scfx.energy.exchange_correlation.functional_at_points import (
+        evaluate_closed_shell,
+        evaluate_spin_resolved,
+    )
     from scfx.testing.functional import vanishing_densities
     from scfx_jax_xc.kernels import KernelFunctional
     from scfx_jax_xc.names import required

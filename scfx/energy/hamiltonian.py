@@ -59,7 +59,7 @@ class Evaluation(NamedTuple):
 
 
 class Hamiltonian:
-    """The terms of a batch that depend on the density, in one precision policy, in the order in which they are added."""
+    """The terms of a batch that depend on the density, in one precision policy, in the order in which they add up."""
 
     def __init__(self, energy: EnergyFunctional, policy: PrecisionPolicy, terms: Sequence[Term]):
         self._energy = energy

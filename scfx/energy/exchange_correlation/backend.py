@@ -1,6 +1,6 @@
 """Exchange-correlation energy and potential where an integral backend contributes the two matrix contractions.
 
-Only the functional is evaluated here, between the two; `scfx.energy.exchange_correlation.portable.Quadrature` is the portable way.
+Only the functional is evaluated here, between the two; `Quadrature` is the portable way.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ iterates with the corrected functional
 which agrees with the full grid at D0 to first order: V is the derivative of E, and what is left is the difference of
 the grids' responses to D - D0. Once the residual has fallen far enough for that difference to matter, the next Fock
 matrix is built on the full grid, its density becomes D0, and the contribution says by how much the potential changed,
-so that the DIIS history can be moved and goes on describing one functional. An entry converges on the full grid only. The first Fock
-matrix of all is built there too: the guess is close enough for the errors at the nuclei to cancel from then on.
+so that the DIIS history can be moved and goes on describing one functional. An entry converges on the full grid only.
+The first Fock matrix of all is built there too: the guess is close enough for the errors at the nuclei to cancel from
+then on.
 
 What an entry does depends on its own residuals alone.
 """
