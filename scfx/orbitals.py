@@ -160,3 +160,60 @@ def evaluate_orbitals(
             dtype="float64",
         )
     return np.asarray(values)[:, 0, :, : batch.nao]
+
+
+def orbital_derivatives(
+    tables: OrbitalTables,
+    centre: Float64[Array, "nshell 3"],
+    exponent: Float64[Array, "nshell nprim"],
+    coefficient: Float64[Array, "nshell nprim"],
+    points: Float64[Array, "3 point"],
+    lmax: int,
+    order: int,
+) -> Float64[Array, "component nao point"]:
+    """AO values and their derivatives up to first or second `order` of one lane (bohr), for nuclear gradients.
+
+    Components: value, x, y, z, and in second order xx, xy, xz, yy, yz, zz. Pure JAX; padded functions are zero.
+    """
+    displacement = points[None] - centre[:, :, None]  # [nshell 3 point]
+    r2 = jnp.sum(displacement**2, axis=1)
+    # The contracted Gaussian and its derivatives by r²/2, each -2a times the one before.
+    radial = [jnp.zeros_like(r2) for _ in range(order + 1)]
+    for p in range(exponent.shape[1]):
+        a = exponent[:, p, None]
+        term = coefficient[:, p, None] * jnp.exp(-a * r2)
+        for k in range(order + 1):
+            radial[k] = radial[k] + term
+            term = -2.0 * a * term
+    # x^n, n = -2 .. lmax (the entries below zero only meet factors that are zero).
+    power = [jnp.zeros_like(displacement), jnp.zeros_like(displacement), jnp.ones_like(displacement)]
+    for _ in range(lmax):
+        power.append(power[-1] * displacement)
+    table = jnp.stack(power, axis=2)  # [nshell 3 lmax+3 point]
+    shell, powers = tables.shell, tables.powers
+    g = [values[shell] * tables.factor[:, None] for values in radial]
+    d = [displacement[shell, x] for x in range(3)]
+    monomial = []  # x^n and its first two derivatives
+    for x in range(3):
+        n = powers[x].astype(r2.dtype)[:, None]
+        lowered = [table[shell, x, powers[x] + 2 - k] for k in range(order + 1)]
+        monomial.append([lowered[0], n * lowered[1], *(n * (n - 1.0) * last for last in lowered[2:])])
+
+    def derivative(axes: tuple[int, ...]) -> Any:
+        i, j, k = (axes.count(x) for x in range(3))
+        return monomial[0][i] * monomial[1][j] * monomial[2][k]
+
+    value, first = derivative(()), [derivative((x,)) for x in range(3)]
+    components = [value * g[0]]
+    components += [first[x] * g[0] + value * d[x] * g[1] for x in range(3)]
+    if order == 2:
+        for x in range(3):
+            for y in range(x, 3):
+                mixed = first[x] * d[y] + first[y] * d[x]
+                if x == y:
+                    mixed = mixed + value
+                components.append(derivative((x, y)) * g[0] + mixed * g[1] + value * d[x] * d[y] * g[2])
+    out = jnp.stack(components)
+    if tables.transform is not None:
+        out = jnp.stack([tables.transform @ c for c in out])
+    return out

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float64, Int32
 
-from scfx.abstract import AbstractGridOperator
 from scfx.basis import cart_to_sph
+from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.errors import CapabilityError, InputError
 from scfx.native import load
 from scfx_simd.kernels import address, check
@@ -45,6 +45,12 @@ def _kernels() -> ctypes.CDLL:
     contraction = (pointer, int32, int32, int32, pointer, pointer, int32, int64, int64, pointer, *message)
     lib.scfx_quadrature_density.argtypes = contraction
     lib.scfx_quadrature_potential.argtypes = contraction
+    lib.scfx_quadrature_order.argtypes = (pointer, int32, int32, int32, pointer)
+    lib.scfx_quadrature_order.restype = None
+    lib.scfx_quadrature_gradient.argtypes = (
+        pointer, int32, int32, int32, pointer, pointer, int32, int64, int64, pointer, pointer, int32, pointer, pointer,
+        *message,
+    )  # fmt: skip
     lib.scfx_quadrature_kept_bytes.argtypes = (pointer,)
     lib.scfx_quadrature_kept_bytes.restype = int64
     lib.scfx_quadrature_free.argtypes = (pointer,)
@@ -52,7 +58,7 @@ def _kernels() -> ctypes.CDLL:
     return lib
 
 
-class SimdGridOperator(AbstractGridOperator):
+class SimdGridOperator(AbstractGridGradientOperator):
     """Contractions on the grid of one batch. AO values are kept in `policy.orbitals` as far as the budget goes, and
     recomputed beyond it, to the same bits. Points are in the operator's own order, the same in every method.
     """
@@ -79,6 +85,7 @@ class SimdGridOperator(AbstractGridOperator):
         self._dtype = np.dtype(policy.orbitals)
         self._components = _N_COMPONENTS[family]
         self._nao = batch.nao
+        self._natm = batch.natm
         self._entries = len(batch)
         lib = _kernels()
         highest, limit = max(batch.layout.angular_momentum), lib.scfx_quadrature_max_angular_momentum()
@@ -127,6 +134,15 @@ class SimdGridOperator(AbstractGridOperator):
             )
         return out
 
+    def order(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Int32[np.ndarray, "active point"]:
+        """See `AbstractGridGradientOperator.order`."""
+        out = np.empty((len(lanes), POINTS_PER_BLOCK), dtype=np.int32)
+        for row, lane in zip(out, self._checked(lanes), strict=True):
+            _kernels().scfx_quadrature_order(
+                self._handle, int(lane), block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, address(row)
+            )
+        return out
+
     def density(
         self, block: int, density: Float[Any, "active nspin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Float[np.ndarray, "active nspin component point"]:
@@ -164,17 +180,46 @@ class SimdGridOperator(AbstractGridOperator):
     ) -> None:
         """See `AbstractGridOperator.add_potential`. Sums over more points than 128 run in float64."""
         lanes = self._checked(lanes)
-        values = np.ascontiguousarray(derivative, dtype=np.float64)
         self._check_matrices(out, lanes)
-        expected = (len(lanes), out.shape[1], self._components, POINTS_PER_BLOCK)
-        if values.shape != expected:
-            raise InputError(f"derivative has shape {values.shape}, expected {expected}")
+        values = self._checked_derivative(derivative, lanes, out.shape[1])
         nspin, row = out.shape[1], out.shape[-1]
         check(
             _kernels().scfx_quadrature_potential,
             self._handle, block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, len(lanes), address(lanes), address(values),
             nspin, row, row * row, address(out),
         )  # fmt: skip
+
+    def gradient(
+        self,
+        block: int,
+        density: Float[Any, "active nspin n n"],
+        derivative: Float[Any, "active nspin component point"],
+        lanes: Int32[np.ndarray, "active"],
+        owners: Int32[np.ndarray, "active point"],
+    ) -> tuple[Float64[np.ndarray, "active natm 3"], Float64[np.ndarray, "active natm 3"]]:
+        """See `AbstractGridGradientOperator.gradient`. Products over functions run in the AO values' dtype, derivatives
+        of AOs and all sums over points in float64; nothing is kept.
+        """
+        lanes = self._checked(lanes)
+        matrices = np.ascontiguousarray(density, dtype=np.float64)
+        self._check_matrices(matrices, lanes)
+        nspin, row = matrices.shape[1], matrices.shape[-1]
+        values = self._checked_derivative(derivative, lanes, nspin)
+        atoms = np.ascontiguousarray(owners, dtype=np.int32)
+        if atoms.shape != (len(lanes), POINTS_PER_BLOCK):
+            raise InputError(f"owners have shape {atoms.shape}, expected {(len(lanes), POINTS_PER_BLOCK)}")
+        if atoms.size and not 0 <= atoms.min() <= atoms.max() < self._natm:
+            raise InputError(
+                f"owners are {atoms.min()} to {atoms.max()}, expected atoms 0 to {self._natm - 1} (any where filled up)"
+            )
+        functions, points = np.zeros((2, len(lanes), self._natm, 3))
+        check(
+            _kernels().scfx_quadrature_gradient,
+            self._handle, block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, len(lanes), address(lanes),
+            address(matrices), nspin, row, row * row, address(values), address(atoms), self._natm,
+            address(functions), address(points),
+        )  # fmt: skip
+        return functions, points
 
     @property
     def kept_bytes(self) -> int:
@@ -199,6 +244,13 @@ class SimdGridOperator(AbstractGridOperator):
         if lanes.size and not 0 <= lanes.min() <= lanes.max() < self._entries:
             raise InputError(f"lanes are {lanes.tolist()}, expected 0 to {self._entries - 1}")
         return lanes
+
+    def _checked_derivative(self, derivative: Any, lanes: np.ndarray, nspin: int) -> np.ndarray:
+        values = np.ascontiguousarray(derivative, dtype=np.float64)
+        expected = (len(lanes), nspin, self._components, POINTS_PER_BLOCK)
+        if values.shape != expected:
+            raise InputError(f"derivative has shape {values.shape}, expected {expected}")
+        return values
 
     def _check_matrices(self, matrices: np.ndarray, lanes: np.ndarray) -> None:
         shape = matrices.shape

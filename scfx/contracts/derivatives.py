@@ -77,16 +77,21 @@ class AbstractGridGradientOperator(AbstractGridOperator):
     """Marker: a grid operator that also differentiates by the positions of its functions' centres."""
 
     @abc.abstractmethod
+    def order(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Int32[np.ndarray, "active point"]:
+        """Where each point of a block stands among the points that the operator was given; -1 where filled up."""
+
+    @abc.abstractmethod
     def gradient(
         self,
         block: int,
         density: Float[Any, "active nspin nao nao"],
         derivative: Float[Any, "active nspin component point"],
         lanes: Int32[np.ndarray, "active"],
+        owners: Int32[np.ndarray, "active point"],
     ) -> tuple[Float64[np.ndarray, "active natm 3"], Float64[np.ndarray, "active natm 3"]]:
         """(functions, points) of one block: Σ_g Σ_c derivative_cg ∂(component c at g)/∂R.
 
         `functions` moves the basis functions of each atom, points fixed. `points` moves each atom's own quadrature
-        points with it, functions fixed. Their sum over all atoms is zero up to rounding. `derivative` includes the
-        quadrature weight.
+        points with it, functions fixed; `owners` are the atoms that the points, in the operator's order, move with.
+        Their sum over all atoms is zero up to rounding. `derivative` includes the quadrature weight.
         """

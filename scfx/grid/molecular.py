@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scfx.grid.spec import GridSpec
     from scfx.system import System
 
-Grid = tuple[Float64[np.ndarray, "npoint 3"], Float64[np.ndarray, "npoint"]]
+PointsAndWeights = tuple[Float64[np.ndarray, "npoint 3"], Float64[np.ndarray, "npoint"]]
 
 
 @lru_cache(maxsize=32)
@@ -45,7 +45,7 @@ def point_count(atomic_numbers: Int[np.ndarray, "natm"] | Sequence[int], spec: G
 def molecular_grid(
     system: System | tuple[Int[np.ndarray, "natm"] | Sequence[int], Float64[np.ndarray, "natm 3"]],
     spec: GridSpec,
-) -> Grid:
+) -> PointsAndWeights:
     """Points [npoint, 3] in bohr and weights [npoint] in bohr³ of a molecule.
 
     `system` is a `System`, or (atomic_numbers, positions in bohr). Points come atom by atom in the order
@@ -58,7 +58,7 @@ def molecular_grid(
     """
     numbers, positions = system if isinstance(system, tuple) else (system.atomic_numbers, system.positions)
     numbers, positions = _checked(numbers, positions)
-    parts = [_of_element(int(z), spec) for z in numbers]
+    parts = atomic_parts(numbers, spec)
     points = np.concatenate(
         [part[0] + centre[:, None] for part, centre in zip(parts, positions, strict=True)], axis=1
     )
@@ -75,7 +75,7 @@ def batch_grids(
     atomic_numbers: Int[np.ndarray, "batch natm"],
     positions: Float64[np.ndarray, "batch natm 3"],
     spec: GridSpec,
-) -> list[Grid]:
+) -> list[PointsAndWeights]:
     """`molecular_grid` of every entry, as a list: lengths may differ between entries with different elements.
 
     Each entry is computed on its own, so its bits do not depend on its neighbours. Errors name the entry.
@@ -91,6 +91,13 @@ def batch_grids(
         except InputError as error:
             raise InputError(f"batch entry {entry}: {error}") from error
     return grids
+
+
+def atomic_parts(
+    atomic_numbers: Int[np.ndarray, "natm"] | Sequence[int], spec: GridSpec
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each atom's own points [3, n] about its nucleus (bohr) and weights [n] (bohr³), before space is divided."""
+    return [_of_element(int(z), spec) for z in atomic_numbers]
 
 
 def _of_element(atomic_number: int, spec: GridSpec) -> tuple[np.ndarray, np.ndarray]:

@@ -44,13 +44,7 @@ def becke_fractions(
     Raises `InputError` for coincident nuclei.
     """
     natm, npoint = positions.shape[0], owners.size
-    padded_atoms = -(-natm // ATOM_BUCKET) * ATOM_BUCKET
-    inverse_distances = np.zeros((padded_atoms, padded_atoms))
-    inverse_distances[:natm, :natm] = _inverse_distances(positions)
-    shifts = np.zeros((padded_atoms, padded_atoms))
-    shifts[:natm, :natm] = size_shifts(atomic_numbers)
-    centres = np.zeros((padded_atoms, 3))
-    centres[:natm] = positions
+    tables = cell_tables(atomic_numbers, positions)
     n_blocks = -(-npoint // POINT_BLOCK)
     padded_points = np.zeros((n_blocks, 3, POINT_BLOCK))
     padded_owners = np.zeros((n_blocks, POINT_BLOCK), dtype=np.int32)
@@ -61,12 +55,30 @@ def becke_fractions(
     with jax.enable_x64(True):
         cells = _compiled()
         shares = [
-            cells(
-                padded_points[block], padded_owners[block], centres, inverse_distances, shifts, np.int32(natm)
-            )
+            cells(padded_points[block], padded_owners[block], *tables, np.int32(natm))
             for block in range(n_blocks)
         ]
         return np.concatenate([np.asarray(share) for share in shares])[:npoint]
+
+
+def cell_tables(
+    atomic_numbers: Int[np.ndarray, "natm"], positions: Float64[np.ndarray, "natm 3"]
+) -> tuple[
+    Float64[np.ndarray, "atoms 3"], Float64[np.ndarray, "atoms atoms"], Float64[np.ndarray, "atoms atoms"]
+]:
+    """Positions, inverse distances and size shifts of the atoms, filled up with zeros to whole `ATOM_BUCKET`s.
+
+    Raises `InputError` for coincident nuclei.
+    """
+    natm = positions.shape[0]
+    padded_atoms = -(-natm // ATOM_BUCKET) * ATOM_BUCKET
+    inverse_distances = np.zeros((padded_atoms, padded_atoms))
+    inverse_distances[:natm, :natm] = _inverse_distances(positions)
+    shifts = np.zeros((padded_atoms, padded_atoms))
+    shifts[:natm, :natm] = size_shifts(atomic_numbers)
+    centres = np.zeros((padded_atoms, 3))
+    centres[:natm] = positions
+    return centres, inverse_distances, shifts
 
 
 def size_shifts(atomic_numbers: Int[np.ndarray, "natm"]) -> Float64[np.ndarray, "natm natm"]:

@@ -72,6 +72,10 @@ SCFX_EXPORT void scfx_quadrature_weights(void* handle, int32_t lane, int32_t fir
   static_cast<Handle*>(handle)->with([&](auto& q) { q.weights(lane, first, n, out); });
 }
 
+SCFX_EXPORT void scfx_quadrature_order(void* handle, int32_t lane, int32_t first, int32_t n, int32_t* out) {
+  static_cast<Handle*>(handle)->with([&](auto& q) { q.order(lane, first, n, out); });
+}
+
 // density [nactive][nspin] matrices of nao rows, `row` elements from one row to the next, `matrix` from one matrix to the
 // next.
 SCFX_EXPORT int scfx_quadrature_density(void* handle, int32_t first, int32_t n, int32_t nactive, const int32_t* lanes,
@@ -96,6 +100,21 @@ SCFX_EXPORT int scfx_quadrature_potential(void* handle, int32_t first, int32_t n
       for (int k = 0; k < nactive; ++k)
         q.potential(lanes[k], first, n, derivative + size_t(k) * nspin * q.components() * n, nspin, row, matrix,
                     out + size_t(k) * nspin * matrix);
+    });
+  });
+}
+
+// density and derivative as above, owners [nactive][n]; adds to functions and points [nactive][n_atoms][3].
+SCFX_EXPORT int scfx_quadrature_gradient(void* handle, int32_t first, int32_t n, int32_t nactive, const int32_t* lanes,
+                                         const double* density, int32_t nspin, int64_t row, int64_t matrix,
+                                         const double* derivative, const int32_t* owners, int32_t n_atoms,
+                                         double* functions, double* points, char* message, int size) {
+  return guarded(message, size, [&] {
+    static_cast<Handle*>(handle)->with([&](auto& q) {
+      for (int k = 0; k < nactive; ++k)
+        q.gradient(lanes[k], first, n, density + size_t(k) * nspin * matrix, nspin, row, matrix,
+                   derivative + size_t(k) * nspin * q.components() * n, owners + size_t(k) * n,
+                   functions + size_t(k) * n_atoms * 3, points + size_t(k) * n_atoms * 3);
     });
   });
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "exponential.h"
+#include "grid_rows.h"
 #include "grid_tiles.h"
 
 namespace scfx_simd::quadrature {
@@ -12,34 +13,12 @@ constexpr int max_cartesian = (max_l + 1) * (max_l + 2) / 2;
 // A primitive is left out of a tile where exp(-a r²) is below 1e-35 everywhere.
 constexpr double negligible_exponent = 80.0;
 
-SCFX_INLINE vd load(const double* from) {
-  vd out;
-  std::memcpy(&out, from, sizeof out);
-  return out;
-}
-SCFX_INLINE void store(vd value, double* to) { std::memcpy(to, &value, sizeof value); }
-SCFX_INLINE void store(vd value, float* to) {
-  typedef float half __attribute__((vector_size(SCFX_VECTOR_BYTES / 2)));
-  const half out = __builtin_convertvector(value, half);
-  std::memcpy(to, &out, sizeof out);
-}
-
-template <class T> struct Rows {
-  T* out;
-  int n_rows, n_values;
-  // Where row `row` of component 0 has point `point` of the tile; the next component is `step` on.
-  T* at(int row, int point) const {
-    const int group = point / group_points<T>, within = point % group_points<T>;
-    return out + (size_t(group) * n_values * n_rows + row) * group_points<T> + within;
-  }
-  size_t step() const { return size_t(n_rows) * group_points<T>; }
-};
-
 }  // namespace
 
-// displacement [atom's x, y, z, r²][point] is scratch for one atom; radial [k][2][point] for the k-th of `shells`: the
-// contracted Gaussian g(r) and (dg/dr)/r.
+// displacement [atom's x, y, z, r²][point] is scratch for one atom; radial [k][Orders][point] for the k-th of `shells`:
+// the contracted Gaussian g(r) and its derivatives by r²/2, of which the first is (dg/dr)/r.
 template <class T>
+template <int Orders>
 void Quadrature<T>::radial(const Entry& e, int tile, const int* shells, int n, double* displacement,
                            double* radial) const {
   int atom = -1;
@@ -72,7 +51,7 @@ void Quadrature<T>::radial(const Entry& e, int tile, const int* shells, int n, d
       if (!done[m] && e.leader[shells[m]] == e.leader[shells[k]]) {
         members[count++] = m;
         done[m] = 1;
-        for (int p = 0; p < 2 * tile_points; p += WD) store(vd{}, radial + size_t(m) * 2 * tile_points + p);
+        for (int p = 0; p < Orders * tile_points; p += WD) store(vd{}, radial + size_t(m) * Orders * tile_points + p);
       }
     for (int q = 0; q < s.n_primitives; ++q) {
       const double a = e.exponent[s.primitive + q];
@@ -80,10 +59,11 @@ void Quadrature<T>::radial(const Entry& e, int tile, const int* shells, int n, d
       for (int p = 0; p < tile_points; p += WD) {
         const vd g = exp_negative(load(r2 + p) * -a);
         for (int m = 0; m < count; ++m) {
-          double* to = radial + size_t(members[m]) * 2 * tile_points + p;
+          double* to = radial + size_t(members[m]) * Orders * tile_points + p;
           const vd term = g * e.coefficient[layout_.shells[shells[members[m]]].primitive + q];
           store(load(to) + term, to);
           store(load(to + tile_points) + term * (-2.0 * a), to + tile_points);
+          if constexpr (Orders > 2) store(load(to + 2 * tile_points) + term * (4.0 * a * a), to + 2 * tile_points);
         }
       }
     }
@@ -119,7 +99,7 @@ template <class T> void Quadrature<T>::find_aos(Entry& e, int tile, double* scra
   std::vector<int> every(n_shells);
   for (int s = 0; s < n_shells; ++s) every[s] = s;
   double* g = scratch + 4 * tile_points;
-  radial(e, tile, every.data(), n_shells, scratch, g);
+  radial<2>(e, tile, every.data(), n_shells, scratch, g);
   Tile& t = e.tiles[tile];
   for (int s = 0; s < n_shells; ++s) {
     const double* from = g + size_t(s) * 2 * tile_points;
@@ -138,7 +118,7 @@ template <class T> void Quadrature<T>::find_aos(Entry& e, int tile, double* scra
 template <class T> void Quadrature<T>::evaluate(const Entry& e, int tile, double* scratch, T* out) const {
   const Tile& t = e.tiles[tile];
   double* g = scratch + 4 * tile_points;
-  radial(e, tile, t.shells.data(), int(t.shells.size()), scratch, g);
+  radial<2>(e, tile, t.shells.data(), int(t.shells.size()), scratch, g);
   angular(e, tile, g, out);
 }
 
@@ -216,5 +196,7 @@ template <class T> void Quadrature<T>::angular(const Entry& e, int tile, const d
 
 template class Quadrature<double>;
 template class Quadrature<float>;
+template void Quadrature<double>::radial<3>(const Entry&, int, const int*, int, double*, double*) const;
+template void Quadrature<float>::radial<3>(const Entry&, int, const int*, int, double*, double*) const;
 
 }  // namespace scfx_simd::quadrature

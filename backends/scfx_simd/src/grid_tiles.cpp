@@ -68,7 +68,8 @@ void Quadrature<T>::add(const double* position, const double* exponent, const do
       }
     e.leader.push_back(leader);
   }
-  const std::vector<int> order = tile_order(points, n);
+  e.order = tile_order(points, n);
+  const std::vector<int>& order = e.order;
   const int padded = (n + tile_points - 1) / tile_points * tile_points;
   e.weight.assign(padded, 0.0);
   std::vector<double>* axes[3] = {&e.x, &e.y, &e.z};
@@ -87,6 +88,11 @@ void Quadrature<T>::add(const double* position, const double* exponent, const do
 template <class T> void Quadrature<T>::weights(int lane, int first, int n, double* out) const {
   const std::vector<double>& from = entries_[lane].weight;
   for (int i = 0; i < n; ++i) out[i] = size_t(first + i) < from.size() ? from[first + i] : 0.0;
+}
+
+template <class T> void Quadrature<T>::order(int lane, int first, int n, int32_t* out) const {
+  const std::vector<int>& from = entries_[lane].order;
+  for (int i = 0; i < n; ++i) out[i] = size_t(first + i) < from.size() ? from[first + i] : -1;
 }
 
 // Room for the AO values of a tile; null where the budget has none, or nothing is to be kept.

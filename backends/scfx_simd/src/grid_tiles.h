@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -69,6 +70,7 @@ constexpr size_t block_bytes = size_t(32) << 20;
 // One conformer.
 struct Entry {
   int n;  // points
+  std::vector<int> order;  // where each point in tile order stands among those given
   std::vector<double> position, exponent, coefficient;
   std::vector<int> leader;        // by shell: the first shell of the atom with the same exponents
   std::vector<double> x, y, z;    // in tile order, the last tile filled by repeating its last point
@@ -93,17 +95,26 @@ template <class T> class Quadrature {
            const double* weights);
   // Points [first, first + n), multiples of the tile, of one conformer; beyond its last tile all is zero.
   void weights(int lane, int first, int n, double* out) const;
+  // Where each of these points stands among those given to `add`; -1 beyond the last.
+  void order(int lane, int first, int n, int32_t* out) const;
   // D [nspin] of nao rows, `row` apart, `matrix` from one spin to the next; out [nspin][components][n].
   void density(int lane, int first, int n, const double* D, int nspin, size_t row, size_t matrix, T* out) const;
   // v [nspin][components][n] with weights; adds to out, laid out as D.
   void potential(int lane, int first, int n, const double* v, int nspin, size_t row, size_t matrix, double* out) const;
+  // The derivative of Σ v_c,p (component c at p) by the positions of the atoms' functions at fixed points, and of the
+  // points that move with the atoms `owners` [n] at fixed functions; adds to both, [n_atoms][3].
+  void gradient(int lane, int first, int n, const double* D, int nspin, size_t row, size_t matrix, const double* v,
+                const int32_t* owners, double* functions, double* points) const;
   size_t kept_bytes() const { return used_; }
   int components() const { return components_; }
   const T* element() const { return nullptr; }
 
  private:
   int n_values() const { return components_ > 1 ? 4 : 1; }
+  template <int Orders>
   void radial(const Entry& e, int tile, const int* shells, int n, double* displacement, double* radial) const;
+  template <bool Second>
+  void pull(const Entry& e, int tile, const double* radial, const T* weights, double* functions, double* total) const;
   bool significant(const Entry& e, int tile, int shell, const double* radial) const;
   void angular(const Entry& e, int tile, const double* radial, T* out) const;
   void evaluate(const Entry& e, int tile, double* scratch, T* out) const;
