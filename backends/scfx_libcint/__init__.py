@@ -24,6 +24,7 @@ def scfx_register_backends() -> list[scfx.Offer]:
                 platforms=("cpu",),
                 dtypes=("float64", "float32"),
                 max_angular_momentum=6,
+                derivatives=1,
                 range_separation=True,
                 ecp=True,
                 preference=10,

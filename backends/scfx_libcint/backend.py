@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int32
 
 from scfx.abstract import (
     AbstractAttenuatedBackend,
@@ -16,22 +17,36 @@ from scfx.abstract import (
     OneElectron,
 )
 from scfx.basis import BasisSet
+from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
+from scfx.contracts.fitting import AbstractFittingBackend
 from scfx.errors import CapabilityError, InputError, ResourceError
+from scfx_libcint import gradient
+from scfx_libcint.auxiliary import Fitting
 from scfx_libcint.blocks import BlockPlan
 from scfx_libcint.density_fitting import FittedTwoElectron, fitted_bytes
+from scfx_libcint.density_fitting_gradient import fitted_gradient
 from scfx_libcint.environment import environment, joined
 from scfx_libcint.two_electron import DirectTwoElectron, StoredTwoElectron
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from scfx.batch import Batch, ShellLayout
     from scfx.contracts.construction import ConstructionContext
+    from scfx.contracts.derivatives import Operator
     from scfx.precision import PrecisionPolicy
     from scfx.two_electron import LaneTwoElectron
 
 Storage = Literal["auto", "stored", "direct"]
 
 
-class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, AbstractCrossOverlapBackend):
+class LibcintBackend(
+    AbstractAttenuatedBackend,
+    AbstractCorePotentialBackend,
+    AbstractCrossOverlapBackend,
+    AbstractFittingBackend,
+    AbstractGradientBackend,
+):
     """Integrals from PySCF's copy of libcint (Sun, J. Comput. Chem. 36, 1664 (2015)); J and K from scfx's
     kernel.
 
@@ -124,14 +139,8 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> AbstractTwoElectron:
         assert self._auxiliary is not None
-        if policy.integrals != "float64":
-            raise CapabilityError(
-                "scf.precision",
-                f"density fitting stores float64 integrals only, policy {policy.name!r} asks for {policy.integrals}; "
-                "use precision = 'float64'",
-            )
-        elements = {int(z) for row in batch.atomic_numbers for z in row}
-        auxiliary = BasisSet.from_source(self._auxiliary, elements)
+        self._check_fits(policy)
+        auxiliary = self._auxiliary_basis(batch)
         n_auxiliary = sum(auxiliary.nao(int(z)) for z in batch.atomic_numbers[0])
         needed = len(batch) * fitted_bytes(batch.layout.ncart, n_auxiliary)
         if needed > memory_budget:
@@ -143,7 +152,19 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
         exact = None
         if self._fitted == "j":
             exact = self._exact_operator(batch, omega, policy, memory_budget - needed)
-        return FittedTwoElectron(batch, auxiliary, omega, exact)
+        return FittedTwoElectron(self, batch, auxiliary, "erf" if omega else "coulomb", omega, exact)
+
+    def _check_fits(self, policy: PrecisionPolicy) -> None:
+        if policy.integrals != "float64":
+            raise CapabilityError(
+                "scf.precision",
+                f"density fitting stores float64 integrals only, policy {policy.name!r} asks for {policy.integrals}; "
+                "use precision = 'float64'",
+            )
+
+    def _auxiliary_basis(self, batch: Batch) -> BasisSet:
+        assert self._auxiliary is not None
+        return BasisSet.from_source(self._auxiliary, {int(z) for row in batch.atomic_numbers for z in row})
 
     def _exact_operator(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
@@ -181,6 +202,119 @@ class LibcintBackend(AbstractAttenuatedBackend, AbstractCorePotentialBackend, Ab
             return None if direct else 0
         fits = memory_budget // _stored_bytes(plan, policy)
         return max(fits, direct) if self._storage == "auto" else fits
+
+    def one_electron_gradient(
+        self,
+        batch: Batch,
+        lanes: Int32[np.ndarray, "active"],
+        density: Float64[np.ndarray, "active nao nao"],
+        energy_weighted_density: Float64[np.ndarray, "active nao nao"],
+    ) -> Float64[np.ndarray, "active natm 3"]:
+        """See `AbstractGradientBackend.one_electron_gradient`."""
+
+        def one(row: int) -> np.ndarray:
+            return gradient.one_electron_gradient(
+                batch, int(lanes[row]), density[row], energy_weighted_density[row]
+            )
+
+        return self._by_entry(one, len(lanes), batch.natm)
+
+    def two_electron_gradient(
+        self,
+        batch: Batch,
+        lanes: Int32[np.ndarray, "active"],
+        density: Float64[np.ndarray, "active nspin nao nao"],
+        energies: Sequence[TwoElectronEnergy],
+        policy: PrecisionPolicy,
+    ) -> Float64[np.ndarray, "active natm 3"]:
+        """See `AbstractGradientBackend.two_electron_gradient`. All in float64 under every policy.
+
+        With `density_fitting`, the derivative of the fitted energy.
+        """
+        operators = gradient.by_operator(energies)
+        auxiliary = None
+        if self._auxiliary is not None:
+            self._check_fits(policy)
+            auxiliary = self._auxiliary_basis(batch)
+            if self._fitted == "j":
+                fitted = {omega: (coulomb, 0.0) for omega, (coulomb, _) in operators.items() if coulomb}
+                operators = {omega: (0.0, exchange) for omega, (_, exchange) in operators.items() if exchange}
+            else:
+                fitted, operators = operators, {}
+
+        def one(row: int) -> np.ndarray:
+            entry = int(lanes[row])
+            out = gradient.two_electron_gradient(batch, entry, density[row], operators)
+            if auxiliary is not None:
+                for omega, (coulomb, exchange) in fitted.items():
+                    operator = "erf" if omega else "coulomb"
+                    out += fitted_gradient(
+                        self, batch, entry, auxiliary, density[row], coulomb, exchange, operator, omega
+                    )
+            return out
+
+        return self._by_entry(one, len(lanes), batch.natm)
+
+    def _by_entry(
+        self, one: Callable[[int], np.ndarray], n: int, natm: int
+    ) -> Float64[np.ndarray, "active natm 3"]:
+        out = np.empty((n, natm, 3))
+        if self._threads > 1 and n > 1:
+            with ThreadPoolExecutor(min(self._threads, n)) as pool:
+                for row, found in enumerate(pool.map(one, range(n))):
+                    out[row] = found
+        else:
+            for row in range(n):
+                out[row] = one(row)
+        return out
+
+    def three_index(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+        shells: tuple[int, int] | None = None,
+    ) -> Float64[np.ndarray, "naux npair"]:
+        """See `AbstractFittingBackend.three_index`."""
+        return Fitting.of(batch, entry, auxiliary, operator, omega).three_index(shells)
+
+    def two_index(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> Float64[np.ndarray, "naux naux"]:
+        """See `AbstractFittingBackend.two_index`."""
+        return Fitting.of(batch, entry, auxiliary, operator, omega).two_index()
+
+    def three_index_gradient(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        density: Float64[np.ndarray, "naux npair"],
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+        shells: tuple[int, int] | None = None,
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractFittingBackend.three_index_gradient`."""
+        return Fitting.of(batch, entry, auxiliary, operator, omega).three_index_gradient(density, shells)
+
+    def two_index_gradient(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        density: Float64[np.ndarray, "naux naux"],
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractFittingBackend.two_index_gradient`."""
+        return Fitting.of(batch, entry, auxiliary, operator, omega).two_index_gradient(density)
 
     def cross_overlap(self, bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:
         """<μ_bra|ν_ket>; the two batches may order their atoms differently, as their bases demand."""

@@ -2,6 +2,8 @@
 
 (ij|kl) ≈ Σ_Q B_Q,ij B_Q,kl with B = L⁻¹ (P|ij), (P|Q) = L Lᵀ over an auxiliary basis; Vahtras, Almlöf, Feyereisen,
 Chem. Phys. Lett. 213, 514 (1993), eq. 12 (their "V"); K as in Weigend, Phys. Chem. Chem. Phys. 4, 4285 (2002).
+
+Nothing here but the contract of `scfx.contracts.fitting` says whose integrals these are.
 """
 
 from __future__ import annotations
@@ -14,24 +16,33 @@ from jaxtyping import Float64, Int32
 
 from scfx.errors import InputError
 from scfx.two_electron import LaneTwoElectron
-from scfx_libcint.environment import environment, joined
 
 if TYPE_CHECKING:
     from scfx.basis import BasisSet
     from scfx.batch import Batch
+    from scfx.contracts.derivatives import Operator
+    from scfx.contracts.fitting import AbstractFittingBackend
 
 #: Auxiliary functions are contracted in blocks of about this many numbers (64 MB).
-_BLOCK = 8_000_000
+BLOCK = 8_000_000
 
 
 class FittedTwoElectron(LaneTwoElectron):
     """J and K from fitted integrals [naux, npair] of each entry; `exact`: an operator that gives K instead."""
 
-    def __init__(self, batch: Batch, auxiliary: BasisSet, omega: float, exact: LaneTwoElectron | None):
+    def __init__(
+        self,
+        backend: AbstractFittingBackend,
+        batch: Batch,
+        auxiliary: BasisSet,
+        operator: Operator,
+        omega: float,
+        exact: LaneTwoElectron | None,
+    ):
         super().__init__(len(batch), batch.nao)
         self._exact = exact
         self._fitted: list[np.ndarray] | None = [
-            fitted_integrals(batch, entry, auxiliary, omega) for entry in range(len(batch))
+            fitted_integrals(backend, batch, entry, auxiliary, operator, omega) for entry in range(len(batch))
         ]
 
     def contract(
@@ -70,55 +81,70 @@ def fitted_bytes(batch_nao: int, n_auxiliary: int) -> int:
 
 
 def fitted_integrals(
-    batch: Batch, entry: int, auxiliary: BasisSet, omega: float
+    backend: AbstractFittingBackend,
+    batch: Batch,
+    entry: int,
+    auxiliary: BasisSet,
+    operator: Operator = "coulomb",
+    omega: float = 0.0,
 ) -> Float64[np.ndarray, "naux npair"]:
-    """B_Q,ij of one entry for pairs j <= i of AOs; `omega` > 0: of the operator erf(omega r)/r."""
-    from pyscf.gto import moleintor
-
-    from scfx.batch import Batch as Batches
-
-    fitting = Batches.from_systems([batch.systems[entry]], auxiliary)
-    first, second = environment(batch, entry, omega), environment(fitting, 0, omega)
-    n, n_aux = len(first.bas), len(second.bas)
-    # libcint works in one kind of function at a time; whatever is not all spherical goes through Cartesian ones.
-    spherical = batch.layout.all_spherical and fitting.layout.all_spherical
-    flavour = "sph" if spherical else "cart"
-    atm, bas, env = joined(first, second)
-    triple = moleintor.getints(
-        f"int3c2e_{flavour}", atm, bas, env, shls_slice=(0, n, 0, n, n, n + n_aux), aosym="s2ij"
-    )
-    metric = moleintor.getints(f"int2c2e_{flavour}", second.atm, second.bas, second.env, hermi=1)
-    triple = np.asarray(triple).reshape(-1, metric.shape[0]).T
-    if not spherical:
-        to_aux = fitting.layout.cart_to_ao
-        metric = to_aux.T @ metric @ to_aux
-        triple = _pairs_to_ao(to_aux.T @ triple, batch.layout.cart_to_ao)
-    return _whitened(metric, triple)
+    """B_Q,ij of one entry for pairs j <= i of AOs."""
+    triple = backend.three_index(batch, entry, auxiliary, operator, omega)
+    return Metric(backend.two_index(batch, entry, auxiliary, operator, omega)).whitened(triple)
 
 
-def _pairs_to_ao(packed: np.ndarray, to_ao: np.ndarray) -> np.ndarray:
-    rows, columns = np.tril_indices(to_ao.shape[1])
-    out = np.empty((len(packed), len(rows)))
-    for q, row in enumerate(packed):
-        out[q] = (to_ao.T @ _unpacked(row[None])[0] @ to_ao)[rows, columns]
+class Metric:
+    """(P|Q) = L Lᵀ and its inverse; of a linearly dependent auxiliary basis, by its larger eigenvalues alone."""
+
+    def __init__(self, metric: Float64[np.ndarray, "naux naux"]):
+        self._lower = self._eigen = None
+        try:
+            self._lower = scipy.linalg.cholesky(metric, lower=True)
+        except np.linalg.LinAlgError:
+            values, vectors = np.linalg.eigh(metric)
+            self._eigen = values, vectors, values > 1e-10 * values[-1]
+
+    def whitened(self, triple: Float64[np.ndarray, "naux npair"]) -> Float64[np.ndarray, "fitted npair"]:
+        """L⁻¹ (P|ij), or the same in canonical orthogonalisation."""
+        if self._eigen is not None:
+            values, vectors, kept = self._eigen
+            return (vectors[:, kept] / np.sqrt(values[kept])).T @ triple
+        return scipy.linalg.solve_triangular(self._lower, triple, lower=True)
+
+    def solve(self, right: Float64[np.ndarray, "naux some"]) -> Float64[np.ndarray, "naux some"]:
+        """The inverse times `right`."""
+        if self._eigen is not None:
+            values, vectors, kept = self._eigen
+            return vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept, None])
+        return scipy.linalg.cho_solve((self._lower, True), right)
+
+    def response_of_the_left_out(
+        self, outer: Float64[np.ndarray, "naux naux"]
+    ) -> Float64[np.ndarray, "naux naux"]:
+        """What ½ tr X ∂(inverse) has beyond -½ tr (inverse X inverse) ∂(P|Q), as a factor of ∂(P|Q); X is `outer`.
+
+        The space of the kept eigenvalues turns into that of the left out ones: for f(λ) = 1/λ or 0, elements between
+        the two take the divided difference (f(a) - f(b)) / (a - b) (Daleckii and Krein). None left out: zero.
+        """
+        if self._eigen is None:
+            return np.zeros_like(outer)
+        values, vectors, kept = self._eigen
+        large, small = values[kept], values[~kept]
+        between = 1.0 / (large[:, None] * (large[:, None] - small))
+        mixed = vectors[:, kept] @ (between * (vectors[:, kept].T @ outer @ vectors[:, ~kept]))
+        half = 0.5 * mixed @ vectors[:, ~kept].T
+        return half + half.T
+
+
+def unpacked(packed: Float64[np.ndarray, "some npair"]) -> Float64[np.ndarray, "some n n"]:
+    """Symmetric matrices from their lower triangles, packed row by row."""
+    n = int(np.sqrt(2 * packed.shape[1]))
+    out = np.empty((len(packed), n, n))
+    for k in range(n):
+        start = k * (k + 1) // 2
+        out[:, k, : k + 1] = packed[:, start : start + k + 1]
+        out[:, : k + 1, k] = out[:, k, : k + 1]
     return out
-
-
-def _whitened(metric: np.ndarray, triple: np.ndarray) -> np.ndarray:
-    """L⁻¹ (P|ij); where the auxiliary basis is linearly dependent, its canonical orthogonalisation."""
-    try:
-        lower = scipy.linalg.cholesky(metric, lower=True)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(metric)
-        kept = values > 1e-10 * values[-1]
-        return (vectors[:, kept] / np.sqrt(values[kept])).T @ triple
-    return scipy.linalg.solve_triangular(lower, triple, lower=True)
-
-
-def _unpacked(packed: Float64[np.ndarray, "some npair"]) -> Float64[np.ndarray, "some n n"]:
-    from pyscf import lib
-
-    return lib.unpack_tril(packed)
 
 
 def _contract(
@@ -137,16 +163,16 @@ def _contract(
     if exchange is None:
         return
     # K = Σ_Q B_Q D B_Q by D = V λ Vᵀ, a block of auxiliary functions at a time: densities have few eigenvectors.
-    factors = [_eigenvectors(matrix) for matrix in density]
-    step = max(1, _BLOCK // (n * n))
+    factors = [eigenvectors(matrix) for matrix in density]
+    step = max(1, BLOCK // (n * n))
     for start in range(0, len(fitted), step):
-        block = _unpacked(fitted[start : start + step])
+        block = unpacked(fitted[start : start + step])
         for s, (values, vectors) in enumerate(factors):
             half = (block.reshape(-1, n) @ vectors).reshape(len(block), n, -1).transpose(1, 0, 2)
             exchange[s] += (half * values).reshape(n, -1) @ half.reshape(n, -1).T
 
 
-def _eigenvectors(matrix: Float64[np.ndarray, "n n"]) -> tuple[np.ndarray, np.ndarray]:
+def eigenvectors(matrix: Float64[np.ndarray, "n n"]) -> tuple[np.ndarray, np.ndarray]:
     """The eigenvalues of a symmetric matrix that are more than rounding, and their vectors."""
     values, vectors = np.linalg.eigh(matrix)
     size = np.abs(values)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 # Slots of libcint's arrays (Sun, J. Comput. Chem. 36, 1664 (2015), and include/cint.h).
 _ENV_START = 20
+_RINV_ORIGIN = slice(4, 7)
 _RANGE_OMEGA = 8
+_RINV_ATOM = 17
 _ECP_OFFSET, _ECP_COUNT = 18, 19
 _FRACTIONAL_CHARGE_NUCLEUS = 3
 
@@ -49,15 +51,39 @@ class Environment:
 
         if self.core_bas is None:
             raise InputError("this molecule has no effective core potential in its basis")
-        # libcgto looks for the potentials behind the shells, guided by two slots of `env`.
         n = len(self.bas)
-        env = self.env.copy()
-        env[[_ECP_OFFSET, _ECP_COUNT]] = n, len(self.core_bas)
-        bas = np.vstack([self.bas, self.core_bas])
+        bas, env = self._with_core_potentials()
         found = moleintor.getints(
             f"ECPscalar_{self.flavour}", self.atm, bas, env, shls_slice=(0, n, 0, n), hermi=1
         )
         return found if self.to_ao is None else self.to_ao.T @ found @ self.to_ao
+
+    def _with_core_potentials(self) -> tuple[np.ndarray, np.ndarray]:
+        # libcgto looks for the potentials behind the shells, guided by two slots of `env`.
+        assert self.core_bas is not None
+        env = self.env.copy()
+        env[[_ECP_OFFSET, _ECP_COUNT]] = len(self.bas), len(self.core_bas)
+        return np.vstack([self.bas, self.core_bas]), env
+
+    def bra_derivative(self, name: str, nucleus: int | None = None) -> Float64[np.ndarray, "3 n n"]:
+        """`<name>`, integrals with the gradient (by the electron) of the bra, in libcint's own functions.
+
+        `nucleus`: the atom at which operators "rinv" stand.
+        """
+        from pyscf.gto import moleintor
+
+        n = len(self.bas)
+        bas, env = self._with_core_potentials() if name.startswith("ECP") else (self.bas, self.env.copy())
+        if nucleus is not None:
+            env[_RINV_ORIGIN] = env[self.atm[nucleus, 1] :][:3]
+            env[_RINV_ATOM] = nucleus
+        return moleintor.getints(
+            f"{name}_{self.flavour}", self.atm, bas, env, shls_slice=(0, n, 0, n), comp=3, hermi=0
+        )
+
+    def in_own_functions(self, matrix: Float64[np.ndarray, "*batch nao nao"]) -> np.ndarray:
+        """A density matrix of the AO basis in libcint's own functions."""
+        return matrix if self.to_ao is None else self.to_ao @ matrix @ self.to_ao.T
 
     def optimizer(self) -> Any:
         """libcint's precomputed pair data for the repulsion integrals, valid as long as this object is."""

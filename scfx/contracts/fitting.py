@@ -1,0 +1,81 @@
+"""What a backend gives for density fitting: two- and three-index integrals over an auxiliary basis, and derivatives.
+
+The calculation decides what is fitted and how; a backend with these integrals serves any of it. Auxiliary functions
+stand on the atoms of one entry, in the AO order of `Batch.from_systems([batch.systems[entry]], auxiliary)`: its atoms
+may come in another order than those of `batch`, as each basis set demands. All in float64, hartree and bohr.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+
+from scfx.abstract import AbstractIntegralBackend
+
+if TYPE_CHECKING:
+    from scfx.basis import BasisSet
+    from scfx.batch import Batch
+    from scfx.contracts.derivatives import Operator
+
+
+class AbstractFittingBackend(AbstractIntegralBackend):
+    """Marker: gives the integrals of density fitting, and their derivatives contracted as they are made.
+
+    `operator` and `omega` (bohr⁻¹) are those of `TwoElectronEnergy`: "erf" and "erfc" need a positive omega, "coulomb"
+    has none. `shells`: a range [start, stop) of the auxiliary basis's shells to work on, so that callers go by blocks;
+    None: all.
+    """
+
+    @abc.abstractmethod
+    def three_index(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+        shells: tuple[int, int] | None = None,
+    ) -> Float64[np.ndarray, "naux npair"]:
+        """(P|ij) for all pairs j <= i of AOs, packed as `numpy.tril_indices` counts them."""
+
+    @abc.abstractmethod
+    def two_index(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> Float64[np.ndarray, "naux naux"]:
+        """(P|Q), the metric."""
+
+    @abc.abstractmethod
+    def three_index_gradient(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        density: Float64[np.ndarray, "naux npair"],
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+        shells: tuple[int, int] | None = None,
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """Σ_P Σ_ij Γ_P,ij ∂(P|ij)/∂R over all i and j, atoms in the batch's order.
+
+        `density` holds Γ_P,ij, symmetric in i and j, for the pairs j <= i.
+        """
+
+    @abc.abstractmethod
+    def two_index_gradient(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        density: Float64[np.ndarray, "naux naux"],
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """Σ_PQ Γ_PQ ∂(P|Q)/∂R for a symmetric `density` Γ_PQ, atoms in the batch's order."""
