@@ -92,6 +92,10 @@ class SCFResult:
     "coulomb", "exchange", "exchange_correlation", "nonlocal_correlation", "nuclear_repulsion", "dispersion", as far as
     the functional has them; they add up to it. `electrons_on_grid` [batch] is the number of electrons that the grid
     integrates to (NaN without a functional): how far it is from the true one says how good the grid is.
+
+    `gradient`, where `scf.properties` has "gradient", is a list by system of [natm, 3] in hartree/bohr, atoms in the
+    system's own order: the derivative of `energy` by the positions, minus the force. None where there is none, with
+    the reason in `gradient_reason`.
     """
 
     systems: Sequence[System]
@@ -125,6 +129,8 @@ class SCFResult:
     stability: list[Stability | None] | None = None
     energy_components: list[dict[str, float]] | None = None
     electrons_on_grid: Float64[np.ndarray, "batch"] | None = None
+    gradient: list[np.ndarray | None] | None = None
+    gradient_reason: list[str] | None = None
 
     @property
     def gap(self) -> Float64[np.ndarray, "batch"]:

@@ -71,6 +71,10 @@ def _bytes(value: Any) -> Any:
         raise ValueError("expected a number of bytes or text as '4 GiB' or '500 MB'") from None
 
 
+def _names(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 #: Overlap eigenvalues down to here are kept: below, rounding in float64 integrals (1e-12) would show in the energy.
 LINEAR_DEPENDENCE = 1e-8
 
@@ -90,6 +94,9 @@ class SCFSpec(BaseModel):
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
     `quadrupole`: compute the quadrupole moment too (`SCFResult.quadrupole`).
+    `properties`: what else to compute of converged entries, by name ("gradient"); `SCFResult.properties`.
+    `grid_response`: gradients follow the grid's points and weights as the atoms move, so that they are the derivative
+    of the energy on that grid. False leaves it out, as many programs do, to compare with them.
     `stability`: ask whether each converged solution is a minimum (`SCFResult.stability`).
     `memory_budget`: for integrals and AO values kept on the grid, bytes or text as "4 GiB".
     `lane_width`: conformers computed side by side.
@@ -112,6 +119,8 @@ class SCFSpec(BaseModel):
     recovery: bool = True
     quadrupole: bool = False
     stability: bool = False
+    properties: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    grid_response: bool = True
     memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
     lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
@@ -158,6 +167,7 @@ class SCFSpec(BaseModel):
             dtypes=tuple(sorted(stored)),
             range_separation=functional.long_range_exchange != 0.0,
             ecp=bool(cores),
+            derivatives=int("gradient" in self.properties),
             family=functional.family,
         )
         if self.stability:
@@ -192,6 +202,8 @@ class SCFSpec(BaseModel):
         if functional.vv10 is not None:
             nonlocal_grid = _grid_spec(self.nonlocal_grid, "scf.nonlocal_grid")
             definition["nonlocal_grid"] = nonlocal_grid.definition()
+        if not self.grid_response:
+            definition["grid_response"] = False
         if self.linear_dependence != LINEAR_DEPENDENCE:
             definition["linear_dependence"] = self.linear_dependence
         return ResolvedSpec(

@@ -27,7 +27,7 @@ from scfx.grid import batch_grids
 
 if TYPE_CHECKING:
     from scfx.batch import Batch
-    from scfx.grid.molecular import Grid
+    from scfx.grid.molecular import PointsAndWeights
     from scfx.precision import PrecisionPolicy
     from scfx.profile import Profile
     from scfx.spec import ResolvedSpec
@@ -152,7 +152,7 @@ class EnergyFunctional:
         self.dispersion = None
         if resolved.dispersion is not None:
             self.dispersion = Dispersion(batch, resolved.dispersion)
-        self.grids: list[Grid] = []
+        self.grids: list[PointsAndWeights] = []
         if resolved.functional.family != "none":
             with profile.stage("grid"):
                 self.grids = batch_grids(batch.atomic_numbers, batch.positions, resolved.grid)
@@ -171,7 +171,15 @@ class EnergyFunctional:
                 self._once(
                     (ExchangeCorrelation, policy),
                     lambda: ExchangeCorrelation(
-                        batch, backend, functional, self.grids, policy, self._capacity, memory
+                        batch,
+                        backend,
+                        functional,
+                        self.grids,
+                        resolved.grid,
+                        policy,
+                        self._capacity,
+                        memory,
+                        resolved.spec.grid_response,
                     ),
                 )
             )

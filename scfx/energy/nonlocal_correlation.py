@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scfx.batch import Batch
     from scfx.energy.memory import MemoryBudget
     from scfx.grid import GridSpec
-    from scfx.grid.molecular import Grid
+    from scfx.grid.molecular import PointsAndWeights
 
 #: Points of lower density (bohr⁻³) are left out, as in other programs: their pairs are most of the work.
 DENSITY_THRESHOLD = 1e-8
@@ -129,7 +129,7 @@ class NonlocalCorrelation(Term):
         self._spec = grid
         self._parameters = parameters
         self._memory = memory
-        self._grids: list[Grid] | None = None
+        self._grids: list[PointsAndWeights] | None = None
         self._tables: list[Any] = []
         self._chunks: list[np.ndarray] = []
         self._kept: dict[tuple[int, int], Any] | None = None

@@ -70,7 +70,11 @@ def weight_gradient(
             part = slice(block * POINT_BLOCK, (block + 1) * POINT_BLOCK)
             results.append(
                 kernel(
-                    np.ascontiguousarray(points[part].T), owners[part], strengths[part], *tables, np.int32(natm)
+                    np.ascontiguousarray(points[part].T),
+                    owners[part],
+                    strengths[part],
+                    *tables,
+                    np.int32(natm),
                 )
             )
         centres = np.zeros_like(tables[0])
@@ -114,7 +118,9 @@ def _block_gradient(
         return cells * (0.25 * (1.0 - second) ** 2 * (2.0 + second))
 
     cells = jax.lax.fori_loop(jnp.int32(0), natm, times_boundary, jnp.ones_like(distances))
-    total = jax.lax.fori_loop(jnp.int32(0), natm, lambda j, sum_: sum_ + cells[j], jnp.zeros_like(distances[0]))
+    total = jax.lax.fori_loop(
+        jnp.int32(0), natm, lambda j, sum_: sum_ + cells[j], jnp.zeros_like(distances[0])
+    )
     shares = cells / total
     own = atoms[:, None] == owners[None, :]
     strength = strengths * jnp.take_along_axis(shares, owners[None, :], axis=0)[0]

@@ -49,6 +49,8 @@ class Entry:
     electrons: float  # that the grid integrates to
     quadrupole: np.ndarray | None = None
     stability: Stability | None = None
+    gradient: np.ndarray | None = None  # [natm, 3]
+    gradient_reason: str = ""  # why there is none
     failure: str = ""  # why the calculation could not be carried out
 
 
@@ -206,4 +208,6 @@ def collected(
         dispersion_energy=np.array([e.energy_components.get("dispersion", 0.0) for e in entries]),
         energy_components=[e.energy_components for e in entries],
         electrons_on_grid=column("electrons"),
+        gradient=[e.gradient for e in entries] if "gradient" in spec.properties else None,
+        gradient_reason=[e.gradient_reason for e in entries] if "gradient" in spec.properties else None,
     )

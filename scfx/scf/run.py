@@ -207,6 +207,25 @@ class BatchRun:
             (dtype, lanes[mask]) for dtype, mask in (("float32", ~spent), ("float64", spent)) if mask.any()
         ]
 
+    def spin_fock(self, lanes: Int32[np.ndarray, "some"]) -> Float64[np.ndarray, "some spin nao nao"]:
+        """F' of each spin at the present densities, in the orthonormal basis, unpadded, hartree.
+
+        Where both spins share their orbitals the state has Roothaan's effective matrix instead, so the terms are
+        evaluated once more.
+        """
+        n = self.batch.nao
+        if not self.shared_orbitals:
+            return np.asarray(self.state.fock_orth)[lanes, :, :n, :n]
+        parts = self.phases[-1].hamiltonian.evaluate(self.state.density, lanes).parts
+        coulomb, exchange, potential = (
+            np.asarray(matrix)[lanes, :, :n, :n]
+            for matrix in (parts.coulomb, parts.exchange, parts.potential)
+        )
+        core = self.energy.core.matrix()[lanes, None]
+        fock = core + coulomb.sum(axis=1, keepdims=True) - exchange + potential
+        x = self.prepared.orthogonaliser[lanes][:, None]
+        return x.swapaxes(2, 3) @ fock @ x
+
     def record(self, lanes: Int32[np.ndarray, "active"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Count an iteration; (energy, energy change, residual) of every lane."""
         energy = np.asarray(self.state.energy)

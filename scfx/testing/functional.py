@@ -158,7 +158,7 @@ def vanishing_densities(family: Family, dtype: str) -> tuple[Any, dict[str, Any]
     """Hard points as the driver meets them: components [component, point] of one density, and of two spins by case.
 
     From nothing to a nucleus, without gradients and with steep ones, and what rounding may leave; the second spin
-    equal, empty, or nearly empty. For `evaluate_closed_shell` and `evaluate_spin_resolved` (`scfx.energy.exchange_correlation.functional_at_points`).
+    equal, empty, or nearly empty. For `evaluate_closed_shell` and `evaluate_spin_resolved`.
     """
     rho = np.array([0.0, 1e-300, 1e-30, 1e-20, 1e-16, 1e-15, 1e-14, 1e-12, 1e-9, 1e-6, 1e-2, 1.0, 100.0, 3e4])
     ratio = np.array([0.0, 1e-20, 1e-6, 1.0, 10.0])  # |∇ρ|/ρ, bohr⁻¹

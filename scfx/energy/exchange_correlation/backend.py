@@ -127,6 +127,11 @@ class BackendQuadrature:
             )
         return energy[:count], electrons[:count], derivative[:count]
 
+    @property
+    def operator(self) -> AbstractGridOperator:
+        """The backend's operator, for what else it can do."""
+        return self._operator
+
     def held_bytes(self) -> int:
         """Bytes of AO values held."""
         return self._operator.held_bytes()

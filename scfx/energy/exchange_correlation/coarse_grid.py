@@ -35,7 +35,7 @@ from scfx.lanes import COMPILER_OPTIONS, for_lanes, pad_lanes
 if TYPE_CHECKING:
     from scfx.energy.exchange_correlation.backend import BackendQuadrature
     from scfx.energy.exchange_correlation.portable import Quadrature
-    from scfx.grid.molecular import Grid
+    from scfx.grid.molecular import PointsAndWeights
     from scfx.precision import PrecisionPolicy
 
 #: Radial shells and angular points of every atom: 20 atoms fit one block of the backend's. With 10 shells an entry
@@ -72,7 +72,9 @@ def worthwhile(full: GridSpec) -> bool:
 class CoarseGrid:
     """The coarse quadrature of one batch, and which grid each of its entries is on."""
 
-    def __init__(self, grids: list[Grid], policy: PrecisionPolicy, shape: tuple[int, int, int, int]):
+    def __init__(
+        self, grids: list[PointsAndWeights], policy: PrecisionPolicy, shape: tuple[int, int, int, int]
+    ):
         """`grids`: points and weights of `COARSE` by entry. `shape`: of the padded densities.
 
         `policy` is that of the last iterations: it costs little here, and no residual should end in the noise of

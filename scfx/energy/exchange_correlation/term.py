@@ -10,16 +10,20 @@ import numpy as np
 from jaxtyping import Array, Float64, Int32
 
 from scfx.abstract import AbstractGridBackend
+from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.energy.exchange_correlation.backend import BackendQuadrature
+from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradient
 from scfx.energy.exchange_correlation.portable import Quadrature, Totals
 from scfx.energy.term import Contribution, Term
+from scfx.grid.owners import owned_grids
 from scfx.precision import FLOAT64
 
 if TYPE_CHECKING:
     from scfx.abstract import AbstractFunctional, AbstractIntegralBackend
     from scfx.batch import Batch
     from scfx.energy.memory import MemoryBudget
-    from scfx.grid.molecular import Grid
+    from scfx.grid import GridSpec
+    from scfx.grid.molecular import PointsAndWeights
     from scfx.precision import PrecisionPolicy
 
 
@@ -27,7 +31,7 @@ def quadrature_of(
     batch: Batch,
     backend: AbstractIntegralBackend,
     functional: AbstractFunctional,
-    grids: list[Grid],
+    grids: list[PointsAndWeights],
     policy: PrecisionPolicy,
     capacity: int,
     memory_budget: int,
@@ -67,15 +71,20 @@ class ExchangeCorrelation(Term):
         batch: Batch,
         backend: AbstractIntegralBackend,
         functional: AbstractFunctional,
-        grids: list[Grid],
+        grids: list[PointsAndWeights],
+        spec: GridSpec,
         policy: PrecisionPolicy,
         capacity: int,
         memory: MemoryBudget,
+        grid_response: bool = True,
     ):
+        """`grids`: points and weights of each entry, which are those of `spec`. `grid_response`: of gradients."""
         self._batch = batch
         self._backend = backend
         self._functional = functional
         self._grids = grids
+        self._spec = spec
+        self._grid_response = grid_response
         self._policy = policy
         self._capacity = capacity
         self._memory = memory
@@ -87,7 +96,9 @@ class ExchangeCorrelation(Term):
         if self._quadrature is None:
             self._quadrature = self.on_grids(self._grids, self._policy)
 
-    def on_grids(self, grids: list[Grid], policy: PrecisionPolicy) -> Quadrature | BackendQuadrature:
+    def on_grids(
+        self, grids: list[PointsAndWeights], policy: PrecisionPolicy
+    ) -> Quadrature | BackendQuadrature:
         """The same functional on other points, or in another precision; whoever asks closes it."""
         return quadrature_of(
             self._batch, self._backend, self._functional, grids, policy, self._capacity, self._memory.left()
@@ -104,6 +115,30 @@ class ExchangeCorrelation(Term):
     ) -> Contribution:
         """See `Term.evaluate`."""
         return contribution_of(self.totals(density, lanes), lanes)
+
+    def gradient(
+        self,
+        density: Float64[np.ndarray, "active spin nao nao"],
+        energy_weighted_density: Float64[np.ndarray, "active nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Float64[np.ndarray, "active natm 3"]:
+        """See `Term.gradient`; with the response of points and weights unless the specification leaves it out."""
+        self.prepare()
+        operator = None
+        if isinstance(self._quadrature, BackendQuadrature) and isinstance(
+            self._quadrature.operator, AbstractGridGradientOperator
+        ):
+            operator = self._quadrature.operator
+        return exchange_correlation_gradient(
+            self._batch,
+            owned_grids(self._batch.atomic_numbers, self._grids, self._spec),
+            self._functional,
+            self._policy,
+            density,
+            lanes,
+            response=self._grid_response,
+            operator=operator,
+        ).gradient
 
     def response(
         self,

@@ -21,12 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32
 
+from scfx.energy.exchange_correlation.functional_at_points import (
+    evaluate_closed_shell,
+    evaluate_spin_resolved,
+)
+from scfx.energy.exchange_correlation.portable import StaticFunctional, grid_components
 from scfx.errors import InputError
 from scfx.grid.weight_gradient import weight_gradient
 from scfx.lanes import COMPILER_OPTIONS
 from scfx.orbitals import OrbitalTables, orbital_derivatives, orbital_tables
-from scfx.scf.integrate import StaticFunctional, grid_components
-from scfx.scf.xc import evaluate_closed_shell, evaluate_spin_resolved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,12 +81,12 @@ def exchange_correlation_gradient(
     Raises `InputError` where `operator` was built on another number of points.
     """
     lanes = np.asarray(lanes, dtype=np.int32)
-    out = XCGradient(
-        np.zeros((len(lanes), batch.natm, 3)), np.zeros(len(lanes)), np.zeros(len(lanes))
-    )
+    out = XCGradient(np.zeros((len(lanes), batch.natm, 3)), np.zeros(len(lanes)), np.zeros(len(lanes)))
     if functional.family == "none":
         return out
-    route = _Portable(batch, functional, policy) if operator is None else _Backend(operator, functional, policy)
+    route = (
+        _Portable(batch, functional, policy) if operator is None else _Backend(operator, functional, policy)
+    )
     for row, lane in enumerate(map(int, lanes)):
         grid = grids[lane]
         sums = route.entry(lane, grid, np.ascontiguousarray(density[row], dtype=np.float64))
@@ -193,7 +196,9 @@ def add_block(
     return by_function + jnp.sum(derivative, axis=-1), by_point.at[block].set(jnp.sum(derivative, axis=1))
 
 
-@partial(jax.jit, static_argnames=("functional", "lmax", "working", "dtype"), compiler_options=COMPILER_OPTIONS)
+@partial(
+    jax.jit, static_argnames=("functional", "lmax", "working", "dtype"), compiler_options=COMPILER_OPTIONS
+)
 def _portable_blocks(
     functional: StaticFunctional,
     tables: OrbitalTables,
@@ -215,7 +220,13 @@ def _portable_blocks(
     def block(b: Any, totals: tuple[Any, ...]) -> tuple[Any, ...]:
         energy, electrons, by_function, by_point = totals
         values = orbital_derivatives(
-            tables, tables.centre, tables.exponent, tables.coefficient, points[b], lmax, 1 if family == "lda" else 2
+            tables,
+            tables.centre,
+            tables.exponent,
+            tables.coefficient,
+            points[b],
+            lmax,
+            1 if family == "lda" else 2,
         ).astype(working)
         components = jnp.stack([grid_components(values, d[s], family) for s in range(d.shape[0])])
         # As in `integrate`: the functional is not to be fused into, and repeated in, the products over functions.
@@ -244,7 +255,9 @@ class EntryTables:
     def of(self, entry: int) -> OrbitalTables:
         """The tables of one entry, without the axis of lanes."""
         t = self._tables
-        return t._replace(centre=t.centre[entry], exponent=t.exponent[entry], coefficient=t.coefficient[entry])
+        return t._replace(
+            centre=t.centre[entry], exponent=t.exponent[entry], coefficient=t.coefficient[entry]
+        )
 
     def padded(self, density: Float64[np.ndarray, "spin nao nao"]) -> Float64[np.ndarray, "spin n n"]:
         """Density matrices filled up with zeros."""
@@ -269,7 +282,9 @@ def in_blocks(
     return np.ascontiguousarray(padded.reshape(count, BLOCKS, BLOCK, 3).swapaxes(-1, -2))
 
 
-def values_in_blocks(values: Float64[np.ndarray, "*row npoint"]) -> Float64[np.ndarray, "chunk block *row point"]:
+def values_in_blocks(
+    values: Float64[np.ndarray, "*row npoint"],
+) -> Float64[np.ndarray, "chunk block *row point"]:
     """Values at the points of `in_blocks`, zero where these are filled up."""
     rows, npoint = values.shape[:-1], values.shape[-1]
     count = -(-npoint // (BLOCK * BLOCKS))
@@ -305,9 +320,7 @@ class _Portable:
             for c in range(len(points))
         ]  # fmt: skip
         npoint = len(grid.weights)
-        energy, rho, by_function, by_point = (
-            np.stack([np.asarray(r[k]) for r in results]) for k in range(4)
-        )
+        energy, rho, by_function, by_point = (np.stack([np.asarray(r[k]) for r in results]) for k in range(4))
         total = by_point.transpose(2, 0, 1, 3).reshape(3, -1)[:, :npoint]
         return _EntrySums(
             self._tables.by_atom(by_function.sum(axis=0)),
