@@ -28,20 +28,20 @@ _WHERE = {
     "Capabilities": "scfx.offer",
     "HOOK_API": "scfx.offer",
     "hookimpl": "scfx.hookspecs",
-    "Density": "scfx.abstract",
-    "ClosedShellDensity": "scfx.abstract",
-    "OneElectron": "scfx.abstract",
-    "AbstractFunctional": "scfx.abstract",
-    "AbstractBasisSource": "scfx.abstract",
-    "AbstractIntegralBackend": "scfx.abstract",
-    "AbstractAttenuatedBackend": "scfx.abstract",
-    "AbstractGridBackend": "scfx.abstract",
-    "AbstractGridOperator": "scfx.abstract",
-    "AbstractTwoElectron": "scfx.abstract",
-    "AbstractLaneTwoElectron": "scfx.abstract",
-    "AbstractTask": "scfx.abstract",
-    "AbstractExecutor": "scfx.abstract",
-    "TaskContext": "scfx.abstract",
+    "Density": "scfx.contracts.functional",
+    "ClosedShellDensity": "scfx.contracts.functional",
+    "OneElectron": "scfx.contracts.backend",
+    "AbstractFunctional": "scfx.contracts.functional",
+    "AbstractBasisSource": "scfx.contracts.basis",
+    "AbstractIntegralBackend": "scfx.contracts.backend",
+    "AbstractAttenuatedBackend": "scfx.contracts.backend",
+    "AbstractGridBackend": "scfx.contracts.grid",
+    "AbstractGridOperator": "scfx.contracts.grid",
+    "AbstractTwoElectron": "scfx.contracts.two_electron",
+    "AbstractLaneTwoElectron": "scfx.contracts.two_electron",
+    "AbstractTask": "scfx.contracts.task",
+    "AbstractExecutor": "scfx.contracts.executor",
+    "TaskContext": "scfx.contracts.task",
     "AbstractGradientBackend": "scfx.contracts.derivatives",
     "ConstructionContext": "scfx.contracts.construction",
     "DenseTwoElectron": "scfx.dense",
@@ -57,29 +57,27 @@ _WHERE = {
 __all__ = ["__version__", *sorted(_WHERE)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from scfx.abstract import (
-        AbstractAttenuatedBackend as AbstractAttenuatedBackend,
-    )
-    from scfx.abstract import AbstractBasisSource as AbstractBasisSource
-    from scfx.abstract import AbstractExecutor as AbstractExecutor
-    from scfx.abstract import AbstractFunctional as AbstractFunctional
-    from scfx.abstract import AbstractGridBackend as AbstractGridBackend
-    from scfx.abstract import AbstractGridOperator as AbstractGridOperator
-    from scfx.abstract import AbstractIntegralBackend as AbstractIntegralBackend
-    from scfx.abstract import AbstractLaneTwoElectron as AbstractLaneTwoElectron
-    from scfx.abstract import AbstractTask as AbstractTask
-    from scfx.abstract import AbstractTwoElectron as AbstractTwoElectron
-    from scfx.abstract import ClosedShellDensity as ClosedShellDensity
-    from scfx.abstract import Density as Density
-    from scfx.abstract import OneElectron as OneElectron
-    from scfx.abstract import TaskContext as TaskContext
     from scfx.basis import BasisSet as BasisSet
     from scfx.basis import Shell as Shell
     from scfx.batch import Batch as Batch
     from scfx.batch import group_by_structure as group_by_structure
     from scfx.config import Config as Config
+    from scfx.contracts.backend import AbstractAttenuatedBackend as AbstractAttenuatedBackend
+    from scfx.contracts.backend import AbstractIntegralBackend as AbstractIntegralBackend
+    from scfx.contracts.backend import OneElectron as OneElectron
+    from scfx.contracts.basis import AbstractBasisSource as AbstractBasisSource
     from scfx.contracts.construction import ConstructionContext as ConstructionContext
     from scfx.contracts.derivatives import AbstractGradientBackend as AbstractGradientBackend
+    from scfx.contracts.executor import AbstractExecutor as AbstractExecutor
+    from scfx.contracts.functional import AbstractFunctional as AbstractFunctional
+    from scfx.contracts.functional import ClosedShellDensity as ClosedShellDensity
+    from scfx.contracts.functional import Density as Density
+    from scfx.contracts.grid import AbstractGridBackend as AbstractGridBackend
+    from scfx.contracts.grid import AbstractGridOperator as AbstractGridOperator
+    from scfx.contracts.task import AbstractTask as AbstractTask
+    from scfx.contracts.task import TaskContext as TaskContext
+    from scfx.contracts.two_electron import AbstractLaneTwoElectron as AbstractLaneTwoElectron
+    from scfx.contracts.two_electron import AbstractTwoElectron as AbstractTwoElectron
     from scfx.dense import DenseTwoElectron as DenseTwoElectron
     from scfx.driver import Solver as Solver
     from scfx.driver import solve as solve

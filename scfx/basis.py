@@ -22,7 +22,7 @@ from scfx.errors import BasisError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from scfx.abstract import AbstractBasisSource
+    from scfx.contracts.basis import AbstractBasisSource
 
 ANGULAR_LETTERS = "spdfghik"
 

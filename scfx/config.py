@@ -14,7 +14,7 @@ from scfx.spec import SCFSpec
 from scfx.toml import apply_override, read_toml, validation_error
 
 if TYPE_CHECKING:
-    from scfx.abstract import AbstractTask
+    from scfx.contracts.task import AbstractTask
     from scfx.registry import Registry
 
 _LIST_REMEDY = (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from scfx.abstract import AbstractTwoElectron
+from scfx.contracts.two_electron import AbstractTwoElectron
 from scfx.errors import InputError
 
 

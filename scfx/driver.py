@@ -12,9 +12,9 @@ import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from scfx.abstract import AbstractCorePotentialBackend
 from scfx.basis import BasisSet
 from scfx.batch import Batch, group_by_structure
+from scfx.contracts.backend import AbstractCorePotentialBackend
 from scfx.elements import SYMBOLS
 from scfx.errors import ConfigError, InputError, ResourceError, ScfxError
 from scfx.execution.device import on_device

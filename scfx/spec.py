@@ -18,12 +18,10 @@ from scfx.spec_hash import spec_hash
 from scfx.toml import validation_error
 
 if TYPE_CHECKING:
-    from scfx.abstract import (
-        AbstractBasisSource,
-        AbstractDispersionCorrection,
-        AbstractFunctional,
-        AbstractIntegralBackend,
-    )
+    from scfx.contracts.backend import AbstractIntegralBackend
+    from scfx.contracts.basis import AbstractBasisSource
+    from scfx.contracts.dispersion import AbstractDispersionCorrection
+    from scfx.contracts.functional import AbstractFunctional
     from scfx.grid import GridSpec
     from scfx.precision import PrecisionPolicy
     from scfx.registry import Registry

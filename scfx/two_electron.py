@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64, Int32
 
-from scfx.abstract import AbstractLaneTwoElectron
+from scfx.contracts.two_electron import AbstractLaneTwoElectron
 from scfx.errors import InputError
 
 

@@ -49,8 +49,8 @@ def run(session: Session, config: str, overrides: tuple[str, ...]) -> int:
     """
     from rich.console import Console
 
-    from scfx.abstract import TaskContext
     from scfx.config import Config
+    from scfx.contracts.task import TaskContext
 
     loaded = Config.load(config, overrides)
     if not loaded.task:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float64, Int32
 
-from scfx.abstract import AbstractGridOperator, AbstractIntegralBackend
+from scfx.contracts.backend import AbstractIntegralBackend
+from scfx.contracts.grid import AbstractGridOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

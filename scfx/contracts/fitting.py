@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.abstract import AbstractIntegralBackend
+from scfx.contracts.backend import AbstractIntegralBackend
 
 if TYPE_CHECKING:
     from scfx.basis import BasisSet

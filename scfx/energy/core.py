@@ -12,8 +12,8 @@ from scfx.energy.term import Term
 from scfx.errors import CapabilityError
 
 if TYPE_CHECKING:
-    from scfx.abstract import AbstractIntegralBackend, OneElectron
     from scfx.batch import Batch
+    from scfx.contracts.backend import AbstractIntegralBackend, OneElectron
 
 
 class CoreHamiltonian(Term):

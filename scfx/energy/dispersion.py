@@ -12,8 +12,8 @@ from scfx.energy.term import Term
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scfx.abstract import AbstractDispersionCorrection
     from scfx.batch import Batch
+    from scfx.contracts.dispersion import AbstractDispersionCorrection
 
 
 class Dispersion(Term):

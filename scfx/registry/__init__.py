@@ -20,14 +20,12 @@ from scfx.registry.offers import KINDS, OfferRecord
 from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, describe, installed, load, own_attribute
 
 if TYPE_CHECKING:
-    from scfx.abstract import (
-        AbstractBasisSource,
-        AbstractDispersionCorrection,
-        AbstractExecutor,
-        AbstractFunctional,
-        AbstractIntegralBackend,
-        AbstractTask,
-    )
+    from scfx.contracts.backend import AbstractIntegralBackend
+    from scfx.contracts.basis import AbstractBasisSource
+    from scfx.contracts.dispersion import AbstractDispersionCorrection
+    from scfx.contracts.executor import AbstractExecutor
+    from scfx.contracts.functional import AbstractFunctional
+    from scfx.contracts.task import AbstractTask
     from scfx.precision import PrecisionPolicy
 
 __all__ = ["HOOKS", "KINDS", "Need", "OfferRecord", "PluginRecord", "PluginWarning", "Registry", "shortfalls"]
@@ -103,7 +101,7 @@ class Registry:
 
         A named backend that does not cover `need` is a `CapabilityError`, before it is imported.
         """
-        from scfx.abstract import AbstractIntegralBackend
+        from scfx.contracts.backend import AbstractIntegralBackend
 
         need = need or Need()
         if isinstance(choice, AbstractIntegralBackend):
@@ -151,19 +149,19 @@ class Registry:
 
     def functional(self, choice: Any, *, key: str | None = None) -> AbstractFunctional:
         """An exchange-correlation functional, registered or of an open-ended family."""
-        from scfx.abstract import AbstractFunctional
+        from scfx.contracts.functional import AbstractFunctional
 
         return self._choose("functionals", choice, AbstractFunctional, key, "scfx_resolve_functional")
 
     def dispersion(self, choice: Any, *, key: str | None = None) -> AbstractDispersionCorrection:
         """A dispersion correction; its options are those of the method (`functional`, whose parameters it takes)."""
-        from scfx.abstract import AbstractDispersionCorrection
+        from scfx.contracts.dispersion import AbstractDispersionCorrection
 
         return self._choose("dispersion_corrections", choice, AbstractDispersionCorrection, key)
 
     def basis(self, choice: Any, *, key: str | None = None) -> AbstractBasisSource:
         """A basis set, registered or of an open-ended family."""
-        from scfx.abstract import AbstractBasisSource
+        from scfx.contracts.basis import AbstractBasisSource
 
         return self._choose("basis_sets", choice, AbstractBasisSource, key, "scfx_resolve_basis")
 
@@ -175,7 +173,7 @@ class Registry:
 
     def task(self, name: str, *, key: str | None = None) -> type[AbstractTask]:
         """The class of a task (not an instance: its options are validated by its `Options`)."""
-        from scfx.abstract import AbstractTask
+        from scfx.contracts.task import AbstractTask
 
         key = key or KINDS["tasks"][1]
         record = self._record("tasks", name, key)
@@ -188,7 +186,7 @@ class Registry:
 
     def executor(self, choice: Any, *, key: str | None = None) -> AbstractExecutor:
         """An executor."""
-        from scfx.abstract import AbstractExecutor
+        from scfx.contracts.executor import AbstractExecutor
 
         return self._choose("executors", choice, AbstractExecutor, key)
 

@@ -21,8 +21,8 @@ from scfx.errors import ScfxError
 from scfx.system import System
 
 if TYPE_CHECKING:
-    from scfx.abstract import AbstractIntegralBackend
     from scfx.basis import BasisSet
+    from scfx.contracts.backend import AbstractIntegralBackend
 
 _MAX_ITERATIONS = 200
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx.abstract import OneElectron
 from scfx.batch import Batch
+from scfx.contracts.backend import OneElectron
 from scfx.energy.core import CoreHamiltonian
 from scfx.errors import InputError
 from scfx.lanes import ao_bucket

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from scfx.abstract import (
+from scfx.batch import Batch
+from scfx.contracts.backend import (
     AbstractAttenuatedBackend,
     AbstractCrossOverlapBackend,
     AbstractIntegralBackend,
-    AbstractLaneTwoElectron,
-    AbstractTwoElectron,
 )
-from scfx.batch import Batch
+from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
 from scfx.errors import ResourceError
 from scfx.precision import FLOAT64, PrecisionPolicy
 from scfx.testing import reference_integrals as reference

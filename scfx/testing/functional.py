@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scfx.abstract import AbstractFunctional, ClosedShellDensity, Density, Family
+from scfx.contracts.functional import AbstractFunctional, ClosedShellDensity, Density, Family
 from scfx.energy.exchange_correlation.functional_at_points import (
     N_COMPONENTS,
     evaluate_closed_shell,

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import gamma, gammainc
 
-from scfx.abstract import OneElectron
 from scfx.basis import angular_factor, cartesian_powers
+from scfx.contracts.backend import OneElectron
 
 if TYPE_CHECKING:
     from scfx.batch import Batch, ShellLayout

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32
 
-from scfx.abstract import AbstractFunctional, AbstractGridOperator
 from scfx.batch import Batch
+from scfx.contracts.functional import AbstractFunctional
+from scfx.contracts.grid import AbstractGridOperator
 from scfx.energy.exchange_correlation.functional_at_points import (
     evaluate_closed_shell,
     evaluate_spin_resolved,

@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float64
 
-from scfx.abstract import AbstractFunctional, ClosedShellDensity, Density
+from scfx.contracts.functional import AbstractFunctional, ClosedShellDensity, Density
 
 if TYPE_CHECKING:
-    from scfx.abstract import Family
+    from scfx.contracts.functional import Family
 
 #: Points whose total density (bohr⁻³) is below this contribute nothing, by the dtype that the density was computed in.
 #: At 1e-12 a tail of 1000 bohr³ holds 1e-9 electrons; float32 densities below it are mostly rounding error.

@@ -34,9 +34,9 @@ from scfx.orbitals import OrbitalTables, orbital_derivatives, orbital_tables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scfx.abstract import AbstractFunctional
     from scfx.batch import Batch
     from scfx.contracts.derivatives import AbstractGridGradientOperator
+    from scfx.contracts.functional import AbstractFunctional
     from scfx.grid import Grid
     from scfx.precision import PrecisionPolicy
 

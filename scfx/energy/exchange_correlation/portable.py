@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32
 
-from scfx.abstract import AbstractFunctional
 from scfx.batch import Batch
+from scfx.contracts.functional import AbstractFunctional
 from scfx.energy.exchange_correlation.functional_at_points import (
     evaluate_closed_shell,
     evaluate_spin_resolved,

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64, Int32
 
-from scfx.abstract import AbstractGridBackend
 from scfx.contracts.derivatives import AbstractGridGradientOperator
+from scfx.contracts.grid import AbstractGridBackend
 from scfx.energy.exchange_correlation.backend import BackendQuadrature
 from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradient
 from scfx.energy.exchange_correlation.portable import Quadrature, Totals
@@ -19,8 +19,9 @@ from scfx.grid.owners import owned_grids
 from scfx.precision import FLOAT64
 
 if TYPE_CHECKING:
-    from scfx.abstract import AbstractFunctional, AbstractIntegralBackend
     from scfx.batch import Batch
+    from scfx.contracts.backend import AbstractIntegralBackend
+    from scfx.contracts.functional import AbstractFunctional
     from scfx.energy.memory import MemoryBudget
     from scfx.grid import GridSpec
     from scfx.grid.molecular import PointsAndWeights

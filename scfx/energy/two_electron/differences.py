@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float64, Int32
 
-from scfx.abstract import AbstractLaneTwoElectron
+from scfx.contracts.two_electron import AbstractLaneTwoElectron
 
 #: A difference with a larger element than this is not worth screening with: the density itself is contracted.
 LARGEST_CHANGE = 0.1

@@ -8,16 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64, Int32
 
-from scfx.abstract import AbstractLaneTwoElectron, AbstractTwoElectron
 from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
 from scfx.contracts.requests import TwoElectronRequest
+from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
 from scfx.energy.term import Contribution, Term
 from scfx.energy.two_electron.differences import DifferenceBuild
 from scfx.errors import CapabilityError
 
 if TYPE_CHECKING:
-    from scfx.abstract import AbstractFunctional, AbstractIntegralBackend
     from scfx.batch import Batch
+    from scfx.contracts.backend import AbstractIntegralBackend
+    from scfx.contracts.functional import AbstractFunctional
     from scfx.energy.memory import MemoryBudget
     from scfx.precision import PrecisionPolicy
 

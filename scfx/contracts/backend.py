@@ -1,0 +1,128 @@
+"""What an integral backend gives for a batch. What it may give is a marker class that it also inherits from."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from scfx.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from scfx.batch import Batch
+    from scfx.contracts.requests import TwoElectronRequest
+    from scfx.contracts.two_electron import AbstractTwoElectron
+    from scfx.precision import PrecisionPolicy
+
+
+class OneElectron(NamedTuple):
+    """One-electron matrices of a batch in the AO basis, float64, hartree and bohr.
+
+    `nuclear` is the attraction to `batch.nuclear_charges` plus, where the basis has them, the effective core
+    potentials (a backend says so by `Capabilities(ecp=True)`); `dipole` holds <μ|r|ν> about the coordinate origin.
+    """
+
+    overlap: Float64[np.ndarray, "batch nao nao"]
+    kinetic: Float64[np.ndarray, "batch nao nao"]
+    nuclear: Float64[np.ndarray, "batch nao nao"]
+    dipole: Float64[np.ndarray, "batch 3 nao nao"]
+
+
+class AbstractIntegralBackend(abc.ABC):
+    """Integrals over a `Batch`. Constructed once per run from the backend's own options; reused for every batch."""
+
+    #: Name as registered, for results.
+    name: str
+
+    @abc.abstractmethod
+    def one_electron(self, batch: Batch) -> OneElectron:
+        """Overlap, kinetic, nuclear attraction and dipole matrices in PySCF's AO order and normalisation."""
+
+    @abc.abstractmethod
+    def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:
+        """An operator D -> (J, K) that uses at most `memory_budget` bytes for integrals.
+
+        Raises `ResourceError` with the numbers if it cannot.
+        """
+
+    def two_electron_operators(
+        self,
+        batch: Batch,
+        requests: Sequence[TwoElectronRequest],
+        policy: PrecisionPolicy,
+        memory_budget: int,
+    ) -> list[AbstractTwoElectron]:
+        """An operator for each request, which together use at most `memory_budget` bytes for integrals.
+
+        This default serves backends that fill `two_electron` (and `AbstractAttenuatedBackend`) alone. Override where
+        requests can share work. `CapabilityError` for an operator that the backend does not have.
+        """
+        made: list[AbstractTwoElectron] = []
+        try:
+            for request in requests:
+                share = memory_budget // len(requests)
+                if request.operator == "coulomb":
+                    made.append(self.two_electron(batch, policy, share))
+                elif request.operator == "erf" and isinstance(self, AbstractAttenuatedBackend):
+                    made.append(self.attenuated_two_electron(batch, request.omega, policy, share))
+                else:
+                    raise CapabilityError(
+                        "scf.backend",
+                        f"{self.name!r} has no integrals of the operator {request.operator} (omega = "
+                        f"{request.omega}), which the functional needs; use backend = 'libcint'",
+                    )
+        except BaseException:
+            for operator in made:
+                operator.close()
+            raise
+        return made
+
+    def definition(self) -> Mapping[str, Any] | None:
+        """Plain data that identifies what labels depend on: enters the spec hash. None: the name and all options.
+
+        Override where options change only the speed or the place, so that they do not change the hash.
+        """
+        return None
+
+    def device(self) -> str:
+        """Where the integrals really ran ("cpu", "ipu-host"...): reported in every result."""
+        return "cpu"
+
+    def best_policy(self) -> PrecisionPolicy:
+        """The most precise policy that it serves: of the atomic guess and of recovery's last rungs.
+
+        Override where float64 integrals are out of reach.
+        """
+        from scfx.precision import FLOAT64
+
+        return FLOAT64
+
+    def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
+        """How many entries of a `ShellLayout` fit the budget at once; None: no opinion. 0: not even one."""
+        return None
+
+
+class AbstractAttenuatedBackend(AbstractIntegralBackend):
+    """Marker: offers integrals with the operator erf(omega r12)/r12, for range-separated functionals."""
+
+    @abc.abstractmethod
+    def attenuated_two_electron(
+        self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
+    ) -> AbstractTwoElectron:
+        """As `two_electron` for erf(omega r12)/r12; `omega` in bohr⁻¹, positive."""
+
+
+class AbstractCorePotentialBackend(AbstractIntegralBackend):
+    """Marker: `one_electron` adds `batch.basis.core_potentials` to `nuclear`; its offer says `ecp=True`."""
+
+
+class AbstractCrossOverlapBackend(AbstractIntegralBackend):
+    """Marker: offers overlaps between two basis sets on the same geometry (projection of a guess)."""
+
+    @abc.abstractmethod
+    def cross_overlap(self, bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:
+        """<μ_bra|ν_ket> for batches of the same systems in the same order."""

@@ -1,0 +1,26 @@
+"""What a dispersion correction gives: an energy of the nuclei alone."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scfx.system import System
+
+
+class AbstractDispersionCorrection(abc.ABC):
+    """An energy that depends on the nuclei alone and is added to the electronic one: D3, D4 and the like."""
+
+    #: Name of the method, for results.
+    name: str
+
+    @abc.abstractmethod
+    def energy(self, system: System) -> float:
+        """Dispersion energy of one system in hartree. `InputError` for elements that have no parameters."""
+
+    @abc.abstractmethod
+    def definition(self) -> Mapping[str, Any]:
+        """Plain data that identifies method and parameters: enters the spec hash."""

@@ -1,0 +1,43 @@
+"""What a task of a configuration does, and what it is told."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """What a task is given: the validated `[scf]` spec, the registry, the console, and where the config lies.
+
+    `scf_lists`: keys of `[scf]` that the file gives as lists, each with its values; `spec` has the first of each.
+    """
+
+    spec: Any
+    registry: Any
+    console: Any
+    config_path: str | None = None
+    scf_lists: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+class AbstractTask(abc.ABC):
+    """One `[[task]]` of a config. `Options` is a pydantic model (unknown keys forbidden) that validates its table."""
+
+    Options: ClassVar[type[BaseModel]]
+    #: Whether keys of `[scf]` may be lists of values (`TaskContext.scf_lists`): for tasks that compare options.
+    accepts_scf_lists: ClassVar[bool] = False
+
+    def __init__(self, options: BaseModel):
+        self.options = options
+
+    def check(self, context: TaskContext) -> None:  # noqa: B027 - most tasks have nothing more to refuse
+        """Refuse what `Options` cannot see to be wrong. Called for every task of a file before the first one runs."""
+
+    @abc.abstractmethod
+    def run(self, context: TaskContext) -> int:
+        """Do the work; returns the exit code (0 done, 1 ran but something is not usable)."""
