@@ -2,7 +2,7 @@
 
 Each stands in `scfx.contracts`, by who fills it. A required method is abstract. What a plugin *may* do is a marker
 class that it also inherits from (`AbstractLaneTwoElectron`, `AbstractAttenuatedBackend`, `AbstractGridBackend`...), so
-that the core asks `isinstance`, never `hasattr`. Names may be added, none removed, while `scfx.HOOK_API` stays the same.
+that the core asks `isinstance`, never `hasattr`. Names may be added, none removed, while `scfx.HOOK_API` is the same.
 Pluggy selects, these compute: no hook is ever called inside `jit`.
 """
 
