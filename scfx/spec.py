@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
 
-from scfx.convergence import CONVERGENCE_PRESETS, Convergence, convergence_fields
+from scfx.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence, convergence_fields
 from scfx.errors import ConfigError, InputError
 from scfx.spec_hash import spec_hash
 from scfx.toml import validation_error
@@ -85,8 +85,9 @@ class SCFSpec(BaseModel):
     `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object.
     `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields; `nonlocal_grid`: the same for the VV10
     part of a functional that has one (its cost grows with the square of the number of points).
-    `convergence`: "default", "tight", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields with an
-    optional `preset`. `guess`: "atomic" (superposed atomic densities) or "core".
+    `convergence`: "default", "tight", "forces", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields
+    with an optional `preset`. Left out, it is "forces" where a gradient is asked for (with a ten times larger threshold
+    where integrals are stored in float32), else "default". `guess`: "atomic" (superposed atomic densities) or "core".
     `reference`: "auto" is restricted for singlets, unrestricted otherwise; "restricted-open" (ROHF, ROKS) is restricted
     for singlets, and otherwise has the same orbitals for both spins.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
@@ -168,6 +169,7 @@ class SCFSpec(BaseModel):
             derivatives=int("gradient" in self.properties),
             family=functional.family,
         )
+        convergence = self._convergence(policy)
         if self.stability:
             _check_stability(functional, policy, self.reference)
         backend = registry.backend(self.backend, need=need)
@@ -188,7 +190,7 @@ class SCFSpec(BaseModel):
             "basis": basis.definition(),
             "precision": policy.definition(),
             "grid": grid.definition(),
-            "convergence": self.convergence.definition(),
+            "convergence": convergence.definition(),
             "guess": self.guess,
             "reference": self.reference,
         }
@@ -206,8 +208,22 @@ class SCFSpec(BaseModel):
             definition["linear_dependence"] = self.linear_dependence
         return ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
-            dispersion, nonlocal_grid,
+            convergence, dispersion, nonlocal_grid,
         )  # fmt: skip
+
+    def _convergence(self, policy: PrecisionPolicy) -> Convergence:
+        """The thresholds in force: those asked for, or the ones that what is asked for needs."""
+        if "gradient" not in self.properties:
+            return self.convergence
+        if self.convergence.rule == "qm1b":
+            raise ConfigError(
+                "scf.convergence",
+                "a gradient needs a density that is stationary, and the rule 'qm1b' bounds no residual; use "
+                "convergence = 'forces', or leave 'gradient' out of scf.properties",
+            )
+        if "convergence" in self.model_fields_set:
+            return self.convergence
+        return CONVERGENCE_PRESETS["forces"] if policy.integrals == "float64" else FORCES_BELOW_FLOAT64
 
 
 def _check_stability(functional: AbstractFunctional, policy: PrecisionPolicy, reference: str) -> None:
@@ -265,13 +281,10 @@ class ResolvedSpec:
     names: Mapping[str, str]
     definition: Mapping[str, Any]
     spec_hash: str
+    convergence: Convergence
     #: The correction that the functional names, and the quadrature of its VV10 part; None where it has none.
     dispersion: AbstractDispersionCorrection | None = None
     nonlocal_grid: GridSpec | None = None
-
-    @property
-    def convergence(self) -> Convergence:
-        return self.spec.convergence
 
     @property
     def guess(self) -> str:
