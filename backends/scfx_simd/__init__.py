@@ -17,6 +17,7 @@ def scfx_register_backends() -> list[Offer]:
                 dtypes=("float32", "float64"),
                 max_angular_momentum=3,
                 range_separation=True,
+                derivatives=1,
                 preference=20,
             ),
         )

@@ -31,6 +31,23 @@ class _CBatch(ctypes.Structure):
     )  # fmt: skip
 
 
+class CEngineOptions(ctypes.Structure):
+    """Options of the stored integrals; mirrors `ScfxEngineOptions`, whose fields `src/engine.h` explains."""
+
+    _fields_ = tuple((name, ctypes.c_double) for name in (
+        "single_from", "double_from", "negligible_from", "primitive_fraction", "inverse_omega_squared",
+        "rounded_from", "rounded_from_d",
+    ))  # fmt: skip
+
+
+class CGradientOptions(ctypes.Structure):
+    """Options of a two-electron gradient; mirrors `ScfxGradientOptions`, whose fields `src/gradient.h` explains."""
+
+    _fields_ = tuple((name, ctypes.c_double) for name in (
+        "single_from", "double_from", "primitive_fraction", "inverse_omega_squared", "coulomb", "exchange",
+    ))  # fmt: skip
+
+
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
     """The kernels for this processor, with signatures declared; `PluginUnavailableError` if they are not built."""
@@ -38,7 +55,14 @@ def library() -> ctypes.CDLL:
     pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     message = (ctypes.c_char_p, ctypes.c_int)
     lib.scfx_simd_lanes.argtypes = (pointer, pointer)
-    lib.scfx_simd_two_electron.argtypes = (pointer, pointer, int64, int32, pointer, *message)
+    lib.scfx_simd_two_electron.argtypes = (
+        pointer,
+        ctypes.POINTER(CEngineOptions),
+        int64,
+        int32,
+        pointer,
+        *message,
+    )
     lib.scfx_simd_coulomb_exchange.argtypes = (
         pointer,
         pointer,
@@ -55,6 +79,16 @@ def library() -> ctypes.CDLL:
     lib.scfx_simd_free.argtypes = (pointer,)
     lib.scfx_simd_free.restype = None
     lib.scfx_simd_one_electron.argtypes = (pointer, *(pointer,) * 4, *message)
+    lib.scfx_simd_one_electron_gradient.argtypes = (pointer, *(pointer,) * 3, *message)
+    lib.scfx_simd_two_electron_gradient.argtypes = (
+        pointer,
+        ctypes.POINTER(CGradientOptions),
+        int32,
+        pointer,
+        int32,
+        pointer,
+        *message,
+    )
     lib.scfx_simd_boys.argtypes = (int32, ctypes.c_double, int32)
     lib.scfx_simd_boys.restype = ctypes.c_double
     return lib

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int32
 
 from scfx.errors import InputError
 from scfx.two_electron import LaneTwoElectron
-from scfx_simd.kernels import address, check, library, pack
+from scfx_simd.kernels import CEngineOptions, address, check, library, pack
 
 if TYPE_CHECKING:
     from scfx.batch import Batch
@@ -26,6 +26,18 @@ PRIMITIVE_FRACTION = 0.01
 ROUNDED_FROM, ROUNDED_FROM_D = 2.0, 0.5
 #: From this bound on, in hartree, even rounding loses 4e-6, and integrals are stored in float64 under any policy.
 STORED_IN_FLOAT64_FROM = 64.0
+
+
+def integral_thresholds(policy: PrecisionPolicy, thresholds: tuple[float, float]) -> tuple[float, float]:
+    """Bounds in hartree from which on a quartet is computed at all, and from which on in float64.
+
+    `thresholds`: those below which one is dropped in (float64, float32).
+    """
+    in_double, in_single = thresholds
+    if policy.integrals == "float64":
+        return in_double, in_double
+    split = policy.schwarz_float64
+    return in_single, STORED_IN_FLOAT64_FROM if split is None else max(split, in_single)
 
 
 class SimdTwoElectron(LaneTwoElectron):
@@ -51,23 +63,19 @@ class SimdTwoElectron(LaneTwoElectron):
     ):
         """`thresholds`: Schwarz bounds in hartree below which a quartet is dropped in (float64, float32)."""
         super().__init__(len(batch), batch.nao)
-        in_double, in_single = thresholds
-        if policy.integrals == "float64":
-            single_from = double_from = in_double
-        else:
-            split = policy.schwarz_float64
-            double_from = STORED_IN_FLOAT64_FROM if split is None else max(split, in_single)
-            single_from = in_single
+        single_from, double_from = integral_thresholds(policy, thresholds)
         # What is left out differs from one iteration to the next, and last iterations without a floor converge as far
         # as they are asked to: with 1e-10 energies under `mixed` moved by 1e-8 hartree for ever.
-        negligible_from = single_from if policy.refined().gradient_floor > 0.0 else in_double
-        options = np.array(
-            [
-                single_from, double_from, negligible_from, PRIMITIVE_FRACTION, 0.0 if omega == 0.0 else omega**-2,
-                ROUNDED_FROM, ROUNDED_FROM_D,
-            ],
-            dtype=np.float64,
-        )  # fmt: skip
+        negligible_from = single_from if policy.refined().gradient_floor > 0.0 else thresholds[0]
+        options = CEngineOptions(
+            single_from=single_from,
+            double_from=double_from,
+            negligible_from=negligible_from,
+            primitive_fraction=PRIMITIVE_FRACTION,
+            inverse_omega_squared=0.0 if omega == 0.0 else omega**-2,
+            rounded_from=ROUNDED_FROM,
+            rounded_from_d=ROUNDED_FROM_D,
+        )
         self._dtype = np.dtype(policy.coulomb_exchange)
         self._handles: list[int] = []
         self._group = np.empty(self._entries, dtype=np.int32)
@@ -80,7 +88,7 @@ class SimdTwoElectron(LaneTwoElectron):
                 handle = ctypes.c_void_p()
                 check(
                     library().scfx_simd_two_electron,
-                    packed.pointer, address(options), share, threads, ctypes.byref(handle),
+                    packed.pointer, ctypes.byref(options), share, threads, ctypes.byref(handle),
                 )  # fmt: skip
                 assert handle.value is not None
                 self._handles.append(handle.value)

@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "engine.h"
+#include "gradient.h"
 #include "one_electron.h"
 
 using namespace scfx_simd;
@@ -34,7 +35,17 @@ struct ScfxBatch {
   const double *position, *exponent, *coefficient, *charge;
 };
 
+// Fields by name on both sides: see `EngineOptions` and `GradientOptions`.
+struct ScfxEngineOptions {
+  double single_from, double_from, negligible_from, primitive_fraction, inverse_omega_squared, rounded_from, rounded_from_d;
+};
+struct ScfxGradientOptions {
+  double single_from, double_from, primitive_fraction, inverse_omega_squared, coulomb, exchange;
+};
+
 namespace {
+
+BatchInput input_of(const ScfxBatch& b) { return {b.n_entries, b.position, b.exponent, b.coefficient}; }
 
 Structure structure_of(const ScfxBatch& b) {
   std::vector<Shell> shells;
@@ -54,22 +65,13 @@ SCFX_EXPORT int scfx_simd_lanes(int32_t* float64, int32_t* float32) {
   return 0;
 }
 
-// options: single_from, double_from, primitive_fraction, 1/omega², rounded_from, rounded_from_d
-SCFX_EXPORT int scfx_simd_two_electron(const ScfxBatch* batch, const double* options, int64_t budget, int32_t threads,
-                                       void** handle, char* message, int size) {
+SCFX_EXPORT int scfx_simd_two_electron(const ScfxBatch* batch, const ScfxEngineOptions* options, int64_t budget,
+                                       int32_t threads, void** handle, char* message, int size) {
   return guarded(message, size, [&] {
-    EngineOptions o;
-    o.single_from = options[0];
-    o.double_from = options[1];
-    o.negligible_from = options[2];
-    o.primitive_fraction = options[3];
-    o.inverse_omega_squared = options[4];
-    o.rounded_from = options[5];
-    o.rounded_from_d = options[6];
-    o.budget = budget;
-    o.threads = threads;
-    const BatchInput input{batch->n_entries, batch->position, batch->exponent, batch->coefficient};
-    *handle = new Engine(structure_of(*batch), input, o);
+    const EngineOptions o{options->single_from,           options->double_from,  options->negligible_from,
+                          options->rounded_from,          options->rounded_from_d, options->primitive_fraction,
+                          options->inverse_omega_squared, budget,                threads};
+    *handle = new Engine(structure_of(*batch), input_of(*batch), o);
   });
 }
 
@@ -102,8 +104,25 @@ SCFX_EXPORT void scfx_simd_trim() { trim_arenas(); }
 SCFX_EXPORT int scfx_simd_one_electron(const ScfxBatch* batch, double* overlap, double* kinetic, double* nuclear,
                                        double* dipole, char* message, int size) {
   return guarded(message, size, [&] {
-    const BatchInput input{batch->n_entries, batch->position, batch->exponent, batch->coefficient};
-    one_electron(structure_of(*batch), input, batch->charge, {overlap, kinetic, nuclear, dipole});
+    one_electron(structure_of(*batch), input_of(*batch), batch->charge, {overlap, kinetic, nuclear, dipole});
+  });
+}
+
+SCFX_EXPORT int scfx_simd_one_electron_gradient(const ScfxBatch* batch, const double* density,
+                                                const double* energy_weighted, double* out, char* message, int size) {
+  return guarded(message, size, [&] {
+    one_electron_gradient(structure_of(*batch), input_of(*batch), batch->charge, density, energy_weighted, out);
+  });
+}
+
+SCFX_EXPORT int scfx_simd_two_electron_gradient(const ScfxBatch* batch, const ScfxGradientOptions* options,
+                                                int32_t threads, const double* density, int32_t nspin, double* out,
+                                                char* message, int size) {
+  return guarded(message, size, [&] {
+    const GradientOptions o{options->single_from,           options->double_from, options->primitive_fraction,
+                            options->inverse_omega_squared, options->coulomb,     options->exchange,
+                            threads};
+    two_electron_gradient(structure_of(*batch), input_of(*batch), o, density, nspin, out);
   });
 }
 

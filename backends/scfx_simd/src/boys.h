@@ -13,7 +13,7 @@
 
 namespace scfx_simd {
 
-constexpr int max_boys = 13;
+constexpr int max_boys = 14;  // orders 0 to 13: one above max_l, for gradients
 
 template <class T> struct BoysShape;
 template <> struct BoysShape<double> {

@@ -2,73 +2,24 @@
 
 #include <algorithm>
 
-#include "boys.h"
+#include "hermite_row.h"
 
 namespace scfx_simd {
 
-namespace {
-
-// hermite_index of the sum of two Hermite functions, by row.
-struct SumTable {
-  static constexpr int n = n_hermite(max_pair_l);
-  int value[n][n];
-  int identity[n_hermite(max_pair_l)];
-  SumTable() {
-    std::vector<std::array<int, 3>> powers(n);
-    for (int t = 0; t <= max_pair_l; ++t)
-      for (int u = 0; t + u <= max_pair_l; ++u)
-        for (int v = 0; t + u + v <= max_pair_l; ++v) powers[hermite_index(t, u, v)] = {t, u, v};
-    for (int i = 0; i < n; ++i)
-      for (int j = 0; j < n; ++j)
-        value[i][j] = hermite_index(powers[i][0] + powers[j][0], powers[i][1] + powers[j][1], powers[i][2] + powers[j][2]);
-  }
-};
 const SumTable sums;
 
-// Hermite Coulomb integrals of one bra primitive with every ket primitive: R_tuv(p, q) with the prefactor
-// 1/sqrt(p + q), the rest of it being in the pairs. For erf(omega r)/r both p + q -> p + q + pq/omega² and the
-// reduced exponent follow (HJO exercise 9.; Gill and Adamson, Chem. Phys. Lett. 261, 105 (1996)).
-// Returns how many kets are kept; slot k of `R` belongs to ket list[k].
-template <class T, int L>
-int hermite_row(const typename Lanes<T>::V* bra, const typename Lanes<T>::V* kets, int n, const EriOptions<T>& options,
-                typename Lanes<T>::V* R, int* list) {
-  using V = typename Lanes<T>::V;
-  const V p = bra[0], px = bra[1], py = bra[2], pz = bra[3], bound = bra[4];
-  const V threshold = splat<T>(options.threshold), inverse_omega = splat<T>(options.inverse_omega_squared);
-  int kept = 0;
-  for (int k = 0; k < n; ++k) {
-    const V* ket = kets + k * geometry_fields;
-    const auto negligible = less(bound * ket[4], threshold);
-    if (all(negligible)) continue;
-    const V q = ket[0], pq = p * q;
-    const V r = rsqrt(p + q + pq * inverse_omega);
-    const V alpha = pq * (r * r);
-    const V PQ[3] = {px - ket[1], py - ket[2], pz - ket[3]};
-    V F[L + 1];
-    boys<T, L>(alpha * (PQ[0] * PQ[0] + PQ[1] * PQ[1] + PQ[2] * PQ[2]), F);
-    V factor = zero_where(negligible, r);
-    const V step = alpha * T(-2);
-    F[0] = F[0] * factor;
-#pragma GCC unroll 16
-    for (int m = 1; m <= L; ++m) {
-      factor = factor * step;
-      F[m] = F[m] * factor;
-    }
-    hermite_integrals<T, L>(F, PQ, R + size_t(kept) * n_hermite(L));
-    list[kept++] = k;
-  }
-  return kept;
-}
+namespace {
 
 template <class T>
-using HermiteRow = int (*)(const typename Lanes<T>::V*, const typename Lanes<T>::V*, int, const EriOptions<T>&,
-                           typename Lanes<T>::V*, int*);
+using HermiteRow = int (*)(const typename Lanes<T>::V*, const typename Lanes<T>::V*, int, typename Lanes<T>::V,
+                           typename Lanes<T>::V, typename Lanes<T>::V*, int*);
 
 template <class T> HermiteRow<T> hermite_row_kernel(int L) {
   static const HermiteRow<T> table[max_l + 1] = {
       hermite_row<T, 0>, hermite_row<T, 1>, hermite_row<T, 2>,  hermite_row<T, 3>,  hermite_row<T, 4>,
       hermite_row<T, 5>, hermite_row<T, 6>, hermite_row<T, 7>,  hermite_row<T, 8>,  hermite_row<T, 9>,
       hermite_row<T, 10>, hermite_row<T, 11>, hermite_row<T, 12>};
+  static_assert(max_l == 12, "one kernel for each angular momentum of a quartet");
   return table[L];
 }
 
@@ -112,10 +63,11 @@ void eri_block(const PairView<T>& bra, const PairView<T>& ket, const EriOptions<
   for (int h = 0; h < b.nherm; ++h) offset[h] = h * k.nrow;
   Contraction<T> to_whole{work.half.get(), size_t(width), offset, 0, 1, k.nrow,
                           bra.parameter, b.npar, work.bra_list.data(), 0, out, size_t(k.nrow), 1, bra.pattern};
+  const V threshold = splat<T>(options.threshold), inverse_omega = splat<T>(options.inverse_omega_squared);
   int slot = 0;
   for (int p = 0; p < bra.nkept; ++p) {
-    to_half.n = hermite(bra.geometry + size_t(p) * geometry_fields, ket.geometry, ket.nkept, options,
-                        work.hermite.get(), work.ket_list.data());
+    to_half.n = hermite(bra.geometry + size_t(p) * geometry_fields, ket.geometry, ket.nkept, threshold,
+                        inverse_omega, work.hermite.get(), work.ket_list.data());
     if (to_half.n) {
       V* half = work.half.get() + size_t(slot) * width;
       for (int i = 0; i < width; ++i) half[i] = V{};

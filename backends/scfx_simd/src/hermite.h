@@ -9,7 +9,7 @@
 
 namespace scfx_simd {
 
-constexpr int max_pair_l = 6, max_l = 12;
+constexpr int max_pair_l = 6, max_l = 12;  // of two and four shells up to f
 
 // Number of (t, u, v) with t + u + v <= L.
 constexpr int n_hermite(int L) { return (L + 1) * (L + 2) * (L + 3) / 6; }
@@ -18,6 +18,12 @@ constexpr int n_hermite(int L) { return (L + 1) * (L + 2) * (L + 3) / 6; }
 constexpr int hermite_index(int t, int u, int v) {
   const int n = t + u + v;
   return n * (n + 1) * (n + 2) / 6 + (u + v) * (u + v + 1) / 2 + v;
+}
+
+constexpr bool odd_degree(int h) {
+  int degree = 0;
+  while (n_hermite(degree) <= h) ++degree;
+  return degree % 2 != 0;
 }
 
 // How each R_tuv follows from lower ones: R[k] = PQ[axis] R[parent] + count R[grandparent], one auxiliary order up.
@@ -73,13 +79,13 @@ SCFX_INLINE void hermite_orders(const typename Lanes<T>::V* F, const typename La
   if constexpr (Order > 0) hermite_orders<T, L, Order - 1>(F, PQ, R);
 }
 
-// R[0..n_hermite(L)) from F[n] = prefactor (-2 alpha)^n F_n(T). Unrolled where it stays in registers, a loop above.
-template <class T, int L>
+// R[0..n_hermite(L)) from F[n] = prefactor (-2 alpha)^n F_n(T). Up to L = `Unrolled` without a loop.
+template <class T, int L, int Unrolled = 4>
 SCFX_INLINE void hermite_integrals(const typename Lanes<T>::V* F, const typename Lanes<T>::V* PQ, typename Lanes<T>::V* R) {
   using V = typename Lanes<T>::V;
   if constexpr (L == 0) {
     R[0] = F[0];
-  } else if constexpr (L <= 4) {
+  } else if constexpr (L <= Unrolled) {
     V local[n_hermite(L)];
     local[0] = F[L];
     hermite_orders<T, L, L - 1>(F, PQ, local);

@@ -6,12 +6,6 @@
 
 namespace scfx_simd {
 
-namespace {
-
-constexpr double pi = 3.14159265358979323846;
-
-// One-dimensional overlaps S[i][j] of x_A^i exp(-a x_A²) and x_B^j exp(-b x_B²) by the Obara-Saika recursion,
-// HJO eqs. 9.3.8-9.3.10, i <= la, j <= lb.
 void overlaps_1d(int la, int lb, vd h, vd pa, vd pb, vd s00, vd S[6][6]) {
   S[0][0] = s00;
   for (int i = 0; i <= la; ++i)
@@ -28,7 +22,9 @@ void overlaps_1d(int la, int lb, vd h, vd pa, vd pb, vd s00, vd S[6][6]) {
     }
 }
 
-struct Target { vd *overlap, *kinetic, *nuclear, *dipole; };
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
 
 // Overlap, kinetic energy (HJO eqs. 9.3.36-9.3.37) and dipole about the origin of one pair of shells.
 void multipoles(const Structure& s, const Composite& A, const Composite& B, const Geometry& g, vd* S, vd* T, vd* D) {
@@ -163,7 +159,8 @@ template <class T> double boys_any(int m, T t) {
   using Function = double (*)(T);
   static const Function table[max_boys] = {boys_at<T, 0>, boys_at<T, 1>, boys_at<T, 2>,  boys_at<T, 3>, boys_at<T, 4>,
                                            boys_at<T, 5>, boys_at<T, 6>, boys_at<T, 7>,  boys_at<T, 8>, boys_at<T, 9>,
-                                           boys_at<T, 10>, boys_at<T, 11>, boys_at<T, 12>};
+                                           boys_at<T, 10>, boys_at<T, 11>, boys_at<T, 12>, boys_at<T, 13>};
+  static_assert(max_boys == 14, "one function for each order");
   return table[m](t);
 }
 

@@ -1,6 +1,7 @@
 #include "structure.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 
@@ -12,12 +13,9 @@ namespace {
 
 constexpr double pi = 3.14159265358979323846;
 
-std::vector<std::array<int, 3>> cartesian_powers(int l) {
-  std::vector<std::array<int, 3>> out;
-  for (int i = l; i >= 0; --i)
-    for (int j = l - i; j >= 0; --j) out.push_back({i, j, l - i - j});
-  return out;
-}
+// 2 pi^(5/2) / (p q sqrt(p + q)), HJO eq. 9.9.33, split evenly between the two pairs but for the square root, and
+// sqrt(pi)/2 for the scale of the Boys functions.
+const double half_prefactor = std::sqrt(pi * pi * pi);
 
 double angular_factor(int l) { return l == 0 ? std::sqrt(1 / (4 * pi)) : l == 1 ? std::sqrt(3 / (4 * pi)) : 1.0; }
 
@@ -36,17 +34,22 @@ void append_functions(const Shell& shell, int index, const double* const* spheri
   }
 }
 
-// Degree one is 1..3, degree three 10..19, degree five 35..55.
-bool odd_degree(int h) { return (h >= 1 && h <= 3) || (h >= 10 && h <= 19) || (h >= 35 && h <= 55); }
+}  // namespace
 
-// Products of the functions of two composites, as the union of their Hermite terms.
-Pattern make_pattern(const Structure& s, const Composite& A, const Composite& B) {
+std::vector<std::array<int, 3>> cartesian_powers(int l) {
+  std::vector<std::array<int, 3>> out;
+  for (int i = l; i >= 0; --i)
+    for (int j = l - i; j >= 0; --j) out.push_back({i, j, l - i - j});
+  return out;
+}
+
+Pattern make_pattern(FunctionList a, FunctionList b) {
   Pattern out;
-  for (int i = 0; i < A.nfunc; ++i)
-    for (int j = 0; j < B.nfunc; ++j) {
+  for (int i = 0; i < a.n; ++i)
+    for (int j = 0; j < b.n; ++j) {
       std::vector<int> found;
-      for (const auto& x : s.functions[A.first + i].terms)
-        for (const auto& y : s.functions[B.first + j].terms)
+      for (const auto& x : a.first[i].terms)
+        for (const auto& y : b.first[j].terms)
           for (int t = 0; t <= x.power[0] + y.power[0]; ++t)
             for (int u = 0; u <= x.power[1] + y.power[1]; ++u)
               for (int v = 0; v <= x.power[2] + y.power[2]; ++v) found.push_back(hermite_index(t, u, v));
@@ -60,8 +63,6 @@ Pattern make_pattern(const Structure& s, const Composite& A, const Composite& B)
   out.row_start.push_back(int(out.hermite.size()));
   return out;
 }
-
-}  // namespace
 
 Structure make_structure(int natm, const std::vector<Shell>& shells, const double* const* spherical,
                          const int* merge_sp) {
@@ -108,7 +109,7 @@ Structure make_structure(int natm, const std::vector<Shell>& shells, const doubl
         const std::array<int, 6> key{int(A.kind), A.l, A.nfunc, int(B.kind), B.l, B.nfunc};
         if (!pattern_of.count(key)) {
           pattern_of[key] = int(s.patterns.size());
-          s.patterns.push_back(make_pattern(s, A, B));
+          s.patterns.push_back(make_pattern(functions_of(s, A), functions_of(s, B)));
         }
         pair.pattern = pattern_of[key];
         pair.code = general_code;
@@ -131,9 +132,7 @@ Structure make_structure(int natm, const std::vector<Shell>& shells, const doubl
   return s;
 }
 
-namespace {
-
-// E_t^{ij} in one dimension without the exponential, HJO eqs. 9.5.6-9.5.7.
+// HJO eqs. 9.5.6-9.5.7.
 void expansion(int la, int lb, vd h, vd pa, vd pb, vd E[4][4][7]) {
   for (int i = 0; i <= la; ++i)
     for (int j = 0; j <= lb; ++j) {
@@ -154,19 +153,15 @@ void expansion(int la, int lb, vd h, vd pa, vd pb, vd E[4][4][7]) {
     }
 }
 
-void fill_general(const Structure& s, const PairShape& pair, vd h, const vd* pa, const vd* pb, const vd* weight,
-                  vd* out) {
-  const Composite &A = s.composites[pair.a], &B = s.composites[pair.b];
-  const Pattern& pattern = s.patterns[pair.pattern];
-  vd E[3][4][4][7];
-  for (int axis = 0; axis < 3; ++axis) expansion(A.l, B.l, h, pa[axis], pb[axis], E[axis]);
+void fill_expansion(const Composite& A, const Composite& B, FunctionList a, FunctionList b, const Pattern& pattern,
+                    const vd E[3][4][4][7], const vd* weight, vd* out) {
   vd dense[n_hermite(max_pair_l)];
   int row = 0;
-  for (int i = 0; i < A.nfunc; ++i)
-    for (int j = 0; j < B.nfunc; ++j, ++row) {
-      const Function &f = s.functions[A.first + i], &g = s.functions[B.first + j];
+  for (int i = 0; i < a.n; ++i)
+    for (int j = 0; j < b.n; ++j, ++row) {
+      const Function &f = a.first[i], &g = b.first[j];
       const vd k = weight[2 * (f.shell != A.shell[0]) + (g.shell != B.shell[0])];
-      for (int n = 0; n < pair.nherm; ++n) dense[n] = vd{};
+      for (int n = 0; n < n_hermite(A.l + B.l); ++n) dense[n] = vd{};
       for (const auto& x : f.terms)
         for (const auto& y : g.terms) {
           const vd scale = k * (x.factor * y.factor);
@@ -181,54 +176,64 @@ void fill_general(const Structure& s, const PairShape& pair, vd h, const vd* pa,
     }
 }
 
-}  // namespace
+void apply_angular_factors(const Composite& A, const Composite& B, vd* weight) {
+  const double fa = angular_factor(A.kind == Kind::p), fb = angular_factor(B.kind == Kind::p);
+  weight[0] = weight[0] * (fa * fb);
+  if (B.kind == Kind::sp) weight[1] = weight[1] * (fa * angular_factor(1));
+  if (A.kind == Kind::sp) weight[2] = weight[2] * (angular_factor(1) * fb);
+  if (A.kind == Kind::sp && B.kind == Kind::sp) weight[3] = weight[3] * (angular_factor(1) * angular_factor(1));
+}
+
+PrimitivePair primitive_pair(const Structure& s, const PairShape& pair, const Geometry& g, int i, int j) {
+  const Composite &A = s.composites[pair.a], &B = s.composites[pair.b];
+  PrimitivePair out;
+  vd r2{};
+  for (int x = 0; x < 3; ++x) {
+    out.ab[x] = g.position[3 * A.atom + x] - g.position[3 * B.atom + x];
+    r2 += out.ab[x] * out.ab[x];
+  }
+  const vd a = g.exponent[s.shells[A.shell[0]].prim_offset + i];
+  const vd b = g.exponent[s.shells[B.shell[0]].prim_offset + j];
+  const vd inverse = 1.0 / (a + b), argument = a * b * inverse * r2;
+  vd k;
+  for (int lane = 0; lane < WD; ++lane) k[lane] = std::exp(-argument[lane]);
+  k = k * (inverse * half_prefactor);
+  out.a = a;
+  out.b = b;
+  out.p = a + b;
+  out.h = 0.5 * inverse;
+  for (int x = 0; x < 3; ++x) {
+    out.pa[x] = -(b * inverse) * out.ab[x];
+    out.pb[x] = (a * inverse) * out.ab[x];
+    out.centre[x] = g.position[3 * A.atom + x] + out.pa[x];
+  }
+  for (int x = 0; x < A.nshell; ++x)
+    for (int y = 0; y < B.nshell; ++y)
+      out.weight[2 * x + y] = k * g.coefficient[s.shells[A.shell[x]].prim_offset + i] *
+                              g.coefficient[s.shells[B.shell[y]].prim_offset + j];
+  return out;
+}
 
 void fill_pairs(const Structure& s, const Geometry& g, PairData& out) {
   out.geometry.reset(s.geometry_size);
   out.parameter.reset(s.parameter_size);
-  // 2 pi^(5/2) / (p q sqrt(p + q)), HJO eq. 9.9.33, split evenly between the two pairs but for the square root, and
-  // sqrt(pi)/2 for the scale of the Boys functions.
-  const double half_prefactor = std::sqrt(pi * pi * pi);
   for (const PairShape& pair : s.pairs) {
     const Composite &A = s.composites[pair.a], &B = s.composites[pair.b];
-    vd ab[3], r2{};
-    for (int i = 0; i < 3; ++i) {
-      ab[i] = g.position[3 * A.atom + i] - g.position[3 * B.atom + i];
-      r2 += ab[i] * ab[i];
-    }
     vd* geometry = out.geometry.get() + pair.geometry_offset;
     vd* parameter = out.parameter.get() + pair.parameter_offset;
     for (int i = 0; i < A.nprim; ++i)
       for (int j = 0; j < B.nprim; ++j, geometry += geometry_fields, parameter += pair.npar) {
-        const vd a = g.exponent[s.shells[A.shell[0]].prim_offset + i];
-        const vd b = g.exponent[s.shells[B.shell[0]].prim_offset + j];
-        const vd p = a + b, inverse = 1.0 / p;
-        const vd argument = a * b * inverse * r2;
-        vd k;
-        for (int lane = 0; lane < WD; ++lane) k[lane] = std::exp(-argument[lane]);
-        k = k * (inverse * half_prefactor);
-        vd pa[3], pb[3], weight[4];
-        geometry[0] = p;
-        for (int x = 0; x < 3; ++x) {
-          pa[x] = -(b * inverse) * ab[x];
-          pb[x] = (a * inverse) * ab[x];
-          geometry[1 + x] = g.position[3 * A.atom + x] + pa[x];
-        }
+        PrimitivePair x = primitive_pair(s, pair, g, i, j);
+        geometry[0] = x.p;
+        for (int axis = 0; axis < 3; ++axis) geometry[1 + axis] = x.centre[axis];
         geometry[4] = vd{};
-        for (int x = 0; x < A.nshell; ++x)
-          for (int y = 0; y < B.nshell; ++y)
-            weight[2 * x + y] = k * g.coefficient[s.shells[A.shell[x]].prim_offset + i] *
-                                g.coefficient[s.shells[B.shell[y]].prim_offset + j];
-        const vd h = 0.5 * inverse;
         if (pair.pattern >= 0) {
-          fill_general(s, pair, h, pa, pb, weight, parameter);
+          vd E[3][4][4][7];
+          for (int axis = 0; axis < 3; ++axis) expansion(A.l, B.l, x.h, x.pa[axis], x.pb[axis], E[axis]);
+          fill_expansion(A, B, functions_of(s, A), functions_of(s, B), s.patterns[pair.pattern], E, x.weight, parameter);
         } else {
-          const double fa = angular_factor(A.kind == Kind::p), fb = angular_factor(B.kind == Kind::p);
-          weight[0] = weight[0] * (fa * fb);
-          if (B.kind == Kind::sp) weight[1] = weight[1] * (fa * angular_factor(1));
-          if (A.kind == Kind::sp) weight[2] = weight[2] * (angular_factor(1) * fb);
-          if (A.kind == Kind::sp && B.kind == Kind::sp) weight[3] = weight[3] * (angular_factor(1) * angular_factor(1));
-          fill_simple(pair.code, weight, h, pa, pb, parameter);
+          apply_angular_factors(A, B, x.weight);
+          fill_simple(pair.code, x.weight, x.h, x.pa, x.pb, parameter);
         }
       }
   }

@@ -1,6 +1,7 @@
 // What all lanes of a batch share: shells grouped into composites, composite pairs, and how AOs are ordered inside.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -53,6 +54,9 @@ struct Function { int shell, l; std::vector<Component> terms; };
 // Row by row, which Hermite functions a general pair's products expand in: those of even degree, from `row_odd` on odd.
 struct Pattern { std::vector<int> row_start, row_odd, hermite; };
 
+// Some functions in a row, which may be those of a composite.
+struct FunctionList { const Function* first; int n; };
+
 struct PairShape {
   int a, b;  // composites, a <= b: the smaller first
   int nprim, nrow, L, nherm, code, npar;
@@ -90,5 +94,30 @@ struct PairData {
 };
 
 void fill_pairs(const Structure& s, const Geometry& g, PairData& out);
+
+// ---- the pieces of it, of which the gradients make more --------------------------------------------------------------
+
+inline FunctionList functions_of(const Structure& s, const Composite& c) { return {&s.functions[c.first], c.nfunc}; }
+
+// Cartesian powers of one angular momentum, x before y before z.
+std::vector<std::array<int, 3>> cartesian_powers(int l);
+
+// Products of the functions of two lists, as the union of their Hermite terms.
+Pattern make_pattern(FunctionList a, FunctionList b);
+
+// One primitive pair: exponents a, b and p = a + b, h = 1/2p, A - B, P - A, P - B and P. `weight` [shell of A][shell of
+// B] has contraction coefficients, the exponential and the pair's half of the Coulomb prefactor, no angular factors.
+struct PrimitivePair { vd a, b, p, h, ab[3], pa[3], pb[3], centre[3], weight[4]; };
+PrimitivePair primitive_pair(const Structure& s, const PairShape& pair, const Geometry& g, int i, int j);
+
+// The factors of s and p functions, for composites of these only.
+void apply_angular_factors(const Composite& A, const Composite& B, vd* weight);
+
+// E_t^{ij} in one dimension without the exponential.
+void expansion(int la, int lb, vd h, vd pa, vd pb, vd E[4][4][7]);
+
+// Hermite expansion of the products of functions of A and B in the order of `pattern`.
+void fill_expansion(const Composite& A, const Composite& B, FunctionList a, FunctionList b, const Pattern& pattern,
+                    const vd E[3][4][4][7], const vd* weight, vd* out);
 
 }  // namespace scfx_simd
