@@ -81,6 +81,8 @@ class AbstractFunctional(abc.ABC):
     dispersion: Mapping[str, Any] | None = None
     #: Whether JAX can differentiate `energy_density` twice (`scf.stability`); False where the host is called back.
     twice_differentiable: bool = True
+    #: Where and by what the energy density is evaluated, for people ("jax", "libxc-host (why)"); not in the definition.
+    implementation: str = "jax"
 
     @abc.abstractmethod
     def energy_density(self, density: Density) -> Float[Array, "..."]:

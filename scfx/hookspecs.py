@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from scfx.abstract import AbstractBasisSource, AbstractFunctional
     from scfx.batch import Batch
     from scfx.offer import Offer
+    from scfx.registry import Registry
     from scfx.results import SCFResult
 
 hookspec = pluggy.HookspecMarker("scfx")
@@ -60,10 +61,11 @@ def scfx_register_models() -> list[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
-def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
+def scfx_resolve_functional(name: str, registry: Registry) -> AbstractFunctional | None:
     """An open-ended family of functionals: return one for `name`, or None. Stops at the first that is not None.
 
-    Asked only when no registered functional has the name.
+    Asked only when no registered functional has the name. `registry` is the one that asks, for families that build on
+    other functionals. `scfx.errors.RefusedNameError` ends the search: the name is known and must not be given in part.
     """
 
 

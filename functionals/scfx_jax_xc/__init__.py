@@ -39,9 +39,10 @@ def scfx_register_functionals() -> list[scfx.Offer]:
 
 @scfx.hookimpl(trylast=True)
 def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
-    """Any libxc name, or sum in PySCF's syntax (`"0.2*hf + 0.8*slater, lyp"`); None if PySCF cannot read it.
+    """Any libxc name, or sum in PySCF's syntax (`"0.2*hf + 0.8*slater, lyp"`); None if it is neither.
 
-    By JAX kernels if all its parts passed the census (docs/functionals-libxc.md), else by libxc on the host.
+    By JAX kernels if all its parts passed the census (docs/libxc.md), else by libxc on the host; `implementation` of
+    what is returned says which, and why not the kernels.
     """
     if find_spec("pyscf") is None:
         return None
@@ -54,6 +55,9 @@ def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
     from scfx_jax_xc.host import LibxcFunctional
     from scfx_jax_xc.kernels import KernelFunctional
 
-    if find_spec("jax_xc") is not None and all(passed(part) for part, _ in sum_of.parts):
-        return KernelFunctional(name)
-    return LibxcFunctional(name)
+    disagreeing = [part for part, _ in sum_of.parts if not passed(part)]
+    if disagreeing:
+        return LibxcFunctional(name, reason=f"the kernel of {disagreeing[0]} does not agree with libxc")
+    if find_spec("jax_xc") is None:
+        return LibxcFunctional(name, reason="jax-xc is not installed: pip install --no-deps jax-xc")
+    return KernelFunctional(name)
