@@ -56,8 +56,13 @@ def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
     from scfx_jax_xc.kernels import KernelFunctional
 
     disagreeing = [part for part, _ in sum_of.parts if not passed(part)]
-    if disagreeing:
-        return LibxcFunctional(name, reason=f"the kernel of {disagreeing[0]} does not agree with libxc")
-    if find_spec("jax_xc") is None:
-        return LibxcFunctional(name, reason="jax-xc is not installed: pip install --no-deps jax-xc")
-    return KernelFunctional(name)
+    if not disagreeing and find_spec("jax_xc") is not None:
+        return KernelFunctional(name)
+    functional = LibxcFunctional(name)
+    why = (
+        f"no JAX kernel of {disagreeing[0]} that agrees with libxc"
+        if disagreeing
+        else "jax-xc is not installed: pip install --no-deps jax-xc"
+    )
+    functional.implementation = f"libxc-host ({why})"
+    return functional

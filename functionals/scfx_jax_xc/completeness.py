@@ -26,7 +26,7 @@ _RVV10 = "its non-local correlation is rVV10, which scfx has not (it has VV10)"
 
 #: libxc functional -> why its name cannot be given whole.
 _NOT_HERE = {
-    "gga_xc_b97_d": f"{_GRIMME_D}; its newer corrections are 'b97-d3bj', 'b97-d3zero' and 'b97-d4'",
+    "gga_xc_b97_d": f"{_GRIMME_D}; 'b97-d3bj' and 'b97-d3zero' are its GGA with D3",
     "gga_xc_oblyp_d": _GRIMME_D,
     "gga_xc_opbe_d": f"{_GRIMME_D}; 'opbe-d3bj' is OPBE with D3",
     "gga_xc_opwlyp_d": _GRIMME_D,

@@ -24,11 +24,7 @@ class LibxcFunctional(AbstractLibxcSum):
 
     evaluator = "libxc"
     twice_differentiable = False
-
-    def __init__(self, xc: str, reason: str = ""):
-        """`reason`: why this and not the faster kernels, for people; part of `implementation`, not of the definition."""
-        super().__init__(xc)
-        self.implementation = f"libxc-host ({reason})" if reason else "libxc-host"
+    implementation = "libxc-host"
 
     def energy_density(self, density: Density) -> Float[Array, "..."]:
         """See `AbstractFunctional.energy_density`; hartree/bohr³."""

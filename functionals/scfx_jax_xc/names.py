@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scfx.errors import InputError
+from scfx.errors import InputError, RefusedNameError
 from scfx.registry.spelling import plain_spelling, spelling_key
 from scfx_jax_xc.spellings import COMPOSITIONS
 
@@ -178,10 +178,28 @@ def _one_name(name: str, kind: str, negative: bool) -> str | None:
     if kind == "whole" and (found := _whole_name(name)) is not None:
         # A name that PySCF keeps as text of its own is written out by its parts there; a sum may scale it as a unit.
         return found if "," not in found else None
+    if len(several := _several(name, kind)) > 1:
+        raise RefusedNameError(f"{name!r} is {' or '.join(several)}; write the one that is meant")
     for spelling in (name, name.replace("-", "_"), name.replace("-", "")):
         if re.fullmatch(r"[a-z0-9_]+", spelling) and _known_to_pyscf(spelling, kind):
             return spelling.upper()
     return None
+
+
+def _several(name: str, kind: str) -> list[str]:
+    """libxc's functionals that end in a name; PySCF takes any of several, not the same one in every process."""
+    if name.upper() in _aliases():
+        return []
+    letter = {"whole": "_xc_", "exchange": "_x_", "correlation": "_c_"}[kind]
+    key = spelling_key(name)
+    return sorted(n for n in _names().values() if letter in n and spelling_key(n.partition(letter)[2]) == key)
+
+
+@lru_cache(maxsize=1)
+def _aliases() -> set[str]:
+    from pyscf.dft import libxc
+
+    return {alias for alias in libxc.XC_CODES if not re.match(r"(LDA|GGA|MGGA|HYB)_", alias)}
 
 
 @lru_cache(maxsize=4096)
@@ -221,7 +239,7 @@ def _by_key() -> dict[str, str]:
             found.setdefault(spelling_key(alias), alias)
     for name in sorted(_names().values()):
         _, _, tail = name.partition("_xc_")
-        if tail:
+        if tail and len(_several(tail, "whole")) == 1:
             found.setdefault(spelling_key(tail), name.upper())
     for spelling, composition in COMPOSITIONS.items():
         found.setdefault(spelling_key(spelling), composition.upper())
