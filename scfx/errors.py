@@ -25,6 +25,15 @@ class UnknownNameError(ConfigError):
     """No offer has the asked name; the message lists near matches and what is available."""
 
 
+class RefusedNameError(ConfigError):
+    """The name is known and what it stands for cannot be given whole; raised by an open-ended family, it ends the search
+    for the name, so that no other family answers with a part of it."""
+
+    def __init__(self, message: str, key: str = ""):
+        super().__init__(key, message)
+        self.message = message
+
+
 class AmbiguousNameError(ConfigError):
     """Two distributions offer one name; the message names both and how to pick one (`dist:name`)."""
 

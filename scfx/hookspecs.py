@@ -66,7 +66,8 @@ def scfx_resolve_functional(name: str, context: ConstructionContext) -> Abstract
     """An open-ended family of functionals: return one for `name`, or None. Stops at the first that is not None.
 
     Asked only when no registered functional has the name. `context` has the registry that asks; leave it out of the
-    arguments if you do not need it.
+    arguments if you do not need it. `scfx.errors.RefusedNameError` ends the search: the name is known and must not be
+    given in part.
     """
 
 

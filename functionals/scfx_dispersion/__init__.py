@@ -1,17 +1,12 @@
 """Dispersion corrections: D3 and D4 through simple-dftd3 and dftd4, and the empirical one of wB97X-D.
 
-Functionals that carry a correction (`wb97m-d3bj`) name the method; any other functional takes one by a suffix, as in
-PySCF: `b3lyp-d3bj`, `pbe0-d4`.
+Functionals that carry a correction (`wb97m-d3bj`) name the method; any other functional takes one by a suffix
+(`b3lyp-d3bj`, `PBE0-D4`), which `grammar` reads.
 """
 
 from __future__ import annotations
 
-import copy
-
 import scfx
-
-#: Suffix of a functional's name -> method. The parameters are those that the library has for the functional.
-SUFFIXES = {"-d3bj": "d3bj", "-d3zero": "d3zero", "-d4": "d4"}
 
 
 @scfx.hookimpl
@@ -31,21 +26,8 @@ def scfx_register_dispersion_corrections() -> list[scfx.Offer]:
 
 
 @scfx.hookimpl
-def scfx_resolve_functional(name: str) -> scfx.AbstractFunctional | None:
-    """`<functional>-d3bj`, `-d3zero`, `-d4`: any functional that can be found, with the correction of that name."""
-    folded = name.strip().casefold()
-    for suffix, method in SUFFIXES.items():
-        base = folded.removesuffix(suffix)
-        if base == folded or not base:
-            continue
-        functional = copy.copy(scfx.Registry.discover().functional(base))
-        if functional.dispersion is not None or functional.vv10 is not None:
-            raise scfx.InputError(
-                f"functional {base!r} has a treatment of dispersion of its own "
-                f"({'VV10' if functional.dispersion is None else functional.dispersion['method']}): {name!r} would "
-                "count it twice"
-            )
-        functional.dispersion = {"method": method, "functional": base}
-        object.__setattr__(functional, "name", folded)
-        return functional
-    return None
+def scfx_resolve_functional(name: str, context: scfx.ConstructionContext) -> scfx.AbstractFunctional | None:
+    """`<functional>-d3bj`, `-D3(0)`, `_d4`...: any functional that can be found, with the correction of that name."""
+    from scfx_dispersion.grammar import read
+
+    return read(name, context.registry)

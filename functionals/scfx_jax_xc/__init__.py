@@ -39,9 +39,10 @@ def scfx_register_functionals() -> list[scfx.Offer]:
 
 @scfx.hookimpl(trylast=True)
 def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
-    """Any libxc name, or sum in PySCF's syntax (`"0.2*hf + 0.8*slater, lyp"`); None if PySCF cannot read it.
+    """Any libxc name, or sum in PySCF's syntax (`"0.2*hf + 0.8*slater, lyp"`); None if it is neither.
 
-    By JAX kernels if all its parts passed the census (docs/functionals-libxc.md), else by libxc on the host.
+    By JAX kernels if all its parts passed the census (docs/libxc.md), else by libxc on the host; `implementation` of
+    what is returned says which, and why not the kernels.
     """
     if find_spec("pyscf") is None:
         return None
@@ -54,6 +55,14 @@ def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
     from scfx_jax_xc.host import LibxcFunctional
     from scfx_jax_xc.kernels import KernelFunctional
 
-    if find_spec("jax_xc") is not None and all(passed(part) for part, _ in sum_of.parts):
+    disagreeing = [part for part, _ in sum_of.parts if not passed(part)]
+    if not disagreeing and find_spec("jax_xc") is not None:
         return KernelFunctional(name)
-    return LibxcFunctional(name)
+    functional = LibxcFunctional(name)
+    why = (
+        f"no JAX kernel of {disagreeing[0]} that agrees with libxc"
+        if disagreeing
+        else "jax-xc is not installed: pip install --no-deps jax-xc"
+    )
+    functional.implementation = f"libxc-host ({why})"
+    return functional

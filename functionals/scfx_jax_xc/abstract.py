@@ -7,6 +7,7 @@ from typing import Any
 
 from scfx.abstract import AbstractFunctional, Family
 from scfx.errors import InputError
+from scfx_jax_xc.completeness import belonging
 from scfx_jax_xc.library import functional
 from scfx_jax_xc.names import required
 
@@ -17,7 +18,8 @@ class AbstractLibxcSum(AbstractFunctional):
     """A sum of libxc functionals and exact exchange. `xc` is what PySCF's `mf.xc` takes.
 
     Raises `InputError` for text that PySCF cannot read, and for functionals that a molecular density does not fit
-    (kinetic-energy, one- and two-dimensional, Laplacian-dependent) or that need non-local correlation.
+    (kinetic-energy, one- and two-dimensional, Laplacian-dependent), and `RefusedNameError` for names that stand for
+    more than scfx has (`completeness`).
     """
 
     #: How it is evaluated: enters the definition, since the two agree to rounding only.
@@ -26,11 +28,7 @@ class AbstractLibxcSum(AbstractFunctional):
     def __init__(self, xc: str):
         self.sum = required(xc)
         self.name = xc
-        if self.sum.nonlocal_correlation:
-            raise InputError(
-                f"functional {xc!r}: its non-local correlation (VV10) is not part of libxc's semilocal kernels; "
-                "scfx has wb97x-v and wb97m-v of its own, see `scfx plugins`"
-            )
+        self.vv10, self.dispersion = belonging(self.sum)
         families = []
         for part, _ in self.sum.parts:
             found = functional(part, True)
@@ -50,4 +48,5 @@ class AbstractLibxcSum(AbstractFunctional):
             "exact_exchange": self.exact_exchange,
             "long_range_exchange": self.long_range_exchange,
             "omega": self.omega,
+            **({} if self.vv10 is None else {"vv10": list(self.vv10)}),
         }

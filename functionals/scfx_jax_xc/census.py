@@ -104,11 +104,8 @@ def finite_where_densities_vanish(name: str) -> bool:
     )
     from scfx.testing.functional import vanishing_densities
     from scfx_jax_xc.kernels import KernelFunctional
-    from scfx_jax_xc.names import required
 
-    if required(name).nonlocal_correlation:
-        return True  # refused as functionals; only mixtures take their semilocal part
-    functional = KernelFunctional(name)
+    functional = KernelFunctional(f"bare({name})")
     with jax.enable_x64(True):
         one, two = vanishing_densities(functional.family, "float64")
         weights = jax.numpy.ones(one.shape[-1])

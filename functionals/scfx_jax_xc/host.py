@@ -24,6 +24,7 @@ class LibxcFunctional(AbstractLibxcSum):
 
     evaluator = "libxc"
     twice_differentiable = False
+    implementation = "libxc-host"
 
     def energy_density(self, density: Density) -> Float[Array, "..."]:
         """See `AbstractFunctional.energy_density`; hartree/bohr³."""

@@ -40,6 +40,7 @@ class KernelFunctional(AbstractLibxcSum):
     """A sum of libxc functionals in JAX, differentiated by JAX. Offered by name only for parts in the census."""
 
     evaluator = "jax-xc"
+    implementation = "jax (jax-xc's formulas)"
 
     def __init__(self, xc: str):
         super().__init__(xc)

@@ -5,8 +5,14 @@ Names are PySCF's. `lda` is Slater exchange alone, as there; `svwn` is `lda,vwn`
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from scfx.hookspecs import hookimpl
 from scfx.offer import Capabilities, Offer
+
+if TYPE_CHECKING:
+    from scfx.abstract import AbstractFunctional
+    from scfx.registry import Registry
 
 
 def _offer(
@@ -81,3 +87,11 @@ OFFERS = (
 @hookimpl
 def scfx_register_functionals() -> list[Offer]:
     return list(OFFERS)
+
+
+@hookimpl
+def scfx_resolve_functional(name: str, registry: Registry) -> AbstractFunctional | None:
+    """Other programs' names of the offers, `bare(...)` without its dispersion, and refusals of what is not here."""
+    from scfx_xc.resolve import resolve
+
+    return resolve(name, {spelling for offer in OFFERS for spelling in (offer.name, *offer.aliases)}, registry)

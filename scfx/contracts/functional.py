@@ -69,6 +69,8 @@ class AbstractFunctional(abc.ABC):
     dispersion: Mapping[str, Any] | None = None
     #: Whether JAX can differentiate `energy_density` twice (`scf.stability`); False where the host is called back.
     twice_differentiable: bool = True
+    #: Where and by what the energy density is evaluated, for people ("jax", "libxc-host (why)"); not in the definition.
+    implementation: str = "jax"
 
     @abc.abstractmethod
     def energy_density(self, density: Density) -> Float[Array, "..."]:
@@ -85,7 +87,7 @@ class AbstractFunctional(abc.ABC):
         `InputError` for an attribute that is no plain data; override this method then.
         """
         cls = type(self)
-        contract = {"name", "implementation", *AbstractFunctional.__annotations__}
+        contract = {"name", *AbstractFunctional.__annotations__}
         own = {key: value for key, value in vars(self).items() if key not in contract}
         own = plain(own)
         try:

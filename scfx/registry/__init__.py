@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from scfx.contracts.construction import ConstructionContext
-from scfx.errors import CapabilityError, ConfigError, ScfxError
+from scfx.errors import CapabilityError, ConfigError, RefusedNameError, ScfxError
 from scfx.registry import construct, offers
 from scfx.registry.capabilities import Need, shortfalls
 from scfx.registry.offers import KINDS, OfferRecord
@@ -206,7 +206,10 @@ class Registry:
             return self._make(record, options, expected, key)
         failures: list[str] = []
         if resolver is not None:
-            resolved, failures = self._resolve(resolver, text, expected, key)
+            try:
+                resolved, failures = self._resolve(resolver, text, expected, key)
+            except RefusedNameError as error:
+                raise RefusedNameError(error.message, key) from error
             if resolved is not None:
                 if options:
                     raise ConfigError(
@@ -216,18 +219,22 @@ class Registry:
         raise offers.unknown(kind, text, self.offers(kind), self.plugins, key, failures, ())
 
     def _resolve(self, hook: str, text: str, expected: type | None, key: str) -> tuple[Any, list[str]]:
-        """Ask the open-ended families in the order of plugin names; what one raises is kept as a sentence."""
+        """Ask the open-ended families in the order of plugin names, those marked `trylast` after the others.
+
+        What one raises is kept as a sentence, but a `RefusedNameError`, which passes.
+        """
         source, bare = offers.split(text)
         failures = []
-        for plugin in self.plugins:
-            if hook not in plugin.hooks or plugin.status != "available":
-                continue
+        asked = [p for p in self.plugins if hook in p.hooks and p.status == "available"]
+        for plugin in sorted(asked, key=lambda p: p.tries_last(hook)):
             if source is not None and offers.fold(source) not in map(
                 offers.fold, (plugin.name, plugin.distribution)
             ):
                 continue
             try:
                 found = plugin.ask(hook, name=bare, context=ConstructionContext(self, key))
+            except RefusedNameError:
+                raise
             except ScfxError as error:
                 failures.append(f"plugin {plugin.name}: {error}")
                 continue

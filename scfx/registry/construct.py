@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from scfx.errors import ConfigError, PluginUnavailableError, ScfxError
+from scfx.errors import ConfigError, PluginUnavailableError, RefusedNameError, ScfxError
 from scfx.registry.offers import KINDS
 from scfx.registry.plugins import describe
 
@@ -86,6 +86,8 @@ def name(made: Any, text: str) -> Any:
 def _call(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> Any:
     try:
         return factory(**arguments)
+    except RefusedNameError as error:
+        raise RefusedNameError(error.message, key) from error
     except ConfigError:
         raise
     except (TypeError, ValueError) as error:  # InputError is a ValueError, and says nothing of the key

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scfx.errors import AmbiguousNameError, PluginUnavailableError, UnknownNameError
 from scfx.offer import Offer
+from scfx.registry.spelling import spelling_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +29,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "executors": ("executor", "task.executor"),
     "models": ("model", "task.model"),
 }
+
+
+#: Up to so many names an error lists; of more it shows the near ones.
+_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ class OfferRecord:
     def answers_to(self, name: str) -> bool:
         """True if `name` (case-free) is the offer's name or one of its aliases."""
         return fold(name) in {fold(n) for n in (self.offer.name, *self.offer.aliases)}
+
+    def is_spelt(self, name: str) -> bool:
+        """True if `name` is a spelling of the offer's name or of one of its aliases (`wB97M_V` of `wb97m-v`)."""
+        return spelling_key(name) in {spelling_key(n) for n in (self.offer.name, *self.offer.aliases)}
 
     def comes_from(self, source: str) -> bool:
         return fold(source) in {fold(self.distribution), fold(self.plugin)}
@@ -110,7 +119,10 @@ def find(kind: str, name: str, offers: Sequence[OfferRecord], key: str) -> Offer
     there and a package that it requires is not.
     """
     source, bare = split(name)
-    found = [o for o in offers if o.answers_to(bare) and (source is None or o.comes_from(source))]
+    asked = [o for o in offers if source is None or o.comes_from(source)]
+    found = [o for o in asked if o.answers_to(bare)]
+    if not found and kind == "functionals":
+        found = [o for o in asked if o.is_spelt(bare)]
     if len(found) > 1:
         one_distribution = len({o.distribution for o in found}) == 1
         sources = sorted({o.plugin if one_distribution else o.distribution for o in found})
@@ -160,7 +172,10 @@ def unknown(
         parts.append(
             f"no plugin or distribution {source!r} offers one; there are {', '.join(sources) or 'none'}"
         )
-    parts.append(f"available: {', '.join(available) or 'none'}")
+    if len(available) <= _FEW:
+        parts.append(f"available: {', '.join(available) or 'none'}")
+    else:
+        parts.append(f"`scfx plugins` lists all {len(available)}")
     missing = sorted({f"{o.name} ({o.reason})" for o in offers if o.status == "missing"})
     if missing:
         parts.append(f"missing: {', '.join(missing)}")

@@ -46,6 +46,11 @@ class PluginRecord:
             raise RuntimeError(f"plugin {self.name} is {self.status} and cannot be asked")
         return getattr(self.manager.hook, hook)(**arguments)
 
+    def tries_last(self, hook: str) -> bool:
+        """Whether the plugin marks its implementation `trylast`: a family that reads more than its own names."""
+        caller = getattr(self.manager.hook, hook) if self.manager is not None else None
+        return bool(caller and any(found.trylast for found in caller.get_hookimpls()))
+
 
 @dataclass(frozen=True)
 class Candidate:
