@@ -59,6 +59,8 @@ class System:
         if numbers.min() < 1 or numbers.max() >= len(SYMBOLS):
             raise InputError(f"atomic numbers must lie in 1..{len(SYMBOLS) - 1}, got {numbers.tolist()}")
         ghosts = _ghosts(self.ghosts, numbers.size)
+        if ghosts is not None and ghosts.all():
+            raise InputError("a System of ghost atoms alone has no nucleus")
         _refuse_coincident(positions)
         numbers.setflags(write=False)
         positions.setflags(write=False)

@@ -24,7 +24,7 @@ class Dispersion(Term):
     def __init__(self, batch: Batch, correction: AbstractDispersionCorrection):
         self._batch = batch
         self._correction = correction
-        self._energy = np.array([correction.energy(system) for system in batch.systems])
+        self._energy = np.array([correction.energy(system.without_ghosts()) for system in batch.systems])
 
     def constant(self) -> Mapping[str, Float64[np.ndarray, "batch"]]:
         """See `Term.constant`."""
