@@ -52,7 +52,12 @@ def of_ase(atoms: Any, charge: int | None, multiplicity: int | None) -> Given:
             f"{where}: the atoms are periodic (pbc = {np.asarray(atoms.pbc).tolist()}), and scfx computes isolated "
             "molecules; if it is one molecule in a box, set atoms.pbc = False"
         )
-    info = {str(key).lower(): value for key, value in atoms.info.items()}
+    # Rows of an ASE database keep what was written beside the atoms one level down. "charge" is ASE's own there: the
+    # sum of initial charges, whatever was written under it.
+    stored = atoms.info.get("key_value_pairs")
+    stored = {k: v for k, v in stored.items() if k != "charge"} if isinstance(stored, Mapping) else {}
+    pairs = {**stored, **atoms.info}
+    info = {str(key).lower(): value for key, value in pairs.items()}
     if charge is None:
         by_atom = total_by_atom(
             atoms.get_initial_charges(), "initial charges", where, "set atoms.info['charge'] and remove them"

@@ -89,8 +89,8 @@ def decoded(stream: BinaryIO) -> TextIO:
 
     Bytes that are not UTF-8 are kept as surrogates: only a comment can hold them, and `frames_of` reads it as latin-1.
     """
-    buffered = stream if hasattr(stream, "peek") else io.BufferedReader(stream)  # type: ignore[arg-type]
-    first = buffered.peek(2)[:2]  # type: ignore[attr-defined]
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
+    first = buffered.peek(2)[:2]
     if first in (b"\xff\xfe", b"\xfe\xff"):
         return io.TextIOWrapper(buffered, encoding="utf-16")
     return io.TextIOWrapper(buffered, encoding="utf-8-sig", errors="surrogateescape")
@@ -141,10 +141,9 @@ def _frame(lines: _Lines, number: int) -> Frame:
             raise InputError(f"{natm} atoms announced, {len(rows)} found")
         tag = _QM9_TAG.match(comment)
         after = [lines.take() for _ in range(_QM9_LINES_AFTER if tag else 0)]
-        if lines.next.strip() and not _COUNT_LIKE.fullmatch(lines.next):
+        if sum(bool(_NUMBER.fullmatch(word)) for word in lines.next.split()) >= 3:
             raise InputError(
-                f"after the {natm} atoms announced comes {lines.next.strip()[:40]!r}, neither the end nor the count of "
-                "another frame; are there more atoms than announced?"
+                f"{natm} atoms and then {lines.next.strip()[:40]!r}: there are more atoms than announced"
             )
         return _read_frame(number, comment, rows, unit, " ".join(tag.group().split()) if tag else "", after)
     except InputError as error:
@@ -268,8 +267,8 @@ def _number(text: str, atom: int) -> float:
     if re.fullmatch(r"[+-]?\d+,\d+", text):
         remedy = "; write a decimal point"
     elif re.fullmatch(r"[+-]?(nan|inf|infinity)", text, re.IGNORECASE):
-        remedy = ": not finite"
-    raise InputError(f"atom {atom + 1}: could not convert string to float: {text[:40]!r}{remedy}")
+        remedy = ", which is not finite"
+    raise InputError(f"could not convert string to float: {text[:40]!r} (atom {atom + 1}){remedy}")
 
 
 def _true(text: str, atom: int) -> bool:

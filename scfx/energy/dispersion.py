@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from scfx.batch import Batch
     from scfx.contracts.dispersion import AbstractDispersionCorrection
+    from scfx.system import System
 
 
 class Dispersion(Term):
@@ -38,5 +39,10 @@ class Dispersion(Term):
     ) -> Float64[np.ndarray, "active natm 3"]:
         """See `Term.gradient`."""
         batch = self._batch
-        own = [np.asarray(self._correction.gradient(batch.systems[lane])) for lane in lanes]
+        own = [self._of_atoms(batch.systems[lane]) for lane in lanes]
         return np.stack([g[batch.atom_order[lane]] for g, lane in zip(own, lanes, strict=True)])
+
+    def _of_atoms(self, system: System) -> Float64[np.ndarray, "natm 3"]:
+        out = np.zeros((system.natm, 3))
+        out[~system.ghost] = np.asarray(self._correction.gradient(system.without_ghosts()))
+        return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def _files(path: Path) -> Iterator[tuple[str, TextIO]]:
                 for member in archive:
                     content = archive.extractfile(member) if member.name.endswith(_ENDINGS) else None
                     if content is not None:
-                        yield member.name.rpartition("/")[2], decoded(content)  # pyright: ignore[reportArgumentType]
+                        yield member.name.rpartition("/")[2], decoded(io.BytesIO(content.read()))
         except tarfile.TarError as error:
             raise InputError(f"task.molecules: cannot read {str(path)!r} as an archive: {error}") from error
     else:
