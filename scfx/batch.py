@@ -103,7 +103,8 @@ class Batch:
     are other elements of the same structure, share a layout: `atom_order[b, i]` is the index in `systems[b]` of the
     batch's atom i. `exponents`/`coefficients` run over the primitives of all shells, `layout.primitive_offset`
     telling where each starts, and may differ by entry. Where the basis has an effective core potential, the electrons
-    that it replaces are missing from `nuclear_charges`, `n_alpha` and `n_beta`.
+    that it replaces are missing from `nuclear_charges`, `n_alpha` and `n_beta`. A ghost atom has its element's number
+    and functions, and `nuclear_charges` 0.
     """
 
     systems: tuple[System, ...]
@@ -139,7 +140,9 @@ class Batch:
             n_primitives=tuple(int(s.exponents.size) for s in shells[0]),
             cartesian=tuple(s.cartesian for s in shells[0]),
         )
-        core = np.array([[basis.n_core(z) for z in row] for row in numbers])
+        ghost = np.stack([s.ghost[o] for s, o in zip(systems, order, strict=True)])
+        # A ghost atom has neither nucleus nor core: its potential is left out with its charge.
+        core = np.where(ghost, 0, [[basis.n_core(z) for z in row] for row in numbers])
         pairs = core.sum(axis=1) // 2
         for system, replaced in zip(systems, pairs, strict=True):
             if system.n_beta < replaced:
@@ -150,7 +153,7 @@ class Batch:
         arrays = {
             "atom_order": order,
             "atomic_numbers": numbers,
-            "nuclear_charges": (numbers - core).astype(np.float64),
+            "nuclear_charges": np.where(ghost, 0, numbers - core).astype(np.float64),
             "positions": positions,
             "exponents": np.stack([np.concatenate([s.exponents for s in row]) for row in shells]),
             "coefficients": np.stack([np.concatenate([s.coefficients for s in row]) for row in shells]),

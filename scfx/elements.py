@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
-from typing import SupportsInt
+from typing import SupportsFloat, SupportsInt
+
+import numpy as np
 
 from scfx.errors import InputError
 
@@ -17,6 +20,7 @@ SYMBOLS: tuple[str, ...] = (
     "Rn", "Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No",
     "Lr", "Rf", "Db", "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og",
 )  # fmt: skip
+_DECIMAL = re.compile(r"[+-]?\d+(\.0*)?")
 _NUMBER = {symbol.lower(): z for z, symbol in enumerate(SYMBOLS) if z}
 
 # Order in which subshells fill (Madelung), as (n + l, n) sorted; the exceptions are ground states from the NIST
@@ -29,20 +33,92 @@ _EXCEPTIONS = {
 }  # fmt: skip
 
 
+_LABEL = re.compile(r"([A-Za-z]{1,2})[0-9]+")
+#: How programs write an atom that has basis functions and neither charge nor electrons: Psi4's @O and Gh(O), PySCF's
+#: ghost-O and X-O, Gaussian's O-Bq, NWChem's bqO, ORCA's O: (a colon after the symbol).
+_GHOST = re.compile(
+    r"@(?P<a>.+)|gh\((?P<b>.+)\)|(?:ghost|x|bq)[-_.](?P<c>.+)|(?P<d>.+)[-_]bq|bq(?P<e>[A-Z].*)|ghost(?P<f>[A-Z].*)"
+    r"|(?P<g>[A-Za-z]{1,2}):",
+    re.IGNORECASE,
+)
+
+
 def atomic_number(symbol_or_number: str | SupportsInt) -> int:
-    """Atomic number of an element symbol (case-free) or of a number; `InputError` with near matches otherwise."""
+    """Atomic number of an element symbol (case-free) or of a number; `InputError` with near matches otherwise.
+
+    Numbers may be written as 8, "8", 8.0 or "8.0"; nothing is rounded to one.
+    """
     if not isinstance(symbol_or_number, str):
-        return int(symbol_or_number)
+        return whole_number(symbol_or_number, "an atomic number")
     text = symbol_or_number.strip()
-    if text.isdigit():
-        return int(text)
+    if text[:1].isdigit():
+        try:
+            return whole_number(text, "an atomic number")
+        except InputError:
+            raise InputError(
+                f"unknown element {symbol_or_number!r}: expected a symbol or a whole atomic number"
+            ) from None
     try:
         return _NUMBER[text.lower()]
     except KeyError:
-        near = [SYMBOLS[_NUMBER[m]] for m in get_close_matches(text.lower(), _NUMBER, n=3, cutoff=0.4)]
-        raise InputError(
-            f"unknown element {symbol_or_number!r}" + (f"; near: {', '.join(near)}" if near else "")
-        ) from None
+        raise InputError(f"unknown element {symbol_or_number!r}{_remedy(text)}") from None
+
+
+def _remedy(text: str) -> str:
+    lower = text.lower().strip("0123456789")
+    if lower in ("d", "t"):
+        name = {"d": "deuterium", "t": "tritium"}[lower]
+        return f": {name} has the electrons of hydrogen and gives its labels; write H"
+    if lower in ("x", "xx", "q", "du", "*"):
+        return ": a dummy atom has no nucleus; leave it out (ghost atoms, which have basis functions, are written @O)"
+    if lower in ("bq", "gh", "ghost"):
+        return (
+            ": a ghost atom needs the element whose basis functions it has; write @O, Gh(O), ghost-O or O-Bq"
+        )
+    if lower in ("tv", "vec"):
+        return ": translation vectors belong to a periodic system, and scfx computes isolated molecules"
+    near = [SYMBOLS[_NUMBER[m]] for m in get_close_matches(text.lower(), _NUMBER, n=3, cutoff=0.4)]
+    return f"; near: {', '.join(near)}" if near else ""
+
+
+def nucleus(label: str | SupportsInt) -> tuple[int, bool]:
+    """Atomic number of an atom's label, and whether the label makes it a ghost atom.
+
+    A label is a symbol, a symbol with the atom's number ("O1"), an atomic number, or one of the marks of ghost atoms
+    that programs use ("@O", "Gh(O)", "ghost-O", "O-Bq"). Raises `InputError` with a remedy for anything else.
+    """
+    if not isinstance(label, str):
+        return atomic_number(label), False
+    text = label.strip()
+    if text.lower() in _NUMBER:
+        return _NUMBER[text.lower()], False
+    if (numbered := _LABEL.fullmatch(text)) and numbered[1].lower() in _NUMBER:
+        return _NUMBER[numbered[1].lower()], False
+    if ghost := _GHOST.fullmatch(text):
+        inner = next(part for part in ghost.groups() if part is not None)
+        return nucleus(inner)[0], True
+    return atomic_number(text), False
+
+
+def whole_number(value: object, what: str) -> int:
+    """`value` as an int if it is one: 2, 2.0, numpy's, or such text. `InputError` for 2.5, nan, True and the rest."""
+    if isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{what} is a whole number, got {value!r}")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    try:
+        number = float(value) if isinstance(value, (str, float, np.floating, SupportsFloat)) else None
+        if isinstance(value, str) and not _DECIMAL.fullmatch(value.strip()):
+            number = None
+        if number is not None and number.is_integer() and abs(number) < 2**53:
+            return int(number)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(
+        f"{what} is a whole number, got {value!r}; it is not rounded: give the number that is meant"
+    )
 
 
 #: Core electrons that effective core potentials replace, by l: noble-gas cores, with the filled d and f shells inside.

@@ -50,10 +50,10 @@ def to_molden(result: SCFResult, path: str | os.PathLike[str], index: int = 0) -
     with target.open("w", encoding="ascii") as out:
         out.write("[Molden Format]\n[Title]\nwritten by scfx\n[Atoms] AU\n")
         for i, (symbol, z, r) in enumerate(
-            zip(system.symbols, system.atomic_numbers, system.positions, strict=True), 1
+            zip(system.symbols, system.nuclear_charges, system.positions, strict=True), 1
         ):
             out.write(f"{symbol} {i} {z} {r[0]:.12f} {r[1]:.12f} {r[2]:.12f}\n")
-        cores = [(i, n) for i, z in enumerate(system.atomic_numbers, 1) if (n := basis.n_core(int(z)))]
+        cores = [(i, n) for i, z in enumerate(system.nuclear_charges, 1) if (n := basis.n_core(int(z)))]
         if cores:
             out.write("[Core]\n" + "".join(f"{i} : {n}\n" for i, n in cores))
         _write_basis(out, shells, system.natm)
@@ -120,7 +120,7 @@ def to_cube(
         for k in range(3):
             step = np.eye(3)[k] * spacing
             out.write(f"{counts[k]:5d} {step[0]:12.6f} {step[1]:12.6f} {step[2]:12.6f}\n")
-        for z, r in zip(system.atomic_numbers, system.positions, strict=True):
+        for z, r in zip(system.nuclear_charges, system.positions, strict=True):
             out.write(f"{z:5d} {float(z):12.6f} {r[0]:12.6f} {r[1]:12.6f} {r[2]:12.6f}\n")
         for x in axes[0]:
             points = np.stack(np.meshgrid([x], axes[1], axes[2], indexing="ij"), axis=-1).reshape(-1, 3)
@@ -147,7 +147,7 @@ def _one(result: SCFResult, index: int) -> tuple[BasisSet, np.ndarray, np.ndarra
 def _occupied(result: SCFResult, index: int) -> tuple[int, int]:
     system, basis = result.systems[index], result.basis_set
     assert basis is not None
-    pairs = sum(basis.n_core(int(z)) for z in system.atomic_numbers) // 2
+    pairs = sum(basis.n_core(int(z)) for z in system.nuclear_charges) // 2
     return system.n_alpha - pairs, system.n_beta - pairs
 
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Bool, Float64, Int32
 
-from scfx.elements import SYMBOLS, atomic_number
+from scfx.elements import SYMBOLS, nucleus, whole_number
 from scfx.errors import InputError
+from scfx.stated import Assumed, AssumedUnit, length_unit, lowest_multiplicity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from scfx.formats import Given
+    from scfx.xyz import Frame
 
 #: Bohr radius in angstrom: the CODATA 2010 value that PySCF and most quantum-chemistry programs convert with, so that
 #: one xyz file is one geometry everywhere.
@@ -26,21 +30,25 @@ DIPOLE_AU_IN_DEBYE = 2.541746473
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A molecule: nuclei, total charge and spin multiplicity.
+    """A molecule: nuclei, total charge and spin multiplicity. Equal by value; `name` and `assumed` do not count.
 
     `atomic_numbers` [natm]; `positions` [natm, 3] in bohr; `charge` in units of e; `multiplicity` = 2S + 1.
-    `name` is a label for messages only. Raises `InputError` for coincident or non-finite nuclei, and for a
+    `ghosts` [natm] marks atoms that have the basis functions and the grid points of their element, and neither charge
+    nor electrons. `name` is a label for messages only. `assumed` names what nobody stated: "charge", "multiplicity",
+    "unit". Raises `InputError` for coincident or non-finite nuclei, for numbers that are not whole, and for a
     multiplicity that the number of electrons cannot have.
     """
 
     atomic_numbers: Int32[np.ndarray, "natm"]
     positions: Float64[np.ndarray, "natm 3"]
-    charge: int = 0
-    multiplicity: int = 1
+    charge: int = Assumed(0)
+    multiplicity: int = Assumed(1)
     name: str = ""
+    ghosts: Bool[np.ndarray, "natm"] | None = None
+    assumed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        numbers = np.array(self.atomic_numbers, dtype=np.int32)
+        numbers = _whole_numbers(self.atomic_numbers)
         positions = np.array(self.positions, dtype=np.float64)
         if numbers.ndim != 1 or numbers.size == 0:
             raise InputError("a System needs at least one atom")
@@ -50,19 +58,24 @@ class System:
             raise InputError("positions are not finite")
         if numbers.min() < 1 or numbers.max() >= len(SYMBOLS):
             raise InputError(f"atomic numbers must lie in 1..{len(SYMBOLS) - 1}, got {numbers.tolist()}")
-        if numbers.size > 1:
-            separation = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
-            separation[np.diag_indices(numbers.size)] = np.inf
-            i, j = np.unravel_index(np.argmin(separation), separation.shape)
-            if separation[i, j] < 0.1:
-                raise InputError(
-                    f"atoms {i} and {j} are {separation[i, j]:.3g} bohr apart: coincident nuclei. "
-                    "Are the positions in the unit you gave (unit='angstrom' or 'bohr')?"
-                )
+        ghosts = _ghosts(self.ghosts, numbers.size)
+        if ghosts is not None and ghosts.all():
+            raise InputError("a System of ghost atoms alone has no nucleus")
+        _refuse_coincident(positions)
         numbers.setflags(write=False)
         positions.setflags(write=False)
+        assumed = set(self.assumed)
+        for field in ("charge", "multiplicity"):
+            if isinstance(getattr(self, field), Assumed):
+                assumed.add(field)
+            object.__setattr__(self, field, whole_number(getattr(self, field), field))
         object.__setattr__(self, "atomic_numbers", numbers)
         object.__setattr__(self, "positions", positions)
+        object.__setattr__(self, "ghosts", ghosts)
+        object.__setattr__(self, "assumed", frozenset(assumed))
+        self._check_electrons()
+
+    def _check_electrons(self) -> None:
         if self.multiplicity < 1:
             raise InputError(f"multiplicity is 2S + 1 and at least 1, got {self.multiplicity}")
         n = self.n_electrons
@@ -78,13 +91,36 @@ class System:
                 f"possible: {', '.join(map(str, allowed))}, ... (multiplicity = 2S + 1)"
             )
 
+    def __eq__(self, other: object) -> bool:
+        return self._value() == other._value() if isinstance(other, System) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+    def _value(self) -> tuple[Any, ...]:
+        # + 0.0: zero is equal to minus zero.
+        return (
+            self.atomic_numbers.tobytes(), (self.positions + 0.0).tobytes(), self.charge, self.multiplicity,
+            self.ghost.tobytes(),
+        )  # fmt: skip
+
     @property
     def natm(self) -> int:
         return int(self.atomic_numbers.size)
 
     @property
+    def ghost(self) -> Bool[np.ndarray, "natm"]:
+        """Which atoms are ghosts; all False where there are none."""
+        return np.zeros(self.natm, dtype=bool) if self.ghosts is None else self.ghosts
+
+    @property
+    def nuclear_charges(self) -> Int32[np.ndarray, "natm"]:
+        """Atomic numbers, 0 for ghost atoms."""
+        return np.where(self.ghost, 0, self.atomic_numbers).astype(np.int32)
+
+    @property
     def n_electrons(self) -> int:
-        return int(self.atomic_numbers.sum()) - self.charge
+        return int(self.nuclear_charges.sum()) - self.charge
 
     @property
     def n_alpha(self) -> int:
@@ -102,86 +138,285 @@ class System:
     def positions_angstrom(self) -> Float64[np.ndarray, "natm 3"]:
         return self.positions * BOHR_IN_ANGSTROM
 
+    def without_ghosts(self) -> System:
+        """The same molecule without its ghost atoms: what has nuclei. Itself if it has none."""
+        if self.ghosts is None:
+            return self
+        real = ~self.ghost
+        return System(
+            self.atomic_numbers[real], self.positions[real], self.charge, self.multiplicity, self.name,
+            assumed=self.assumed,
+        )  # fmt: skip
+
+    def with_ghosts(self, atoms: Iterable[int], charge: int = 0, multiplicity: int | None = None) -> System:
+        """The same positions with these atoms (indices from 0) as ghosts: a fragment in the basis of the whole.
+
+        `charge` and `multiplicity` are those of the atoms that stay; None: the lowest. For counterpoise corrections,
+        Boys and Bernardi, Mol. Phys. 19, 553 (1970).
+        """
+        chosen = np.array(sorted({whole_number(i, "an index of an atom") for i in atoms}), dtype=np.int64)
+        if chosen.size == 0 or chosen[0] < 0 or chosen[-1] >= self.natm:
+            raise InputError(f"with_ghosts: got atoms {chosen.tolist()}, expected some of 0..{self.natm - 1}")
+        ghosts = self.ghost.copy()
+        ghosts[chosen] = True
+        return System.from_arrays(
+            self.atomic_numbers, self.positions, "bohr", charge, multiplicity, self.name, ghosts
+        )
+
     def __repr__(self) -> str:
-        counts = {s: self.symbols.count(s) for s in sorted(set(self.symbols), key=lambda s: (s != "C", s))}
+        real = [s for s, ghost in zip(self.symbols, self.ghost, strict=True) if not ghost]
+        counts = {s: real.count(s) for s in sorted(set(real), key=lambda s: (s != "C", s))}
         formula = "".join(f"{s}{n if n > 1 else ''}" for s, n in counts.items())
-        return f"System({formula}, charge={self.charge}, multiplicity={self.multiplicity})"
+        ghosts = f", ghosts={int(self.ghost.sum())}" if self.ghosts is not None else ""
+        return f"System({formula}, charge={self.charge}, multiplicity={self.multiplicity}{ghosts})"
 
     @classmethod
     def from_arrays(
         cls,
         symbols_or_numbers: Sequence[str] | Sequence[int] | np.ndarray,
         positions: Any,
-        unit: str = "angstrom",
-        charge: int = 0,
-        multiplicity: int | None = 1,
+        unit: str = AssumedUnit("angstrom"),
+        charge: int = Assumed(0),
+        multiplicity: int | None = Assumed(1),
         name: str = "",
+        ghosts: Sequence[bool] | np.ndarray | None = None,
     ) -> System:
         """Build from element symbols (or atomic numbers) and positions [natm, 3] in `unit` ('angstrom' or 'bohr').
 
-        `multiplicity=None` takes the lowest: 1 for an even number of electrons, 2 for an odd one.
+        `multiplicity=None` takes the lowest: 1 for an even number of electrons, 2 for an odd one. Labels as "O1" are
+        oxygen; "@O", "Gh(O)" and "ghost-O" are ghost atoms, as are those that `ghosts` marks. Nothing is rounded:
+        8.7 is no element and 2.5 no multiplicity.
         """
-        numbers = np.array([atomic_number(s) for s in symbols_or_numbers], dtype=np.int32)
-        scale = {"angstrom": 1.0 / BOHR_IN_ANGSTROM, "bohr": 1.0}.get(str(unit).lower())
-        if scale is None:
-            raise InputError(f"unit: got {unit!r}, expected 'angstrom' or 'bohr'")
+        nuclei = [nucleus(s) for s in symbols_or_numbers]
+        marks = np.array([ghost for _, ghost in nuclei], dtype=bool)
+        if ghosts is not None:
+            given = _ghosts(ghosts, len(nuclei))
+            marks = marks if given is None else marks | given
+        unit_name = length_unit(unit, "unit")
+        numbers = np.array([z for z, _ in nuclei], dtype=np.int32)
         if multiplicity is None:
-            multiplicity = 1 + (int(numbers.sum()) - charge) % 2
+            real = int(numbers[~marks].sum()) if numbers.size else 0
+            multiplicity = lowest_multiplicity(real - whole_number(charge, "charge"))
+        scale = 1.0 / BOHR_IN_ANGSTROM if unit_name == "angstrom" else 1.0
+        assumed = frozenset({"unit"} if isinstance(unit, AssumedUnit) else ())
         coordinates = np.asarray(positions, dtype=np.float64) * scale
-        return cls(numbers, coordinates, int(charge), int(multiplicity), name)
+        return cls(numbers, coordinates, charge, multiplicity, name, marks, assumed)
 
     @classmethod
     def from_xyz(
-        cls, path: str | os.PathLike[str], charge: int = 0, multiplicity: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        charge: int | None = None,
+        multiplicity: int | None = None,
+        *,
+        unit: str | None = None,
+        frame: int | None = None,
     ) -> System:
-        """Read the first frame of an xyz file (angstrom). `multiplicity=None`: the lowest possible."""
-        from scfx.formats import read_xyz
+        """Read an xyz or extended xyz file of one frame, or frame number `frame` (from 1) of several.
 
-        symbols, positions, name = read_xyz(path)
-        return cls.from_arrays(symbols, positions, "angstrom", charge, multiplicity, name)
+        Charge, multiplicity and unit are the arguments, else what the file states (`charge=`, `multiplicity=`, `spin=`
+        or "0 3" in the comment line; `bohr` there or after the count), else 0, the lowest, and angstrom.
+        """
+        from scfx.xyz import read_xyz
+
+        frames = read_xyz(path)
+        if frame is None and len(frames) > 1:
+            raise InputError(
+                f"{os.fspath(path)!r} has {len(frames)} frames; say which (frame=1 to {len(frames)}), or take all: "
+                "System.all_from_xyz"
+            )
+        number = 1 if frame is None else whole_number(frame, "frame")
+        if not 1 <= number <= len(frames):
+            raise InputError(f"frame: got {frame}, {os.fspath(path)!r} has frames 1 to {len(frames)}")
+        return cls._from_frame(frames[number - 1], path, charge, multiplicity, unit)
+
+    @classmethod
+    def all_from_xyz(
+        cls,
+        path: str | os.PathLike[str],
+        charge: int | None = None,
+        multiplicity: int | None = None,
+        *,
+        unit: str | None = None,
+    ) -> list[System]:
+        """Every frame of an xyz file, as `from_xyz` reads one; the arguments are for all of them."""
+        from scfx.xyz import read_xyz
+
+        return [cls._from_frame(frame, path, charge, multiplicity, unit) for frame in read_xyz(path)]
+
+    @classmethod
+    def _from_frame(
+        cls, frame: Frame, path: Any, charge: int | None, multiplicity: int | None, unit: str | None
+    ) -> System:
+        if frame.doubt and (charge is None or multiplicity is None):
+            raise InputError(f"{os.fspath(path)!r}: {frame.doubt}")
+        stated = frame.unit if frame.unit_stated else AssumedUnit(frame.unit)
+        return cls.from_arrays(
+            frame.numbers,
+            frame.positions,
+            stated if unit is None else unit,
+            _first(charge, frame.charge, Assumed(0)),
+            frame.multiplicity if multiplicity is None else multiplicity,
+            str(frame.info.get("name") or frame.comment),
+            frame.ghosts,
+        )
 
     @classmethod
     def from_smiles(cls, smiles: str, seed: int = 42, multiplicity: int | None = None) -> System:
         """One ETKDGv3 conformer of a SMILES string (RDKit, hydrogens added). The charge is the molecule's formal one.
 
-        Needs `pip install "scfx[dataset]"`. Raises `InputError` if RDKit cannot parse or embed it.
+        `multiplicity=None` assumes that all radical electrons of the structure are parallel, and refuses what a
+        structure does not tell: open d and f shells, O=O. Fragments are placed in contact, side by side. Needs
+        `pip install "scfx[dataset]"`. Raises `InputError` if RDKit cannot parse or embed it.
         """
-        from scfx.formats import embed_smiles
+        from scfx.structures import embed_smiles
 
-        symbols, positions, charge, unpaired = embed_smiles(smiles, seed)
-        if multiplicity is None:
-            multiplicity = unpaired + 1
-        return cls.from_arrays(symbols, positions, "angstrom", charge, multiplicity, smiles)
+        return cls._from_given(embed_smiles(smiles, seed, multiplicity), multiplicity=multiplicity)
+
+    @classmethod
+    def from_rdkit(
+        cls,
+        molecule: Any,
+        conformer: int | None = None,
+        charge: int | None = None,
+        multiplicity: int | None = None,
+    ) -> System:
+        """From an RDKit molecule with explicit hydrogens and a conformer (its id; None: the only one).
+
+        Charge: the argument, else the sum of formal charges. Multiplicity: the argument, else as `from_smiles`.
+        """
+        from scfx.structures import of_rdkit
+
+        return cls._from_given(of_rdkit(molecule, conformer, multiplicity), charge, multiplicity)
 
     @classmethod
     def from_pyscf(cls, mole: Any) -> System:
-        """From a built `pyscf.gto.Mole` (ghost atoms and effective core potentials are refused)."""
-        numbers = [int(mole.atom_charge(i)) for i in range(mole.natm)]
-        symbols = [mole.atom_pure_symbol(i) for i in range(mole.natm)]
-        if any(z == 0 for z in numbers):
-            raise InputError("from_pyscf: ghost atoms are not supported")
-        if mole.has_ecp():
-            raise InputError("from_pyscf: effective core potentials belong to the basis, not to the System")
-        return cls.from_arrays(symbols, mole.atom_coords(), "bohr", int(mole.charge), int(mole.spin) + 1)
+        """From a built `pyscf.gto.Mole`, with its ghost atoms; cells and effective core potentials are refused."""
+        from scfx.formats import of_pyscf
+
+        return cls._from_given(of_pyscf(mole))
 
     @classmethod
     def from_ase(cls, atoms: Any, charge: int | None = None, multiplicity: int | None = None) -> System:
-        """From an `ase.Atoms`; charge and multiplicity from `atoms.info` ('charge', 'spin') unless given."""
-        charge = int(atoms.info.get("charge", 0)) if charge is None else charge
-        if multiplicity is None and "spin" in atoms.info:
-            multiplicity = int(atoms.info["spin"])
-        return cls.from_arrays(atoms.numbers, atoms.positions, "angstrom", charge, multiplicity)
+        """From an `ase.Atoms`: not periodic, positions in angstrom.
+
+        Charge and multiplicity are the arguments, else those of `atoms.info` (`charge`; `multiplicity`, or `spin` read
+        as 2S + 1), else the sums of initial charges and magnetic moments, else 0 and the lowest. Statements that
+        contradict each other are refused.
+        """
+        from scfx.formats import of_ase
+
+        return cls._from_given(of_ase(atoms, charge, multiplicity))
 
     @classmethod
-    def from_qcschema(cls, molecule: Any) -> System:
-        """From a QCSchema molecule: a mapping (or qcelemental `Molecule`) with `symbols` and `geometry` in bohr."""
-        data = molecule if isinstance(molecule, dict) else molecule.dict()
-        geometry = np.asarray(data["geometry"], dtype=np.float64).reshape(-1, 3)
+    def from_qcschema(
+        cls, molecule: Any, charge: int | None = None, multiplicity: int | None = None
+    ) -> System:
+        """From a QCSchema molecule: a mapping (or qcelemental `Molecule`) with `symbols` and `geometry` in bohr.
+
+        Atoms with `real` false are ghosts. Charge and multiplicity are the arguments, else the molecule's, else its
+        fragments', else 0 and the lowest.
+        """
+        from scfx.formats import of_qcschema
+
+        return cls._from_given(of_qcschema(molecule, charge, multiplicity))
+
+    @classmethod
+    def _from_given(cls, given: Given, charge: int | None = None, multiplicity: int | None = None) -> System:
+        total = _first(charge, given.charge, Assumed(0))
+        suggested = given.structural_multiplicity
+        # What the bonds suggest is for the charge of the bonds.
+        suggested = None if suggested is None or total != given.charge else Assumed(suggested)
+        spin = next((m for m in (multiplicity, given.multiplicity, suggested) if m is not None), None)
         return cls.from_arrays(
-            list(data["symbols"]),
-            geometry,
-            "bohr",
-            int(data.get("molecular_charge", 0)),
-            int(data.get("molecular_multiplicity", 1)),
-            str(data.get("name", "")),
+            given.labels, given.positions, given.unit, total, spin, given.name, given.ghosts
         )
+
+
+def as_system(value: Any) -> System:
+    """A `System` of whatever people have: itself, ASE Atoms, a PySCF Mole, an RDKit Mol, a QCSchema molecule, a path
+    of an xyz file, or a SMILES string. Raises `InputError` naming the constructors for anything else.
+    """
+    if isinstance(value, System):
+        return value
+    if isinstance(value, os.PathLike):
+        return System.from_xyz(value)
+    if isinstance(value, str):
+        return _from_text(value)
+    from scfx.formats import kind_of
+
+    kind = kind_of(value)
+    if kind:
+        return getattr(System, f"from_{kind}")(value)
+    raise InputError(
+        f"got {type(value).__name__} {value!r:.60}, expected a scfx.System; make one with System.from_arrays "
+        "(symbols and positions), from_xyz, from_smiles, from_rdkit, from_ase, from_pyscf or from_qcschema"
+    )
+
+
+def as_systems(values: Any) -> list[System]:
+    """A list of Systems of one object or of an iterable of objects that `as_system` takes. Errors name the entry."""
+    from scfx.formats import kind_of
+
+    if isinstance(values, (System, str, os.PathLike)) or kind_of(values):
+        return [as_system(values)]
+    try:
+        entries = list(values)
+    except TypeError:
+        return [as_system(values)]
+    out = []
+    for index, value in enumerate(entries):
+        try:
+            out.append(as_system(value))
+        except InputError as error:
+            raise type(error)(f"systems[{index}]: {error}") from error
+    return out
+
+
+def _from_text(text: str) -> System:
+    if is_xyz_path(text):
+        return System.from_xyz(text)
+    return System.from_smiles(text)
+
+
+def is_xyz_path(text: str) -> bool:
+    """Whether text names an xyz file (one of that name exists, or it ends so) rather than being a SMILES string."""
+    name = text.lower().removesuffix(".gz").removesuffix(".bz2")
+    return name.endswith((".xyz", ".extxyz")) or os.path.exists(text)
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def _whole_numbers(values: Any) -> np.ndarray:
+    array = np.array(values)
+    if array.dtype.kind not in "iu":
+        array = np.array([whole_number(v, "an atomic number") for v in array.ravel().tolist()]).reshape(
+            array.shape
+        )
+    return array.astype(np.int32)
+
+
+def _ghosts(values: Any, natm: int) -> np.ndarray | None:
+    if values is None:
+        return None
+    ghosts = np.array(values)
+    if ghosts.dtype.kind != "b" or ghosts.shape != (natm,):
+        raise InputError(f"ghosts: expected {natm} of True and False, got {values!r:.60}")
+    ghosts.setflags(write=False)
+    return ghosts if ghosts.any() else None
+
+
+def _refuse_coincident(positions: np.ndarray) -> None:
+    # In blocks: a crystal by mistake has a hundred thousand atoms, and the table of their distances no room.
+    for first in range(0, len(positions), 512):
+        block = positions[first : first + 512]
+        separation = np.linalg.norm(block[:, None] - positions[None], axis=-1)
+        separation[np.arange(len(block)), first + np.arange(len(block))] = np.inf
+        i, j = np.unravel_index(np.argmin(separation), separation.shape)
+        if separation[i, j] < 0.1:
+            raise InputError(
+                f"atoms {first + i} and {j} are {separation[i, j]:.3g} bohr apart: coincident nuclei. "
+                "Are the positions in the unit you gave (unit='angstrom' or 'bohr')?"
+            )

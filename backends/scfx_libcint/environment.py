@@ -166,7 +166,9 @@ def _core_potentials(batch: Batch, entry: int, start: int) -> tuple[np.ndarray |
     rows: list[tuple[int, ...]] = []
     numbers: list[float] = []
     for atom, z in enumerate(batch.atomic_numbers[entry]):
-        potential = batch.basis.core_potentials.get(int(z))
+        # A ghost atom has no core to replace.
+        ghost = batch.nuclear_charges[entry, atom] == 0
+        potential = None if ghost else batch.basis.core_potentials.get(int(z))
         for l, power, exponent, coefficient in potential.terms if potential else ():
             at = start + len(numbers)
             # atom, l (-1: local), one primitive, power of r (n - 2 is meant), no spin-orbit part

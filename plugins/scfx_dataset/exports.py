@@ -212,6 +212,8 @@ def _ase(dataset: Dataset, path: Path) -> int:
             numbers = {
                 name: row[name] for name in (*_IDENTITY, *TARGETS) if isinstance(row[name], (int, float))
             }
+            # ASE overwrites "charge" by the sum of initial charges, which are zero here.
+            numbers["total_charge"] = row["charge"]
             # SMILES go where ASE does not read meaning into text: 'N' and '1' are no keys' values there.
             database.write(atoms, key_value_pairs=numbers, data={k: row[k] for k in ("smiles", "inchikey")})
             written += 1

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from scfx.batch import Batch
     from scfx.contracts.dispersion import AbstractDispersionCorrection
+    from scfx.system import System
 
 
 class Dispersion(Term):
@@ -24,7 +25,7 @@ class Dispersion(Term):
     def __init__(self, batch: Batch, correction: AbstractDispersionCorrection):
         self._batch = batch
         self._correction = correction
-        self._energy = np.array([correction.energy(system) for system in batch.systems])
+        self._energy = np.array([correction.energy(system.without_ghosts()) for system in batch.systems])
 
     def constant(self) -> Mapping[str, Float64[np.ndarray, "batch"]]:
         """See `Term.constant`."""
@@ -38,5 +39,10 @@ class Dispersion(Term):
     ) -> Float64[np.ndarray, "active natm 3"]:
         """See `Term.gradient`."""
         batch = self._batch
-        own = [np.asarray(self._correction.gradient(batch.systems[lane])) for lane in lanes]
+        own = [self._of_atoms(batch.systems[lane]) for lane in lanes]
         return np.stack([g[batch.atom_order[lane]] for g, lane in zip(own, lanes, strict=True)])
+
+    def _of_atoms(self, system: System) -> Float64[np.ndarray, "natm 3"]:
+        out = np.zeros((system.natm, 3))
+        out[~system.ghost] = np.asarray(self._correction.gradient(system.without_ghosts()))
+        return out

@@ -26,7 +26,9 @@ def quadrupole(
     The centre is that of the atomic numbers, also where core potentials replace electrons. `density` is in the batch's
     AO order.
     """
-    numbers, positions = batch.atomic_numbers[entry], batch.positions[entry]
+    # A ghost atom has functions and no nucleus.
+    numbers = np.where(batch.nuclear_charges[entry] > 0, batch.atomic_numbers[entry], 0)
+    positions = batch.positions[entry]
     origin = numbers @ positions / numbers.sum()
     centred = positions - origin
     nuclear = np.einsum("a,ax,ay->xy", batch.nuclear_charges[entry], centred, centred)

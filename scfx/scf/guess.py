@@ -41,6 +41,8 @@ class AtomicGuess:
         owner = batch.layout.ao_atom
         for entry, numbers in enumerate(batch.atomic_numbers):
             for atom, z in enumerate(numbers):
+                if batch.nuclear_charges[entry, atom] == 0:  # a ghost atom brings no electrons
+                    continue
                 rows = np.flatnonzero(owner == atom)
                 out[entry, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1] = self._atom(int(z), batch.basis)
             electrons = int(batch.n_alpha[entry] + batch.n_beta[entry])

@@ -103,12 +103,13 @@ def test_pyscf_molecule_keeps_geometry_charge_and_spin(water):
     assert (cation.charge, cation.multiplicity) == (1, 2)
 
 
-def test_ghost_atoms_are_refused():
+def test_ghost_atoms_bring_no_electrons():
     from pyscf import gto
 
     mole = gto.M(atom="He 0 0 0; ghost-He 0 0 2", basis={"He": "sto-3g", "ghost-He": "sto-3g"}, verbose=0)
-    with pytest.raises(scfx.InputError, match="ghost"):
-        scfx.System.from_pyscf(mole)
+    system = scfx.System.from_pyscf(mole)
+    assert (system.symbols, system.ghost.tolist(), system.n_electrons) == (("He", "He"), [False, True], 2)
+    assert repr(system) == "System(He, charge=0, multiplicity=1, ghosts=1)"
 
 
 def test_ase_atoms_keep_charge_and_spin_from_info(water):

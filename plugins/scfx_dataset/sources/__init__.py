@@ -89,7 +89,7 @@ class Source:
         if self.format in ("xyz", "qm9"):
             from scfx_dataset.sources.xyz import read_xyz_files
 
-            return read_xyz_files(self.path, qm9=self.format == "qm9")
+            return read_xyz_files(self.path, self.format == "qm9", self.positions_unit)
         if self.format == "parquet":
             from scfx_dataset.sources.table import read_parquet
 

@@ -47,7 +47,7 @@ class Record(NamedTuple):
 
 def geometry_of(elements: Sequence[Any], positions: Any, unit: str = "angstrom") -> Geometry:
     """A geometry from symbols or atomic numbers and positions; `ValueError` saying what does not fit."""
-    numbers = tuple(atomic_number(e) if isinstance(e, str) else int(e) for e in elements)
+    numbers = tuple(atomic_number(e) for e in elements)
     array = np.array(positions, dtype=np.float64)
     if array.ndim == 1:  # flattened x y z x y z ...
         array = array.reshape(-1, 3)
