@@ -207,7 +207,8 @@ def _console(context: TaskContext) -> Any:
 
 @contextmanager
 def _stops_when_asked(progress: Progress) -> Iterator[None]:
-    """Ctrl-C, and SIGTERM (how batch queues end a job), raise `KeyboardInterrupt`; a second one ends at once.
+    """Ctrl-C, SIGTERM (a batch queue) and SIGHUP (a closed terminal) raise `KeyboardInterrupt`; a second one ends at
+    once. A signal that is ignored stays ignored: nohup and `trap '' HUP` mean it.
 
     Ending at once is safe, what is committed is committed. The first one ends worker processes too, but waits for the
     lanes in progress where the solver runs in this process.
@@ -217,12 +218,14 @@ def _stops_when_asked(progress: Progress) -> Iterator[None]:
         return
 
     def interrupt(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(130))
+        for each in heard:
+            signal.signal(each, lambda *_: os._exit(130))
         progress.say("stopping; once more stops at once")
         raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
