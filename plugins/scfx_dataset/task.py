@@ -208,7 +208,7 @@ def _console(context: TaskContext) -> Any:
 @contextmanager
 def _stops_when_asked(progress: Progress) -> Iterator[None]:
     """Ctrl-C, SIGTERM (a batch queue) and SIGHUP (a closed terminal) raise `KeyboardInterrupt`; a second one ends at
-    once. A signal that is ignored stays ignored: nohup and `trap '' HUP` mean it.
+    once. SIGHUP that is ignored stays so: nohup means it.
 
     Ending at once is safe, what is committed is committed. The first one ends worker processes too, but waits for the
     lanes in progress where the solver runs in this process.
@@ -223,8 +223,9 @@ def _stops_when_asked(progress: Progress) -> Iterator[None]:
         progress.say("stopping; once more stops at once")
         raise KeyboardInterrupt
 
-    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    heard = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heard.append(signal.SIGHUP)
     previous = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield

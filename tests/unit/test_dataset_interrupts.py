@@ -108,7 +108,8 @@ def test_interrupts_of_the_processes_that_embed_change_nothing(tmp_path, rings, 
 def test_no_library_in_a_worker_catches_signals_but_for_python():
     # BLAS, OpenMP, PySCF, RDKit, XLA, Arrow: what they do with SIGINT, SIGTERM and SIGHUP is what the kernel does.
     program = """
-import scfx, scfx_dataset.label, pyarrow, rdkit.Chem, pyscf.gto, jax, scipy.linalg, numpy, re
+import scfx, scfx_dataset.label, pyarrow, rdkit.Chem, pyscf.gto, jax, scipy.linalg, numpy, re, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have had it ignored
 scfx.solve(scfx.System.from_arrays(["H", "H"], [[0, 0, 0], [0, 0, 0.74]], "angstrom"), functional="hf", basis="sto-3g",
            backend="libcint")
 status = open("/proc/self/status").read()
