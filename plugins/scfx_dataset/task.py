@@ -117,6 +117,10 @@ class DatasetTask(AbstractTask):
             progress.say(
                 f"planned {plan.counts['rows']} rows in {plan.counts['shards']} shards: {self.options.output}"
             )
+            if bad := plan.counts["unreadable"]:
+                progress.say(
+                    f"{bad} records of the source cannot be read: a failed row each, with the reason"
+                )
         if not todo:
             progress.say(f"nothing to do: every shard is committed in {self.options.output}")
             return self._finish(plan, progress, 0, [])
