@@ -8,14 +8,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+#: Ctrl-C, a batch queue, a terminal that was closed.
+_ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextmanager
 def leave_at_second_interrupt() -> Iterator[None]:
     """While entered, a second SIGINT ends the process with exit code 130, whatever it is doing.
 
     The first raises KeyboardInterrupt as ever, but only once the main thread is back in Python, and one call of a
-    compiled kernel can take minutes. Nothing is lost by leaving: what is committed was committed in one step. Does
-    nothing outside the main thread, where Python delivers no signals.
+    compiled kernel can take minutes. SIGTERM and SIGHUP count too where somebody has set a handler for them. Nothing
+    is lost by leaving: what is committed was committed in one step. Does nothing outside the main thread, where Python
+    delivers no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -27,7 +31,7 @@ def leave_at_second_interrupt() -> Iterator[None]:
     def watch() -> None:
         seen = 0
         while byte := os.read(read, 1):  # the number of a signal, written as it arrives
-            seen += byte[0] == signal.SIGINT
+            seen += byte[0] in _ASKED_TO_END
             if seen == 2:
                 os.write(2, b"scfx: interrupted\n")
                 os._exit(130)

@@ -81,6 +81,8 @@ def embed(smiles: str, seeds: Sequence[int], options: Embedding) -> Conformers:
     """
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
     numbers = tuple(atom.GetAtomicNum() for atom in molecule.GetAtoms())
+    # Of the structure, before it has positions: with them InChI would see the stereo centres of that one conformer.
+    key = Chem.MolToInchiKey(molecule)
     kept: list[Chem.Mol] = []
     conformers = []
     for seed in seeds:
@@ -98,7 +100,7 @@ def embed(smiles: str, seeds: Sequence[int], options: Embedding) -> Conformers:
         if conformer.positions is not None:
             conformer = Conformer(displace(conformer.positions, seed, options.displacement_angstrom))
         conformers.append(conformer)
-    return Conformers(numbers, Chem.MolToInchiKey(molecule), tuple(conformers))
+    return Conformers(numbers, key, tuple(conformers))
 
 
 def _embed_one(molecule: Chem.Mol, seed: int, options: Embedding) -> Conformer:

@@ -18,7 +18,8 @@ import scfx
 from scfx.errors import ConfigError, InputError, ResourceError
 from scfx.results import Status
 from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
-from scfx_dataset.conformers import Conformer, displace, embed, inchikey
+from scfx_dataset.conformers import Conformer, displace, inchikey
+from scfx_dataset.embedding import embedder
 from scfx_dataset.schema import row_schema
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _batches(
             yield piece
     finally:
         stop.set()
+        embedder.cancel(stop)
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -140,7 +142,7 @@ def _cut(
             began = time.thread_time()
             of_shape += (
                 (row, system)
-                for row, system in _geometries(molecule, embedding)
+                for row, system in _geometries(molecule, embedding, stop)
                 if wanted is None or row["row_id"] in wanted
             )
             seconds["embedding"] += time.thread_time() - began
@@ -155,9 +157,9 @@ def _cut(
     yield settled, ready
 
 
-def _geometries(rows: list[dict[str, Any]], embedding: Embedding) -> Iterator[_Pending]:
+def _geometries(rows: list[dict[str, Any]], embedding: Embedding, stop: Event) -> Iterator[_Pending]:
     """The geometries of one molecule's rows: yields (row, System) where there is one, and settles the other rows."""
-    for row, numbers, conformer in _conformers(rows, embedding):
+    for row, numbers, conformer in _conformers(rows, embedding, stop):
         if conformer.positions is None:
             _fail(row, conformer.reason)
             continue
@@ -179,12 +181,12 @@ def _geometries(rows: list[dict[str, Any]], embedding: Embedding) -> Iterator[_P
 
 
 def _conformers(
-    rows: list[dict[str, Any]], embedding: Embedding
+    rows: list[dict[str, Any]], embedding: Embedding, stop: Event
 ) -> Iterator[tuple[dict[str, Any], Sequence[int], Conformer]]:
     """Each row with its atomic numbers and its geometry, embedded or given by the plan, and the InChIKey set."""
     smiles = rows[0]["smiles"]
     if rows[0]["positions_angstrom"] is None:
-        molecule = embed(smiles, [row["embedding_seed"] for row in rows], embedding)
+        molecule = embedder.embed(smiles, [row["embedding_seed"] for row in rows], embedding, stop)
         for row, conformer in zip(rows, molecule.conformers, strict=True):
             row["inchikey"] = molecule.inchikey or None
             yield row, molecule.atomic_numbers, conformer

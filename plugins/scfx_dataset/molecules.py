@@ -110,6 +110,8 @@ def molecule_of_geometry(record: Record) -> Molecule | str:
     if not numbers or numbers[0][0] < 1 or numbers[-1][0] >= len(SYMBOLS):
         return f"atomic numbers must lie in 1..{len(SYMBOLS) - 1}, got {[z for z, _ in numbers]}"
     charge, multiplicity, smiles, fragments = record.charge, record.multiplicity, None, 1
+    if multiplicity is not None and multiplicity < 1:
+        return f"the multiplicity is {multiplicity}, expected 1 or more"
     if record.smiles:
         structure = read_molecule(record.smiles)
         if isinstance(structure, str):
@@ -121,7 +123,12 @@ def molecule_of_geometry(record: Record) -> Molecule | str:
         if charge is None or charge == structure.charge:
             charge, multiplicity = structure.charge, multiplicity or structure.multiplicity
     charge = charge or 0
-    electrons = sum(z * count for z, count in numbers) - charge
+    protons = sum(z * count for z, count in numbers)
+    if abs(charge) > protons:
+        return f"the charge is {charge}, but the nuclei have {protons} protons"
+    electrons = protons - charge
+    if multiplicity is not None and multiplicity > 1 + electrons:
+        return f"the multiplicity is {multiplicity}, but there are {electrons} electrons"
     return Molecule(smiles, charge, multiplicity or 1 + electrons % 2, fragments, numbers)
 
 

@@ -38,6 +38,22 @@ class Filters(BaseModel):
         return tuple(SYMBOLS[z] for z in sorted({atomic_number(symbol) for symbol in value}))
 
 
+class Limits(BaseModel):
+    """What a record of the source may be at most. A larger one is a failed row that says so, and costs nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    record_bytes: int = Field(
+        2**22, ge=1024, description="most bytes of a line, of a cell of csv, or of a block of SDF"
+    )
+    text_length: int = Field(
+        2000,
+        ge=1,
+        description="most characters of a SMILES or a name: RDKit takes minutes for 100,000, and may crash",
+    )
+    atoms: int = Field(10_000, ge=1, description="most atoms of a geometry")
+
+
 class Embedding(BaseModel):
     """How a geometry is made: RDKit's ETKDGv3, one seeded call per conformer, and what is done to it afterwards.
 
@@ -93,6 +109,7 @@ class DatasetOptions(BaseModel):
     seed: int = Field(42, ge=0, description="every conformer's own seed is derived from it")
     limit: int | None = Field(None, ge=1, description="take only the first so many accepted molecules")
     filters: Filters = Field(default_factory=lambda: Filters())  # type: ignore[call-arg]
+    limits: Limits = Field(default_factory=lambda: Limits())  # type: ignore[call-arg]
     embedding: Embedding = Field(default_factory=lambda: Embedding())  # type: ignore[call-arg]
     shard_minutes: float = Field(
         2.0, gt=0, description="aim for shards of so many minutes of one core, by the cost model"
@@ -162,6 +179,6 @@ class DatasetOptions(BaseModel):
             mode="json",
             include={
                 "format", "column", "positions_column", "positions_unit", "geometry", "conformers", "seed",
-                "limit", "filters", "embedding", "shard_minutes", "shard_rows", "extras",
+                "limit", "filters", "limits", "embedding", "shard_minutes", "shard_rows", "extras",
             },
         )  # fmt: skip

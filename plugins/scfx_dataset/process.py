@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scfx.errors import InputError
 from scfx_dataset.attempt import Outcome, Probe, Worker
+from scfx_dataset.embedding import embedder, interrupts_blocked
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -28,6 +29,9 @@ THREAD_VARIABLES = (
 
 #: How a batch queue, a terminal or a cluster asks a process to end: a death by one of these is nobody's fault.
 _ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+#: Seconds between two looks at a worker that count towards hanging, at most.
+_LONGEST_LOOK = 2.0
 
 
 class WorkerProcess:
@@ -45,7 +49,8 @@ class WorkerProcess:
         before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
         try:
-            self._process.start()
+            with interrupts_blocked():
+                self._process.start()
         finally:
             for name, value in before.items():
                 if value is None:
@@ -55,14 +60,15 @@ class WorkerProcess:
         there.close()
         self.work: int | Probe | None = None
         self._begun = False
-        self._heard = time.monotonic()
+        self._silent = 0.0
+        self._looked = time.monotonic()
         self._killed_because = ""
 
     def give(self, work: int | Probe) -> None:
         """Work to do next. A process that died while idle is noticed at the next `receive`."""
         self.work = work
         self._begun = False
-        self._heard = time.monotonic()
+        self._silent, self._looked = 0.0, time.monotonic()
         with contextlib.suppress(OSError):
             self.connection.send(work)
 
@@ -77,7 +83,7 @@ class WorkerProcess:
         except (EOFError, OSError):
             self._process.join()
             return "done", self._death(self.work)
-        self._heard = time.monotonic()
+        self._silent, self._looked = 0.0, time.monotonic()
         self._begun = self._begun or kind == "begun"
         return kind, content
 
@@ -88,9 +94,14 @@ class WorkerProcess:
     def check_limits(self) -> None:
         """Kill it if it hangs or has outgrown its memory; `receive` then tells why."""
         allowed, limit = self._job.worker_memory, self._job.hang_seconds
+        # Time in which nobody looked (the job was stopped by Ctrl-Z, or waited for a reader of its output) counts for
+        # little: the worker may have been stopped too, or its news may not have been read yet.
+        now = time.monotonic()
+        self._silent += min(now - self._looked, _LONGEST_LOOK)
+        self._looked = now
         if allowed is not None and _resident(self._process.pid) > allowed:
             self._kill(f"it had more than {allowed / 2**30:g} GiB in memory (task.worker_memory_gib)")
-        elif time.monotonic() - self._heard > limit:
+        elif self._silent > limit:
             self._kill(f"no batch was finished for {limit:g} s (task.hang_seconds)")
 
     def _kill(self, why: str) -> None:
@@ -151,9 +162,11 @@ def _resident(pid: int | None) -> int:
 
 def _serve(connection: Connection, job: Job, threads: int, parent: int) -> None:
     """A worker process: attempts until told to stop, or until its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Blocked since before its first thread; said again for the case that something in between unblocked it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    embedder.in_this_process = True
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     worker = None
     while (work := connection.recv()) is not None:
         try:
@@ -168,7 +181,8 @@ def _serve(connection: Connection, job: Job, threads: int, parent: int) -> None:
         connection.send(("done", outcome))
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

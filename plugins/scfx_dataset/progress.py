@@ -6,10 +6,11 @@ import json
 import sys
 import time
 from collections import Counter, deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
@@ -40,6 +41,8 @@ class Progress:
             mode = "rich" if console.is_terminal else "plain"
         self.mode = mode
         self._console = console
+        # Rich would end the program, and throw away what other tasks print.
+        console.on_broken_pipe = _broken_pipe
         self._total = total
         self._done_before = done
         self._shape = shape
@@ -79,8 +82,18 @@ class Progress:
 
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:
-            self._update()
-            self._bar.stop()
+            with self._heard():
+                self._update()
+            with self._heard():
+                self._bar.stop()
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Whoever listened may be gone (a closed terminal, a pipe whose reader ended): work goes on in silence."""
+        try:
+            yield
+        except OSError:
+            self.mode = "quiet"
 
     def rows(self, shard: int, rows: Counter[str]) -> None:
         """More rows of a shard are computed."""
@@ -106,12 +119,14 @@ class Progress:
     def say(self, text: str) -> None:
         """A line for people; not in the "json" and "quiet" modes."""
         if self.mode in ("rich", "plain"):
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with self._heard():
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def finish(self, summary: dict[str, Any], text: str) -> None:
         """The summary of the dataset: text, or in the "json" mode one line."""
         if self.mode == "json":
-            print(json.dumps({"summary": summary}), file=sys.stderr, flush=True)
+            with self._heard():
+                print(json.dumps({"summary": summary}), file=sys.stderr, flush=True)
         self.say(text)
 
     @property
@@ -170,7 +185,12 @@ class Progress:
                 "eta_seconds": None if eta is None else round(eta, 1),
                 "shapes": shapes,
             }
-            print(json.dumps(record), file=sys.stderr, flush=True)
+            with self._heard():
+                print(json.dumps(record), file=sys.stderr, flush=True)
+
+
+def _broken_pipe() -> None:
+    raise BrokenPipeError("nobody reads the progress any more")
 
 
 def _few(shapes: list[str]) -> str:

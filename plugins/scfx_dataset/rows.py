@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from scfx.errors import InputError
 from scfx_dataset.conformers import conformer_seed, recipe
 from scfx_dataset.molecules import Molecule, excluded_by, molecule_of_geometry, read_molecule
+from scfx_dataset.sources.lines import KEPT
+from scfx_dataset.sources.record import UNUSABLE, whole
 from scfx_dataset.spill import Groups, KeyIndex
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ _EXCLUDED_PIECE = 10_000
 #: Bounds of a shard that is cut by cost: a commit costs an object, a crash the rows of a shard.
 _SHARD_ROWS = (16, 16_384)
 UNREADABLE = "unreadable"
+#: What no SMILES holds: anything but printable ASCII.
+_NO_SMILES = re.compile(r"[^!-~]")
 
 
 class _Entry(NamedTuple):
@@ -128,7 +133,7 @@ class PlannedRows:
         # 128 bits: among ten billion keys two are alike with a chance of 1e-19.
         seen, numbers, copies = (KeyIndex(self._scratch) for _ in range(3))
         try:
-            for record in self._source.records():
+            for record in map(_normal, self._source.records()):
                 if self._options.geometry == "embed" and self._full():
                     return
                 self.counts["lines"] += 1
@@ -136,7 +141,7 @@ class PlannedRows:
                 if isinstance(molecule, str):
                     self.counts["unreadable"] += 1
                     # Molecules of their own, numbered downwards so that real ones stay dense.
-                    yield self._entry(-self.counts["unreadable"], 0, 1, record, None, molecule)
+                    yield self._entry(-self.counts["unreadable"], 0, 1, _bare(record), None, molecule)
                     continue
                 why = self._left_out(molecule, record, seen)
                 if why is not None:
@@ -165,8 +170,25 @@ class PlannedRows:
 
     def _molecule(self, record: Record) -> Molecule | str:
         """The molecule of a record, or why there is none."""
+        try:
+            return self._checked(record)
+        except (*UNUSABLE, RuntimeError) as error:
+            # Whatever it is, it is this record's: the others go on.
+            return f"this record cannot be read: {type(error).__name__}: {error}"
+
+    def _checked(self, record: Record) -> Molecule | str:
         if record.problem:
             return record.problem
+        most = self._options.limits.text_length
+        for what, text in (("SMILES", record.smiles), ("name", record.name)):
+            if len(text) > most:
+                return f"the {what} has {len(text)} characters, more than limits.text_length = {most}"
+        if odd := _NO_SMILES.search(record.smiles):
+            # RDKit stops at a null character and takes what stands before it.
+            return f"the SMILES holds the character {odd[0]!r}"
+        atoms = len(record.geometry.numbers) if record.geometry else 0
+        if atoms > self._options.limits.atoms:
+            return f"{atoms} atoms, more than limits.atoms = {self._options.limits.atoms}"
         if self._options.geometry == "given":
             return molecule_of_geometry(record) if record.geometry else "this record has no geometry"
         if not record.smiles:
@@ -253,6 +275,24 @@ class PlannedRows:
         if len(self._excluded) >= _EXCLUDED_PIECE:
             self._exclude(self._excluded)
             self._excluded = []
+
+
+def _normal(record: Record) -> Record:
+    """The record with whole numbers for charge and multiplicity, or with what is wrong with them as its problem."""
+    if record.charge is None and record.multiplicity is None:
+        return record
+    try:
+        charge = None if record.charge is None else whole(record.charge, "the charge")
+        multiplicity = None if record.multiplicity is None else whole(record.multiplicity, "the multiplicity")
+    except UNUSABLE as error:
+        return record._replace(charge=None, multiplicity=None, problem=record.problem or str(error))
+    return record._replace(charge=charge, multiplicity=multiplicity)
+
+
+def _bare(record: Record) -> Record:
+    """A record that becomes a failed row: what is stored of it is short."""
+    smiles, name = (text if len(text) <= 2 * KEPT else text[:KEPT] + "..." for text in record[1:3])
+    return record._replace(smiles=smiles, name=name, geometry=None)
 
 
 def _key(text: str) -> bytes:

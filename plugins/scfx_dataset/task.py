@@ -117,6 +117,10 @@ class DatasetTask(AbstractTask):
             progress.say(
                 f"planned {plan.counts['rows']} rows in {plan.counts['shards']} shards: {self.options.output}"
             )
+            if bad := plan.counts["unreadable"]:
+                progress.say(
+                    f"{bad} records of the source cannot be read: a failed row each, with the reason"
+                )
         if not todo:
             progress.say(f"nothing to do: every shard is committed in {self.options.output}")
             return self._finish(plan, progress, 0, [])
@@ -207,7 +211,8 @@ def _console(context: TaskContext) -> Any:
 
 @contextmanager
 def _stops_when_asked(progress: Progress) -> Iterator[None]:
-    """Ctrl-C, and SIGTERM (how batch queues end a job), raise `KeyboardInterrupt`; a second one ends at once.
+    """Ctrl-C, SIGTERM (a batch queue) and SIGHUP (a closed terminal) raise `KeyboardInterrupt`; a second one ends at
+    once. SIGHUP that is ignored stays so: nohup means it.
 
     Ending at once is safe, what is committed is committed. The first one ends worker processes too, but waits for the
     lanes in progress where the solver runs in this process.
@@ -217,12 +222,15 @@ def _stops_when_asked(progress: Progress) -> Iterator[None]:
         return
 
     def interrupt(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(130))
+        for each in heard:
+            signal.signal(each, lambda *_: os._exit(130))
         progress.say("stopping; once more stops at once")
         raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heard.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

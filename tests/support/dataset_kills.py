@@ -82,6 +82,19 @@ def wait_until_gone(process, seconds=60) -> None:
     raise AssertionError("workers outlive their parent")
 
 
+def children(pid: int) -> list[int]:
+    """Processes that a process has started and that are still there."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        if parent == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
 def wait_until_quiet(log, seconds=1.5) -> None:
     """Until nothing was solved for a while: workers that are not of the run's session have ended."""
     before = -1

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 from dataset_fake import run_fake, write_smiles
-from scfx_dataset.options import DatasetOptions, Embedding, Filters
+from scfx_dataset.options import DatasetOptions, Embedding, Filters, Limits
 from scfx_dataset.schema import SCHEMA
 
 from scfx.config import Config
@@ -23,7 +23,7 @@ def blocks(text, language):
 
 
 def test_every_option_and_column_is_documented(text):
-    for model in (DatasetOptions, Filters, Embedding):
+    for model in (DatasetOptions, Filters, Limits, Embedding):
         for name in model.model_fields:
             assert f"`{name}`" in text, f"docs/datasets.md does not mention the option {name}"
     for name in SCHEMA.names:

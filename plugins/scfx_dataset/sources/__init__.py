@@ -7,11 +7,13 @@ what is wrong with the file as a whole is an `InputError`.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfx.errors import InputError
+from scfx_dataset.options import Limits
 from scfx_dataset.sources.record import Record
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Source:
     column: str = "smiles"
     positions_column: str = ""
     positions_unit: str = ""
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def of(cls, path: Path, options: DatasetOptions) -> Source:
@@ -61,31 +64,42 @@ class Source:
                 f"task.geometry = 'given': {str(path)!r} is read as {form!r}, which has no geometries; formats that "
                 f"have: {', '.join(_WITH_GEOMETRIES)}. Set task.format if it is one of them, or geometry = 'embed'"
             )
-        return cls(path, form, options.column, options.positions_column, options.positions_unit)
+        return cls(
+            path, form, options.column, options.positions_column, options.positions_unit, options.limits
+        )
 
     def records(self) -> Iterator[Record]:
-        """Every record of the source, in its order."""
+        """Every record of the source, in its order. What breaks off after some of them ends with one that says so."""
+        last = 0
         try:
-            yield from self._reader()
-        except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"task.molecules: cannot read {str(self.path)!r} as a {self.format} file: {error}"
-            ) from error
+            for record in self._reader():
+                last = record.line
+                yield record
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+            # An error with a number is the machine's, not the file's.
+            if not last or getattr(error, "errno", None) is not None:
+                raise InputError(
+                    f"task.molecules: cannot read {str(self.path)!r} as a {self.format} file: {error}"
+                ) from error
+            problem = (
+                f"the source breaks off after this record's predecessor: {error}; what follows is not read"
+            )
+            yield Record(last + 1, "", problem=problem)
 
     def _reader(self) -> Iterator[Record]:
         # Imported when used: a SMILES file needs neither pyarrow's readers nor RDKit's.
         if self.format == "smiles":
             from scfx_dataset.sources.text import read_smiles
 
-            return read_smiles(self.path)
+            return read_smiles(self.path, self.limits)
         if self.format == "csv":
             from scfx_dataset.sources.text import read_csv
 
-            return read_csv(self.path, self.column, self.positions_column, self.positions_unit)
+            return read_csv(self.path, self.column, self.limits, self.positions_column, self.positions_unit)
         if self.format == "sdf":
             from scfx_dataset.sources.sdf import read_sdf
 
-            return read_sdf(self.path)
+            return read_sdf(self.path, self.limits)
         if self.format in ("xyz", "qm9"):
             from scfx_dataset.sources.xyz import read_xyz_files
 
@@ -93,7 +107,9 @@ class Source:
         if self.format == "parquet":
             from scfx_dataset.sources.table import read_parquet
 
-            return read_parquet(self.path, self.column, self.positions_column, self.positions_unit)
+            return read_parquet(
+                self.path, self.column, self.limits, self.positions_column, self.positions_unit
+            )
         from scfx_dataset.sources.table import read_dataset
 
         return read_dataset(self.path)

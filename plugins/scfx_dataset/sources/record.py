@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from scfx.elements import atomic_number
+from scfx_dataset.sources.lines import KEPT, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: The same conversion as `scfx.System`'s, so that a geometry keeps its bits.
 from scfx.system import BOHR_IN_ANGSTROM
+
+#: What reading one record may raise: it becomes the reason of that record's row.
+UNUSABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +49,65 @@ class Record(NamedTuple):
     problem: str = ""
 
 
-def geometry_of(elements: Sequence[Any], positions: Any, unit: str = "angstrom") -> Geometry:
+def geometry_of(
+    elements: Sequence[Any], positions: Any, unit: str = "angstrom", most_atoms: int | None = None
+) -> Geometry:
     """A geometry from symbols or atomic numbers and positions; `ValueError` saying what does not fit."""
-    numbers = tuple(atomic_number(e) for e in elements)
-    array = np.array(positions, dtype=np.float64)
-    if array.ndim == 1:  # flattened x y z x y z ...
+    if most_atoms is not None and len(elements) > most_atoms:
+        raise ValueError(f"{len(elements)} atoms, more than limits.atoms = {most_atoms}")
+    numbers = tuple(
+        atomic_number(e if isinstance(e, str) else whole(e, "an atomic number")) for e in elements
+    )
+    given = np.asarray(positions)
+    if given.dtype.kind not in "iuf" or _holds_truth(positions):
+        raise ValueError(f"positions are not numbers: {str(positions)[:KEPT]}")
+    array = given.astype(np.float64)
+    if array.ndim == 1 and array.size % 3 == 0:  # flattened x y z x y z ...
         array = array.reshape(-1, 3)
     if not numbers or array.shape != (len(numbers), 3):
         raise ValueError(f"{len(numbers)} atoms but positions of shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError("positions are not finite")
     return Geometry(numbers, array * BOHR_IN_ANGSTROM if unit == "bohr" else array)
+
+
+def _holds_truth(positions: Any) -> bool:
+    """Whether `true` or `false` stands among numbers, where numpy takes it for 1 or 0."""
+    if isinstance(positions, bool):
+        return True
+    return isinstance(positions, list) and any(map(_holds_truth, positions))
+
+
+def whole(value: Any, what: str) -> int:
+    """A whole number, also one stored as a float or as text; `ValueError` for anything else, also for `true`."""
+    if isinstance(value, bool | np.bool_):
+        raise ValueError(f"{what} is {value}, expected a whole number")
+    if isinstance(value, str):
+        try:
+            return int(value.strip())
+        except ValueError:
+            pass
+    elif isinstance(value, int | np.integer) or (
+        isinstance(value, float | np.floating) and float(value).is_integer()
+    ):
+        return int(value)
+    raise ValueError(f"{what} is {str(value)[:KEPT]!r}, expected a whole number")
+
+
+def cell_of_smiles(value: Any, column: str, needed: bool) -> tuple[str, str]:
+    """(SMILES, problem) of a table's cell. An empty cell is a problem only where the SMILES is `needed`."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    if value is not None and not isinstance(value, str):
+        kind = type(value).__name__
+        return readable(str(value)[:KEPT]), f"the cell of column {column!r} holds a {kind}, expected a SMILES"
+    text = readable((value or "").strip())
+    if not text:
+        return "", f"the cell of column {column!r} is empty" if needed else ""
+    if len(text.split(maxsplit=1)) > 1:
+        # RDKit would read the first word and take the rest for a name.
+        return text, f"the cell of column {column!r} holds white space, expected one SMILES"
+    return text, ""
 
 
 def open_text(path: Path, newline: str | None = None) -> TextIO:

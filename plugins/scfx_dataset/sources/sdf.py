@@ -1,40 +1,73 @@
-"""SDF files, read by RDKit."""
+"""SDF files, cut into blocks here and read by RDKit one block at a time."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
 from typing import TYPE_CHECKING
 
 from rdkit import Chem
 
-from scfx_dataset.sources.record import Record, geometry_of
+from scfx_dataset.sources.lines import Lines, readable
+from scfx_dataset.sources.record import UNUSABLE, Record, geometry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from scfx_dataset.options import Limits
 
-def read_sdf(path: Path) -> Iterator[Record]:
+_END_OF_BLOCK = b"$$$$"
+
+
+def read_sdf(path: Path, limits: Limits) -> Iterator[Record]:
     """Every block of an SDF: its title, its SMILES from the bonds, and its 3-D positions if it has any.
 
-    Hydrogens stay as they are drawn for the geometry; a block without 3-D coordinates has no geometry.
+    Hydrogens stay as they are drawn for the geometry; a block without 3-D coordinates has no geometry. A block that
+    RDKit cannot read, that is larger than the limit or that breaks off is one record with a problem.
     """
-    opener = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
-    with opener(path, "rb") as handle:
-        supplier = Chem.ForwardSDMolSupplier(handle, removeHs=False)
-        for number, molecule in enumerate(supplier, start=1):
-            if molecule is None:
-                yield Record(number, "", f"block {number}", problem="RDKit cannot read this block of the SDF")
-                continue
-            name = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
-            # From the 3-D positions, if there are any: a mol block need not carry stereo marks.
-            solid = molecule.GetNumConformers() > 0 and molecule.GetConformer().Is3D()
-            if solid:
-                Chem.AssignStereochemistryFrom3D(molecule)
-            smiles = Chem.MolToSmiles(Chem.RemoveHs(molecule))
-            geometry = None
-            if solid:
-                numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
-                geometry = geometry_of(numbers, molecule.GetConformer().GetPositions())
-            yield Record(number, smiles, name, geometry)
+    lines = Lines(path, limits.record_bytes)
+    number, block, size, begin, problem = 0, [], 0, 1, ""
+    for line in lines:
+        if line.text.startswith(_END_OF_BLOCK):
+            number += 1
+            yield _record(number, b"\n".join(block), limits, problem)
+            block, size, begin, problem = [], 0, line.number + 1, ""
+            continue
+        problem = problem or line.problem
+        size += len(line.text) + 1
+        if size > limits.record_bytes:
+            problem = problem or f"the block has more than limits.record_bytes = {limits.record_bytes} bytes"
+            block = block[:1]
+        else:
+            block.append(line.text)
+    if any(text.strip() for text in block) or problem:
+        rest = b"\n".join(block)
+        # A .mol file has no end mark; but half a block may look like a smaller molecule.
+        if not problem and b"M  END" not in rest:
+            problem = f"the block that begins in line {begin} breaks off: it has no 'M  END'"
+        number += 1
+        yield _record(number, rest, limits, problem)
+    if lines.ended_early:
+        yield Record(number + 1, "", problem=lines.ended_early)
+
+
+def _record(number: int, block: bytes, limits: Limits, problem: str) -> Record:
+    name = f"block {number}"
+    if problem:
+        return Record(number, "", name, problem=problem)
+    try:
+        molecule = Chem.MolFromMolBlock(readable(block.decode("utf-8", "surrogateescape")), removeHs=False)
+        if molecule is None:
+            return Record(number, "", name, problem="RDKit cannot read this block of the SDF")
+        name = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
+        # From the 3-D positions, if there are any: a mol block need not carry stereo marks.
+        solid = molecule.GetNumConformers() > 0 and molecule.GetConformer().Is3D()
+        if solid:
+            Chem.AssignStereochemistryFrom3D(molecule)
+        smiles = Chem.MolToSmiles(Chem.RemoveHs(molecule))
+        geometry = None
+        if solid:
+            numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
+            geometry = geometry_of(numbers, molecule.GetConformer().GetPositions(), most_atoms=limits.atoms)
+    except (*UNUSABLE, RuntimeError) as error:
+        return Record(number, "", name, problem=f"RDKit cannot read this block of the SDF: {error}")
+    return Record(number, smiles, name, geometry)

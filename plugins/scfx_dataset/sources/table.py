@@ -9,20 +9,26 @@ import pyarrow.parquet as pq
 
 from scfx.errors import InputError
 from scfx_dataset.sources.columns import elements_column, position_column
-from scfx_dataset.sources.record import Record, geometry_of
+from scfx_dataset.sources.lines import readable
+from scfx_dataset.sources.record import UNUSABLE, Record, cell_of_smiles, geometry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from scfx_dataset.options import Limits
+
 _BATCH = 4096
 _NAMES = ("name", "mol_id", "id", "idx", "index")
 
 
-def read_parquet(path: Path, column: str, positions: str = "", unit: str = "") -> Iterator[Record]:
+def read_parquet(
+    path: Path, column: str, limits: Limits, positions: str = "", unit: str = ""
+) -> Iterator[Record]:
     """A Parquet file with a column of SMILES and, if it has them, elements and positions; read batch by batch.
 
-    `column` is QM1B's "smile" where the file has that and no other. Raises `InputError` for missing columns.
+    `column` is QM1B's "smile" where the file has that and no other. Raises `InputError` for missing columns. A row
+    group that cannot be read is one record with a problem, and the next one goes on.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -41,32 +47,35 @@ def read_parquet(path: Path, column: str, positions: str = "", unit: str = "") -
                 wanted |= {"elements": elements, "positions": where[0]}
             wanted = {key: name for key, name in wanted.items() if name in names}
             number = 0
-            for batch in file.iter_batches(_BATCH, columns=sorted(set(wanted.values()))):
-                columns = {key: batch.column(name).to_pylist() for key, name in wanted.items()}
-                for i in range(batch.num_rows):
-                    number += 1
-                    row = {key: values[i] for key, values in columns.items()}
-                    yield _record(number, row, where[1] if where else "")
+            for group in range(file.num_row_groups):
+                end = number + file.metadata.row_group(group).num_rows
+                try:
+                    for batch in file.iter_batches(_BATCH, [group], columns=sorted(set(wanted.values()))):
+                        columns = {key: batch.column(name).to_pylist() for key, name in wanted.items()}
+                        for i in range(batch.num_rows):
+                            number += 1
+                            row = {key: values[i] for key, values in columns.items()}
+                            yield _record(number, row, column, where[1] if where else "", limits)
+                except (pa.ArrowException, OSError, *UNUSABLE) as error:
+                    if isinstance(error, OSError) and error.errno is not None:
+                        raise
+                    problem = f"rows {number + 1} to {end} (row group {group}) cannot be read: {error}"
+                    yield Record(number + 1, "", problem=problem)
+                number = end
     except pa.ArrowException as error:
         raise InputError(f"task.molecules: cannot read {str(path)!r} as Parquet: {error}") from error
 
 
-def _record(number: int, row: dict[str, Any], unit: str) -> Record:
-    geometry, problem = None, ""
-    if unit:
+def _record(number: int, row: dict[str, Any], column: str, unit: str, limits: Limits) -> Record:
+    smiles, problem = cell_of_smiles(row.get("smiles"), column, needed=not unit)
+    geometry = None
+    if unit and not problem:
         try:
-            geometry = geometry_of(row["elements"] or (), row["positions"], unit)
-        except (ValueError, TypeError) as error:
+            geometry = geometry_of(row["elements"] or (), row["positions"], unit, limits.atoms)
+        except UNUSABLE as error:
             problem = f"the geometry cannot be read: {error}"
-    return Record(
-        number,
-        row.get("smiles") or "",
-        "" if row.get("name") is None else str(row["name"]),
-        geometry,
-        row.get("charge"),
-        row.get("multiplicity"),
-        problem,
-    )
+    name = "" if row.get("name") is None else readable(str(row["name"]))
+    return Record(number, smiles, name, geometry, row.get("charge"), row.get("multiplicity"), problem)
 
 
 def read_dataset(path: Path) -> Iterator[Record]:
