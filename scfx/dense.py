@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int32
 
 from scfx.contracts.two_electron import AbstractTwoElectron
 from scfx.errors import InputError
@@ -29,15 +29,38 @@ class DenseTwoElectron(AbstractTwoElectron):
         if self._eri is None:
             raise InputError("coulomb_exchange called after close()")
         dm = np.asarray(density)
-        n = self._eri.shape[-1]
-        batch = self._eri.shape[0]
-        flat = dm.reshape(batch, -1, n * n)
-        rows = self._eri.reshape(batch, n * n, n * n)
-        coulomb = flat @ rows.transpose(0, 2, 1)
-        # K_ik = Σ_jl (ij|kl) D_jl
-        exchange_rows = self._eri.transpose(0, 1, 3, 2, 4).reshape(batch, n * n, n * n)
-        exchange = flat @ exchange_rows.transpose(0, 2, 1)
+        entries = len(self._eri)
+        spins = dm.reshape(entries, -1, *dm.shape[-2:])
+        coulomb, exchange = self.contract_wanted(spins, np.arange(entries, dtype=np.int32), True, True)
+        assert coulomb is not None
+        assert exchange is not None
         return coulomb.reshape(dm.shape), exchange.reshape(dm.shape)
+
+    def contract_wanted(
+        self,
+        density: Float64[np.ndarray, "batch nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
+        exchange: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """See `AbstractTwoElectron.contract_wanted`."""
+        if self._eri is None:
+            raise InputError("coulomb_exchange called after close()")
+        n = self._eri.shape[-1]
+        shape = (len(lanes), *density.shape[1:])
+        out = [np.empty(shape) if wanted else None for wanted in (coulomb, exchange)]
+        for index, lane in enumerate(lanes):
+            flat, integrals = density[lane].reshape(-1, n * n), self._eri[lane]
+            # J_ij = Σ_kl (ij|kl) D_kl, K_ik = Σ_jl (ij|kl) D_jl
+            for matrices, tensor in zip(out, (integrals, integrals.transpose(0, 2, 1, 3)), strict=True):
+                if matrices is not None:
+                    rows = tensor.reshape(n * n, n * n)
+                    matrices[index] = (flat @ rows.T).reshape(shape[1:])
+        return out[0], out[1]
+
+    def held_bytes(self) -> int:
+        """See `AbstractTwoElectron.held_bytes`."""
+        return 0 if self._eri is None else self._eri.nbytes
 
     def close(self) -> None:
         """Drop the tensor."""

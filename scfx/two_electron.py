@@ -28,6 +28,26 @@ class LaneTwoElectron(AbstractLaneTwoElectron):
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(J, K) of the entries `lanes`, whose densities are given; K is None when `exchange` is False."""
 
+    def contract_exchange(
+        self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
+    ) -> np.ndarray:
+        """K of the entries `lanes` alone, with the bits that `contract` gives. Override where J is extra work."""
+        exchange = self.contract(density, lanes, True)[1]
+        assert exchange is not None
+        return exchange
+
+    def contract_wanted(
+        self,
+        density: Float64[np.ndarray, "batch nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
+        exchange: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """See `AbstractTwoElectron.contract_wanted`."""
+        if coulomb:
+            return super().contract_wanted(density, lanes, coulomb, exchange)
+        return None, self.contract_exchange(*self._checked(density, lanes)) if exchange else None
+
     def coulomb_exchange(
         self, density: Float[Any, "batch *spin nao nao"]
     ) -> tuple[Float[np.ndarray, "batch *spin nao nao"], Float[np.ndarray, "batch *spin nao nao"]]:
@@ -44,6 +64,10 @@ class LaneTwoElectron(AbstractLaneTwoElectron):
         self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See `AbstractLaneTwoElectron`. `density` leads with the whole batch, or with the active entries only."""
+        return self.contract(*self._checked(density, lanes), exchange)
+
+    def _checked(self, density: Any, lanes: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The densities of the entries `lanes`, and those, as `contract` takes them."""
         dm, lanes = np.asarray(density, dtype=np.float64), np.asarray(lanes, dtype=np.int32)
         if (
             dm.ndim != 4
@@ -59,7 +83,7 @@ class LaneTwoElectron(AbstractLaneTwoElectron):
             )
         if dm.shape[0] == self._entries and not np.array_equal(lanes, np.arange(self._entries)):
             dm = dm[lanes]
-        return self.contract(dm, lanes, exchange)
+        return dm, lanes
 
     def _wrong_shape(self, density: np.ndarray) -> InputError:
         n, nao = self._entries, self._nao

@@ -52,16 +52,26 @@ class FittedTwoElectron(LaneTwoElectron):
         exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See `LaneTwoElectron`."""
+        coulomb = np.zeros_like(density)
+        for row, integrals in enumerate(self._of(lanes)):
+            _add_coulomb(integrals, density[row], coulomb[row])
+        return coulomb, self.contract_exchange(density, lanes) if exchange else None
+
+    def contract_exchange(
+        self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
+    ) -> np.ndarray:
+        """See `LaneTwoElectron`."""
+        if self._exact is not None:
+            return self._exact.contract_exchange(density, lanes)
+        exchange = np.zeros_like(density)
+        for row, integrals in enumerate(self._of(lanes)):
+            _add_exchange(integrals, density[row], exchange[row])
+        return exchange
+
+    def _of(self, lanes: Int32[np.ndarray, "active"]) -> list[np.ndarray]:
         if self._fitted is None:
             raise InputError("these integrals have been closed")
-        coulomb = np.zeros_like(density)
-        fits = exchange and self._exact is None
-        k = np.zeros_like(density) if fits else None
-        for row, lane in enumerate(lanes):
-            _contract(self._fitted[int(lane)], density[row], coulomb[row], None if k is None else k[row])
-        if exchange and self._exact is not None:
-            k = self._exact.coulomb_exchange_lanes(density, lanes, True)[1]
-        return coulomb, k
+        return [self._fitted[int(lane)] for lane in lanes]
 
     def held_bytes(self) -> int:
         """See `AbstractTwoElectron.held_bytes`."""
@@ -147,11 +157,10 @@ def unpacked(packed: Float64[np.ndarray, "some npair"]) -> Float64[np.ndarray, "
     return out
 
 
-def _contract(
+def _add_coulomb(
     fitted: Float64[np.ndarray, "naux npair"],
     density: Float64[np.ndarray, "nspin nao nao"],
     coulomb: Float64[np.ndarray, "nspin nao nao"],
-    exchange: Float64[np.ndarray, "nspin nao nao"] | None,
 ) -> None:
     n = density.shape[-1]
     rows, columns = np.tril_indices(n)
@@ -160,8 +169,14 @@ def _contract(
         packed = fitted.T @ (fitted @ (matrix[rows, columns] * twice))
         coulomb[s][rows, columns] = packed
         coulomb[s][columns, rows] = packed
-    if exchange is None:
-        return
+
+
+def _add_exchange(
+    fitted: Float64[np.ndarray, "naux npair"],
+    density: Float64[np.ndarray, "nspin nao nao"],
+    exchange: Float64[np.ndarray, "nspin nao nao"],
+) -> None:
+    n = density.shape[-1]
     # K = Σ_Q B_Q D B_Q by D = V λ Vᵀ, a block of auxiliary functions at a time: densities have few eigenvectors.
     factors = [eigenvectors(matrix) for matrix in density]
     step = max(1, BLOCK // (n * n))

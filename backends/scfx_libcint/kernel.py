@@ -23,7 +23,7 @@ def _library() -> ctypes.CDLL:
     library = native.load("scfx_libcint", "scfx_libcint")
     signatures = {
         "scfx_jk_begin": [_INT, _INT, _POINTER, _POINTER],
-        "scfx_jk_rows": [_INT, _INT, _INT, *[_POINTER] * 4, ctypes.c_int32, _POINTER],
+        "scfx_jk_rows": [_INT, _INT, _INT, *[_POINTER] * 4, ctypes.c_int32, ctypes.c_int32, _POINTER],
         "scfx_jk_end": [_INT, _INT, _POINTER, _POINTER, _POINTER],
         "scfx_jk_pack": [_INT, *[_POINTER] * 5],
     }
@@ -61,12 +61,12 @@ def pack(rows: Rows, integrals: UInt64[np.ndarray, "nrow"]) -> None:
 
 
 class Contraction:
-    """J and K of one molecule, built up from all its rows in any number of calls."""
+    """J and K of one molecule, as far as they are wanted, built up from all its rows in any number of calls."""
 
-    def __init__(self, density: Float64[np.ndarray, "nspin n n"], exchange: bool):
+    def __init__(self, density: Float64[np.ndarray, "nspin n n"], coulomb: bool, exchange: bool):
         self._density = np.ascontiguousarray(density, dtype=np.float64)
         self._nspin, self._n = self._density.shape[:2]
-        self._exchange = exchange
+        self._wanted = coulomb, exchange
         self._work = np.empty(_library().scfx_jk_work_size(self._n, self._nspin))
         _library().scfx_jk_begin(self._n, self._nspin, self._density.ctypes.data, self._work.ctypes.data)
 
@@ -74,13 +74,14 @@ class Contraction:
         """Contract some rows."""
         _library().scfx_jk_rows(
             self._n, self._nspin, len(rows.i), rows.i.ctypes.data, rows.j.ctypes.data,
-            rows.address.ctypes.data, rows.is_double.ctypes.data, int(self._exchange), self._work.ctypes.data,
+            rows.address.ctypes.data, rows.is_double.ctypes.data, *map(int, self._wanted), self._work.ctypes.data,
         )  # fmt: skip
 
-    def result(self) -> tuple[Float64[np.ndarray, "nspin n n"], Float64[np.ndarray, "nspin n n"] | None]:
-        """J and K (None without exchange), exactly symmetric."""
-        coulomb = np.empty_like(self._density)
-        exchange = np.empty_like(self._density) if self._exchange else None
-        pointer = None if exchange is None else exchange.ctypes.data
-        _library().scfx_jk_end(self._n, self._nspin, self._work.ctypes.data, coulomb.ctypes.data, pointer)
-        return coulomb, exchange
+    def result(
+        self,
+    ) -> tuple[Float64[np.ndarray, "nspin n n"] | None, Float64[np.ndarray, "nspin n n"] | None]:
+        """J and K, exactly symmetric; None in the place of one that is not wanted."""
+        out = [np.empty_like(self._density) if wanted else None for wanted in self._wanted]
+        pointers = [None if matrix is None else matrix.ctypes.data for matrix in out]
+        _library().scfx_jk_end(self._n, self._nspin, self._work.ctypes.data, *pointers)
+        return out[0], out[1]

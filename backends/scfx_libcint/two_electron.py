@@ -50,37 +50,55 @@ class _LibcintTwoElectron(LaneTwoElectron):
         exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See `LaneTwoElectron`. Accumulates and returns float64 under every policy."""
+        coulomb, exchanges = self._contract(density, lanes, True, exchange)
+        assert coulomb is not None
+        return coulomb, exchanges
 
-        def one(index: int) -> tuple[np.ndarray, np.ndarray | None]:
-            return self._entry(int(lanes[index]), density[index], exchange)
+    def contract_exchange(
+        self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
+    ) -> np.ndarray:
+        """See `LaneTwoElectron`."""
+        exchanges = self._contract(density, lanes, False, True)[1]
+        assert exchanges is not None
+        return exchanges
+
+    def _contract(
+        self, density: np.ndarray, lanes: np.ndarray, coulomb: bool, exchange: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        def one(index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+            return self._entry(int(lanes[index]), density[index], coulomb, exchange)
 
         if self._parallel(len(lanes)):
             with ThreadPoolExecutor(min(self._threads, len(lanes))) as pool:
                 results = list(pool.map(one, range(len(lanes))))
         else:
             results = [one(index) for index in range(len(lanes))]
-        coulomb = np.empty(density.shape)
-        exchanges = np.empty(density.shape) if exchange else None
-        for index, (j, k) in enumerate(results):
-            coulomb[index] = j
-            if exchanges is not None:
-                exchanges[index] = k
-        return coulomb, exchanges
+        out = [np.empty(density.shape) if wanted else None for wanted in (coulomb, exchange)]
+        for index, found in enumerate(results):
+            for to, matrices in zip(out, found, strict=True):
+                if to is not None:
+                    to[index] = matrices
+        return out[0], out[1]
 
     def _parallel(self, n_lanes: int) -> bool:
         return self._threads > 1 and n_lanes > 1
 
-    def _entry(self, entry: int, density: np.ndarray, exchange: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def _entry(
+        self, entry: int, density: np.ndarray, coulomb: bool, exchange: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
         c = self._open()[entry].to_ao
         # For AO = cart @ C: (D in Cartesians) = C D C^T, and J, K come back as C^T J C. Exact, and far
         # cheaper than transforming four indices of the integrals.
-        contraction = Contraction(density if c is None else c @ density @ c.T, exchange)
+        contraction = Contraction(density if c is None else c @ density @ c.T, coulomb, exchange)
         for rows in self._rows(entry):
             contraction.add(rows)
-        coulomb, exchanges = contraction.result()
+        j, k = contraction.result()
         if c is None:
-            return coulomb, exchanges
-        return symmetrised(c.T @ coulomb @ c), None if exchanges is None else symmetrised(c.T @ exchanges @ c)
+            return j, k
+        return (
+            None if j is None else symmetrised(c.T @ j @ c),
+            None if k is None else symmetrised(c.T @ k @ c),
+        )
 
     def _open(self) -> list[Environment]:
         if self._molecules is None:

@@ -103,31 +103,43 @@ class SimdTwoElectron(LaneTwoElectron):
         exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See `LaneTwoElectron`; sums run in float64 whatever the policy."""
+        coulomb, exchanges = self._contract(density, lanes, True, exchange)
+        assert coulomb is not None
+        return coulomb, exchanges
+
+    def contract_exchange(
+        self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
+    ) -> np.ndarray:
+        """See `LaneTwoElectron`."""
+        exchanges = self._contract(density, lanes, False, True)[1]
+        assert exchanges is not None
+        return exchanges
+
+    def _contract(
+        self, density: np.ndarray, lanes: np.ndarray, coulomb: bool, exchange: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
         if not self._handles:
             raise InputError("coulomb_exchange called after close()")
         dm = np.ascontiguousarray(density)
-        coulomb = np.empty(dm.shape)
-        out_k = np.empty(dm.shape) if exchange else None
+        out = [np.empty(dm.shape) if wanted else None for wanted in (coulomb, exchange)]
         for index, handle in enumerate(self._handles):
             mine = np.flatnonzero(self._group[lanes] == index)
             if not mine.size:
                 continue
             whole = mine.size == lanes.size
             part = dm if whole else np.ascontiguousarray(dm[mine])
-            part_j = coulomb if whole else np.empty(part.shape)
-            part_k = out_k if whole or out_k is None else np.empty(part.shape)
+            parts = [m if whole or m is None else np.empty(part.shape) for m in out]
             slots = np.ascontiguousarray(self._slot[lanes[mine]])
             check(
                 library().scfx_simd_coulomb_exchange,
-                handle, address(part), dm.shape[1], address(slots), slots.size, address(part_j), address(part_k),
+                handle, address(part), dm.shape[1], address(slots), slots.size, *map(address, parts),
             )  # fmt: skip
             if not whole:
-                coulomb[mine] = part_j
-                if out_k is not None:
-                    out_k[mine] = part_k
-        if self._dtype == np.float32:
-            return coulomb.astype(np.float32), None if out_k is None else out_k.astype(np.float32)
-        return coulomb, out_k
+                for to, source in zip(out, parts, strict=True):
+                    if to is not None:
+                        to[mine] = source
+        j, k = (None if m is None else m.astype(self._dtype, copy=False) for m in out)
+        return j, k
 
     def dense(self, entry: int) -> Float64[np.ndarray, "nao nao nao nao"]:
         """All (ij|kl) of one entry as J and K see them, for tests."""

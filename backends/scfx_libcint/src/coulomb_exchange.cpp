@@ -64,6 +64,11 @@ inline double sum(Lanes v) {
 inline int64_t rounded(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 inline int64_t pairs(int64_t n) { return n * (n + 1) / 2; }
 
+// Which of J and K are wanted. Neither depends on whether the other is.
+struct Wanted {
+  bool coulomb, exchange;
+};
+
 // Views into the work space of one molecule and spin: padded D and A, packed D and B.
 struct Work {
   double* density;         // [n, stride]
@@ -139,12 +144,12 @@ void exchange_row(const Real* row, int64_t i, int64_t j, int64_t n, const Work& 
 }
 
 template <typename Real>
-void contract_row(const void* data, int64_t i, int64_t j, int64_t n, int64_t nspin, double* work, bool exchange) {
+void contract_row(const void* data, int64_t i, int64_t j, int64_t n, int64_t nspin, double* work, Wanted wanted) {
   const Real* row = static_cast<const Real*>(data);
   for (int64_t spin = 0; spin < nspin; ++spin) {
     const Work w = view(work, n, spin);
-    coulomb_row(row, pairs(i) + j, w);
-    if (exchange) exchange_row(row, i, j, n, w);
+    if (wanted.coulomb) coulomb_row(row, pairs(i) + j, w);
+    if (wanted.exchange) exchange_row(row, i, j, n, w);
   }
 }
 
@@ -178,27 +183,32 @@ SCFX_EXPORT void scfx_jk_begin(int64_t n, int64_t nspin, const double* density, 
   }
 }
 
-// Contracts rows (pair_i[r], pair_j[r]), which lie at rows[r], float64 where is_double[r], else float32.
+// Contracts rows (pair_i[r], pair_j[r]), which lie at rows[r], float64 where is_double[r], else float32. `coulomb`,
+// `exchange`: whether J and K are wanted.
 SCFX_EXPORT void scfx_jk_rows(int64_t n, int64_t nspin, int64_t nrow, const int32_t* pair_i, const int32_t* pair_j,
-                              const void* const* rows, const uint8_t* is_double, int32_t exchange, double* work) {
+                              const void* const* rows, const uint8_t* is_double, int32_t coulomb, int32_t exchange,
+                              double* work) {
+  const Wanted wanted{coulomb != 0, exchange != 0};
   for (int64_t r = 0; r < nrow; ++r) {
     if (is_double[r]) {
-      contract_row<double>(rows[r], pair_i[r], pair_j[r], n, nspin, work, exchange != 0);
+      contract_row<double>(rows[r], pair_i[r], pair_j[r], n, nspin, work, wanted);
     } else {
-      contract_row<float>(rows[r], pair_i[r], pair_j[r], n, nspin, work, exchange != 0);
+      contract_row<float>(rows[r], pair_i[r], pair_j[r], n, nspin, work, wanted);
     }
   }
 }
 
-// Completes J and, unless null, K, both [nspin, n, n] and exactly symmetric.
+// Completes J and K, [nspin, n, n] and exactly symmetric; one of them may be null.
 SCFX_EXPORT void scfx_jk_end(int64_t n, int64_t nspin, const double* work, double* coulomb, double* exchange) {
   for (int64_t spin = 0; spin < nspin; ++spin) {
     const Work w = view(const_cast<double*>(work), n, spin);
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j <= i; ++j) {
         const int64_t upper = spin * n * n + j * n + i, lower = spin * n * n + i * n + j;
-        const double b = w.packed_coulomb[pairs(i) + j];
-        coulomb[lower] = coulomb[upper] = i == j ? 2.0 * b : b;
+        if (coulomb) {
+          const double b = w.packed_coulomb[pairs(i) + j];
+          coulomb[lower] = coulomb[upper] = i == j ? 2.0 * b : b;
+        }
         if (exchange) {
           exchange[lower] = exchange[upper] = w.exchange[i * rounded(n) + j] + w.exchange[j * rounded(n) + i];
         }

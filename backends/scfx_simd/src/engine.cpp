@@ -125,11 +125,11 @@ Mask Engine::negligible(const Group& group, const DensityBounds& density, int br
 
 template <class T>
 void Engine::contract_stored(const Group& group, const Stream<T>& stored, const DensityBounds& density,
-                             const Matrices& m, bool exchange) const {
+                             const Matrices& m) const {
   const T* g = stored.begin();
   if (!density.screen) {
     for (const auto& run : stored.runs)
-      g = jk_run<T>(g, places_[run.bra], places_.data(), &stored.kets[run.first], run.n, m, exchange);
+      g = jk_run<T>(g, places_[run.bra], places_.data(), &stored.kets[run.first], run.n, m);
     return;
   }
   Buffer<T> masked;
@@ -143,10 +143,10 @@ void Engine::contract_stored(const Group& group, const Stream<T>& stored, const 
       int whole = k;
       Mask dropped{};
       for (; whole < end; ++whole) {
-        dropped = negligible(group, density, run.bra, stored.kets[whole], exchange);
+        dropped = negligible(group, density, run.bra, stored.kets[whole], m.exchange != nullptr);
         if (any(Mask(dropped & density.live))) break;
       }
-      if (whole > k) g = jk_run<T>(g, x, places_.data(), &stored.kets[k], whole - k, m, exchange);
+      if (whole > k) g = jk_run<T>(g, x, places_.data(), &stored.kets[k], whole - k, m);
       seen += whole - k;
       k = whole;
       if (k == end) break;
@@ -158,7 +158,7 @@ void Engine::contract_stored(const Group& group, const Stream<T>& stored, const 
         const vd keep = zero_where(dropped, splat(1.0));
         for (size_t e = 0; e < size; e += WD)
           for (int lane = 0; lane < WD; ++lane) masked[e + lane] = keep[lane] == 0.0 ? T(0) : g[e + lane];
-        jk_run<T>(masked.get(), x, places_.data(), &stored.kets[k], 1, m, exchange);
+        jk_run<T>(masked.get(), x, places_.data(), &stored.kets[k], 1, m);
       }
       g += size;
       ++k;
@@ -304,7 +304,7 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
       for (int lane = 0; lane < WD; ++lane)
         if (slot_of[(index * per_team + i) * WD + lane] >= 0) mask |= 1 << i;
     if (!mask) return;
-    Buffer<vd> D(n2 * per_team), Jp(n2 * per_team), Kp(K ? n2 * per_team : 1);
+    Buffer<vd> D(n2 * per_team), Jp(J ? n2 * per_team : 1), Kp(K ? n2 * per_team : 1);
     Buffer<double> staging_double;
     Buffer<float> staging_single;
     for (int spin = 0; spin < nspin; ++spin) {
@@ -320,8 +320,9 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
       for (int i = 0; i < per_team; ++i) {
         if (!(mask >> i & 1)) continue;
         const int* slot = &slot_of[(index * per_team + i) * WD];
-        vd *d = D.get() + i * n2, *j = Jp.get() + i * n2, *k = K ? Kp.get() + i * n2 : nullptr;
-        for (size_t e = 0; e < n2; ++e) j[e] = vd{};
+        vd *d = D.get() + i * n2, *j = J ? Jp.get() + i * n2 : nullptr, *k = K ? Kp.get() + i * n2 : nullptr;
+        if (J)
+          for (size_t e = 0; e < n2; ++e) j[e] = vd{};
         if (K)
           for (size_t e = 0; e < n2; ++e) k[e] = vd{};
         for (int lane = 0; lane < WD; ++lane) {
@@ -332,7 +333,7 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
         }
         m[i] = {n, d, j, k};
         bounds[i] = density_bounds(d);
-        contract_stored<double>(team.groups[i], team.groups[i].in_double, bounds[i], m[i], K != nullptr);
+        contract_stored<double>(team.groups[i], team.groups[i].in_double, bounds[i], m[i]);
       }
       // Beyond the budget: the same blocks in the same order, recomputed, so that the bits do not depend on the budget.
       const int total = int(s_.pairs.size());
@@ -341,16 +342,16 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
             team, mask, team.stored_pairs, total, drop,
             [&](int, int, int, int size) { staging_double.reset(size_t(size) * WD); return staging_double.get(); },
             [&](int i, int bra, int ket, const double* g) {
-              jk_run<double>(g, places_[bra], places_.data(), &ket, 1, m[i], K != nullptr);
+              jk_run<double>(g, places_[bra], places_.data(), &ket, 1, m[i]);
             });
       for (int i = 0; i < per_team; ++i)
-        if (mask >> i & 1) contract_stored<float>(team.groups[i], team.groups[i].in_single, bounds[i], m[i], K != nullptr);
+        if (mask >> i & 1) contract_stored<float>(team.groups[i], team.groups[i].in_single, bounds[i], m[i]);
       if (team.stored_pairs < total)
         generate<float>(
             team, mask, team.stored_pairs, total, drop,
             [&](int, int, int, int size) { staging_single.reset(size_t(size) * WD); return staging_single.get(); },
             [&](int i, int bra, int ket, const float* g) {
-              jk_run<float>(g, places_[bra], places_.data(), &ket, 1, m[i], K != nullptr);
+              jk_run<float>(g, places_[bra], places_.data(), &ket, 1, m[i]);
             });
       for (int i = 0; i < per_team; ++i) {
         if (!(mask >> i & 1)) continue;
@@ -362,7 +363,7 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
             for (int y = 0; y < n; ++y) {
               const size_t to = base + size_t(s_.ao[x]) * n + s_.ao[y];
               const size_t xy = size_t(x) * n + y, yx = size_t(y) * n + x;
-              J[to] = 2 * (m[i].coulomb[xy][lane] + m[i].coulomb[yx][lane]);
+              if (J) J[to] = 2 * (m[i].coulomb[xy][lane] + m[i].coulomb[yx][lane]);
               if (K) K[to] = m[i].exchange[xy][lane] + m[i].exchange[yx][lane];
             }
         }

@@ -67,7 +67,8 @@ struct DensityBounds {
 class Engine {
  public:
   Engine(Structure structure, const BatchInput& input, const EngineOptions& options);
-  // J, K [nactive][nspin][nao][nao] of the entries `lanes`; K may be null.
+  // J, K [nactive][nspin][nao][nao] of the entries `lanes`; one of them may be null, which changes no bit of the other
+  // but where K is null and blocks are left out for a small density: J alone needs fewer of them.
   void coulomb_exchange(const double* density, int nspin, const int* lanes, int nactive, double* J, double* K);
   void dense(int entry, double* out);  // (ij|kl), [nao]^4, as J and K see them
   int64_t stored_bytes() const;
@@ -96,8 +97,8 @@ class Engine {
   MaskOf<double>::type negligible(const Group& group, const DensityBounds& density, int bra, int ket,
                                   bool exchange) const;
   template <class T>
-  void contract_stored(const Group& group, const Stream<T>& stored, const DensityBounds& density, const Matrices& m,
-                       bool exchange) const;
+  void contract_stored(const Group& group, const Stream<T>& stored, const DensityBounds& density,
+                       const Matrices& m) const;
 
   Structure s_;
   EngineOptions options_;

@@ -8,7 +8,7 @@ constexpr int max_functions = 10;  // Cartesian f
 
 // NC, ND = 0: sizes known only at run time. Row i of K stays in registers while j runs, so a pair should come with its
 // smaller composite first (make_structure sees to it).
-template <class T, int NC, int ND, bool Exchange>
+template <class T, int NC, int ND, bool Coulomb, bool Exchange>
 const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n_kets,
                       const Matrices& m) {
   const int nc = NC ? NC : places[kets[0]].na, nd = ND ? ND : places[kets[0]].nb;
@@ -21,8 +21,10 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
     for (int k = 0; k < nc; ++k)
 #pragma GCC unroll 4
       for (int l = 0; l < nd; ++l) {
-        dkl[k * nd + l] = m.density[(c + k) * n + d + l];
-        jkl[k * nd + l] = vd{};
+        if constexpr (Coulomb) {
+          dkl[k * nd + l] = m.density[(c + k) * n + d + l];
+          jkl[k * nd + l] = vd{};
+        }
       }
     for (int i = bra.a; i < bra.a + bra.na; ++i) {
       const vd* row = m.density + i * n;
@@ -55,8 +57,10 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
 #pragma GCC unroll 4
             for (int l = 0; l < nd; ++l) {
               const vd x = load_lanes(g + size_t(k * nd + l) * WD);
-              jij += x * dkl[k * nd + l];
-              jkl[k * nd + l] += x * dij;
+              if constexpr (Coulomb) {
+                jij += x * dkl[k * nd + l];
+                jkl[k * nd + l] += x * dij;
+              }
               kik[k] += x * djl[l];
               kil[l] += x * djk[k];
               kjk += x * dil[l];
@@ -75,7 +79,7 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
             jkl[e] += x * dij;
           }
         }
-        m.coulomb[i * n + j] += jij;
+        if constexpr (Coulomb) m.coulomb[i * n + j] += jij;
       }
       if constexpr (Exchange) {
 #pragma GCC unroll 4
@@ -84,23 +88,26 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
         for (int l = 0; l < nd; ++l) row_i[d + l] += kil[l];
       }
     }
+    if constexpr (Coulomb) {
 #pragma GCC unroll 4
-    for (int k = 0; k < nc; ++k)
+      for (int k = 0; k < nc; ++k)
 #pragma GCC unroll 4
-      for (int l = 0; l < nd; ++l) m.coulomb[(c + k) * n + d + l] += jkl[k * nd + l];
+        for (int l = 0; l < nd; ++l) m.coulomb[(c + k) * n + d + l] += jkl[k * nd + l];
+    }
   }
   return g;
 }
 
-template <class T, bool Exchange>
+template <class T, bool Coulomb, bool Exchange>
 const T* dispatch(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m) {
   const auto size_code = [](int size) { return size == 1 ? 0 : size == 3 ? 1 : size == 4 ? 2 : 3; };
   using Kernel = const T* (*)(const T*, const PairPlace&, const PairPlace*, const int*, int, const Matrices&);
-  constexpr Kernel any = contract_run<T, 0, 0, Exchange>;
+  constexpr bool J = Coulomb, K = Exchange;
+  constexpr Kernel any = contract_run<T, 0, 0, J, K>;
   static const Kernel table[4][4] = {
-      {contract_run<T, 1, 1, Exchange>, contract_run<T, 1, 3, Exchange>, contract_run<T, 1, 4, Exchange>, any},
-      {contract_run<T, 3, 1, Exchange>, contract_run<T, 3, 3, Exchange>, contract_run<T, 3, 4, Exchange>, any},
-      {contract_run<T, 4, 1, Exchange>, contract_run<T, 4, 3, Exchange>, contract_run<T, 4, 4, Exchange>, any},
+      {contract_run<T, 1, 1, J, K>, contract_run<T, 1, 3, J, K>, contract_run<T, 1, 4, J, K>, any},
+      {contract_run<T, 3, 1, J, K>, contract_run<T, 3, 3, J, K>, contract_run<T, 3, 4, J, K>, any},
+      {contract_run<T, 4, 1, J, K>, contract_run<T, 4, 3, J, K>, contract_run<T, 4, 4, J, K>, any},
       {any, any, any, any}};
   return table[size_code(places[kets[0]].na)][size_code(places[kets[0]].nb)](g, bra, places, kets, n, m);
 }
@@ -108,13 +115,13 @@ const T* dispatch(const T* g, const PairPlace& bra, const PairPlace* places, con
 }  // namespace
 
 template <class T>
-const T* jk_run(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m,
-                bool exchange) {
-  return exchange ? dispatch<T, true>(g, bra, places, kets, n, m) : dispatch<T, false>(g, bra, places, kets, n, m);
+const T* jk_run(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m) {
+  if (!m.exchange) return dispatch<T, true, false>(g, bra, places, kets, n, m);
+  if (!m.coulomb) return dispatch<T, false, true>(g, bra, places, kets, n, m);
+  return dispatch<T, true, true>(g, bra, places, kets, n, m);
 }
 template const double* jk_run<double>(const double*, const PairPlace&, const PairPlace*, const int*, int,
-                                      const Matrices&, bool);
-template const float* jk_run<float>(const float*, const PairPlace&, const PairPlace*, const int*, int, const Matrices&,
-                                    bool);
+                                      const Matrices&);
+template const float* jk_run<float>(const float*, const PairPlace&, const PairPlace*, const int*, int, const Matrices&);
 
 }  // namespace scfx_simd

@@ -17,7 +17,7 @@ SCFX_INLINE vd load_lanes(const float* p) {
 #endif
 }
 
-// Density and half-built J, K of one group, [nao][nao] lane vectors in internal order.
+// Density and half-built J, K of one group, [nao][nao] lane vectors in internal order; null where not wanted.
 struct Matrices {
   int nao;
   const vd *density;
@@ -28,9 +28,9 @@ struct PairPlace { int a, na, b, nb; };  // first functions and counts
 
 // Blocks of one bra with kets of one shape that follow each other in memory. Each stored integral is (ij|kl) times 1/2
 // for each of a = b, c = d, ab = cd. With J' and K' from here, J = 2 (J' + J'^T) and K = K' + K'^T: the eight images of
-// an integral, four of them by the transposes. Returns where the next block starts.
+// an integral, four of them by the transposes. J and K do not depend on whether the other is wanted too. Returns where
+// the next block starts.
 template <class T>
-const T* jk_run(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m,
-                bool exchange);
+const T* jk_run(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m);
 
 }  // namespace scfx_simd
