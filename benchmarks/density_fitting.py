@@ -50,15 +50,15 @@ def main() -> None:
     arguments = parser.parse_args()
     registry = scfx.Registry.discover()
 
-    def solver(backend: Any) -> scfx.Solver:
+    def solver(backend: str, **options: Any) -> scfx.Solver:
         return scfx.Solver(
             registry=registry, functional=FUNCTIONAL, basis=BASIS, backend=backend, grid=arguments.grid,
             convergence={"energy": 1e-9, "gradient": 1e-5},
             linear_dependence=overlap_zero_eigenvalue_threshold, threads=1,
-            memory_budget=arguments.memory_budget,
+            memory_budget=arguments.memory_budget, **options,
         )  # fmt: skip
 
-    exact, fitted = solver("simd"), solver({"name": "libcint", "density_fitting": FIT})
+    exact, fitted = solver("simd"), solver("libcint", density_fitting=FIT)
     print(describe() + "\n")
     print(
         "| molecule | AOs | scfx exact / s | PySCF exact / s | ratio | scfx fitted / s | PySCF fitted / s | ratio "

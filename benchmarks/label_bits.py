@@ -70,7 +70,7 @@ LEVELS: list[dict[str, object]] = [
     {"functional": "wb97x", "precision": "mixed", "grid": 0, "backend": "libcint"},
     {"functional": "hf", "precision": "float32", "backend": "ipu"},
     {"functional": "pbe", "precision": "float64", "grid": 0,
-     "backend": {"name": "libcint", "density_fitting": "def2-universal-jkfit"}},
+     "backend": "libcint", "density_fitting": "def2-universal-jkfit"},
 ]  # fmt: skip
 
 

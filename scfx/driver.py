@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from scfx.basis import BasisSet
-from scfx.batch import Batch, group_by_structure
+from scfx.batch import Batch, ShellLayout, group_by_structure
 from scfx.contracts.backend import AbstractCorePotentialBackend
 from scfx.elements import SYMBOLS
 from scfx.errors import ConfigError, InputError, ResourceError, ScfxError
@@ -164,7 +164,7 @@ class Solver:
         )
         out = []
         for indices, batch in groups:
-            limit = self.resolved.backend.max_batch(batch.layout, self.resolved.precision, share)
+            limit = self._most_entries(batch.layout, share)
             if limit == 0:
                 raise ResourceError(
                     f"scf.memory_budget: the integrals of one {batch.systems[0]!r} ({batch.nao} AOs) exceed "
@@ -176,6 +176,21 @@ class Solver:
                 part = list(range(start, min(start + size, len(indices))))
                 out.append(([indices[i] for i in part], batch.take(part)))
         return out
+
+    def _most_entries(self, layout: ShellLayout, budget: int) -> int | None:
+        """How many entries' integrals fit a budget; None: any number."""
+        fitting = self.resolved.fitting
+        if fitting is None:
+            return self.resolved.backend.max_batch(layout, self.resolved.precision, budget)
+        fits = fitting.most_entries(layout, budget)
+        if fitting.fitted == "jk" or (self.resolved.functional.family != "none" and not self._has_exchange()):
+            return fits
+        exact = self.resolved.backend.max_batch(layout, self.resolved.precision, budget // 2)
+        return fits if exact is None else min(fits, exact)
+
+    def _has_exchange(self) -> bool:
+        functional = self.resolved.functional
+        return bool(functional.exact_exchange or functional.long_range_exchange)
 
     def _check_core_potentials(self, basis: BasisSet) -> None:
         # A Solver made without the elements to come could not be asked for this when its backend was chosen.

@@ -17,9 +17,10 @@ class Capabilities:
 
     None means "does not apply or no limit". `platforms`: JAX platforms ("cpu", "gpu", "ipu"). `dtypes`: of stored
     integrals. `max_angular_momentum`: highest shell (3 = f). `derivatives`: order of nuclear derivatives.
-    `range_separation`: erf-attenuated integrals. `families`: of functionals ("none", "lda", "gga", "mgga"); a backend
-    that lacks the kinetic-energy density leaves "mgga" out. `preference`: `backend = "auto"` takes the highest that
-    covers what is asked; 0 or less is never taken automatically.
+    `range_separation`: erf-attenuated integrals. `fitting`: two- and three-index integrals, for density fitting.
+    `families`: of functionals ("none", "lda", "gga", "mgga"); a backend that lacks the kinetic-energy density leaves
+    "mgga" out. `preference`: `backend = "auto"` takes the highest that covers what is asked; 0 or less is never taken
+    automatically.
     """
 
     platforms: tuple[str, ...] = ("cpu",)
@@ -29,6 +30,7 @@ class Capabilities:
     range_separation: bool = False
     families: tuple[str, ...] | None = None
     ecp: bool = False
+    fitting: bool = False
     preference: int = 0
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
 
 from scfx.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence, convergence_fields
-from scfx.errors import ConfigError, InputError
+from scfx.errors import CapabilityError, ConfigError, InputError
 from scfx.spec_hash import spec_hash
 from scfx.toml import validation_error
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.energy.two_electron.fitted import DensityFitting
     from scfx.grid import GridSpec
     from scfx.precision import PrecisionPolicy
     from scfx.registry import Registry
@@ -69,6 +70,19 @@ def _bytes(value: Any) -> Any:
         raise ValueError("expected a number of bytes or text as '4 GiB' or '500 MB'") from None
 
 
+def _density_fitting(value: Any) -> Any:
+    if value is None or value is False:
+        return None
+    if isinstance(value, Mapping) and "name" not in value:
+        unknown = [k for k in value if k not in ("basis", "fitted")]
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r} (keys: basis, fitted)")
+        if value.get("fitted", "jk") not in ("jk", "j"):
+            raise ValueError(f"fitted is {value['fitted']!r}, expected 'jk' or 'j'")
+        return {**value, "basis": _choice(value.get("basis", "auto"))}
+    return _choice(value)
+
+
 def _names(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -87,7 +101,10 @@ class SCFSpec(BaseModel):
     part of a functional that has one (its cost grows with the square of the number of points).
     `convergence`: "default", "tight", "forces", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields
     with an optional `preset`. Left out, it is "forces" where a gradient is asked for (with a ten times larger threshold
-    where integrals are stored in float32), else "default". `guess`: "atomic" (superposed atomic densities) or "core".
+    where integrals are stored in float32), else "default".
+    `density_fitting`: an auxiliary basis set for J and K ("def2-universal-jkfit", or "auto" for the one published with
+    the basis), or a table {basis = ..., fitted = "j"} to fit J alone; left out, J and K are exact.
+    `guess`: "atomic" (superposed atomic densities) or "core".
     `reference`: "auto" is restricted for singlets, unrestricted otherwise; "restricted-open" (ROHF, ROKS) is restricted
     for singlets, and otherwise has the same orbitals for both spins.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
@@ -112,6 +129,7 @@ class SCFSpec(BaseModel):
     grid: Annotated[Any, BeforeValidator(_grid)] = 3
     nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
     convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
+    density_fitting: Annotated[Any, BeforeValidator(_density_fitting)] = None
     guess: Literal["atomic", "core"] = "atomic"
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"] = "auto"
     linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
@@ -137,10 +155,17 @@ class SCFSpec(BaseModel):
             raise validation_error(error, cls, key) from None
 
     @field_serializer(
-        "backend", "functional", "basis", "precision", "grid", "nonlocal_grid", when_used="json"
+        "backend",
+        "functional",
+        "basis",
+        "precision",
+        "grid",
+        "nonlocal_grid",
+        "density_fitting",
+        when_used="json",
     )
     def _plain(self, value: Any) -> Any:
-        if isinstance(value, (str, int, dict)):
+        if value is None or isinstance(value, (str, int, dict)):
             return value
         if is_dataclass(value) and not isinstance(value, type):
             return asdict(value)
@@ -167,6 +192,7 @@ class SCFSpec(BaseModel):
             range_separation=functional.long_range_exchange != 0.0,
             ecp=bool(cores),
             derivatives=int("gradient" in self.properties),
+            fitting=self.density_fitting is not None,
             family=functional.family,
         )
         convergence = self._convergence(policy)
@@ -177,6 +203,7 @@ class SCFSpec(BaseModel):
         options = (
             {k: v for k, v in self.backend.items() if k != "name"} if isinstance(self.backend, dict) else {}
         )
+        fitting = self._fitting(registry, backend, basis, policy)
         own = backend.definition()
         names = {
             "backend": backend.name,
@@ -202,14 +229,56 @@ class SCFSpec(BaseModel):
         if functional.vv10 is not None:
             nonlocal_grid = _grid_spec(self.nonlocal_grid, "scf.nonlocal_grid")
             definition["nonlocal_grid"] = nonlocal_grid.definition()
+        if fitting is not None:
+            definition["density_fitting"] = fitting.definition()
         if not self.grid_response:
             definition["grid_response"] = False
         if self.linear_dependence != LINEAR_DEPENDENCE:
             definition["linear_dependence"] = self.linear_dependence
         return ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
-            convergence, dispersion, nonlocal_grid,
+            convergence, dispersion, fitting, nonlocal_grid,
         )  # fmt: skip
+
+    def _fitting(
+        self,
+        registry: Registry,
+        backend: AbstractIntegralBackend,
+        basis: AbstractBasisSource,
+        policy: PrecisionPolicy,
+    ) -> DensityFitting | None:
+        from scfx.energy.two_electron.fitted import DensityFitting
+        from scfx.energy.two_electron.term import fitting_backend
+
+        asked, key = self.density_fitting, "scf.density_fitting"
+        if backend.density_fitting is not None:
+            if asked is not None:
+                raise ConfigError(
+                    key, "is given twice: here and as an option of the backend; leave the option out"
+                )
+            asked, key = backend.density_fitting, "scf.backend.density_fitting"
+        if asked is None:
+            return None
+        fitting_backend(backend)
+        options: dict[str, Any] = (
+            {"basis": asked} if not isinstance(asked, Mapping) or "name" in asked else dict(asked)
+        )
+        chosen, fitted = options.get("basis", "auto"), options.get("fitted", "jk")
+        if chosen == "auto":
+            chosen = basis.auxiliary("jkfit" if fitted == "jk" else "jfit") or basis.auxiliary("jkfit")
+            if chosen is None:
+                raise ConfigError(
+                    key,
+                    f"no auxiliary basis set is published for {_shown(self.basis, basis)!r}; name one, such as "
+                    "'def2-universal-jkfit'",
+                )
+        if policy.integrals != "float64":
+            raise CapabilityError(
+                "scf.precision",
+                f"density fitting stores float64 integrals only, policy {policy.name!r} asks for {policy.integrals}; "
+                "use precision = 'float64', or leave scf.density_fitting out",
+            )
+        return DensityFitting(registry.basis(chosen, key=key), fitted)
 
     def _convergence(self, policy: PrecisionPolicy) -> Convergence:
         """The thresholds in force: those asked for, or the ones that what is asked for needs."""
@@ -284,6 +353,8 @@ class ResolvedSpec:
     convergence: Convergence
     #: The correction that the functional names, and the quadrature of its VV10 part; None where it has none.
     dispersion: AbstractDispersionCorrection | None = None
+    #: What J and K are fitted with; None: they are exact.
+    fitting: DensityFitting | None = None
     nonlocal_grid: GridSpec | None = None
 
     @property

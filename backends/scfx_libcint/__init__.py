@@ -25,6 +25,7 @@ def scfx_register_backends() -> list[scfx.Offer]:
                 dtypes=("float64", "float32"),
                 max_angular_momentum=6,
                 derivatives=1,
+                fitting=True,
                 range_separation=True,
                 ecp=True,
                 preference=10,

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from scfx.batch import Batch
+from scfx.energy.two_electron.fitted import unpacked
 from scfx.errors import InputError
-from scfx_libcint.density_fitting import unpacked
 from scfx_libcint.environment import Environment, environment, joined
 
 if TYPE_CHECKING:

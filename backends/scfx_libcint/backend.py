@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,12 +20,10 @@ from scfx.abstract import (
 from scfx.basis import BasisSet
 from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
 from scfx.contracts.fitting import AbstractFittingBackend
-from scfx.errors import CapabilityError, InputError, ResourceError
+from scfx.errors import InputError, ResourceError
 from scfx_libcint import gradient
 from scfx_libcint.auxiliary import Fitting
 from scfx_libcint.blocks import BlockPlan
-from scfx_libcint.density_fitting import FittedTwoElectron, fitted_bytes
-from scfx_libcint.density_fitting_gradient import fitted_gradient
 from scfx_libcint.environment import environment, joined
 from scfx_libcint.two_electron import DirectTwoElectron, StoredTwoElectron
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scfx.batch import Batch, ShellLayout
-    from scfx.contracts.construction import ConstructionContext
     from scfx.contracts.derivatives import Operator
     from scfx.precision import PrecisionPolicy
     from scfx.two_electron import LaneTwoElectron
@@ -55,9 +53,8 @@ class LibcintBackend(
     takes OMP_NUM_THREADS or, without it, the processors this process may use. Neither changes a single bit of
     the results, as long as integrals are stored in float64.
 
-    `density_fitting`: an auxiliary basis set (a name or a table, as `scf.basis`), for instance
-    "def2-universal-jkfit": J and K come from fitted three-index integrals. `fitted`: "jk", or "j" to fit J alone and
-    keep K exact. Fitted integrals are float64 only.
+    `density_fitting` and `fitted` are old names of `scf.density_fitting`, which works with any backend that has the
+    integrals.
     """
 
     name = "libcint"
@@ -68,7 +65,6 @@ class LibcintBackend(
         threads: int | None = None,
         density_fitting: Any = None,
         fitted: Literal["jk", "j"] = "jk",
-        context: ConstructionContext | None = None,
     ):
         if storage not in ("auto", "stored", "direct"):
             raise InputError(f"scf.backend.storage: got {storage!r}, expected 'auto', 'stored' or 'direct'")
@@ -76,24 +72,19 @@ class LibcintBackend(
             raise InputError(f"scf.backend.threads: got {threads!r}, expected a positive number or nothing")
         if fitted not in ("jk", "j"):
             raise InputError(f"scf.backend.fitted: got {fitted!r}, expected 'jk' or 'j'")
-        self._fitted = fitted
-        self._auxiliary = None
         if density_fitting is not None:
-            if context is None:
-                raise InputError(
-                    "scf.backend.density_fitting: LibcintBackend was made without a registry to find basis sets in; "
-                    "use Registry.discover().backend({'name': 'libcint', 'density_fitting': ...})"
-                )
-            self._auxiliary = context.registry.basis(density_fitting, key=f"{context.key}.density_fitting")
+            warnings.warn(
+                "scf.backend.density_fitting is now scf.density_fitting (and scf.backend.fitted its key `fitted`)",
+                FutureWarning,
+                stacklevel=2,
+            )
+            self.density_fitting = {"basis": density_fitting, "fitted": fitted}
         self._storage: Storage = storage
         self._threads = threads or _available_threads()
 
     def definition(self) -> dict[str, Any]:
         """See `AbstractIntegralBackend.definition`; no number depends on `threads`."""
-        own: dict[str, Any] = {"name": self.name, "storage": self._storage}
-        if self._auxiliary is not None:
-            own |= {"density_fitting": self._auxiliary.definition(), "fitted": self._fitted}
-        return own
+        return {"name": self.name, "storage": self._storage}
 
     def one_electron(self, batch: Batch) -> OneElectron:
         """Overlap, kinetic, nuclear attraction (with effective core potentials) and dipole (about the origin) in
@@ -116,7 +107,7 @@ class LibcintBackend(
 
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:
         """See `AbstractIntegralBackend.two_electron`."""
-        return self._operator(batch, 0.0, policy, memory_budget)
+        return self._exact_operator(batch, 0.0, policy, memory_budget)
 
     def attenuated_two_electron(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
@@ -126,45 +117,7 @@ class LibcintBackend(
             raise InputError(
                 f"omega: got {omega!r}, expected a positive range-separation parameter in bohr^-1"
             )
-        return self._operator(batch, float(omega), policy, memory_budget)
-
-    def _operator(
-        self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
-    ) -> AbstractTwoElectron:
-        if self._auxiliary is not None:
-            return self._fitted_operator(batch, omega, policy, memory_budget)
-        return self._exact_operator(batch, omega, policy, memory_budget)
-
-    def _fitted_operator(
-        self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
-    ) -> AbstractTwoElectron:
-        assert self._auxiliary is not None
-        self._check_fits(policy)
-        auxiliary = self._auxiliary_basis(batch)
-        n_auxiliary = sum(auxiliary.nao(int(z)) for z in batch.atomic_numbers[0])
-        needed = len(batch) * fitted_bytes(batch.layout.ncart, n_auxiliary)
-        if needed > memory_budget:
-            raise ResourceError(
-                f"libcint: fitted integrals of {len(batch)} entries of {batch.nao} functions with {n_auxiliary} "
-                f"auxiliary functions take {needed:,} bytes, the budget is {memory_budget:,}; use a smaller "
-                "scf.lane_width or raise scf.memory_budget"
-            )
-        exact = None
-        if self._fitted == "j":
-            exact = self._exact_operator(batch, omega, policy, memory_budget - needed)
-        return FittedTwoElectron(self, batch, auxiliary, "erf" if omega else "coulomb", omega, exact)
-
-    def _check_fits(self, policy: PrecisionPolicy) -> None:
-        if policy.integrals != "float64":
-            raise CapabilityError(
-                "scf.precision",
-                f"density fitting stores float64 integrals only, policy {policy.name!r} asks for {policy.integrals}; "
-                "use precision = 'float64'",
-            )
-
-    def _auxiliary_basis(self, batch: Batch) -> BasisSet:
-        assert self._auxiliary is not None
-        return BasisSet.from_source(self._auxiliary, {int(z) for row in batch.atomic_numbers for z in row})
+        return self._exact_operator(batch, float(omega), policy, memory_budget)
 
     def _exact_operator(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
@@ -191,11 +144,6 @@ class LibcintBackend(
         """Entries whose integrals fit the budget; where none does, 1 if direct operation can take over, else
         0.
         """
-        if self._auxiliary is not None:
-            # About three auxiliary functions to an orbital one, in the standard sets; the operator counts exactly.
-            fits = int(memory_budget // fitted_bytes(layout.ncart, 4 * layout.ncart))
-            if self._fitted == "jk":
-                return fits
         plan = BlockPlan.of(layout)
         direct = int(8 * plan.buffer_size <= memory_budget)
         if self._storage == "direct":
@@ -227,31 +175,11 @@ class LibcintBackend(
         energies: Sequence[TwoElectronEnergy],
         policy: PrecisionPolicy,
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `AbstractGradientBackend.two_electron_gradient`. All in float64 under every policy.
-
-        With `density_fitting`, the derivative of the fitted energy.
-        """
+        """See `AbstractGradientBackend.two_electron_gradient`. All in float64 under every policy."""
         operators = gradient.by_operator(energies)
-        auxiliary = None
-        if self._auxiliary is not None:
-            self._check_fits(policy)
-            auxiliary = self._auxiliary_basis(batch)
-            if self._fitted == "j":
-                fitted = {omega: (coulomb, 0.0) for omega, (coulomb, _) in operators.items() if coulomb}
-                operators = {omega: (0.0, exchange) for omega, (_, exchange) in operators.items() if exchange}
-            else:
-                fitted, operators = operators, {}
 
         def one(row: int) -> np.ndarray:
-            entry = int(lanes[row])
-            out = gradient.two_electron_gradient(batch, entry, density[row], operators)
-            if auxiliary is not None:
-                for omega, (coulomb, exchange) in fitted.items():
-                    operator = "erf" if omega else "coulomb"
-                    out += fitted_gradient(
-                        self, batch, entry, auxiliary, density[row], coulomb, exchange, operator, omega
-                    )
-            return out
+            return gradient.two_electron_gradient(batch, int(lanes[row]), density[row], operators)
 
         return self._by_entry(one, len(lanes), batch.natm)
 

@@ -200,10 +200,23 @@ class BasisSetExchangeSource(AbstractPublishedSource):
             )
         self.name = basis
         self.cartesian = cartesian
+        self._exchange_name = found
         try:
             self._published = published(found, _usual_version(found) if version is None else version)
         except KeyError as error:
             raise BasisError(f"basis {basis!r}: version {version!r}: {error.args[0]}") from None
+
+    def auxiliary(self, kind: str) -> str | None:
+        """See `AbstractBasisSource.auxiliary`: what the Exchange lists."""
+        return published_auxiliary(self._exchange_name, kind)
+
+
+def published_auxiliary(name: str, kind: str) -> str | None:
+    """The auxiliary basis set that the Exchange lists with one of its basis sets, by kind ("jkfit", "jfit")."""
+    import basis_set_exchange
+
+    listed = basis_set_exchange.get_metadata().get(name.lower(), {}).get("auxiliaries", {}).get(kind)
+    return listed[0] if isinstance(listed, list) else listed
 
 
 def digest(shells: dict[int, Any]) -> str:

@@ -12,7 +12,7 @@ from scfx.offer import Capabilities, Offer
 
 if TYPE_CHECKING:
     from scfx.abstract import AbstractFunctional
-    from scfx.registry import Registry
+    from scfx.contracts.construction import ConstructionContext
 
 
 def _offer(
@@ -90,8 +90,9 @@ def scfx_register_functionals() -> list[Offer]:
 
 
 @hookimpl
-def scfx_resolve_functional(name: str, registry: Registry) -> AbstractFunctional | None:
+def scfx_resolve_functional(name: str, context: ConstructionContext) -> AbstractFunctional | None:
     """Other programs' names of the offers, `bare(...)` without its dispersion, and refusals of what is not here."""
     from scfx_xc.resolve import resolve
 
-    return resolve(name, {spelling for offer in OFFERS for spelling in (offer.name, *offer.aliases)}, registry)
+    known = {spelling for offer in OFFERS for spelling in (offer.name, *offer.aliases)}
+    return resolve(name, known, context.registry)

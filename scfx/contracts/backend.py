@@ -37,6 +37,8 @@ class AbstractIntegralBackend(abc.ABC):
 
     #: Name as registered, for results.
     name: str
+    #: What an option of the backend says of density fitting, which `scf.density_fitting` replaces; None: nothing.
+    density_fitting: Any = None
 
     @abc.abstractmethod
     def one_electron(self, batch: Batch) -> OneElectron:

@@ -25,6 +25,10 @@ class AbstractBasisSource(abc.ABC):
         """The effective core potential that the element's shells were made for; None: they are all-electron."""
         return None
 
+    def auxiliary(self, kind: str) -> str | None:
+        """Name of the auxiliary basis set published with this one for "jkfit" (J and K) or "jfit" (J), or None."""
+        return None
+
     @abc.abstractmethod
     def definition(self) -> Mapping[str, Any]:
         """Plain data that identifies the numbers in the basis (for instance a digest of them): enters the spec hash."""

@@ -164,7 +164,10 @@ class EnergyFunctional:
         backend, functional = resolved.backend, resolved.functional
         stored = (policy.integrals, policy.schwarz_float64, policy.coulomb_exchange)
         terms: list[Term] = [
-            self._once((TwoElectron, stored), lambda: TwoElectron(batch, backend, functional, policy, memory))
+            self._once(
+                (TwoElectron, stored),
+                lambda: TwoElectron(batch, backend, functional, policy, memory, resolved.fitting),
+            )
         ]
         if functional.family != "none":
             terms.append(

@@ -26,6 +26,7 @@ class Need:
     platform: str | None = None
     ecp: bool = False
     derivatives: int = 0
+    fitting: bool = False
     family: str | None = None
 
 
@@ -50,6 +51,8 @@ def shortfalls(can: Capabilities, need: Need) -> list[str]:
         )
     if need.ecp and not can.ecp:
         out.append("effective core potentials are asked, it has none")
+    if need.fitting and not can.fitting:
+        out.append("density fitting is asked, it has no two- and three-index integrals")
     if need.derivatives > can.derivatives:
         out.append(f"nuclear derivatives of order {need.derivatives} are asked, it gives {can.derivatives}")
     return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from molecules import molecule
@@ -9,7 +11,8 @@ from molecules import molecule
 import scfx
 from scfx.errors import ScfxError
 
-FIT = {"name": "libcint", "density_fitting": "def2-universal-jkfit"}
+FIT: dict[str, Any] = {"backend": "libcint", "density_fitting": "def2-universal-jkfit"}
+FIT_J = FIT | {"density_fitting": {"basis": "def2-universal-jkfit", "fitted": "j"}}
 
 
 def _pyscf(system, xc, spin=0):
@@ -27,13 +30,13 @@ def _pyscf(system, xc, spin=0):
 @pytest.mark.parametrize("xc", ["pbe", "pbe0"])
 def test_fitted_energy_is_pyscfs(xc):
     water = molecule("H2O")
-    ours = scfx.solve(water, functional=xc, basis="def2-svp", backend=FIT, grid=0).raise_for_status()
+    ours = scfx.solve(water, functional=xc, basis="def2-svp", **FIT, grid=0).raise_for_status()
     assert ours.energy[0] == pytest.approx(_pyscf(water, xc), abs=1e-8)
 
 
 def test_fitted_energy_of_a_radical_with_attenuated_exchange_is_pyscfs():
     radical = scfx.System.from_arrays("NH", [[0, 0, 0], [0, 0, 1.04]], multiplicity=3)
-    ours = scfx.solve(radical, functional="camb3lyp", basis="def2-svp", backend=FIT, grid=0)
+    ours = scfx.solve(radical, functional="camb3lyp", basis="def2-svp", **FIT, grid=0)
     assert ours.energy[0] == pytest.approx(_pyscf(radical, "camb3lyp", spin=2), abs=1e-8)
 
 
@@ -42,8 +45,8 @@ def test_fitting_j_alone_keeps_exchange_exact():
     water = molecule("H2O")
     options = {"functional": "hf", "basis": "def2-svp"}
     exact = scfx.solve(water, backend="libcint", **options).energy[0]
-    both = scfx.solve(water, backend=FIT, **options).energy[0]
-    coulomb = scfx.solve(water, backend=FIT | {"fitted": "j"}, **options).energy[0]
+    both = scfx.solve(water, **FIT, **options).energy[0]
+    coulomb = scfx.solve(water, **FIT_J, **options).energy[0]
     assert 0 < abs(coulomb - exact) < 1e-4
     assert 0 < abs(both - exact) < 1e-4
     assert coulomb != both
@@ -53,27 +56,49 @@ def test_cartesian_orbitals_are_fitted_with_a_small_error():
     water = molecule("H2O")
     options = {"functional": "hf", "basis": "6-31g*"}
     exact = scfx.solve(water, backend="libcint", **options)
-    fitted = scfx.solve(water, backend=FIT, **options)
+    fitted = scfx.solve(water, **FIT, **options)
     assert fitted.energy[0] == pytest.approx(exact.energy[0], abs=2e-4)
     np.testing.assert_allclose(fitted.orbital_energies, exact.orbital_energies, atol=2e-3)
 
 
 def test_auxiliary_basis_enters_the_spec_hash():
-    def of(backend):
-        return scfx.Solver(functional="hf", basis="def2-svp", backend=backend).spec_hash
+    def of(**options):
+        return scfx.Solver(functional="hf", basis="def2-svp", **options).spec_hash
 
-    assert len({of("libcint"), of(FIT), of(FIT | {"fitted": "j"})}) == 3
+    assert len({of(backend="libcint"), of(**FIT), of(**FIT_J)}) == 3
+
+
+def test_the_backends_old_option_works_and_says_what_replaced_it():
+    old = {"name": "libcint", "density_fitting": "def2-universal-jkfit", "fitted": "j"}
+    options = {"functional": "hf", "basis": "def2-svp"}
+    with pytest.warns(FutureWarning, match=r"is now scf\.density_fitting"):
+        solver = scfx.Solver(backend=old, **options)
+    assert solver.spec_hash == scfx.Solver(**FIT_J, **options).spec_hash
+
+
+def test_auto_is_the_set_that_is_published_with_the_basis():
+    options = {"functional": "hf", "backend": "libcint"}
+    auto = scfx.Solver(basis="def2-svp", density_fitting="auto", **options)
+    assert auto.spec_hash == scfx.Solver(basis="def2-svp", **options | FIT).spec_hash
+    with pytest.raises(scfx.ConfigError, match=r"scf\.density_fitting: no auxiliary basis .* 'sto-3g'"):
+        scfx.Solver(basis="sto-3g", density_fitting="auto", **options)
+
+
+def test_a_backend_without_the_integrals_is_refused():
+    with pytest.raises(scfx.CapabilityError, match="no two- and three-index integrals"):
+        scfx.Solver(functional="hf", backend="simd", density_fitting="def2-universal-jkfit")
 
 
 @pytest.mark.parametrize(
-    ("change", "options", "message"),
+    ("change", "message"),
     [
-        ({}, {"precision": "float32"}, "density fitting stores float64 integrals only"),
-        ({"density_fitting": "no-such-basis"}, {}, "no-such-basis"),
-        ({"fitted": "k"}, {}, "scf.backend.fitted: got 'k'"),
-        ({}, {"memory_budget": 100_000, "threads": 1}, "memory_budget"),
+        ({"precision": "float32"}, "density fitting stores float64 integrals only"),
+        ({"density_fitting": "no-such-basis"}, "no-such-basis"),
+        ({"density_fitting": {"fitted": "k"}}, "fitted is 'k', expected 'jk' or 'j'"),
+        ({"density_fitting": {"base": "auto"}}, "unknown key 'base'"),
+        ({"memory_budget": 100_000, "threads": 1}, "memory_budget"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused(change, options, message):
+def test_what_cannot_be_fitted_is_refused(change, message):
     with pytest.raises(ScfxError, match=message):
-        scfx.solve(molecule("H2O"), functional="hf", basis="def2-svp", backend=FIT | change, **options)
+        scfx.solve(molecule("H2O"), functional="hf", basis="def2-svp", **FIT | change)

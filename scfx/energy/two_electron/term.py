@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
@@ -9,10 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float64, Int32
 
 from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
+from scfx.contracts.fitting import AbstractFittingBackend
 from scfx.contracts.requests import TwoElectronRequest
 from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
 from scfx.energy.term import Contribution, Term
 from scfx.energy.two_electron.differences import DifferenceBuild
+from scfx.energy.two_electron.fitted import DensityFitting, FittedTwoElectron
+from scfx.energy.two_electron.fitted_gradient import fitted_gradient
 from scfx.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -40,6 +44,17 @@ def parts_of(functional: AbstractFunctional) -> list[Part]:
     return out
 
 
+def fitting_backend(backend: AbstractIntegralBackend) -> AbstractFittingBackend:
+    """The backend, as one that has two- and three-index integrals; `CapabilityError` otherwise."""
+    if isinstance(backend, AbstractFittingBackend):
+        return backend
+    raise CapabilityError(
+        "scf.density_fitting",
+        f"backend {backend.name!r} has no two- and three-index integrals; use backend = 'libcint', or leave "
+        "scf.density_fitting out",
+    )
+
+
 class TwoElectron(Term):
     """J and K of a batch, by the operators that a backend makes on request."""
 
@@ -52,11 +67,14 @@ class TwoElectron(Term):
         functional: AbstractFunctional,
         policy: PrecisionPolicy,
         memory: MemoryBudget,
+        fitting: DensityFitting | None = None,
     ):
+        """`fitting`: J and K, or J alone, by density fitting with the backend's two- and three-index integrals."""
         self._batch = batch
         self._backend = backend
         self._policy = policy
         self._memory = memory
+        self._fitting = fitting
         self._parts = parts_of(functional)
         self._operators: list[AbstractTwoElectron] = []
         self._iterated: list[AbstractTwoElectron | DifferenceBuild] = []
@@ -73,15 +91,45 @@ class TwoElectron(Term):
         if self._operators:
             return
         requests = [part.request for part in self._parts]
-        self._operators = self._backend.two_electron_operators(
-            self._batch, requests, self._policy, self._memory.left()
-        )
+        if self._fitting is None:
+            self._operators = self._backend.two_electron_operators(
+                self._batch, requests, self._policy, self._memory.left()
+            )
+        else:
+            self._operators = self._fitted_operators(self._fitting)
         self._iterated = [
             DifferenceBuild(operator, len(self._batch))
             if isinstance(operator, AbstractLaneTwoElectron) and operator.screens_small_densities
             else operator
             for operator in self._operators
         ]
+
+    def _fitted_operators(self, fitting: DensityFitting) -> list[AbstractTwoElectron]:
+        backend = fitting_backend(self._backend)
+        auxiliary = fitting.basis(self._batch)
+        made: list[AbstractTwoElectron] = []
+        try:
+            for part in self._parts:
+                share = self._memory.left() // len(self._parts)
+                exact = None
+                if fitting.fitted == "j" and part.request.exchange:
+                    wanted = replace(part.request, coulomb=False)
+                    share //= 2
+                    exact = self._backend.two_electron_operators(self._batch, [wanted], self._policy, share)[
+                        0
+                    ]
+                    if not part.request.coulomb:
+                        made.append(exact)
+                        continue
+                operator = FittedTwoElectron(
+                    backend, self._batch, auxiliary, part.request.operator, part.request.omega, share, exact
+                )
+                made.append(operator)
+        except BaseException:
+            for operator in made:
+                operator.close()
+            raise
+        return made
 
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
@@ -124,7 +172,23 @@ class TwoElectron(Term):
         energies = [
             TwoElectronEnergy(r.operator, r.omega, float(r.coulomb), fraction) for r, fraction in self._parts
         ]
-        return backend.two_electron_gradient(self._batch, lanes, density, energies, self._policy)
+        if self._fitting is None:
+            return backend.two_electron_gradient(self._batch, lanes, density, energies, self._policy)
+        exact, fitted = [], energies
+        if self._fitting.fitted == "j":
+            exact = [energy._replace(coulomb=0.0) for energy in energies if energy.exchange]
+            fitted = [energy._replace(exchange=0.0) for energy in energies if energy.coulomb]
+        out = np.zeros((len(lanes), self._batch.natm, 3))
+        if exact:
+            out += backend.two_electron_gradient(self._batch, lanes, density, exact, self._policy)
+        auxiliary = self._fitting.basis(self._batch)
+        for row, lane in enumerate(map(int, lanes)):
+            for operator, omega, coulomb, exchange in fitted:
+                out[row] += fitted_gradient(
+                    fitting_backend(backend), self._batch, lane, auxiliary, density[row], coulomb, exchange, operator,
+                    omega,
+                )  # fmt: skip
+        return out
 
     def response(
         self,

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from scfx.batch import Batch
-from scfx_libcint.density_fitting import BLOCK, Metric, eigenvectors, unpacked
+from scfx.energy.two_electron.fitted import BLOCK, Metric, eigenvectors, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,28 +3,51 @@
 (ij|kl) ≈ Σ_Q B_Q,ij B_Q,kl with B = L⁻¹ (P|ij), (P|Q) = L Lᵀ over an auxiliary basis; Vahtras, Almlöf, Feyereisen,
 Chem. Phys. Lett. 213, 514 (1993), eq. 12 (their "V"); K as in Weigend, Phys. Chem. Chem. Phys. 4, 4285 (2002).
 
-Nothing here but the contract of `scfx.contracts.fitting` says whose integrals these are.
+Any backend that fills `scfx.contracts.fitting` serves; what is fitted is a choice of the calculation.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float64, Int32
 
-from scfx.errors import InputError
+from scfx.basis import BasisSet
+from scfx.errors import InputError, ResourceError
 from scfx.two_electron import LaneTwoElectron
 
 if TYPE_CHECKING:
-    from scfx.basis import BasisSet
-    from scfx.batch import Batch
+    from scfx.batch import Batch, ShellLayout
+    from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.derivatives import Operator
     from scfx.contracts.fitting import AbstractFittingBackend
+    from scfx.contracts.two_electron import AbstractTwoElectron
 
 #: Auxiliary functions are contracted in blocks of about this many numbers (64 MB).
 BLOCK = 8_000_000
+
+
+@dataclass(frozen=True)
+class DensityFitting:
+    """What a calculation fits, and with which auxiliary basis: "jk" fits J and K, "j" J alone and keeps K exact."""
+
+    auxiliary: AbstractBasisSource
+    fitted: Literal["jk", "j"] = "jk"
+
+    def definition(self) -> dict[str, Any]:
+        """What enters the spec hash."""
+        return {"auxiliary": self.auxiliary.definition(), "fitted": self.fitted}
+
+    def basis(self, batch: Batch) -> BasisSet:
+        """The auxiliary basis set of a batch's elements; `BasisError` where it does not cover one."""
+        return BasisSet.from_source(self.auxiliary, {int(z) for row in batch.atomic_numbers for z in row})
+
+    def most_entries(self, layout: ShellLayout, memory_budget: int) -> int:
+        """About how many entries fit a budget: standard sets have some three auxiliary functions to an orbital one."""
+        return int(memory_budget // fitted_bytes(layout.ncart, 4 * layout.ncart))
 
 
 class FittedTwoElectron(LaneTwoElectron):
@@ -37,9 +60,19 @@ class FittedTwoElectron(LaneTwoElectron):
         auxiliary: BasisSet,
         operator: Operator,
         omega: float,
-        exact: LaneTwoElectron | None,
+        memory_budget: int,
+        exact: AbstractTwoElectron | None = None,
     ):
+        """Raises `ResourceError`, with the numbers, where the fitted integrals exceed `memory_budget` bytes."""
         super().__init__(len(batch), batch.nao)
+        n_auxiliary = sum(auxiliary.nao(int(z)) for z in batch.atomic_numbers[0])
+        needed = len(batch) * fitted_bytes(batch.layout.ncart, n_auxiliary)
+        if needed > memory_budget:
+            raise ResourceError(
+                f"scf.memory_budget: fitted integrals of {len(batch)} entries of {batch.nao} functions with "
+                f"{n_auxiliary} auxiliary functions take {needed:,} bytes, the budget is {memory_budget:,}; use a "
+                "smaller scf.lane_width or raise scf.memory_budget"
+            )
         self._exact = exact
         self._fitted: list[np.ndarray] | None = [
             fitted_integrals(backend, batch, entry, auxiliary, operator, omega) for entry in range(len(batch))
@@ -62,7 +95,11 @@ class FittedTwoElectron(LaneTwoElectron):
     ) -> np.ndarray:
         """See `LaneTwoElectron`."""
         if self._exact is not None:
-            return self._exact.contract_exchange(density, lanes)
+            whole = np.zeros((self._entries, *density.shape[1:]))
+            whole[lanes] = density
+            k = self._exact.contract_wanted(whole, lanes, False, True)[1]
+            assert k is not None
+            return np.asarray(k)
         exchange = np.zeros_like(density)
         for row, integrals in enumerate(self._of(lanes)):
             _add_exchange(integrals, density[row], exchange[row])
