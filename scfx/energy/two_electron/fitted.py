@@ -137,50 +137,18 @@ def fitted_integrals(
 ) -> Float64[np.ndarray, "naux npair"]:
     """B_Q,ij of one entry for pairs j <= i of AOs."""
     triple = backend.three_index(batch, entry, auxiliary, operator, omega)
-    return Metric(backend.two_index(batch, entry, auxiliary, operator, omega)).whitened(triple)
+    return _whitened(backend.two_index(batch, entry, auxiliary, operator, omega), triple)
 
 
-class Metric:
-    """(P|Q) = L Lᵀ and its inverse; of a linearly dependent auxiliary basis, by its larger eigenvalues alone."""
-
-    def __init__(self, metric: Float64[np.ndarray, "naux naux"]):
-        self._lower = self._eigen = None
-        try:
-            self._lower = scipy.linalg.cholesky(metric, lower=True)
-        except np.linalg.LinAlgError:
-            values, vectors = np.linalg.eigh(metric)
-            self._eigen = values, vectors, values > 1e-10 * values[-1]
-
-    def whitened(self, triple: Float64[np.ndarray, "naux npair"]) -> Float64[np.ndarray, "fitted npair"]:
-        """L⁻¹ (P|ij), or the same in canonical orthogonalisation."""
-        if self._eigen is not None:
-            values, vectors, kept = self._eigen
-            return (vectors[:, kept] / np.sqrt(values[kept])).T @ triple
-        return scipy.linalg.solve_triangular(self._lower, triple, lower=True)
-
-    def solve(self, right: Float64[np.ndarray, "naux some"]) -> Float64[np.ndarray, "naux some"]:
-        """The inverse times `right`."""
-        if self._eigen is not None:
-            values, vectors, kept = self._eigen
-            return vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept, None])
-        return scipy.linalg.cho_solve((self._lower, True), right)
-
-    def response_of_the_left_out(
-        self, outer: Float64[np.ndarray, "naux naux"]
-    ) -> Float64[np.ndarray, "naux naux"]:
-        """What ½ tr X ∂(inverse) has beyond -½ tr (inverse X inverse) ∂(P|Q), as a factor of ∂(P|Q); X is `outer`.
-
-        The space of the kept eigenvalues turns into that of the left out ones: for f(λ) = 1/λ or 0, elements between
-        the two take the divided difference (f(a) - f(b)) / (a - b) (Daleckii and Krein). None left out: zero.
-        """
-        if self._eigen is None:
-            return np.zeros_like(outer)
-        values, vectors, kept = self._eigen
-        large, small = values[kept], values[~kept]
-        between = 1.0 / (large[:, None] * (large[:, None] - small))
-        mixed = vectors[:, kept] @ (between * (vectors[:, kept].T @ outer @ vectors[:, ~kept]))
-        half = 0.5 * mixed @ vectors[:, ~kept].T
-        return half + half.T
+def _whitened(metric: np.ndarray, triple: np.ndarray) -> np.ndarray:
+    """L⁻¹ (P|ij); where the auxiliary basis is linearly dependent, its canonical orthogonalisation."""
+    try:
+        lower = scipy.linalg.cholesky(metric, lower=True)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(metric)
+        kept = values > 1e-10 * values[-1]
+        return (vectors[:, kept] / np.sqrt(values[kept])).T @ triple
+    return scipy.linalg.solve_triangular(lower, triple, lower=True)
 
 
 def unpacked(packed: Float64[np.ndarray, "some npair"]) -> Float64[np.ndarray, "some n n"]:
