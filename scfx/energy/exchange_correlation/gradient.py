@@ -95,8 +95,11 @@ def exchange_correlation_gradient(
         out.gradient[row] = sums.functions
         if response:
             out.gradient[row] += sums.points
-            out.gradient[row] += weight_gradient(
-                batch.atomic_numbers[lane], batch.positions[lane], grid, sums.energy_density
+            atoms = batch.atomic_numbers[lane], batch.positions[lane]
+            out.gradient[row] += (
+                weight_gradient(*atoms, grid, sums.energy_density)
+                if operator is None
+                else operator.weight_gradient(lane, *atoms, grid, sums.energy_density)
             )
     return out
 
