@@ -238,7 +238,9 @@ class SimdGridOperator(AbstractGridGradientOperator):
         """See `AbstractGridGradientOperator.weight_gradient`; `scfx.grid.weight_gradient` is the same in JAX."""
         count = self._counts[int(self._checked(np.array([lane]))[0])]
         if not len(energy_density) == len(grid.owner) == len(grid.atomic_weights) == count:
-            raise InputError(f"entry {lane} has {count} points here, got {len(energy_density)} values at them")
+            raise InputError(
+                f"entry {lane} has {count} points here, got {len(energy_density)} values at them"
+            )
         if positions.shape != (self._natm, 3) or np.shape(atomic_numbers) != (self._natm,):
             raise InputError(f"entry {lane} has {self._natm} atoms here, got positions {positions.shape}")
         out = np.zeros((self._natm, 3))
