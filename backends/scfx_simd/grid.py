@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Float64, Int32
+from jaxtyping import Float, Float64, Int, Int32
 
 from scfx.basis import cart_to_sph
 from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.errors import CapabilityError, InputError
+from scfx.grid.partition import size_shifts
 from scfx.native import load
 from scfx_simd.kernels import address, check
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from scfx.abstract import Family
     from scfx.batch import Batch
+    from scfx.grid import Grid
     from scfx.precision import PrecisionPolicy
 
 #: Points of a block, whole tiles: enough to make a dispatch cheap. Fixed, so that no number depends on the batch.
@@ -50,6 +52,9 @@ def _kernels() -> ctypes.CDLL:
     lib.scfx_quadrature_gradient.argtypes = (
         pointer, int32, int32, int32, pointer, pointer, int32, int64, int64, pointer, pointer, int32, pointer, pointer,
         *message,
+    )  # fmt: skip
+    lib.scfx_quadrature_weight_gradient.argtypes = (
+        pointer, int32, pointer, pointer, pointer, pointer, pointer, *message,
     )  # fmt: skip
     lib.scfx_quadrature_kept_bytes.argtypes = (pointer,)
     lib.scfx_quadrature_kept_bytes.restype = int64
@@ -87,6 +92,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         self._nao = batch.nao
         self._natm = batch.natm
         self._entries = len(batch)
+        self._counts = counts
         lib = _kernels()
         highest, limit = max(batch.layout.angular_momentum), lib.scfx_quadrature_max_angular_momentum()
         if highest > limit:
@@ -220,6 +226,32 @@ class SimdGridOperator(AbstractGridGradientOperator):
             address(functions), address(points),
         )  # fmt: skip
         return functions, points
+
+    def weight_gradient(
+        self,
+        lane: int,
+        atomic_numbers: Int[np.ndarray, "natm"],
+        positions: Float64[np.ndarray, "natm 3"],
+        grid: Grid,
+        energy_density: Float64[np.ndarray, "npoint"],
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractGridGradientOperator.weight_gradient`; `scfx.grid.weight_gradient` is the same in JAX."""
+        count = self._counts[int(self._checked(np.array([lane]))[0])]
+        if not len(energy_density) == len(grid.owner) == len(grid.atomic_weights) == count:
+            raise InputError(
+                f"entry {lane} has {count} points here, got {len(energy_density)} values at them"
+            )
+        if positions.shape != (self._natm, 3) or np.shape(atomic_numbers) != (self._natm,):
+            raise InputError(f"entry {lane} has {self._natm} atoms here, got positions {positions.shape}")
+        out = np.zeros((self._natm, 3))
+        given = (positions, size_shifts(atomic_numbers), grid.owner, energy_density * grid.atomic_weights)
+        dtypes = (np.float64, np.float64, np.int32, np.float64)
+        arrays = [np.ascontiguousarray(a, dtype=t) for a, t in zip(given, dtypes, strict=True)]
+        check(
+            _kernels().scfx_quadrature_weight_gradient,
+            self._handle, int(lane), *map(address, arrays), address(out),
+        )  # fmt: skip
+        return out
 
     @property
     def kept_bytes(self) -> int:

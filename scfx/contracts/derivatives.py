@@ -11,7 +11,7 @@ import abc
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Int32
+from jaxtyping import Float, Float64, Int, Int32
 
 from scfx.contracts.backend import AbstractIntegralBackend
 from scfx.contracts.grid import AbstractGridOperator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scfx.batch import Batch
+    from scfx.grid import Grid
     from scfx.precision import PrecisionPolicy
 
 Operator = Literal["coulomb", "erf", "erfc"]
@@ -96,3 +97,19 @@ class AbstractGridGradientOperator(AbstractGridOperator):
         points with it, functions fixed; `owners` are the atoms that the points, in the operator's order, move with.
         Their sum over all atoms is zero up to rounding. `derivative` includes the quadrature weight.
         """
+
+    def weight_gradient(
+        self,
+        lane: int,
+        atomic_numbers: Int[np.ndarray, "natm"],
+        positions: Float64[np.ndarray, "natm 3"],
+        grid: Grid,
+        energy_density: Float64[np.ndarray, "npoint"],
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """Σ_g f_g ∂w_g/∂R of entry `lane`, for f = `energy_density` at the points in the order of `grid`.
+
+        Override where a kernel is faster than the portable one.
+        """
+        from scfx.grid.weight_gradient import weight_gradient
+
+        return weight_gradient(atomic_numbers, positions, grid, energy_density)

@@ -190,7 +190,10 @@ class EnergyFunctional:
             grid, parameters = resolved.nonlocal_grid, functional.vv10
             assert grid is not None
             terms.append(
-                self._once(NonlocalCorrelation, lambda: NonlocalCorrelation(batch, grid, parameters, memory))
+                self._once(
+                    NonlocalCorrelation,
+                    lambda: NonlocalCorrelation(batch, grid, parameters, memory, resolved.spec.grid_response),
+                )
             )
         return Hamiltonian(self, policy, terms)
 

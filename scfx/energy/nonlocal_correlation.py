@@ -1,15 +1,12 @@
 """VV10 non-local correlation on a grid of its own, with the potential that it adds.
 
-    E = ∫ ρ(r) [β + ½ ∫ ρ(r') Φ(r, r') dr'] dr,   Φ = -3/(2 g g' (g + g')),   g = ω0 R² + κ
-
-Vydrov, Van Voorhis, J. Chem. Phys. 133, 244103 (2010), eq. 4 to 19. A double sum over the points, so the grid is a
-coarser one than the functional's (`scf.nonlocal_grid`). Always in float64, whatever the precision policy.
+A double sum over the points (`vv10`), so the grid is a coarser one than the functional's (`scf.nonlocal_grid`). Always
+in float64, whatever the precision policy.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from math import pi
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -18,9 +15,11 @@ import numpy as np
 from jaxtyping import Array, Float64, Int32
 
 from scfx.energy.exchange_correlation.portable import BLOCK, BLOCKS, grid_components, grid_potential
+from scfx.energy.nonlocal_gradient import nonlocal_correlation_gradient
 from scfx.energy.term import Contribution, Term
+from scfx.energy.vv10 import vv10
 from scfx.errors import CapabilityError
-from scfx.grid import batch_grids
+from scfx.grid import batch_grids, owned_grids
 from scfx.lanes import COMPILER_OPTIONS, ao_bucket
 from scfx.orbitals import orbital_tables, orbital_values
 
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
     from scfx.energy.memory import MemoryBudget
     from scfx.grid import GridSpec
     from scfx.grid.molecular import PointsAndWeights
-
-#: Points of lower density (bohr⁻³) are left out, as in other programs: their pairs are most of the work.
-DENSITY_THRESHOLD = 1e-8
-#: Points of the outer and of the inner sum that are worked on at once: 40 arrays of 64 KB stay in cache.
-_OUTER, _INNER = 256, 32
 
 
 @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
@@ -53,79 +47,22 @@ def _add_potential(
     return jax.lax.fori_loop(0, values.shape[1], one, out)
 
 
-@partial(jax.jit, compiler_options=COMPILER_OPTIONS)
-def _pair_sums(points: Float64[Array, "6 npad"], count: Any) -> Float64[Array, "3 npad"]:
-    """Σ_j T, Σ_j T (1/g + 1/(g+g')) and the same times R², with T = w_j ρ_j/(g g' (g+g')), at each of the points.
-
-    `points` holds x, y, z, ω0, κ and wρ, padded with wρ = 0; only `count` points (rounded up to a block) are visited.
-    """
-
-    def outer(o: Any, out: Any) -> Any:
-        own = jax.lax.dynamic_slice_in_dim(points, o * _OUTER, _OUTER, axis=1)
-        x, y, z, omega, kappa, _ = own[:, None, :]
-
-        def inner(i: Any, sums: Any) -> Any:
-            other = jax.lax.dynamic_slice_in_dim(points, i * _INNER, _INNER, axis=1)[:, :, None]
-            r2 = (other[0] - x) ** 2 + (other[1] - y) ** 2 + (other[2] - z) ** 2
-            g, gp = r2 * omega + kappa, r2 * other[3] + other[4]
-            gt = g + gp
-            inverse = 1.0 / (g * gp * gt)  # the one division: 1/g + 1/(g+g') = inverse g' (g+g' + g)
-            t = other[5] * inverse
-            u = t * inverse * gp * (gt + g)
-            f, uu, w = sums
-            return f + jnp.sum(t, axis=0), uu + jnp.sum(u, axis=0), w + jnp.sum(u * r2, axis=0)
-
-        zero = jnp.zeros(_OUTER)
-        blocks = -(-count // _OUTER) * (_OUTER // _INNER)
-        sums = jnp.stack(jax.lax.fori_loop(0, blocks, inner, (zero, zero, zero)))
-        return jax.lax.dynamic_update_slice_in_dim(out, sums, o * _OUTER, axis=1)
-
-    return jax.lax.fori_loop(0, -(-count // _OUTER), outer, jnp.zeros((3, points.shape[1])))
-
-
-def vv10(
-    components: Float64[np.ndarray, "4 point"],
-    positions: Float64[np.ndarray, "point 3"],
-    weights: Float64[np.ndarray, "point"],
-    parameters: tuple[float, float],
-) -> tuple[float, Float64[np.ndarray, "4 point"]]:
-    """Energy (hartree) and its derivatives by rho and ∂rho, times the weights, on one grid.
-
-    `parameters`: (b, C). Call inside `jax.enable_x64(True)`.
-    """
-    b, c = parameters
-    derivative = np.zeros_like(components)
-    chosen = np.flatnonzero(components[0] >= DENSITY_THRESHOLD)
-    if not len(chosen):
-        return 0.0, derivative
-    rho, gradient, weight = components[0, chosen], components[1:, chosen], weights[chosen]
-    sigma = np.sum(gradient**2, axis=0)
-    omega = np.sqrt(c * (sigma / rho**2) ** 2 + 4.0 * pi / 3.0 * rho)
-    kappa = b * 1.5 * pi * (rho / (9.0 * pi)) ** (1.0 / 6.0)
-    # Padded to a length that is a function of the grid alone, so that one row compiles one shape.
-    padded = np.ones((6, -(-len(weights) // 4096) * 4096))
-    padded[5] = 0.0
-    padded[:, : len(chosen)] = [*positions[chosen].T, omega, kappa, weight * rho]
-    f, u, w = np.asarray(_pair_sums(padded, len(chosen)))[:, : len(chosen)]
-    beta = (3.0 / b**2) ** 0.75 / 32.0
-    kernel = -1.5 * f
-    energy = float(np.sum(weight * rho * (beta + 0.5 * kernel)))
-    omega_by_rho = (4.0 * pi / 3.0 - 4.0 * c * sigma**2 / rho**5) / (2.0 * omega)
-    omega_by_sigma = c * sigma / (rho**4 * omega)
-    by_rho = beta + kernel + 1.5 * (u * kappa / 6.0 + w * rho * omega_by_rho)
-    by_sigma = 1.5 * w * rho * omega_by_sigma
-    derivative[0, chosen] = weight * by_rho
-    derivative[1:, chosen] = 2.0 * weight * by_sigma * gradient
-    return energy, derivative
-
-
 class NonlocalCorrelation(Term):
     """The VV10 term of a batch, entry by entry; AO values are kept if they fit what is left of the memory budget."""
 
     name = "nonlocal_correlation"
 
-    def __init__(self, batch: Batch, grid: GridSpec, parameters: tuple[float, float], memory: MemoryBudget):
+    def __init__(
+        self,
+        batch: Batch,
+        grid: GridSpec,
+        parameters: tuple[float, float],
+        memory: MemoryBudget,
+        grid_response: bool = True,
+    ):
+        """`grid_response`: gradients follow the points and weights of this grid, too."""
         self._batch = batch
+        self._grid_response = grid_response
         self._spec = grid
         self._parameters = parameters
         self._memory = memory
@@ -198,6 +135,24 @@ class NonlocalCorrelation(Term):
                 matrix = _add_potential(matrix, self._orbitals(lane, c), blocks[c])
             potential[lane] = np.asarray(matrix + matrix.T)
         return Contribution(potential=potential[:, None], energy=energy, parts={self.name: energy[lanes]})
+
+    def gradient(
+        self,
+        density: Float64[np.ndarray, "active spin nao nao"],
+        energy_weighted_density: Float64[np.ndarray, "active nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Float64[np.ndarray, "active natm 3"]:
+        """See `Term.gradient`; with the response of points and weights unless the specification leaves it out."""
+        self.prepare()
+        assert self._grids is not None
+        return nonlocal_correlation_gradient(
+            self._batch,
+            owned_grids(self._batch.atomic_numbers, self._grids, self._spec),
+            self._parameters,
+            density,
+            lanes,
+            response=self._grid_response,
+        )
 
     def response(
         self,

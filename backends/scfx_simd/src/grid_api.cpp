@@ -119,6 +119,15 @@ SCFX_EXPORT int scfx_quadrature_gradient(void* handle, int32_t first, int32_t n,
   });
 }
 
+// owner and strength of the entry's points, in the order of scfx_quadrature_add; adds to out [n_atoms][3].
+SCFX_EXPORT int scfx_quadrature_weight_gradient(void* handle, int32_t lane, const double* position,
+                                                const double* shift, const int32_t* owner, const double* strength,
+                                                double* out, char* message, int size) {
+  return guarded(message, size, [&] {
+    static_cast<Handle*>(handle)->with([&](auto& q) { q.weight_gradient(lane, position, shift, owner, strength, out); });
+  });
+}
+
 SCFX_EXPORT int64_t scfx_quadrature_kept_bytes(void* handle) {
   return static_cast<Handle*>(handle)->with([](auto& q) { return int64_t(q.kept_bytes()); });
 }

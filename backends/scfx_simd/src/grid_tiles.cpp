@@ -5,6 +5,8 @@
 #include <new>
 #include <numeric>
 
+#include "grid_weights.h"
+
 namespace scfx_simd::quadrature {
 
 template <class T> Aligned<T>::Aligned(size_t n) {
@@ -93,6 +95,20 @@ template <class T> void Quadrature<T>::weights(int lane, int first, int n, doubl
 template <class T> void Quadrature<T>::order(int lane, int first, int n, int32_t* out) const {
   const std::vector<int>& from = entries_[lane].order;
   for (int i = 0; i < n; ++i) out[i] = size_t(first + i) < from.size() ? from[first + i] : -1;
+}
+
+template <class T>
+void Quadrature<T>::weight_gradient(int lane, const double* position, const double* shift, const int32_t* owner,
+                                    const double* strength, double* out) const {
+  const Entry& e = entries_[lane];
+  std::vector<int> owner_here(e.x.size(), 0);
+  std::vector<double> strength_here(e.x.size(), 0.0);
+  for (int i = 0; i < e.n; ++i) {
+    owner_here[i] = owner[e.order[i]];
+    strength_here[i] = strength[e.order[i]];
+  }
+  quadrature::weight_gradient(layout_.n_atoms, position, shift, int(e.x.size()), e.x.data(), e.y.data(), e.z.data(),
+                              owner_here.data(), strength_here.data(), out);
 }
 
 // Room for the AO values of a tile; null where the budget has none, or nothing is to be kept.

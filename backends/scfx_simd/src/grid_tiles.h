@@ -105,6 +105,10 @@ template <class T> class Quadrature {
   // points that move with the atoms `owners` [n] at fixed functions; adds to both, [n_atoms][3].
   void gradient(int lane, int first, int n, const double* D, int nspin, size_t row, size_t matrix, const double* v,
                 const int32_t* owners, double* functions, double* points) const;
+  // Σ f_g ∂w_g/∂R of a whole entry, from positions [n_atoms][3], shifts of cell boundaries [n_atoms][n_atoms] and, at the
+  // points in the order of `add`, owners and f times the weight before space was divided. Adds to out [n_atoms][3].
+  void weight_gradient(int lane, const double* position, const double* shift, const int32_t* owner,
+                       const double* strength, double* out) const;
   size_t kept_bytes() const { return used_; }
   int components() const { return components_; }
   const T* element() const { return nullptr; }

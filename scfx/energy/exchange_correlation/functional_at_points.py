@@ -145,6 +145,26 @@ def evaluate_spin_resolved(
     )
 
 
+def evaluate_each_point(
+    functional: AbstractFunctional, components: Float[Array, "block spin component point"], dtype: str
+) -> tuple[Any, Any, Any]:
+    """Energy density, electron density [block, point], and derivatives by each component, all without weights.
+
+    Every point is a lane of its own to `evaluate_closed_shell` or `evaluate_spin_resolved`, whose sums are then over
+    one point: densities vanish here exactly where they do in the energy.
+    """
+    by_point = jnp.moveaxis(components, -1, 1)[..., None]  # [block point spin component 1]
+    ones = jnp.ones((*by_point.shape[:2], 1))
+    if components.shape[1] == 1:
+        energy, electrons, derivative = evaluate_closed_shell(
+            functional, by_point[:, :, 0], ones, jnp.dtype(dtype)
+        )
+        derivative = derivative[:, :, None]
+    else:
+        energy, electrons, derivative = evaluate_spin_resolved(functional, by_point, ones, jnp.dtype(dtype))
+    return energy, electrons, jnp.moveaxis(derivative[..., 0], 1, -1)
+
+
 def _threshold(components: Any, dtype: Any) -> float:
     return max(DENSITY_THRESHOLD[jnp.dtype(components.dtype).name], DENSITY_THRESHOLD[dtype.name])
 
