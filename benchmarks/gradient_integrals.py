@@ -3,12 +3,12 @@
     taskset -c 0 python benchmarks/gradient_integrals.py                  # STO-3G, then 6-31G*
     taskset -c 0 python benchmarks/gradient_integrals.py --basis sto-3g --scf
 
-One batch of conformers of a molecule of nine heavy atoms, with their own Hartree-Fock densities. In turns, round by round:
+One batch of conformers of a molecule of nine heavy atoms, with their own Hartree-Fock densities. In turns, by round:
 
 - integrals: `SimdBackend.two_electron`, everything up to integrals in memory, Schwarz bounds included.
 - gradient J+K: `two_electron_gradient` of a fifth of exchange, as B3LYP has it; gradient J: of Coulomb alone.
 - one-electron: `one_electron_gradient`.
-- with `--scf`: the whole of B3LYP's self-consistent field on grid level 0, `Solver.solve`, after a first one that compiles.
+- with `--scf`: B3LYP's whole self-consistent field on grid level 0, `Solver.solve`, after a first one that compiles.
 
 Figures are medians over rounds; the deviation is that of the J+K gradient from float64's, hartree/bohr.
 """
@@ -54,7 +54,9 @@ def compare(smiles: str, basis_name: str, arguments: argparse.Namespace) -> list
         in_batch_order(batch, i) for batch in [Batch.from_systems(found, basis)] for i in range(len(found))
     ]
     batch = Batch.from_systems(systems, basis)
-    density = np.stack(solver.solve(systems, return_density=True).density)
+    matrices = solver.solve(systems, return_density=True).density
+    assert matrices is not None
+    density = np.stack(matrices)
     lanes = np.arange(len(batch), dtype=np.int32)
     seconds: dict[tuple[str, str], list[float]] = {}
     gradients: dict[tuple[str, str], np.ndarray] = {}

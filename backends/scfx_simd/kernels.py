@@ -156,12 +156,14 @@ class PackedBatch:
                 f"backend 'simd' has shells up to f (l = 3), the basis has l = {highest}; "
                 "choose another backend, such as 'libcint'",
             )
+        # As in the table of the grid kernels: where functions are combinations of Cartesian ones.
+        spherical = [l > 1 and not c for l, c in zip(layout.angular_momentum, layout.cartesian, strict=True)]
         self.entries = entries
         self._arrays = {
             "shells": np.ascontiguousarray(
                 np.stack([
                     layout.atom, layout.angular_momentum, layout.n_primitives, layout.primitive_offset[:-1],
-                    layout.ao_offset[:-1], layout.n_functions, layout.cartesian,
+                    layout.ao_offset[:-1], layout.n_functions, spherical,
                 ], axis=1), dtype=np.int32,
             ),
             "merge_sp": np.ascontiguousarray(partner, dtype=np.int32),

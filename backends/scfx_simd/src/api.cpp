@@ -29,7 +29,7 @@ template <class F> int guarded(char* message, int size, F body) {
 // What the batch is made of; mirrored by scfx_simd/kernels.py.
 struct ScfxBatch {
   int32_t n_entries, natm, nshell;
-  const int32_t* shells;    // [nshell][7]: atom, l, nprim, primitive offset, AO offset, functions, cartesian
+  const int32_t* shells;    // [nshell][7]: atom, l, nprim, primitive offset, AO offset, functions, spherical, as in grid_api
   const int32_t* merge_sp;  // [nshell]
   const double *spherical_d, *spherical_f;  // [ncart][2l+1]
   const double *position, *exponent, *coefficient, *charge;
@@ -51,7 +51,7 @@ Structure structure_of(const ScfxBatch& b) {
   std::vector<Shell> shells;
   for (int i = 0; i < b.nshell; ++i) {
     const int32_t* x = b.shells + 7 * i;
-    shells.push_back({x[0], x[1], x[2], x[3], x[4], x[5], x[6] != 0});
+    shells.push_back({x[0], x[1], x[2], x[3], x[4], x[5], x[6] == 0});
   }
   const double* spherical[4] = {nullptr, nullptr, b.spherical_d, b.spherical_f};
   return make_structure(b.natm, shells, spherical, b.merge_sp);
