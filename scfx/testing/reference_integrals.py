@@ -256,6 +256,41 @@ def _repulsion(batch: Batch, entry: int, omega: float) -> np.ndarray:
     return out
 
 
+def three_index(batch: Batch, auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux npair"]:
+    """(P|ij) of the one entry of both batches, for pairs j <= i of AOs, hartree; `omega` as in `repulsion`."""
+    layout, offset = batch.layout, batch.layout.cartesian_offset
+    shells = _shells(batch, 0)
+    out = np.zeros((auxiliary.layout.ncart, layout.ncart, layout.ncart))
+    for rows, single in _single_shells(auxiliary):
+        for a, first in enumerate(shells):
+            for b, second in enumerate(shells[: a + 1]):
+                block = _repulsion_block(single, _pair(first, second), omega)[:, 0]
+                i, j = slice(offset[a], offset[a + 1]), slice(offset[b], offset[b + 1])
+                out[rows, i, j] = block
+                out[rows, j, i] = np.swapaxes(block, 1, 2)
+    to_ao, lower = layout.cart_to_ao, np.tril_indices(layout.nao)
+    return auxiliary.layout.cart_to_ao.T @ (to_ao.T @ out @ to_ao)[:, lower[0], lower[1]]
+
+
+def two_index(auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux naux"]:
+    """(P|Q) of the one entry of a batch of auxiliary functions, hartree; `omega` as in `repulsion`."""
+    out = np.zeros((auxiliary.layout.ncart,) * 2)
+    for rows, first in _single_shells(auxiliary):
+        for columns, second in _single_shells(auxiliary):
+            out[rows, columns] = _repulsion_block(first, second, omega)[:, 0, :, 0]
+    return auxiliary.layout.cart_to_ao.T @ out @ auxiliary.layout.cart_to_ao
+
+
+def _single_shells(batch: Batch) -> list[tuple[slice, _Pair]]:
+    """Each shell of the first entry as a charge distribution: its product with the function that is one everywhere."""
+    offset = batch.layout.cartesian_offset
+    out = []
+    for index, shell in enumerate(_shells(batch, 0)):
+        one = _Primitives(0, shell.centre, np.zeros(1), np.ones(1))
+        out.append((slice(offset[index], offset[index + 1]), _pair(shell, one)))
+    return out
+
+
 @cache
 def _combined_orders(bra: int, ket: int) -> tuple[np.ndarray, np.ndarray]:
     """Where R_(t+t', u+u', v+v') lies among `_orders(bra + ket)`, [bra, ket], and its sign (-1)^(t'+u'+v')."""
