@@ -100,7 +100,9 @@ def _reference(
     """(P|ij) and (P|Q) of the last entry, and their derivatives along its direction."""
     if operator == "erfc":
         whole, far = _reference(kind, "coulomb", 0.0), _reference(kind, "erf", omega)
-        return tuple(tuple(a - b for a, b in zip(*both, strict=True)) for both in zip(whole, far, strict=True))  # type: ignore[return-value]
+        return tuple(
+            tuple(a - b for a, b in zip(*both, strict=True)) for both in zip(whole, far, strict=True)
+        )  # type: ignore[return-value]
     batch, auxiliary = small_batch(*kind), auxiliary_basis()
     entry = len(batch) - 1
     own = batch.take([entry])

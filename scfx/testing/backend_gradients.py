@@ -117,8 +117,8 @@ def _compare(
     net = np.abs(found.sum(axis=1)).max()
     # Centres alone decide, so moving all of them changes nothing, whatever the integrals are rounded to.
     assert net <= _ERROR[dtype] * size, (
-        f"{what} adds up to {net:.2g} hartree/bohr over the atoms, allowed {_ERROR[dtype] * size:.0e}: moving the whole "
-        "molecule must not change the energy"
+        f"{what} adds up to {net:.2g} hartree/bohr over the atoms, allowed {_ERROR[dtype] * size:.0e}: moving the "
+        "whole molecule must not change the energy"
     )
 
 

@@ -11,7 +11,15 @@ from jaxtyping import Float64, Int32
 from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.contracts.grid import AbstractGridBackend, AbstractGridOperator
 from scfx.testing import reference_orbitals as reference
-from scfx.testing.compare import BUDGET, along, assert_close, directions, displaced, same_bits, symmetric_matrices
+from scfx.testing.compare import (
+    BUDGET,
+    along,
+    assert_close,
+    directions,
+    displaced,
+    same_bits,
+    symmetric_matrices,
+)
 
 if TYPE_CHECKING:
     from scfx.batch import Batch
@@ -20,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Largest error allowed by dtype of the AO values, as a fraction of the largest element (at least one).
 _ERROR = {"float64": 1e-10, "float32": 2e-5}
+#: Displacement of differences in bohr: single points next to a nucleus count here.
+_STEP = 3e-4
 _FAMILIES: tuple[Family, ...] = ("lda", "gga", "mgga")
 
 
@@ -31,7 +41,7 @@ def check_grid(
     families: Sequence[str],
     seed: int,
 ) -> None:
-    """Density, potential and, where there is one, gradient against plain AO values; order of points, memory, `close`."""
+    """Density, potential and, where there is one, gradient against plain AO values; points, memory, `close`."""
     points, weights = _points(batch, seed)
     for policy in policies:
         for family in _FAMILIES:
@@ -128,8 +138,8 @@ class _GridCheck:
             seen = np.concatenate([order[lane] for order in self.order])
             seen = np.sort(seen[seen >= 0])
             assert same_bits(seen, np.arange(len(given))), (
-                f"{self.where}: the blocks hold {len(np.unique(seen))} of the {len(given)} points of entry {lane}, some "
-                "of them more than once or not at all"
+                f"{self.where}: the blocks hold {len(np.unique(seen))} of the {len(given)} points of entry {lane}, "
+                "some of them more than once or not at all"
             )
 
     def _at(self, lane: int, values: np.ndarray, block: int) -> np.ndarray:
@@ -155,16 +165,17 @@ class _GridCheck:
             for lane in lanes:
                 right = self._at(lane, components[lane], block)[..., there[lane]]
                 self._compare(
-                    found[lane][..., there[lane]], right, "density", "rho, then its gradient, then tau with a factor ½"
+                    found[lane][..., there[lane]],
+                    right,
+                    "density",
+                    "rho, then its gradient, then tau with a factor ½",
                 )
             alone = operator.density(block, self.density[some], some)
             assert same_bits(alone, found[some]), (
                 f"{where}: the density of an entry differs in bits when other entries are left out"
             )
             for lane in lanes:
-                expected[lane] += reference.potential(
-                    self._at(lane, values[lane], block), derivative[lane]
-                )
+                expected[lane] += reference.potential(self._at(lane, values[lane], block), derivative[lane])
             part = np.asarray(operator.potential(block, derivative, lanes))
             assert same_bits(operator.potential(block, derivative[some], some), part[some]), (
                 f"{where}: the potential of an entry differs in bits when other entries are left out"
@@ -235,7 +246,10 @@ class _GridCheck:
             components = reference.density_components(values, self.density[lane], self.family)
             return np.sum(given * components)
 
-        return float(along(lambda step: value(step, 0.0))), float(along(lambda step: value(0.0, step)))
+        return (
+            float(along(lambda step: value(step, 0.0), _STEP)),
+            float(along(lambda step: value(0.0, step), _STEP)),
+        )
 
 
 def _check_closed(operator: AbstractGridOperator, where: str, check: _GridCheck) -> None:

@@ -1,4 +1,4 @@
-"""What `check_backend` asks of two-electron operators beside their numbers: only what is wanted, requests, bytes held."""
+"""What `check_backend` asks of two-electron operators beside their numbers: requests, what is wanted, bytes held."""
 
 from __future__ import annotations
 
@@ -114,7 +114,9 @@ def check_requests(
                 operator.close()
     if not attenuated:
         _check_refusal(backend, label, batch, policy, TwoElectronRequest("erf", omega))
-    _check_refusal(backend, label, batch, policy, TwoElectronRequest("erfc", omega), expected, density, tolerance)
+    _check_refusal(
+        backend, label, batch, policy, TwoElectronRequest("erfc", omega), expected, density, tolerance
+    )
 
 
 def _check_refusal(

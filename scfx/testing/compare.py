@@ -65,7 +65,6 @@ def directions(batch: Batch, seed: int) -> Float64[np.ndarray, "batch natm 3"]:
     return size * random.choice([-1.0, 1.0], batch.positions.shape)
 
 
-def along(function: Callable[[float], np.ndarray]) -> np.ndarray:
-    """The derivative of a function of a displacement (bohr) at zero, by five-point differences."""
-    h = STEP
+def along(function: Callable[[float], np.ndarray], h: float = STEP) -> np.ndarray:
+    """The derivative of a function of a displacement (bohr) at zero, by five-point differences `h` apart."""
     return (function(-2 * h) - 8 * function(-h) + 8 * function(h) - function(2 * h)) / (12 * h)
