@@ -146,8 +146,8 @@ def _check_operator(
     _check_independence(make, where, batch, density)
     _check_lanes(make, where, batch, density)
     check_wanted(make, where, batch, density)
-    check_held_bytes(make, where, batch, density, keeps_integrals)
     _check_close(make, where, batch, density)
+    check_held_bytes(make, where, batch, density, keeps_integrals)
 
 
 @cache

@@ -259,13 +259,14 @@ def _repulsion(batch: Batch, entry: int, omega: float) -> np.ndarray:
 def three_index(batch: Batch, auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux npair"]:
     """(P|ij) of the one entry of both batches, for pairs j <= i of AOs, hartree; `omega` as in `repulsion`."""
     layout, offset = batch.layout, batch.layout.cartesian_offset
-    shells = _shells(batch, 0)
+    shells, singles = _shells(batch, 0), _single_shells(auxiliary)
     out = np.zeros((auxiliary.layout.ncart, layout.ncart, layout.ncart))
-    for rows, single in _single_shells(auxiliary):
-        for a, first in enumerate(shells):
-            for b, second in enumerate(shells[: a + 1]):
-                block = _repulsion_block(single, _pair(first, second), omega)[:, 0]
-                i, j = slice(offset[a], offset[a + 1]), slice(offset[b], offset[b + 1])
+    for a, first in enumerate(shells):
+        for b, second in enumerate(shells[: a + 1]):
+            pair = _pair(first, second)
+            i, j = slice(offset[a], offset[a + 1]), slice(offset[b], offset[b + 1])
+            for rows, single in singles:
+                block = _repulsion_block(single, pair, omega)[:, 0]
                 out[rows, i, j] = block
                 out[rows, j, i] = np.swapaxes(block, 1, 2)
     to_ao, lower = layout.cart_to_ao, np.tril_indices(layout.nao)
