@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from scfx.batch import Batch, ShellLayout
     from scfx.contracts.construction import ConstructionContext
     from scfx.contracts.derivatives import Operator
+    from scfx.contracts.requests import TwoElectronRequest
     from scfx.precision import PrecisionPolicy
     from scfx.two_electron import LaneTwoElectron
 
@@ -128,6 +129,17 @@ class LibcintBackend(
             )
         return self._operator(batch, float(omega), policy, memory_budget)
 
+    def two_electron_operator(
+        self, batch: Batch, request: TwoElectronRequest, policy: PrecisionPolicy, memory_budget: int
+    ) -> AbstractTwoElectron:
+        """See `AbstractIntegralBackend.two_electron_operator`. With J alone fitted, K needs no fitted integrals."""
+        if self._auxiliary is None or self._fitted == "jk" or request.operator == "erfc":
+            return super().two_electron_operator(batch, request, policy, memory_budget)
+        if not request.coulomb:
+            self._check_fits(policy)
+            return self._exact_operator(batch, request.omega, policy, memory_budget)
+        return self._fitted_operator(batch, request.omega, policy, memory_budget, request.exchange)
+
     def _operator(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> AbstractTwoElectron:
@@ -136,7 +148,12 @@ class LibcintBackend(
         return self._exact_operator(batch, omega, policy, memory_budget)
 
     def _fitted_operator(
-        self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
+        self,
+        batch: Batch,
+        omega: float,
+        policy: PrecisionPolicy,
+        memory_budget: int,
+        exchange: bool = True,
     ) -> AbstractTwoElectron:
         assert self._auxiliary is not None
         self._check_fits(policy)
@@ -150,7 +167,7 @@ class LibcintBackend(
                 "scf.lane_width or raise scf.memory_budget"
             )
         exact = None
-        if self._fitted == "j":
+        if self._fitted == "j" and exchange:
             exact = self._exact_operator(batch, omega, policy, memory_budget - needed)
         return FittedTwoElectron(self, batch, auxiliary, "erf" if omega else "coulomb", omega, exact)
 

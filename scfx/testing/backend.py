@@ -185,6 +185,19 @@ def _check_one_electron(backend: AbstractIntegralBackend, label: str, batch: Bat
         assert_close(value, getattr(expected, matrix), _ONE_ELECTRON_ERROR, what, hint)
         alone = np.asarray(getattr(backend.one_electron(batch.take([1])), matrix))
         assert (alone[0] == value[1]).all(), f"{what} of an entry depends on the batch it is in"
+    origins = batch.positions[:, 0] + 0.3
+    found_by_name = backend.one_electron_matrices(batch, ("second_moment", "dipole", "kinetic"), origins)
+    right = {
+        "second_moment": reference.second_moment(batch, origins),
+        "dipole": expected.dipole - origins[:, :, None, None] * expected.overlap[:, None],
+        "kinetic": expected.kinetic,
+    }
+    assert list(found_by_name) == list(right), (
+        f"{label}.one_electron_matrices returns {list(found_by_name)}, asked for {list(right)}"
+    )
+    for matrix, value in right.items():
+        what = f"{label}.one_electron_matrices: {matrix}"
+        assert_close(found_by_name[matrix], value, _ONE_ELECTRON_ERROR, what, "Moments are about `origins`")
 
 
 def _check_values(

@@ -212,6 +212,44 @@ def _moments(first: _Primitives, second: _Primitives) -> tuple[np.ndarray, np.nd
     return overlap, kinetic, dipole
 
 
+def second_moment(
+    batch: Batch, origins: Float64[np.ndarray, "batch 3"]
+) -> Float64[np.ndarray, "batch 3 3 nao nao"]:
+    """<i| (r - o)(r - o) |j> of every entry about its origin, from eq. 9.5.1 with ∫ x² Λ_t dx."""
+    out = []
+    for entry, origin in enumerate(origins):
+        shells, blocks = _shells(batch, entry), {}
+        for a, first in enumerate(shells):
+            for b, second in enumerate(shells[: a + 1]):
+                blocks[a, b] = _second_moments(first, second, origin)
+        out.append(_assemble(batch.layout, blocks, (3, 3)))
+    return np.stack(out)
+
+
+def _second_moments(first: _Primitives, second: _Primitives, origin: np.ndarray) -> np.ndarray:
+    a, b, weight = _primitive_pairs(first, second)
+    p = a + b
+    la, lb = first.angular_momentum, second.angular_momentum
+    tables = [_expansion(la, lb, a, b, x) for x in first.centre - second.centre]
+    zero = np.zeros_like(p)
+
+    def along(d: int, i: int, j: int, order: int) -> np.ndarray:
+        """∫ (x - o)^order of a pair: Λ_t has the moments 0, 1, 2 about its centre only for t up to the order."""
+        away = (a * first.centre[d] + b * second.centre[d]) / p - origin[d]
+        e = [tables[d].get((i, j, t), zero) for t in range(3)]
+        moments = (e[0], e[1] + away * e[0], 2 * e[2] + 2 * away * e[1] + (away**2 + 0.5 / p) * e[0])
+        return moments[order] * np.sqrt(np.pi / p)
+
+    out = np.zeros((3, 3, len(cartesian_powers(la)), len(cartesian_powers(lb))))
+    for m, i in enumerate(cartesian_powers(la)):
+        for n, j in enumerate(cartesian_powers(lb)):
+            for x in range(3):
+                for y in range(3):
+                    parts = [along(d, i[d], j[d], (d == x) + (d == y)) for d in range(3)]
+                    out[x, y, m, n] = weight @ (parts[0] * parts[1] * parts[2])
+    return out
+
+
 def _attraction(pair: _Pair, charges: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Eq. 9.9.32, summed over nuclei."""
     vector = pair.centre[:, None, :] - positions
