@@ -14,10 +14,17 @@ from scfx.contracts.backend import (
     OneElectron,
 )
 from scfx.contracts.basis import AbstractBasisSource
+from scfx.contracts.derivatives import (
+    AbstractGradientBackend,
+    AbstractGridGradientOperator,
+    TwoElectronEnergy,
+)
 from scfx.contracts.dispersion import AbstractDispersionCorrection
 from scfx.contracts.executor import AbstractExecutor
+from scfx.contracts.fitting import AbstractFittingBackend
 from scfx.contracts.functional import AbstractFunctional, ClosedShellDensity, Density, Family
 from scfx.contracts.grid import AbstractGridBackend, AbstractGridOperator
+from scfx.contracts.requests import TwoElectronRequest
 from scfx.contracts.task import AbstractTask, TaskContext
 from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
 
@@ -28,8 +35,11 @@ __all__ = [
     "AbstractCrossOverlapBackend",
     "AbstractDispersionCorrection",
     "AbstractExecutor",
+    "AbstractFittingBackend",
     "AbstractFunctional",
+    "AbstractGradientBackend",
     "AbstractGridBackend",
+    "AbstractGridGradientOperator",
     "AbstractGridOperator",
     "AbstractIntegralBackend",
     "AbstractLaneTwoElectron",
@@ -40,4 +50,6 @@ __all__ = [
     "Family",
     "OneElectron",
     "TaskContext",
+    "TwoElectronEnergy",
+    "TwoElectronRequest",
 ]

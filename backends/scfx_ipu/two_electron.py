@@ -68,6 +68,10 @@ class IpuTwoElectron(LaneTwoElectron):
             raise InputError("this two-electron operator is closed: its integrals are freed")
         return self._programs
 
+    def held_bytes(self) -> int:
+        """Bytes of integrals on the tiles, which the host's model has in this process; 0 where they are recomputed."""
+        return sum(4 * p.numbers().integrals for p in self._programs or () if not p.recompute)
+
     def close(self) -> None:
         """Give the programs back; their integrals count as freed."""
         if self._programs is not None:

@@ -261,7 +261,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
 
     def held_bytes(self) -> int:
         """See `AbstractGridOperator.held_bytes`."""
-        return self.kept_bytes
+        return 0 if self._handle is None else self.kept_bytes
 
     def close(self) -> None:
         """Free points and AO values."""

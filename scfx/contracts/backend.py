@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -39,10 +39,48 @@ class AbstractIntegralBackend(abc.ABC):
     name: str
     #: What an option of the backend says of density fitting, which `scf.density_fitting` replaces; None: nothing.
     density_fitting: Any = None
+    #: What `one_electron_matrices` answers to. A backend with more adds their names.
+    one_electron_names: ClassVar[tuple[str, ...]] = (
+        "overlap",
+        "kinetic",
+        "nuclear",
+        "dipole",
+        "second_moment",
+    )
 
     @abc.abstractmethod
     def one_electron(self, batch: Batch) -> OneElectron:
         """Overlap, kinetic, nuclear attraction and dipole matrices in PySCF's AO order and normalisation."""
+
+    def one_electron_matrices(
+        self, batch: Batch, names: Sequence[str], origins: Float64[np.ndarray, "batch 3"] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Matrices by name, led by `batch`, float64: "overlap", "kinetic", "nuclear", "dipole" [batch, 3, nao, nao]
+        and "second_moment" <i|(r-o)(r-o)|j> [batch, 3, 3, nao, nao], in hartree and bohr.
+
+        Moments are about `origins` (bohr, one of each entry), or about the coordinate origin. This default serves every
+        backend by `one_electron` and the core's own second moments. Override for more names, or cheaper ones, and give
+        the rest to this. `CapabilityError` for a name that is not among `one_electron_names`.
+        """
+        from scfx.moments import second_moments
+
+        unknown = [name for name in names if name not in AbstractIntegralBackend.one_electron_names]
+        if unknown:
+            raise CapabilityError(
+                "scf.backend",
+                f"{self.name!r} has no one-electron matrices named {', '.join(map(repr, unknown))}; it has "
+                f"{', '.join(self.one_electron_names)}",
+            )
+        out: dict[str, np.ndarray] = {}
+        one = self.one_electron(batch) if set(names) - {"second_moment"} else None
+        for name in names:
+            if name == "second_moment":
+                out[name] = second_moments(batch, np.zeros((len(batch), 3)) if origins is None else origins)
+                continue
+            out[name] = getattr(one, name)
+            if name == "dipole" and one is not None and origins is not None:
+                out[name] = one.dipole - origins[:, :, None, None] * one.overlap[:, None]
+        return out
 
     @abc.abstractmethod
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:
@@ -60,28 +98,36 @@ class AbstractIntegralBackend(abc.ABC):
     ) -> list[AbstractTwoElectron]:
         """An operator for each request, which together use at most `memory_budget` bytes for integrals.
 
-        This default serves backends that fill `two_electron` (and `AbstractAttenuatedBackend`) alone. Override where
-        requests can share work. `CapabilityError` for an operator that the backend does not have.
+        Each has an equal share here. Override where requests can share work.
         """
         made: list[AbstractTwoElectron] = []
         try:
             for request in requests:
                 share = memory_budget // len(requests)
-                if request.operator == "coulomb":
-                    made.append(self.two_electron(batch, policy, share))
-                elif request.operator == "erf" and isinstance(self, AbstractAttenuatedBackend):
-                    made.append(self.attenuated_two_electron(batch, request.omega, policy, share))
-                else:
-                    raise CapabilityError(
-                        "scf.backend",
-                        f"{self.name!r} has no integrals of the operator {request.operator} (omega = "
-                        f"{request.omega}), which the functional needs; use backend = 'libcint'",
-                    )
+                made.append(self.two_electron_operator(batch, request, policy, share))
         except BaseException:
             for operator in made:
                 operator.close()
             raise
         return made
+
+    def two_electron_operator(
+        self, batch: Batch, request: TwoElectronRequest, policy: PrecisionPolicy, memory_budget: int
+    ) -> AbstractTwoElectron:
+        """The operator of one request. `CapabilityError` for one that the backend does not have.
+
+        This default serves backends that fill `two_electron` (and `AbstractAttenuatedBackend`) alone. Override where
+        less needs to be prepared if J, or K, will not be asked for.
+        """
+        if request.operator == "coulomb":
+            return self.two_electron(batch, policy, memory_budget)
+        if request.operator == "erf" and isinstance(self, AbstractAttenuatedBackend):
+            return self.attenuated_two_electron(batch, request.omega, policy, memory_budget)
+        raise CapabilityError(
+            "scf.backend",
+            f"{self.name!r} has no integrals of the operator {request.operator} (omega = {request.omega}), which the "
+            "functional needs; use backend = 'libcint'",
+        )
 
     def definition(self) -> Mapping[str, Any] | None:
         """Plain data that identifies what labels depend on: enters the spec hash. None: the name and all options.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scfx.contracts.construction import ConstructionContext
 from scfx.errors import CapabilityError, ConfigError, RefusedNameError, ScfxError
 from scfx.registry import construct, offers
-from scfx.registry.capabilities import Need, shortfalls
+from scfx.registry.capabilities import Need, disagreements, shortfalls, stated_by_class
 from scfx.registry.offers import KINDS, OfferRecord
 from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, describe, installed, load, own_attribute
 
@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from scfx.contracts.task import AbstractTask
     from scfx.precision import PrecisionPolicy
 
-__all__ = ["HOOKS", "KINDS", "Need", "OfferRecord", "PluginRecord", "PluginWarning", "Registry", "shortfalls"]
+__all__ = [
+    "HOOKS",
+    "KINDS",
+    "Need",
+    "OfferRecord",
+    "PluginRecord",
+    "PluginWarning",
+    "Registry",
+    "disagreements",
+    "shortfalls",
+]
 
 
 class PluginWarning(UserWarning):
@@ -99,14 +109,16 @@ class Registry:
     ) -> AbstractIntegralBackend:
         """An integral backend. "auto": the available one of highest preference that covers `need`.
 
-        A named backend that does not cover `need` is a `CapabilityError`, before it is imported.
+        A named backend that does not cover `need` is a `CapabilityError`, before it is imported; so is a ready one
+        whose marker classes do not say that it does.
         """
         from scfx.contracts.backend import AbstractIntegralBackend
 
         need = need or Need()
-        if isinstance(choice, AbstractIntegralBackend):
-            return construct.name(choice, type(choice).__name__)
         key = key or KINDS["backends"][1]
+        if isinstance(choice, AbstractIntegralBackend):
+            self._check_class(construct.name(choice, type(choice).__name__), need, key)
+            return choice
         text, options = _split_choice(choice, key)
         record = self.backend_record(text, need=need, key=key)
         if offers.fold(text) == "auto" and options:
@@ -114,7 +126,19 @@ class Registry:
                 key,
                 f"backend 'auto' takes no options, got {', '.join(options)}; name the backend that they are for",
             )
-        return self._make(record, options, AbstractIntegralBackend, key)
+        made = self._make(record, options, AbstractIntegralBackend, key)
+        self._check_class(made, need, key)
+        return made
+
+    @staticmethod
+    def _check_class(backend: AbstractIntegralBackend, need: Need, key: str) -> None:
+        lacking = shortfalls(stated_by_class(type(backend)), need)
+        if lacking:
+            raise CapabilityError(
+                key,
+                f"backend {backend.name!r} ({type(backend).__name__}) cannot do this: {'; '.join(lacking)}, as its "
+                "marker classes say (docs/write-a-backend.md)",
+            )
 
     def backend_record(self, text: str, *, need: Need | None = None, key: str | None = None) -> OfferRecord:
         """The offer that `backend(text)` would construct, without importing it."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scfx.offer import Capabilities
+
 if TYPE_CHECKING:
-    from scfx.offer import Capabilities
+    from scfx.contracts.backend import AbstractIntegralBackend
 
 _LETTERS = "spdfghik"
 
@@ -56,6 +58,35 @@ def shortfalls(can: Capabilities, need: Need) -> list[str]:
     if need.derivatives > can.derivatives:
         out.append(f"nuclear derivatives of order {need.derivatives} are asked, it gives {can.derivatives}")
     return out
+
+
+def stated_by_class(backend: type[AbstractIntegralBackend]) -> Capabilities:
+    """What a backend's marker classes say of it, without limits on what they do not speak of."""
+    from scfx.contracts.backend import AbstractAttenuatedBackend, AbstractCorePotentialBackend
+    from scfx.contracts.derivatives import AbstractGradientBackend
+
+    return Capabilities(
+        platforms=("cpu", "gpu", "ipu"),
+        derivatives=int(issubclass(backend, AbstractGradientBackend)),
+        range_separation=issubclass(backend, AbstractAttenuatedBackend),
+        ecp=issubclass(backend, AbstractCorePotentialBackend),
+    )
+
+
+def disagreements(record: Capabilities, backend: type[AbstractIntegralBackend]) -> list[str]:
+    """Where the record of an offer and the marker classes of its target differ, one sentence part each."""
+    own = stated_by_class(backend)
+    markers = {
+        "derivatives": "AbstractGradientBackend",
+        "range_separation": "AbstractAttenuatedBackend",
+        "ecp": "AbstractCorePotentialBackend",
+    }
+    return [
+        f"the offer says {field}={getattr(record, field)!r} and {backend.__name__} "
+        f"{'inherits' if getattr(own, field) else 'does not inherit'} from scfx.abstract.{marker}"
+        for field, marker in markers.items()
+        if getattr(record, field) != getattr(own, field)
+    ]
 
 
 def _letter(l: int) -> str:

@@ -37,7 +37,8 @@ def sample_batch(
     stretched = _WATER * np.array([1.05, 0.97, 1.1])
     systems = [
         System(numbers, _WATER),
-        System(np.array([7, 1, 1], dtype=np.int32), stretched, multiplicity=2),
+        # Listed in another order than the batch's, where atoms with more functions come first.
+        System(np.array([1, 7, 1], dtype=np.int32), stretched[[1, 0, 2]], multiplicity=2),
         System(numbers, stretched + 0.5),
     ]
     return Batch.from_systems(systems, basis)
@@ -56,3 +57,31 @@ def _heavy_atom(scale: float, max_angular_momentum: int, kinds: list[bool]) -> t
                 for kind, exponent in zip(kinds, exponents, strict=False)
             ]
     return tuple(shells)
+
+
+def small_batch(max_angular_momentum: int = 2, cartesian: bool = True, spherical: bool = True) -> Batch:
+    """Two entries of fewer shells, for what takes many references: a water, and an amino radical listed in an order
+    that is not the batch's. Both kinds of d shells, or d Cartesian and f spherical, unless one kind is excluded.
+    """
+    kinds = [kind for kind, wanted in ((True, cartesian), (False, spherical)) if wanted]
+
+    def heavy_atom(scale: float) -> tuple[Shell, ...]:
+        shells = [
+            Shell.normalised(0, np.array([40.0, 7.0, 0.9]) * scale, [0.2, 0.5, 0.5]),
+            Shell.normalised(1, np.array([5.0, 0.8]) * scale, [0.4, 0.7]),
+        ]
+        if max_angular_momentum == 2:
+            shells += [Shell.normalised(2, [1.1 * scale], [1.0], cartesian=kind) for kind in kinds]
+        if max_angular_momentum > 2:
+            shells.append(Shell.normalised(2, [1.1 * scale], [1.0], cartesian=kinds[0]))
+            shells.append(Shell.normalised(3, [0.9 * scale], [1.0], cartesian=kinds[-1]))
+        return tuple(shells)
+
+    hydrogen = (Shell.normalised(0, [2.1, 0.4], [0.3, 0.7]),)
+    basis = BasisSet("check_backend, small", {8: heavy_atom(1.0), 7: heavy_atom(0.8), 1: hydrogen})
+    stretched = _WATER * np.array([1.05, 0.97, 1.1])
+    systems = [
+        System(np.array([8, 1, 1], dtype=np.int32), _WATER),
+        System(np.array([1, 7, 1], dtype=np.int32), stretched[[1, 0, 2]], multiplicity=2),
+    ]
+    return Batch.from_systems(systems, basis)

@@ -212,6 +212,44 @@ def _moments(first: _Primitives, second: _Primitives) -> tuple[np.ndarray, np.nd
     return overlap, kinetic, dipole
 
 
+def second_moment(
+    batch: Batch, origins: Float64[np.ndarray, "batch 3"]
+) -> Float64[np.ndarray, "batch 3 3 nao nao"]:
+    """<i| (r - o)(r - o) |j> of every entry about its origin, from eq. 9.5.1 with ∫ x² Λ_t dx."""
+    out = []
+    for entry, origin in enumerate(origins):
+        shells, blocks = _shells(batch, entry), {}
+        for a, first in enumerate(shells):
+            for b, second in enumerate(shells[: a + 1]):
+                blocks[a, b] = _second_moments(first, second, origin)
+        out.append(_assemble(batch.layout, blocks, (3, 3)))
+    return np.stack(out)
+
+
+def _second_moments(first: _Primitives, second: _Primitives, origin: np.ndarray) -> np.ndarray:
+    a, b, weight = _primitive_pairs(first, second)
+    p = a + b
+    la, lb = first.angular_momentum, second.angular_momentum
+    tables = [_expansion(la, lb, a, b, x) for x in first.centre - second.centre]
+    zero = np.zeros_like(p)
+
+    def along(d: int, i: int, j: int, order: int) -> np.ndarray:
+        """∫ (x - o)^order of a pair: Λ_t has the moments 0, 1, 2 about its centre only for t up to the order."""
+        away = (a * first.centre[d] + b * second.centre[d]) / p - origin[d]
+        e = [tables[d].get((i, j, t), zero) for t in range(3)]
+        moments = (e[0], e[1] + away * e[0], 2 * e[2] + 2 * away * e[1] + (away**2 + 0.5 / p) * e[0])
+        return moments[order] * np.sqrt(np.pi / p)
+
+    out = np.zeros((3, 3, len(cartesian_powers(la)), len(cartesian_powers(lb))))
+    for m, i in enumerate(cartesian_powers(la)):
+        for n, j in enumerate(cartesian_powers(lb)):
+            for x in range(3):
+                for y in range(3):
+                    parts = [along(d, i[d], j[d], (d == x) + (d == y)) for d in range(3)]
+                    out[x, y, m, n] = weight @ (parts[0] * parts[1] * parts[2])
+    return out
+
+
 def _attraction(pair: _Pair, charges: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Eq. 9.9.32, summed over nuclei."""
     vector = pair.centre[:, None, :] - positions
@@ -253,6 +291,42 @@ def _repulsion(batch: Batch, entry: int, omega: float) -> np.ndarray:
                     out[span[third], span[fourth], span[first], span[second]] = abcd.transpose(2, 3, 0, 1)
     for axis in range(4):
         out = np.moveaxis(np.tensordot(layout.cart_to_ao, out, axes=(0, axis)), 0, axis)
+    return out
+
+
+def three_index(batch: Batch, auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux npair"]:
+    """(P|ij) of the one entry of both batches, for pairs j <= i of AOs, hartree; `omega` as in `repulsion`."""
+    layout, offset = batch.layout, batch.layout.cartesian_offset
+    shells, singles = _shells(batch, 0), _single_shells(auxiliary)
+    out = np.zeros((auxiliary.layout.ncart, layout.ncart, layout.ncart))
+    for a, first in enumerate(shells):
+        for b, second in enumerate(shells[: a + 1]):
+            pair = _pair(first, second)
+            i, j = slice(offset[a], offset[a + 1]), slice(offset[b], offset[b + 1])
+            for rows, single in singles:
+                block = _repulsion_block(single, pair, omega)[:, 0]
+                out[rows, i, j] = block
+                out[rows, j, i] = np.swapaxes(block, 1, 2)
+    to_ao, lower = layout.cart_to_ao, np.tril_indices(layout.nao)
+    return auxiliary.layout.cart_to_ao.T @ (to_ao.T @ out @ to_ao)[:, lower[0], lower[1]]
+
+
+def two_index(auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux naux"]:
+    """(P|Q) of the one entry of a batch of auxiliary functions, hartree; `omega` as in `repulsion`."""
+    out = np.zeros((auxiliary.layout.ncart,) * 2)
+    for rows, first in _single_shells(auxiliary):
+        for columns, second in _single_shells(auxiliary):
+            out[rows, columns] = _repulsion_block(first, second, omega)[:, 0, :, 0]
+    return auxiliary.layout.cart_to_ao.T @ out @ auxiliary.layout.cart_to_ao
+
+
+def _single_shells(batch: Batch) -> list[tuple[slice, _Pair]]:
+    """Each shell of the first entry as a charge distribution: its product with the function that is one everywhere."""
+    offset = batch.layout.cartesian_offset
+    out = []
+    for index, shell in enumerate(_shells(batch, 0)):
+        one = _Primitives(0, shell.centre, np.zeros(1), np.ones(1))
+        out.append((slice(offset[index], offset[index + 1]), _pair(shell, one)))
     return out
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from scfx_libcint.backend import LibcintBackend
+from scfx_simd.backend import SimdBackend
 
 import scfx
 from scfx.abstract import OneElectron
 from scfx.precision import FLOAT64, PrecisionPolicy
+from scfx.registry import disagreements
 from scfx.testing import check_backend, reference_integrals
+from scfx.testing.backend_batches import sample_batch
 
 FLOAT32 = PrecisionPolicy("narrow", integrals="float32", coulomb_exchange="float32")
 SPLIT = PrecisionPolicy("split", integrals="float32", schwarz_float64=1e-3)
@@ -44,8 +48,12 @@ class Slow(scfx.AbstractIntegralBackend):
         return self._computed[key]
 
 
-def test_libcint_keeps_the_contract_under_every_kind_of_policy():
-    check_backend(LibcintBackend(storage="stored", threads=1), policies=(FLOAT64, FLOAT32, SPLIT))
+def test_libcint_keeps_the_contract_under_every_kind_of_policy(registry):
+    check_backend(
+        LibcintBackend(storage="stored", threads=1),
+        policies=(FLOAT64, FLOAT32, SPLIT),
+        capabilities=registry.backend_record("libcint").offer.capabilities,
+    )
 
 
 @pytest.mark.parametrize("kinds", [{"cartesian": False}, {"spherical": False}], ids=str)
@@ -54,7 +62,7 @@ def test_libcint_keeps_the_contract_without_a_mixture_of_function_types(kinds):
 
 
 def test_libcint_keeps_the_contract_when_it_recomputes_integrals():
-    check_backend(LibcintBackend(storage="direct"))
+    check_backend(LibcintBackend(storage="direct"), keeps_integrals=False)
 
 
 @pytest.mark.slow
@@ -184,3 +192,166 @@ def test_a_backend_that_writes_into_the_density_is_found_out():
 def test_a_class_instead_of_an_instance_is_explained(without_shape_checks):
     with pytest.raises(AssertionError, match="pass an instance"):
         check_backend(Slow)  # type: ignore[arg-type]
+
+
+# ---- what a backend says that it may do -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["libcint", "simd", "ipu"])
+def test_the_offer_of_a_backend_agrees_with_the_classes_it_inherits_from(name, registry):
+    record = registry.backend_record(name)
+    module, _, attribute = record.offer.target.partition(":")
+    assert disagreements(record.offer.capabilities, getattr(importlib.import_module(module), attribute)) == []
+
+
+def test_an_offer_that_says_more_than_the_class_is_found_out():
+    more = scfx.Capabilities(range_separation=True, derivatives=1, ecp=True)
+    with pytest.raises(AssertionError, match=r"derivatives=1 and Slow does not inherit .*ecp=True"):
+        check_backend(Slow(), max_angular_momentum=1, capabilities=more)
+
+
+def test_an_offer_that_says_less_than_the_class_is_found_out():
+    with pytest.raises(AssertionError, match="range_separation=False and LibcintBackend inherits"):
+        check_backend(LibcintBackend(), max_angular_momentum=1, capabilities=scfx.Capabilities())
+
+
+class ForgetsTheNuclei(LibcintBackend):
+    """A derivative of which one atom's share went astray."""
+
+    def one_electron_gradient(self, batch, lanes, density, energy_weighted_density):
+        found = super().one_electron_gradient(batch, lanes, density, energy_weighted_density)
+        found[:, 0] *= 1.01
+        return found
+
+
+class OrderOfTheSystem(LibcintBackend):
+    """Atoms in the order in which the molecule lists them."""
+
+    def two_electron_gradient(self, batch, lanes, density, energies, policy):
+        found = super().two_electron_gradient(batch, lanes, density, energies, policy)
+        return np.stack([g[np.argsort(batch.atom_order[lane])] for g, lane in zip(found, lanes, strict=True)])
+
+
+class HalfTheExchange(LibcintBackend):
+    """k = ½ also where there are two densities."""
+
+    def two_electron_gradient(self, batch, lanes, density, energies, policy):
+        if density.shape[1] == 2:
+            energies = [energy._replace(exchange=0.5 * energy.exchange) for energy in energies]
+        return super().two_electron_gradient(batch, lanes, density, energies, policy)
+
+
+class PotentialStandsStill(LibcintBackend):
+    """Matrix elements of core potentials ten times too small."""
+
+    def one_electron(self, batch):
+        found = super().one_electron(batch)
+        if not batch.basis.core_potentials:
+            return found
+        bare = reference_integrals.one_electron(batch).nuclear
+        return found._replace(nuclear=bare + 0.1 * (found.nuclear - bare))
+
+
+class CountsPairsOnce(LibcintBackend):
+    """Derivatives of three-index integrals summed over pairs instead of over all i and j."""
+
+    def three_index_gradient(self, batch, entry, auxiliary, density, *rest):
+        rows, columns = np.tril_indices(batch.nao)
+        once = density * np.where(rows == columns, 1.0, 0.5)
+        return super().three_index_gradient(batch, entry, auxiliary, once, *rest)
+
+
+class ForgetsToAttenuate(LibcintBackend):
+    """1/r in the place of erf(omega r)/r where a request asks for it."""
+
+    def two_electron_operators(self, batch, requests, policy, memory_budget):
+        plain = [scfx.abstract.TwoElectronRequest(coulomb=r.coulomb, exchange=r.exchange) for r in requests]
+        if any(r.operator == "erfc" for r in requests):
+            plain = requests
+        return super().two_electron_operators(batch, plain, policy, memory_budget)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (ForgetsTheNuclei, "one_electron_gradient.*, along a direction, is"),
+        (OrderOfTheSystem, "atoms are those of the batch in its order"),
+        (HalfTheExchange, "two_electron_gradient .* with nspin 2"),
+        (PotentialStandsStill, "nuclear with effective core potentials"),
+        (CountsPairsOnce, "Off-diagonal pairs count twice"),
+        (ForgetsToAttenuate, "K of TwoElectronRequest"),
+    ],
+)
+def test_a_backend_that_does_not_do_what_it_declares_is_found_out(broken, message):
+    with pytest.raises(AssertionError, match=message):
+        check_backend(broken(storage="stored", threads=1), max_angular_momentum=1)
+
+
+class Changed(SimdBackend):
+    """A grid operator with one method changed after it was made."""
+
+    def __init__(self, method, change):
+        super().__init__()
+        self._method, self._change = method, change
+
+    def grid_operator(self, *arguments):
+        operator = super().grid_operator(*arguments)
+        right = getattr(operator, self._method)
+        setattr(operator, self._method, lambda *given: self._change(right(*given)))
+        return operator
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "message"),
+    [
+        ("weights", lambda w: w[:, ::-1] * 1.5, "neither those that were given nor zero"),
+        ("weights", lambda w: np.where(w == w.max(), 0.0, w), "points of entry"),
+        ("density", lambda c: 2.0 * c, "density is"),
+        ("potential", lambda v: v + np.triu(np.ones(v.shape[-2:])), "what add_potential adds to zeros"),
+        ("gradient", lambda g: (g[0], -g[1]), "gradient by points"),
+        ("gradient", lambda g: g[::-1], "gradient by functions"),
+        ("order", lambda o: o[:, ::-1], "order of block 0"),
+        ("held_bytes", lambda n: -1, r"held_bytes\(\) is -1"),
+    ],
+)
+def test_a_broken_grid_operator_is_found_out(method, change, message):
+    with pytest.raises(AssertionError, match=message):
+        check_backend(Changed(method, change), max_angular_momentum=1, keeps_integrals=False)
+
+
+class SaysNothingIsHeld(Slow):
+    """held_bytes() of an operator that holds the whole tensor."""
+
+    def two_electron(self, batch, policy, memory_budget):
+        operator = super().two_electron(batch, policy, memory_budget)
+        operator.held_bytes = lambda: 0
+        return operator
+
+
+class IgnoresWishes(Slow):
+    """J also where it is not wanted."""
+
+    def two_electron(self, batch, policy, memory_budget):
+        operator = super().two_electron(batch, policy, memory_budget)
+        right = operator.contract_wanted
+        operator.contract_wanted = lambda density, lanes, coulomb, exchange: right(density, lanes, True, True)
+        return operator
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [(SaysNothingIsHeld, r"held_bytes\(\) is 0"), (IgnoresWishes, "returns K, expected None in its place")],
+)
+def test_an_operator_that_does_not_say_what_it_does_is_found_out(broken, message):
+    with pytest.raises(AssertionError, match=message):
+        check_backend(broken(), max_angular_momentum=1)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: LibcintBackend(storage="stored"), SimdBackend], ids=["libcint", "simd"]
+)
+def test_operators_that_ship_say_what_they_hold(make):
+    batch = sample_batch(1)
+    with make().two_electron(batch, FLOAT64, 2**31) as operator:
+        assert operator.held_bytes() > 0
+    assert operator.held_bytes() == 0

@@ -7,15 +7,12 @@ import pytest
 from gradient_checks import (
     difference,
     directions,
-    hartree_fock_gradient,
     in_system_order,
     random_symmetric,
     two_electron_energy,
 )
 from molecules import molecule
 from scfx_libcint.backend import LibcintBackend
-from scfx.energy.two_electron.fitted import FittedTwoElectron, unpacked
-from scfx.energy.two_electron.fitted_gradient import _blocks, fitted_gradient
 
 import scfx
 from scfx.abstract import AbstractBasisSource
@@ -24,8 +21,9 @@ from scfx.batch import Batch
 from scfx.contracts.derivatives import TwoElectronEnergy
 from scfx.contracts.fitting import AbstractFittingBackend
 from scfx.elements import SYMBOLS
+from scfx.energy.two_electron.fitted import FittedTwoElectron, unpacked
+from scfx.energy.two_electron.fitted_gradient import _blocks, fitted_gradient
 from scfx.errors import InputError
-from scfx.precision import FLOAT64, PrecisionPolicy
 
 ONLY = np.zeros(1, dtype=np.int32)
 FITTING = "def2-universal-jkfit"
@@ -64,7 +62,7 @@ def test_fitted_gradient_is_the_fitted_energys_derivative(basis, operator, nspin
 
     def energy(system: scfx.System) -> float:
         at = _batch(system, basis, registry)
-        with FittedTwoElectron(backend, at, auxiliary, operator, omega, None) as fitted:
+        with FittedTwoElectron(backend, at, auxiliary, operator, omega, 2**31) as fitted:
             return two_electron_energy([(part, fitted)], density)
 
     found = fitted_gradient(
@@ -89,7 +87,7 @@ def test_auxiliary_functions_stay_with_their_atoms_when_batches_order_atoms_diff
 
     def energy(system: scfx.System) -> float:
         at = _batch(system, "def2-svp", registry)
-        with FittedTwoElectron(backend, at, auxiliary, "coulomb", 0.0, None) as fitted:
+        with FittedTwoElectron(backend, at, auxiliary, "coulomb", 0.0, 2**31) as fitted:
             return two_electron_energy([(TwoElectronEnergy(exchange=1.0), fitted)], density)
 
     found = in_system_order(batch, 0, fitted_gradient(backend, batch, 0, auxiliary, density, 1.0, 1.0))
@@ -113,7 +111,7 @@ def test_linearly_dependent_auxiliary_functions_are_left_out_of_the_derivative_a
 
     def energy(system: scfx.System) -> float:
         at = _batch(system, "sto-3g", registry)
-        with FittedTwoElectron(backend, at, auxiliary, "coulomb", 0.0, None) as fitted:
+        with FittedTwoElectron(backend, at, auxiliary, "coulomb", 0.0, 2**31) as fitted:
             return two_electron_energy([(part, fitted)], density)
 
     found = in_system_order(batch, 0, fitted_gradient(backend, batch, 0, auxiliary, density, 1.0, 1.0))
@@ -160,26 +158,16 @@ def test_lower_triangles_are_unpacked_row_by_row():
     assert (unpacked(full[:, rows, columns]) == full).all()
 
 
+@pytest.mark.parametrize("functional", ["hf", "pbe", "wb97x"])
 @pytest.mark.parametrize("fitted", ["jk", "j"])
-@pytest.mark.parametrize("system", [molecule("H2O"), molecule("NH2", 0, 2)], ids=["H2O", "NH2"])
-def test_gradient_of_a_fitted_hartree_fock_energy_is_its_derivative(system, fitted, registry):
-    options = {"name": "libcint", "density_fitting": FITTING, "fitted": fitted}
-
-    def solved(of: scfx.System) -> scfx.SCFResult:
-        return scfx.solve(
-            of,
-            "hf",
-            "sto-3g",
-            options,
-            convergence="tight",
-            threads=1,
-            registry=registry,
-            return_density=True,
-        ).raise_for_status()
-
-    found = hartree_fock_gradient(solved(system), registry.backend(options))
+def test_gradient_of_a_fitted_energy_is_its_derivative(fitted, functional, registry):
+    fitting = {"basis": FITTING, "fitted": fitted}
+    options = {"functional": functional, "basis": "sto-3g", "backend": "libcint", "grid": 0, "threads": 1}
+    options |= {"density_fitting": fitting, "convergence": "tight", "registry": registry}
+    system = molecule("NH2", 0, 2)
+    found = scfx.solve(system, properties="gradient", **options).raise_for_status().gradient[0]
     (along,) = directions(system, 1)
-    numeric = difference(lambda s: float(solved(s).energy[0]), system, along, 0.01)
+    numeric = difference(lambda s: float(scfx.solve(s, **options).energy[0]), system, along, 0.01)
     assert np.sum(found * along) == pytest.approx(numeric, abs=1e-7)
     np.testing.assert_allclose(found.sum(axis=0), 0, atol=1e-9)
 
@@ -205,31 +193,17 @@ class FromPySCF(AbstractBasisSource):
 # github:MolSSI/QCEngine@a97b469, qcengine/programs/tests/standard_suite_ref.py (BSD-3-Clause): Psi4, J and K fitted.
 def test_fitted_hartree_fock_gradient_of_the_standard_suite(registry):
     system = scfx.System.from_arrays(["H", "F"], [[0, 0, -1.64558411], [0, 0, 0.08729475]], unit="bohr")
-    backend = {"name": "libcint", "density_fitting": FromPySCF("cc-pvdz-jkfit")}
     result = scfx.solve(
         system,
         "hf",
         "cc-pvdz",
-        backend,
+        "libcint",
+        density_fitting=FromPySCF("cc-pvdz-jkfit"),
+        properties="gradient",
         convergence="tight",
         threads=1,
         registry=registry,
-        return_density=True,
     ).raise_for_status()
     assert result.energy[0] == pytest.approx(-100.019400605629, abs=1e-7)
-    found = hartree_fock_gradient(result, registry.backend(backend))
+    found = result.gradient[0]
     np.testing.assert_allclose(found[:, 2], [-0.0197887676, 0.0197887676], rtol=0, atol=1e-7)
-
-
-def test_other_precisions_are_refused_as_for_the_energy(registry):
-    backend = LibcintBackend(density_fitting=FITTING)
-    batch = _batch(SYSTEM, "sto-3g", registry)
-    density = random_symmetric(5, 1, 1, batch.nao, batch.nao)
-    narrow = PrecisionPolicy("narrow", integrals="float32")
-    with pytest.raises(InputError, match="density fitting stores float64 integrals only"):
-        backend.two_electron_gradient(batch, ONLY, density, [TwoElectronEnergy()], narrow)
-    assert backend.two_electron_gradient(batch, ONLY, density, [TwoElectronEnergy()], FLOAT64).shape == (
-        1,
-        3,
-        3,
-    )

@@ -46,6 +46,7 @@ def test_it_keeps_the_contract_of_a_backend(strategy, registry):
         policies=(NARROW,),
         max_angular_momentum=2,
         keeps_integrals=strategy == "store",
+        capabilities=registry.backend_record("ipu").offer.capabilities,
     )
 
 

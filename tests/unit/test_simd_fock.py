@@ -53,9 +53,13 @@ def _density(n: int, nao: int, nspin: int = 1) -> np.ndarray:
     return random + random.swapaxes(-1, -2)
 
 
-def test_simd_keeps_the_backend_contract():
+def test_simd_keeps_the_backend_contract(registry):
     check_backend(
-        SimdBackend(), policies=(FLOAT64, FLOAT32, MIXED), max_angular_momentum=3, keeps_integrals=False
+        SimdBackend(),
+        policies=(FLOAT64, FLOAT32, MIXED),
+        max_angular_momentum=3,
+        keeps_integrals=False,
+        capabilities=registry.backend_record("simd").offer.capabilities,
     )
 
 
