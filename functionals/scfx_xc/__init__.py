@@ -94,4 +94,6 @@ def scfx_resolve_functional(name: str, registry: Registry) -> AbstractFunctional
     """Other programs' names of the offers, `bare(...)` without its dispersion, and refusals of what is not here."""
     from scfx_xc.resolve import resolve
 
-    return resolve(name, {spelling for offer in OFFERS for spelling in (offer.name, *offer.aliases)}, registry)
+    return resolve(
+        name, {spelling for offer in OFFERS for spelling in (offer.name, *offer.aliases)}, registry
+    )
