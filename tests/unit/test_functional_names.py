@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from pyscf.dft import libxc
+from scfx_jax_xc.abstract import AbstractLibxcSum
 from scfx_jax_xc.names import parse
 
 import scfx
@@ -58,7 +59,7 @@ _POINTS = (np.array([0.3, 0.05, 1.7]), np.array([0.02, 0.004, 3.0]), np.array([0
 
 def _is_the_functional(f: scfx.AbstractFunctional, text: str) -> None:
     """Whether a functional's semilocal part is libxc's `text`: by its parts if it has them, else by its energies."""
-    if hasattr(f, "sum"):
+    if isinstance(f, AbstractLibxcSum):
         numbers = libxc.available_libxc_functionals()
         _, expected = libxc.parse_xc(text)
         assert sorted((numbers[n.upper()], w) for n, w in f.sum.parts) == sorted(expected)
@@ -164,6 +165,7 @@ def test_sums_in_pyscfs_syntax_mean_what_pyscf_means():
     # PySCF takes the "E-" of the first for an exponent.
     for text in ("pbe-0.25*hf", "pbe - 0.25*hf", "pbe,pbe - 0.25*hf"):
         found = parse(text)
+        assert found is not None
         assert (found.parts, found.exact_exchange) == ((("gga_x_pbe", 1.0), ("gga_c_pbe", 1.0)), -0.25)
 
 
@@ -197,8 +199,8 @@ def _assert_parsed_as_pyscf_does(text: str) -> None:
     assert found.omega == (omega if difference else 0.0), text
 
 
-# Grimme, Ehrlich, Goerigk 2011, table 1 (B3LYP, PBE, B97-D: s8, a1, a2 of D3(BJ)); Grimme et al. 2010, table IV
-# (B3LYP, PBE: sr6, s8 of D3(0)); Najibi, Goerigk 2018, table 1 (wB97X, wB97M, B97M); Lin et al. 2013 (wB97X-D3: sr6, s8, sr8).
+# D3(BJ), s8, a1, a2: Grimme, Ehrlich, Goerigk 2011 (B3LYP, PBE, B97-D), Najibi, Goerigk 2018 (wB97X, wB97M, B97M).
+# D3(0), sr6, s8, sr8: Grimme et al. 2010 (B3LYP, PBE), Lin et al. 2013 (wB97X-D3).
 RATIONAL = {
     "b3lyp-d3bj": (1.9889, 0.3981, 4.4211), "pbe-d3bj": (0.7875, 0.4289, 4.4407), "b97-d3bj": (2.2609, 0.5545, 3.2297),
     "wb97x-d3(bj)": (0.2641, 0.0, 5.4959), "wb97m-d3bj": (0.3908, 0.566, 3.128), "b97m-d3bj": (0.1384, -0.078, 5.5946),
