@@ -26,8 +26,10 @@ class UnknownNameError(ConfigError):
 
 
 class RefusedNameError(ConfigError):
-    """The name is known and what it stands for cannot be given whole; raised by an open-ended family, it ends the
-    search for the name, so that no other family answers with a part of it."""
+    """The name is known, and what it stands for cannot be given whole.
+
+    Raised by an open-ended family, it ends the search for the name: no other family answers with a part of it.
+    """
 
     def __init__(self, message: str, key: str = ""):
         super().__init__(key, message)

@@ -70,13 +70,13 @@ def scfx_register_basis_sets() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_resolve_basis(name: str) -> AbstractBasisSource | None:
-    """Any name of the Basis Set Exchange, case-free; `6-31+g(d,p)` means `6-31+G**`. None if it has no such
-    name.
+    """Any name of the Basis Set Exchange, case-free; `6-31+g(d,p)` means `6-31+G**`, `jul-cc-pvdz` is composed.
+
+    Raises `BasisError`, which names the nearest, for any other.
     """
     if find_spec("basis_set_exchange") is None:
         return None
     from scfx_bse.names import exchange_name
     from scfx_bse.source import BasisSetExchangeSource
 
-    found = exchange_name(name)
-    return None if found is None else BasisSetExchangeSource(found)
+    return BasisSetExchangeSource(exchange_name(name) or name)

@@ -121,7 +121,8 @@ def _several(row: list[float]) -> bool:
     return sum(c != 0.0 for c in row) > 1
 
 
-def _usual_version(name: str) -> int | None:
+def usual_version(name: str) -> int | None:
+    """The Exchange's revision that a name means; None: its latest."""
     return 0 if _OLD_DIGITS.match(name) else None
 
 
@@ -181,7 +182,7 @@ class AbstractPublishedSource(AbstractBasisSource):
 
 
 class BasisSetExchangeSource(AbstractPublishedSource):
-    """A basis set by its Basis Set Exchange name (or any spelling that `exchange_name` understands).
+    """A basis set by its Basis Set Exchange name, a spelling that `exchange_name` understands, or a rule of `composed`.
 
     `cartesian` True or False overrides the published choice for every shell of d and above; None keeps it.
     Shells that the Exchange leaves unspecified are spherical. `version` None takes the Exchange's latest
@@ -190,25 +191,31 @@ class BasisSetExchangeSource(AbstractPublishedSource):
     """
 
     def __init__(self, basis: str, cartesian: bool | None = None, version: int | None = None):
-        from scfx_bse.names import exchange_name
+        from scfx_bse.composed import composed
+        from scfx_bse.names import exchange_name, nearest
 
-        found = exchange_name(basis)
-        if found is None:
-            raise BasisError(
-                f"the Basis Set Exchange has no basis set {basis!r}; its names are listed at "
-                "https://www.basissetexchange.org, for instance sto-3g, 6-31g*, def2-svp, cc-pvdz"
-            )
         self.name = basis
         self.cartesian = cartesian
+        found = exchange_name(basis)
         self._exchange_name = found
+        if found is None:
+            made = composed(basis)
+            if made is None:
+                raise BasisError(nearest(basis))
+            if version is not None:
+                raise BasisError(
+                    f"basis {basis!r} is composed of several of the Exchange's, which have no version"
+                )
+            self._published = made
+            return
         try:
-            self._published = published(found, _usual_version(found) if version is None else version)
+            self._published = published(found, usual_version(found) if version is None else version)
         except KeyError as error:
             raise BasisError(f"basis {basis!r}: version {version!r}: {error.args[0]}") from None
 
     def auxiliary(self, kind: str) -> str | None:
         """See `AbstractBasisSource.auxiliary`: what the Exchange lists."""
-        return published_auxiliary(self._exchange_name, kind)
+        return None if self._exchange_name is None else published_auxiliary(self._exchange_name, kind)
 
 
 def published_auxiliary(name: str, kind: str) -> str | None:

@@ -68,6 +68,8 @@ def read(name: str, registry: Registry) -> AbstractFunctional | None:
     dispersion already.
     """
     plain = plain_spelling(name)
+    if "+" in plain and spelling_key(plain).replace("+", "") in _WHOLE:
+        return registry.functional(plain.replace("+", "-"))  # SCAN+VV10
     if _LIBXC.match(plain) and not _AFTER_LIBXC.search(plain):
         return None
     match = _NUMBERED.match(spelling_key(plain))
@@ -80,7 +82,7 @@ def read(name: str, registry: Registry) -> AbstractFunctional | None:
     if (asked.key, method) not in MADE_FOR and (not made_for or not why_none):
         found = _without(asked, made_for, registry)
         own = _own_treatment(found)
-        if own == method and not _NUMBERED.match(asked.key):
+        if own and own == method and not _NUMBERED.match(asked.key):
             return found  # CF22D is made for D3(0) and has it
         if own:
             raise RefusedNameError(
@@ -141,7 +143,9 @@ def _refusal(asked: _Asked, why: str, registry: Registry) -> RefusedNameError:
         for method, what in _METHODS.items()
         if _is_there(asked, method, registry)
     ]
-    choose = f"choose {' or '.join(there)}" if there else f"no correction here has parameters for {asked.base!r}"
+    choose = (
+        f"choose {' or '.join(there)}" if there else f"no correction here has parameters for {asked.base!r}"
+    )
     return RefusedNameError(f"functional {asked.name!r}: {why}; {choose}")
 
 
@@ -158,7 +162,7 @@ def _is_there(asked: _Asked, method: str, registry: Registry) -> bool:
 
 def _refuse_lettered(plain: str, name: str, registry: Registry) -> None:
     match = _LETTERED.match(plain)
-    if match is None or spelling_key(plain) in _WHOLE:
+    if match is None or spelling_key(plain).replace("+", "") in _WHOLE:
         return
     asked = _Asked(name, spelling_key(match["base"]), match["base"])
     try:
@@ -168,7 +172,9 @@ def _refuse_lettered(plain: str, name: str, registry: Registry) -> None:
     why = f"{_LETTERS[match['letters']]} is not here"
     own = _own_treatment(found)
     if own:
-        raise RefusedNameError(f"functional {name!r}: {why}, and {asked.base!r} has its own dispersion ({own})")
+        raise RefusedNameError(
+            f"functional {name!r}: {why}, and {asked.base!r} has its own dispersion ({own})"
+        )
     raise _refusal(asked, why, registry)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 #: (key of the functional in the name, method) -> the functional that was published with that correction.
 MADE_FOR = {
     # Grimme, Ehrlich, Goerigk, J. Comput. Chem. 32, 1456 (2011): the GGA of B97-D, with D3 for D2.
@@ -22,7 +20,7 @@ MADE_FOR = {
     ("b97m", "d4"): "bare(mgga_xc_b97m_v)",
 }
 
-#: Key of a name that the libraries do not know -> their name for it. Where they differ: by the method's first two letters.
+#: Key of a name that the libraries do not know -> their name for it.
 _THEIRS = {
     "b88,lyp": "blyp", "b88,p86": "bp86", "b88,pbe": "bpbe", "b88b95": "b1b95", "b3lypvwn5": "b3lyp",
     "b3lypv5": "b3lyp", "b3lypvwnrpa": "b3lyp", "bhhlyp": "bhlyp", "hartreefock": "hf", "hseh1pbe": "hse06",
@@ -32,20 +30,40 @@ _THEIRS = {
 }  # fmt: skip
 _THEIRS_D3 = {"b97": "b97d"}
 _THEIRS_D4 = {
-    "b3lypg": "b3lyp", "b3lyp5": "b3lyp", "bhandhlyp": "bhlyp", "lcwpbe": "lc-wpbe", "mpw1pw": "mpw1pw91",
+    "b3lypg": "b3lyp", "b3lyp5": "b3lyp", "bhandhlyp": "bhlyp", "mpw1pw": "mpw1pw91",
     "pbeh": "pbe0",
 }  # fmt: skip
-#: The hyphenated name where a functional is not written so: one functional, one name in the definition.
-_HYPHENATED = {"camb3lyp": "cam-b3lyp", "m062x": "m06-2x"}
-_HYPHENATED_D3 = _HYPHENATED | {"m06l": "m06-l"}
-_HYPHENATED_D4 = {"camb3lyp": "cam-b3lyp"}
-#: What dftd4 knows with a hyphen; of the others it wants the letters and digits alone.
-_D4_HYPHENATED = ("b3-lyp", "cam-b3lyp", "lc-wpbe", "mn12-sx")
+#: How the libraries (D3's all, D4's these few) and definitions so far write names with a hyphen.
+_HYPHENATED_D4 = {"camb3lyp": "cam-b3lyp", "lcwpbe": "lc-wpbe", "mn12sx": "mn12-sx"}
+_HYPHENATED_D3 = (
+    _HYPHENATED_D4
+    | {"b3lypg": "b3lyp"}
+    | {
+        name.replace("-", ""): name
+        for name in (
+            *(
+                "b97-1",
+                "b97-2",
+                "b97-d",
+                "hcth-120",
+                "hcth-407",
+                "m05-2x",
+                "m06-2x",
+                "m06-hf",
+                "m06-l",
+                "m11-l",
+            ),
+            *("mn12-l", "mn15-l", "n12-sx"),
+        )
+    }
+)
 
 
 def parameters(key: str, written: str, method: str) -> str:
-    """The libraries' name of the functional. A text that they know already is passed as it was written: definitions
-    (and hashes of labels) have had it so since before names had a grammar.
+    """The libraries' name of the functional.
+
+    A name is passed as it was written with its hyphen or without: definitions (and hashes of labels) have had it so
+    since before names had a grammar. Every other spelling gives the name with its hyphen.
     """
     d4 = method == "d4"
     theirs = (_THEIRS | (_THEIRS_D4 if d4 else _THEIRS_D3)).get(key)
@@ -53,9 +71,5 @@ def parameters(key: str, written: str, method: str) -> str:
         return theirs
     if written.startswith(("lda_", "gga_", "mgga_", "hyb_")):
         return written  # dftd4 knows libxc's identifiers
-    as_written = written == key or (
-        written in _D4_HYPHENATED if d4 else re.fullmatch(r"[a-z0-9-]+", written) is not None
-    )
-    if as_written:
-        return written
-    return (_HYPHENATED_D4 if d4 else _HYPHENATED_D3).get(key, key)
+    hyphenated = (_HYPHENATED_D4 if d4 else _HYPHENATED_D3).get(key, key)
+    return written if written in (key, hyphenated) else hyphenated

@@ -57,12 +57,15 @@ def belonging(found: Sum) -> tuple[tuple[float, float] | None, Mapping[str, Any]
         if parts == names and whole:
             return None, dispersion
         if parts & names and len(parts) == 1:
-            raise _refusal(found.text, f"{min(parts)} has a dispersion that a sum leaves undefined", min(parts))
+            raise _refusal(
+                found.text, f"{min(parts)} has a dispersion that a sum leaves undefined", min(parts)
+            )
     if not found.nonlocal_parameters:
         return None, None
-    if len(found.nonlocal_parameters) > 1 or found.nonlocal_parameters[0][1] != 1.0:
+    (parameters, weight), *more = found.nonlocal_parameters
+    if more or weight != 1.0:
         raise _refusal(found.text, "VV10 is computed whole and once, not as a share of a sum", None)
-    return found.nonlocal_parameters[0][0], None
+    return parameters, None
 
 
 def _refusal(text: str, why: str, name: str | None) -> RefusedNameError:

@@ -89,7 +89,7 @@ def required(text: str) -> Sum:
     return found
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
+# ---- reading --------------------------------------------------------------------------------------------------
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 #: One term of a sum: a factor on either side, and a name, which may have hyphens in it.
@@ -139,8 +139,10 @@ def _terms(side: str, kind: str) -> str | None:
         if name is None:
             return None
         factor = match["before"] or match["after"] or "1"
-        out.append(f"{'-' if negative else '+' if out else ''}{float(factor)!r}*{name}")
-    return "".join(out).upper().replace("E-", "E_") if out else None
+        # "+-" and "E_", because PySCF reads the "E-" of "PBE-0.5*HF" as an exponent.
+        sign = "+-" if negative else "+" if out else ""
+        out.append(f"{sign}{float(factor)!r}".upper().replace("E-", "E_") + f"*{name}")
+    return "".join(out) if out else None
 
 
 def _with_marked_signs(side: str) -> str:
@@ -171,7 +173,9 @@ def _outside_brackets(text: str, separator: str) -> list[str]:
 def _one_name(name: str, kind: str, negative: bool) -> str | None:
     """A name in a sum, as PySCF's tables have it; None if they do not."""
     if re.match(r"(rsh\(|(sr|lr)[-_]hf|hf$)", name):
-        return re.sub(r"\s", "", name).replace("-", "_", 1).upper().replace(",", ";")
+        return re.sub(r"^(sr|lr)-", r"\1_", re.sub(r"\s", "", name)).upper().replace(",", ";")
+    if name.endswith("-"):
+        return None
     if name.isdigit():
         known = int(name) in _names() and not negative
         return name if known else None
@@ -181,7 +185,7 @@ def _one_name(name: str, kind: str, negative: bool) -> str | None:
     if len(several := _several(name, kind)) > 1:
         raise RefusedNameError(f"{name!r} is {' or '.join(several)}; write the one that is meant")
     for spelling in (name, name.replace("-", "_"), name.replace("-", "")):
-        if re.fullmatch(r"[a-z0-9_]+", spelling) and _known_to_pyscf(spelling, kind):
+        if re.fullmatch(r"[a-z_][a-z0-9_]*", spelling) and _known_to_pyscf(spelling, kind):
             return spelling.upper()
     return None
 
@@ -215,7 +219,7 @@ def _known_to_pyscf(name: str, kind: str) -> bool:
     return True
 
 
-# ---- names ---------------------------------------------------------------------------------------------------------------
+# ---- names ----------------------------------------------------------------------------------------------------
 
 
 def _whole_name(plain: str) -> str | None:

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from scfx.registry.spelling import spelling_key
 
 _DOUBLE_HYBRID = (
-    "is a double hybrid: a share of second-order perturbation theory belongs to it, which scfx does not compute"
+    "is a double hybrid: second-order perturbation theory belongs to it, which scfx does not compute"
 )
 _COMPOSITE = (
     "is a composite method: a basis set and corrections of its own belong to it, and scfx has not all of them; state "
     "a functional, a dispersion correction and a basis set by themselves"
 )
 _WAVE_FUNCTION = "is no density functional; scfx computes Hartree-Fock ('hf') and Kohn-Sham energies"
-_VDW_DF = "has the non-local correlation of a van der Waals density functional; scfx has VV10 ('wb97m-v', 'b97m-v')"
+_VDW_DF = (
+    "has the non-local correlation of a van der Waals density functional; scfx has VV10 ('wb97m-v', 'b97m-v')"
+)
 
 #: By the key of the whole name.
 _PATTERNS = (
@@ -27,7 +29,7 @@ _PATTERNS = (
         _DOUBLE_HYBRID,
     ),
     (r"[a-z0-9]+3c", _COMPOSITE),
-    (r"(ri|df|scs|sos|dlpno|u|r|ro)*(mp[234]|mp25|ccsdt?|ccsd\(t\)|cisd|cc[23]|casscf|nevpt2|caspt2|rpa)", _WAVE_FUNCTION),
+    (r"(ri|df|scs|sos|dlpno|u|r|ro)*(mp[234]|mp25|ccsdt?|cisd|cc[23]|casscf|nevpt2|caspt2|rpa)", _WAVE_FUNCTION),
     (r"(gfn[012x]?n?)?xtb[0-9]*|gfnff|am1|pm[367]|dftb[23]?", _WAVE_FUNCTION),
     (r"(c?vdwdf[12]?(cx)?|opt(pbe|b88|b86b)vdw|rev\w*vdwdf2|beefvdw\+?)", _VDW_DF),
 )  # fmt: skip
@@ -41,7 +43,7 @@ _NAMES = {
     "hse": "leaves open which functional of Heyd, Scuseria and Ernzerhof is meant; choose 'hse06' or 'hse03'",
     "hcth": "leaves open which fit of HCTH is meant; choose 'hcth-93', 'hcth-120', 'hcth-147' or 'hcth-407'",
     "bp": "leaves open what it corrects; choose 'bp86'",
-    "xalpha": "leaves its coefficient open; for alpha = 0.7 write '1.05*slater,'",
+    "xalpha": "leaves open which coefficient is meant; for alpha = 0.7 write '1.05*slater,'",
     "apfd": "is APF with a dispersion correction of its own, which scfx has not; 'apf' is the functional alone",
     "ssbd": "has a dispersion correction of its own, which scfx has not",
     "revssbd": "has a dispersion correction of its own, which scfx has not",

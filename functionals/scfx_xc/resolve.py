@@ -1,4 +1,4 @@
-"""What scfx_xc makes of a name that no offer has: other programs' names, `bare(...)`, and refusals with their reason."""
+"""What scfx_xc makes of a name that no offer has: other programs' names, `bare(...)`, refusals with the reason."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def resolve(name: str, offered: set[str], registry: Registry) -> AbstractFunctio
         raise RefusedNameError(f"functional {name!r} {reason}")
     for rest, reference in references(key, {spelling_key(n) for n in offered | set(SPELLINGS)}):
         raise RefusedNameError(
-            f"functional {name!r}: R, U and RO say how orbitals are shared by the spins, which is not the functional's; "
+            f"functional {name!r}: R, U and RO say how spins share orbitals, which is not the functional's; "
             f"use functional = {rest!r} and scf.reference = {reference!r}"
         )
     _refuse_a_basis(name, plain, registry)

@@ -10,9 +10,9 @@ import re
 import unicodedata
 
 _SEPARATORS = re.compile(r"[-_/()\[\]{}\s]")
-_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
-#: Greek letters that the field writes in Latin ones too; the first two are the letter and the ohm sign's lower case.
-_GREEK = {"ω": "w", "ϖ": "w", "omega": "w", "τ": "tau"}
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
+#: Greek letters that the field writes in Latin ones too.
+_GREEK = {"ω": "w", "omega": "w", "τ": "tau"}
 
 
 def plain_spelling(text: str) -> str:
@@ -24,5 +24,11 @@ def plain_spelling(text: str) -> str:
 
 
 def spelling_key(text: str) -> str:
-    """What is left of a name without its separators: `wB97X-D3(BJ)` and `ωb97x_d3bj` give `wb97xd3bj`."""
-    return _SEPARATORS.sub("", plain_spelling(text))
+    """What is left of a name without its separators: `wB97X-D3(BJ)` and `ωb97x_d3bj` give `wb97xd3bj`.
+
+    One at either end separates nothing, and stays: `b3lyp-` is not B3LYP.
+    """
+    plain = plain_spelling(text)
+    ends = re.fullmatch(r"([-_/]*)(.*?)([-_/]*)", plain, re.DOTALL)
+    assert ends is not None
+    return ends.group(1) + _SEPARATORS.sub("", ends.group(2)) + ends.group(3)

@@ -130,8 +130,9 @@ def test_a_basis_set_is_found_by_the_spellings_in_use(spelling, name):
     assert scfx_bse.scfx_resolve_basis(spelling).shells(6)
 
 
-def test_an_unknown_basis_set_resolves_to_nothing():
-    assert scfx_bse.scfx_resolve_basis("6-32g") is None
+def test_an_unknown_basis_set_is_an_error_that_names_the_near_ones():
+    with pytest.raises(BasisError, match=r"no basis set '6-32g'; near it: 6-31G"):
+        scfx_bse.scfx_resolve_basis("6-32g")
     with pytest.raises(BasisError, match=r"no basis set '6-32g'"):
         BasisSetExchangeSource("6-32g")
 

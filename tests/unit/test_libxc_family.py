@@ -131,7 +131,8 @@ def test_census_can_be_repeated(name):
     ("xc", "message"),
     [
         ("nonsense", "is not a functional that PySCF's parser and libxc know"),
-        ("wb97x_v", r"non-local correlation \(VV10\)"),
+        ("gga_xc_b97_d", r"Grimme's dispersion of 2006 \(D2\)"),
+        ("0.5*wb97x_v + 0.5*pbe", "VV10 is computed whole and once"),
         ("lda_k_tf", "it is a kinetic-energy functional"),
         ("mgga_x_br89", "needs the Laplacian"),
         ("lda_x_2d", "one- or two-dimensional"),
