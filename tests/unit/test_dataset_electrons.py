@@ -37,7 +37,7 @@ CASES = [
     ("N", "1.0", "4.0", (1, 4, "")),  # as pandas writes a column with gaps
     ("[CH3]", "", "", (0, 2, "multiplicity")),
     ("[Fe+2]", "", "5", (2, 5, "")),
-    ("CO", "nan", "NaN", (0, 1, "multiplicity")),
+    ("CO", " ", "", (0, 1, "multiplicity")),
     ("C[NH3+]", "", "3", (1, 3, "")),
     ("C[NH3+]", "", "", (1, 1, "multiplicity")),  # another state of the same molecule is no duplicate
 ]
@@ -53,7 +53,7 @@ def test_csv_columns_of_charge_and_multiplicity_are_honoured(tmp_path, names):
 @pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.string()])
 def test_parquet_columns_are_honoured_also_where_smiles_are_embedded(tmp_path, kind):
     def cells(values):
-        return pa.array([None if v.lower() in ("", "nan") else float(v) for v in values]).cast(kind)
+        return pa.array([float(v) if v.strip() else None for v in values]).cast(kind)
 
     smiles, charges, multiplicities, rows = zip(*CASES, strict=True)
     table = {"smiles": smiles, "charge": cells(charges), "multiplicity": cells(multiplicities)}
@@ -103,6 +103,7 @@ def test_the_unit_of_an_xyz_file_is_assumed_where_nobody_states_it(tmp_path):
         ("[C]", "", "", "its ground state has 2"),
         ("C", "0.4", "", "the charge is '0.4', expected a whole number"),
         ("C", "", "2.5", "the multiplicity is '2.5', expected a whole number"),
+        ("C", "nan", "", "the charge is 'nan', expected a whole number"),
         ("C", "99", "", "the nuclei have 10 protons"),
         ("C", "", "99", "there are 10 electrons"),
         ("C", "", "0", "expected 1 or more"),

@@ -61,7 +61,8 @@ def test_set_threads_and_output_are_heeded(oxygen, tmp_path, capsys, registry):
         "-o",
         str(file),
     ]
-    assert scfx.cli.main([*arguments, "--set", "scf.convergence.max_iterations=1"], registry=registry) == 1
+    overrides = ["--set", "scf.convergence.max_iterations=1", "--set", "scf.recovery=false"]
+    assert scfx.cli.main([*arguments, *overrides], registry=registry) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
     record = json.loads(file.read_text())

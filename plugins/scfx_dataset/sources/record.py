@@ -98,10 +98,8 @@ def whole(value: Any, what: str) -> int:
 
 
 def stated_cell(value: Any) -> Any:
-    """A cell of charges or multiplicities, None where it is empty (which pandas may write as NaN)."""
-    if isinstance(value, str):
-        return value.strip() if value.strip().lower() not in ("", "nan", "none", "null") else None
-    return None if isinstance(value, float) and value != value else value
+    """A cell of charges or multiplicities, None where it is empty. NaN and "none" are no statement, but not empty."""
+    return (value.strip() or None) if isinstance(value, str) else value
 
 
 def cell_of_smiles(value: Any, column: str, needed: bool) -> tuple[str, str]:
