@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
 
 from scfx.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence, convergence_fields
+from scfx.elements import SYMBOLS
 from scfx.errors import CapabilityError, ConfigError, InputError
 from scfx.spec_hash import spec_hash
 from scfx.toml import validation_error
@@ -44,6 +45,17 @@ def _choice(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, list, tuple, set, type)):
         raise ValueError('expected a name, or a table as { name = "...", option = ... }')
     return value
+
+
+def _basis(value: Any) -> Any:
+    """A choice, or a table by element, whose entries are choices."""
+    from scfx.mixed_basis import is_by_element
+
+    if not is_by_element(value):
+        return _choice(value)
+    return {
+        key: _choice(entry) if key in SYMBOLS or key == "default" else entry for key, entry in value.items()
+    }
 
 
 def _grid(value: Any) -> Any:
@@ -96,7 +108,8 @@ Choice = Annotated[Any, BeforeValidator(_choice)]
 class SCFSpec(BaseModel):
     """How to compute: the `[scf]` table, and the keyword arguments of `scfx.solve`.
 
-    `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object.
+    `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object;
+    `basis` may be a table by element too (`scfx.mixed_basis`).
     `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields; `nonlocal_grid`: the same for the VV10
     part of a functional that has one (its cost grows with the square of the number of points).
     `convergence`: "default", "tight", "forces", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields
@@ -124,7 +137,7 @@ class SCFSpec(BaseModel):
 
     backend: Choice = "auto"
     functional: Choice = "b3lyp"
-    basis: Choice = "sto-3g"
+    basis: Annotated[Any, BeforeValidator(_basis)] = "sto-3g"
     precision: Choice = "float64"
     grid: Annotated[Any, BeforeValidator(_grid)] = 3
     nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
@@ -321,6 +334,10 @@ def _check_stability(functional: AbstractFunctional, policy: PrecisionPolicy, re
 
 def _shown(choice: Any, made: Any) -> str:
     """The name as the user wrote it (without a "dist:" prefix), else the object's own."""
+    from scfx.mixed_basis import MixedBasis
+
+    if isinstance(made, MixedBasis):  # the table's name is that of the other elements
+        return made.name
     text = choice.get("name") if isinstance(choice, dict) else choice
     return text.rpartition(":")[2].strip() if isinstance(text, str) else str(made.name)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scfx.formats import Given
 
 #: Elements with open d or f shells in most of their compounds: groups 3 to 11, lanthanides and actinides.
-_OPEN_D_OR_F = {*range(21, 30), *range(39, 48), *range(57, 80), *range(89, 112)}
+OPEN_D_OR_F = {*range(21, 30), *range(39, 48), *range(57, 80), *range(89, 112)}
 _CHALCOGENS = {8, 16, 34, 52, 84}
 
 
@@ -50,7 +50,7 @@ def embed_smiles(smiles: str, seed: int, multiplicity: int | None = None) -> Giv
             raise InputError(f"the SMILES string {smiles!r} has no atoms")
         refuse_dummies(molecule)
         if multiplicity is None:
-            refuse_unknown_spin(molecule, "pass multiplicity=")
+            refuse_unknown_spin(molecule, "pass multiplicity={}")
         parameters = rdDistGeom.ETKDGv3()
         parameters.randomSeed = seed
         parameters.timeout = 60
@@ -92,7 +92,7 @@ def of_rdkit(molecule: Any, conformer: int | None, multiplicity: int | None) -> 
         )
     refuse_dummies(molecule)
     if multiplicity is None:
-        refuse_unknown_spin(molecule, "pass multiplicity=")
+        refuse_unknown_spin(molecule, "pass multiplicity={}")
     return _given(molecule, np.array(chosen.GetPositions(), dtype=np.float64), "")
 
 
@@ -123,18 +123,22 @@ def refuse_dummies(molecule: Any) -> None:
 
 
 def refuse_unknown_spin(molecule: Any, remedy: str) -> None:
-    """Raise `InputError`, ending in `remedy`, where a structure does not tell the multiplicity.
+    """Raise `InputError` where a structure does not tell the multiplicity; `remedy` has {} in the number's place.
 
     That is so for open d and f shells, for the diatomics of oxygen's group (O=O is a triplet, though its structure
     has no radical) and for atoms whose ground state is not the one with all valences parallel (carbon, boron...).
     """
     atoms = list(molecule.GetAtoms())
-    metals = sorted({atom.GetAtomicNum() for atom in atoms} & _OPEN_D_OR_F)
+    metals = sorted({atom.GetAtomicNum() for atom in atoms} & OPEN_D_OR_F)
     if metals:
         names = ", ".join(SYMBOLS[z] for z in metals)
-        raise InputError(f"a structure does not tell the spin of {names} (open d or f shells); {remedy}")
+        raise InputError(
+            f"a structure does not tell the spin of {names} (open d or f shells); {remedy.format('2S + 1')}"
+        )
     heavy = [atom for atom in atoms if atom.GetAtomicNum() > 1]
-    plain = all(not atom.GetNumRadicalElectrons() and not atom.GetFormalCharge() for atom in atoms)
+    # Also for structures whose hydrogens are counted at their atoms: H2O2 is no O2.
+    bare = not any(atom.GetTotalNumHs() for atom in atoms)
+    plain = bare and not any(atom.GetNumRadicalElectrons() or atom.GetFormalCharge() for atom in atoms)
     if (
         len(atoms) == 2
         and molecule.GetNumBonds() == 1
@@ -143,18 +147,23 @@ def refuse_unknown_spin(molecule: Any, remedy: str) -> None:
     ):
         names = "".join(SYMBOLS[atom.GetAtomicNum()] for atom in atoms)
         raise InputError(
-            f"{names} is a triplet in its ground state, which this structure does not say; {remedy}3, or "
-            f"{remedy}1 for the singlet"
+            f"{names} is a triplet in its ground state, which this structure does not say; {remedy.format(3)} "
+            "(1 for the singlet)"
         )
     # Ions beyond calcium do not have the configuration of the neutral atom with as many electrons.
-    if len(atoms) == 1 and heavy and (heavy[0].GetAtomicNum() <= 20 or not heavy[0].GetFormalCharge()):
+    if (
+        len(atoms) == 1
+        and heavy
+        and bare
+        and (heavy[0].GetAtomicNum() <= 20 or not heavy[0].GetFormalCharge())
+    ):
         assumed = radical_multiplicity(molecule)
         atom = heavy[0]
         ground = _ground_multiplicity(atom.GetAtomicNum() - atom.GetFormalCharge())
         if assumed != ground:
             raise InputError(
                 f"the structure gives the atom {SYMBOLS[atom.GetAtomicNum()]} {assumed - 1} unpaired electrons, its "
-                f"ground state has {ground - 1}; {remedy}{ground} for that"
+                f"ground state has {ground - 1}; {remedy.format(ground)} for that"
             )
 
 

@@ -163,12 +163,16 @@ class System:
             self.atomic_numbers, self.positions, "bohr", charge, multiplicity, self.name, ghosts
         )
 
-    def __repr__(self) -> str:
+    @property
+    def formula(self) -> str:
+        """The atoms that are no ghosts, carbon first and then by the alphabet, such as C2H6O."""
         real = [s for s, ghost in zip(self.symbols, self.ghost, strict=True) if not ghost]
         counts = {s: real.count(s) for s in sorted(set(real), key=lambda s: (s != "C", s))}
-        formula = "".join(f"{s}{n if n > 1 else ''}" for s, n in counts.items())
+        return "".join(f"{s}{n if n > 1 else ''}" for s, n in counts.items())
+
+    def __repr__(self) -> str:
         ghosts = f", ghosts={int(self.ghost.sum())}" if self.ghosts is not None else ""
-        return f"System({formula}, charge={self.charge}, multiplicity={self.multiplicity}{ghosts})"
+        return f"System({self.formula}, charge={self.charge}, multiplicity={self.multiplicity}{ghosts})"
 
     @classmethod
     def from_arrays(
@@ -262,16 +266,19 @@ class System:
         )
 
     @classmethod
-    def from_smiles(cls, smiles: str, seed: int = 42, multiplicity: int | None = None) -> System:
+    def from_smiles(
+        cls, smiles: str, seed: int = 42, multiplicity: int | None = None, charge: int | None = None
+    ) -> System:
         """One ETKDGv3 conformer of a SMILES string (RDKit, hydrogens added). The charge is the molecule's formal one.
 
-        `multiplicity=None` assumes that all radical electrons of the structure are parallel, and refuses what a
-        structure does not tell: open d and f shells, O=O. Fragments are placed in contact, side by side. Needs
-        `pip install "scfx[dataset]"`. Raises `InputError` if RDKit cannot parse or embed it.
+        Another `charge` keeps the structure's geometry; the lowest multiplicity is then assumed. `multiplicity=None`
+        assumes that all radical electrons of the structure are parallel, and refuses what a structure does not tell:
+        open d and f shells, O=O. Fragments are placed in contact, side by side. Needs `pip install "scfx[dataset]"`.
+        Raises `InputError` if RDKit cannot parse or embed it.
         """
         from scfx.structures import embed_smiles
 
-        return cls._from_given(embed_smiles(smiles, seed, multiplicity), multiplicity=multiplicity)
+        return cls._from_given(embed_smiles(smiles, seed, multiplicity), charge, multiplicity)
 
     @classmethod
     def from_rdkit(

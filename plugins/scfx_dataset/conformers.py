@@ -11,6 +11,8 @@ from jaxtyping import Float64
 from rdkit import Chem, RDLogger
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign
 
+from scfx.structures import placed_apart
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -116,9 +118,11 @@ def _embed_one(molecule: Chem.Mol, seed: int, options: Embedding) -> Conformer:
         return Conformer(None, f"embedding: RDKit raised {type(error).__name__}: {error}")
     if found != 0:
         return Conformer(None, f"embedding: ETKDGv3 found no conformer ({_main_cause(parameters)})")
-    positions = np.array(molecule.GetConformer().GetPositions(), dtype=np.float64)
+    # Distance geometry puts the fragments of a salt on top of each other.
+    positions = placed_apart(molecule)
     if not np.isfinite(positions).all():
         return Conformer(None, "embedding: ETKDGv3 gave positions that are not finite")
+    molecule.GetConformer().SetPositions(positions)
     return Conformer(positions)
 
 

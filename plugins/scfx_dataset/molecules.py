@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rdkit import Chem, RDLogger
 
 from scfx.elements import SYMBOLS
+from scfx.errors import InputError
+from scfx.structures import OPEN_D_OR_F, refuse_unknown_spin
 
 if TYPE_CHECKING:
     from scfx_dataset.options import Filters
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 # RDKit prints every parse error to stderr; here the reason travels in the row instead.
 RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
 
+#: How to say a multiplicity that a structure does not tell.
+_SPIN_REMEDY = "say multiplicity = {} in a column of that name, or as task.multiplicity"
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
 
 
@@ -24,7 +28,9 @@ _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
 class Molecule:
     """What planning needs to know of a molecule. `numbers` counts atoms by atomic number, hydrogens included.
 
-    `smiles` is None where a geometry came without one.
+    `smiles` is None where a geometry came without one. `assumed` names what nobody stated: "charge", "multiplicity",
+    "unit". `spin_unknown` says why a structure does not tell its multiplicity, "" if it does. `state` is "" for charge
+    and multiplicity as the structure has them, else both.
     """
 
     smiles: str | None
@@ -32,6 +38,9 @@ class Molecule:
     multiplicity: int
     n_fragments: int
     numbers: tuple[tuple[int, int], ...]
+    assumed: tuple[str, ...] = ()
+    spin_unknown: str = ""
+    state: str = ""
 
     @property
     def key(self) -> str:
@@ -91,27 +100,78 @@ def read_molecule(smiles: str) -> Molecule | str:
         radicals += atom.GetNumRadicalElectrons()
     if 0 in numbers:
         return "the SMILES has a dummy atom '*'"
+    spin_unknown = ""
+    if molecule.GetNumAtoms() < 3 or not OPEN_D_OR_F.isdisjoint(numbers):  # no other structure hides its spin
+        try:
+            refuse_unknown_spin(molecule, _SPIN_REMEDY)
+        except InputError as error:
+            spin_unknown = str(error)
     return Molecule(
         smiles=canonical,
         charge=Chem.GetFormalCharge(molecule),
         multiplicity=radicals + 1,
         n_fragments=len(Chem.GetMolFrags(molecule)),
         numbers=tuple(sorted((+numbers).items())),
+        assumed=("multiplicity",),
+        spin_unknown=spin_unknown,
     )
 
 
-def molecule_of_geometry(record: Record) -> Molecule | str:
+def molecule_of_smiles(record: Record, multiplicity: int | None) -> Molecule | str:
+    """The molecule of a record to be embedded, or the reason why it cannot be used.
+
+    Charge and multiplicity are the record's, else the task's `multiplicity`, else those of the structure. Electrons
+    other than the structure's are put into the structure's geometry, with the lowest multiplicity if none is stated.
+    """
+    structure = read_molecule(record.smiles)
+    if isinstance(structure, str):
+        return structure
+    charge = structure.charge if record.charge is None else record.charge
+    stated = multiplicity if record.multiplicity is None else record.multiplicity
+    return _with_electrons(replace(structure, assumed=record.assumed), charge, stated, structure)
+
+
+def _with_electrons(
+    molecule: Molecule, charge: int, stated: int | None, structure: Molecule | None
+) -> Molecule | str:
+    """`molecule` with this charge, and the stated multiplicity or else an assumed one; or why that cannot be."""
+    protons = sum(z * count for z, count in molecule.numbers)
+    if abs(charge) > protons:
+        return f"the charge is {charge}, but the nuclei have {protons} protons"
+    electrons = protons - charge
+    assumed = list(molecule.assumed)
+    if stated is not None:
+        if stated < 1:
+            return f"the multiplicity is {stated}, expected 1 or more"
+        if stated > 1 + electrons:
+            return f"the multiplicity is {stated}, but there are {electrons} electrons"
+        multiplicity = stated
+    else:
+        if structure is not None and structure.spin_unknown:
+            return structure.spin_unknown
+        as_drawn = structure is not None and charge == structure.charge
+        multiplicity = structure.multiplicity if structure and as_drawn else 1 + electrons % 2
+        assumed = [*(what for what in assumed if what != "multiplicity"), "multiplicity"]
+    state = ""
+    if structure is not None and (charge, multiplicity) != (structure.charge, structure.multiplicity):
+        state = f" {charge:+d} {multiplicity}"
+    return replace(
+        molecule, charge=charge, multiplicity=multiplicity, assumed=tuple(sorted(assumed)), state=state
+    )
+
+
+def molecule_of_geometry(record: Record, default_multiplicity: int | None = None) -> Molecule | str:
     """The molecule of a given geometry, or the reason why its record cannot be used.
 
-    Charge and multiplicity are the record's, else those of its SMILES, else 0 and the lowest that the electrons allow.
+    Charge and multiplicity are the record's, else those of its SMILES (the multiplicity the task's
+    `default_multiplicity` first), else 0 and the lowest that the electrons allow.
     """
     assert record.geometry is not None
     numbers = tuple(sorted(Counter(record.geometry.numbers).items()))
     if not numbers or numbers[0][0] < 1 or numbers[-1][0] >= len(SYMBOLS):
         return f"atomic numbers must lie in 1..{len(SYMBOLS) - 1}, got {[z for z, _ in numbers]}"
-    charge, multiplicity, smiles, fragments = record.charge, record.multiplicity, None, 1
-    if multiplicity is not None and multiplicity < 1:
-        return f"the multiplicity is {multiplicity}, expected 1 or more"
+    structure = None
+    assumed = record.assumed
     if record.smiles:
         structure = read_molecule(record.smiles)
         if isinstance(structure, str):
@@ -119,17 +179,15 @@ def molecule_of_geometry(record: Record) -> Molecule | str:
         if structure.numbers != numbers:
             given = Molecule(None, 0, 1, 1, numbers)
             return f"the SMILES is {structure.formula} but the geometry is {given.formula}"
-        smiles, fragments = structure.smiles, structure.n_fragments
-        if charge is None or charge == structure.charge:
-            charge, multiplicity = structure.charge, multiplicity or structure.multiplicity
-    charge = charge or 0
-    protons = sum(z * count for z, count in numbers)
-    if abs(charge) > protons:
-        return f"the charge is {charge}, but the nuclei have {protons} protons"
-    electrons = protons - charge
-    if multiplicity is not None and multiplicity > 1 + electrons:
-        return f"the multiplicity is {multiplicity}, but there are {electrons} electrons"
-    return Molecule(smiles, charge, multiplicity or 1 + electrons % 2, fragments, numbers)
+    charge = record.charge
+    if charge is None and structure is not None:
+        charge = structure.charge
+    if charge is None:
+        assumed = (*assumed, "charge")
+    stated = default_multiplicity if record.multiplicity is None else record.multiplicity
+    smiles, fragments = (structure.smiles, structure.n_fragments) if structure else (None, 1)
+    molecule = Molecule(smiles, 0, 1, fragments, numbers, tuple(assumed))
+    return _with_electrons(molecule, charge or 0, stated, structure)
 
 
 def excluded_by(molecule: Molecule, filters: Filters, nao: int | None) -> str | None:

@@ -103,6 +103,11 @@ class DatasetOptions(BaseModel):
     geometry: Literal["embed", "given"] = Field(
         "embed", description="embed conformers of the SMILES, or take the geometries of the source"
     )
+    multiplicity: int | None = Field(
+        None,
+        ge=1,
+        description="2S + 1 of molecules whose record states none; default: from the structure, else the lowest",
+    )
     conformers: int = Field(
         1, ge=1, le=100_000, description="geometries of each molecule (given: copies of each): that many rows"
     )
@@ -175,10 +180,13 @@ class DatasetOptions(BaseModel):
 
     def row_options(self) -> dict[str, Any]:
         """The options that decide what the rows are, and so enter the plan's identity; the others only say how."""
-        return self.model_dump(
+        chosen = self.model_dump(
             mode="json",
             include={
                 "format", "column", "positions_column", "positions_unit", "geometry", "conformers", "seed",
+                "multiplicity",
                 "limit", "filters", "limits", "embedding", "shard_minutes", "shard_rows", "extras",
             },
         )  # fmt: skip
+        # Plans without it stay the plans that they were.
+        return {key: value for key, value in chosen.items() if key != "multiplicity" or value is not None}

@@ -10,7 +10,7 @@ import numpy as np
 
 from scfx.errors import InputError
 from scfx_dataset.conformers import conformer_seed, recipe
-from scfx_dataset.molecules import Molecule, excluded_by, molecule_of_geometry, read_molecule
+from scfx_dataset.molecules import Molecule, excluded_by, molecule_of_geometry, molecule_of_smiles
 from scfx_dataset.sources.lines import KEPT
 from scfx_dataset.sources.record import UNUSABLE, whole
 from scfx_dataset.spill import Groups, KeyIndex
@@ -190,14 +190,16 @@ class PlannedRows:
         if atoms > self._options.limits.atoms:
             return f"{atoms} atoms, more than limits.atoms = {self._options.limits.atoms}"
         if self._options.geometry == "given":
-            return molecule_of_geometry(record) if record.geometry else "this record has no geometry"
+            if record.geometry is None:
+                return "this record has no geometry"
+            return molecule_of_geometry(record, self._options.multiplicity)
         if not record.smiles:
             return "this record has no SMILES to embed (task.geometry = 'given' takes its geometry)"
-        return read_molecule(record.smiles)
+        return molecule_of_smiles(record, self._options.multiplicity)
 
     def _left_out(self, molecule: Molecule, record: Record, seen: KeyIndex) -> str | None:
         """'duplicate', the name of the filter that excludes it, or None. What a filter excludes can have duplicates."""
-        identity = molecule.key
+        identity = molecule.key + molecule.state
         if self._options.geometry == "given":
             identity = _geometry_id(molecule, "given", _geometry_digest(record))
         if seen.first(_key(identity), 0) is not None:
@@ -230,6 +232,7 @@ class PlannedRows:
             "name": record.name or None,
             "charge": molecule.charge if molecule else None,
             "multiplicity": molecule.multiplicity if molecule else None,
+            "assumed": ", ".join(molecule.assumed) if molecule else None,
             "shape": molecule.shape if molecule else UNREADABLE,
             "reason": entry.reason,
         }

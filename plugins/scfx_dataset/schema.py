@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Version of the columns and of the folder layout.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
-#: Versions that this reader understands. 1 lacks the columns of `_SINCE_2`.
-READABLE_VERSIONS = (1, 2)
+#: Versions that this reader understands; the earlier ones lack columns (`_SINCE`).
+READABLE_VERSIONS = (1, 2, 3)
 
 STATUSES = ("ok", "not_converged", "failed", "poison")
 
@@ -34,6 +34,7 @@ _COLUMNS: tuple[tuple[str, pa.DataType, str, bool, str], ...] = (
     ("embedding_seed", pa.int64(), "", True, "seed of this conformer: of RDKit's embedding and of the displacement"),
     ("charge", pa.int16(), "elementary charge", True, "total charge"),
     ("multiplicity", pa.int16(), "", True, "spin multiplicity 2S + 1"),
+    ("assumed", pa.string(), "", True, "what of charge, multiplicity and unit nobody stated; empty: all is stated"),
     ("atomic_numbers", pa.list_(pa.int8()), "", True, "one per atom, hydrogens included"),
     ("positions_angstrom", _positions, "angstrom", True, "positions [natm, 3] of the very geometry that was solved"),
     ("energy_ev", pa.float64(), "eV", True, "total electronic energy including nuclear repulsion"),
@@ -67,7 +68,7 @@ _EXTRA: dict[str, tuple[str, pa.DataType, str, bool, str]] = {
 }
 # fmt: on
 
-_SINCE_2 = ("name", "geometry", "geometry_id", "versions")
+_SINCE = {2: ("name", "geometry", "geometry_id", "versions"), 3: ("assumed",)}
 
 #: What `task.extras` may name: columns that are written only when asked for.
 EXTRAS = tuple(_EXTRA)
@@ -94,7 +95,7 @@ def row_schema(identity: Mapping[str, Any]) -> pa.Schema:
     `identity` is the identity in plan.json.
     """
     extras = [_field(*_EXTRA[name]) for name in identity["options"].get("extras") or ()]
-    absent = _SINCE_2 if identity["format_version"] < 2 else ()
+    absent = [name for since, names in _SINCE.items() if identity["format_version"] < since for name in names]
     return pa.schema([*(field for field in SCHEMA if field.name not in absent), *extras])
 
 
@@ -113,6 +114,7 @@ MANIFEST = pa.schema(
         pa.field("embedding_seed", pa.int64()),
         pa.field("charge", pa.int16()),
         pa.field("multiplicity", pa.int16()),
+        pa.field("assumed", pa.string()),
         pa.field("atomic_numbers", pa.list_(pa.int8()), metadata={"description": "of a given geometry"}),
         pa.field(
             "positions_angstrom",

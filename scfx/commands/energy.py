@@ -20,6 +20,7 @@ Examples:
   scfx energy water.xyz --functional b3lyp --basis 6-31g* --backend libcint --precision float64 --grid 3
   scfx energy '[OH]' --functional pbe0 --multiplicity 2
   scfx energy water.xyz --backend '{ name = "simd", threads = 1 }'     options as in TOML
+  scfx energy water.xyz --set scf.convergence.energy=1e-9 --json -o water.json
 
 \b
 Names: scfx plugins lists them. b3lyp is VWN-RPA, as Gaussian's and PySCF's; b3lyp5 is VWN5, as GAMESS's.
@@ -64,56 +65,171 @@ class TomlValue(click.ParamType):
     show_default=True,
     help="default, tight, loose, qm1b.",
 )
-@click.option("--charge", type=int, default=None, help="Total charge. [default: 0, or that of the SMILES]")
-@click.option("--multiplicity", type=int, default=None, help="2S + 1. [default: the lowest possible]")
+@click.option(
+    "--reference",
+    type=click.Choice(["auto", "restricted", "unrestricted", "restricted-open"]),
+    default="auto",
+    show_default=True,
+    help="auto: restricted for singlets, else unrestricted.",
+)
+@click.option(
+    "--charge",
+    type=int,
+    default=None,
+    help="Total charge. [default: the file's or the SMILES's; 0 if it has none]",
+)
+@click.option(
+    "--multiplicity", type=int, default=None, help="2S + 1. [default: the file's; else the lowest possible]"
+)
+@click.option(
+    "--unit", type=click.Choice(["angstrom", "bohr"]), default=None, help="Of an xyz file. [default: its own]"
+)
+@click.option("--frame", type=int, default=None, help="Of an xyz file with several, from 1.")
 @click.option("--seed", type=int, default=42, show_default=True, help="Of the conformer made from a SMILES.")
+@click.option(
+    "--threads", type=int, default=None, help="Host threads. [default: all that the process may use]"
+)
 @click.option("--quadrupole", is_flag=True, help="The quadrupole moment too.")
 @click.option("--stability", is_flag=True, help="Whether the solution is a minimum.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="scf.KEY=VALUE",
+    help="Any other key of [scf]; the value is TOML, or plain text. May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    default=None,
+    help="Write to this new file instead of standard output; JSON if it ends in .json.",
+)
 @click.pass_obj
 def energy(
     session: Session,
     molecule: str,
     charge: int | None,
     multiplicity: int | None,
+    unit: str | None,
+    frame: int | None,
     seed: int,
+    overrides: tuple[str, ...],
     as_json: bool,
+    output: str | None,
     **spec: Any,
 ) -> int:
-    """Compute MOLECULE: the path of an xyz file (angstrom), or a SMILES string.
+    """Compute MOLECULE: the path of an xyz or extended xyz file, or a SMILES string.
 
     Exit code 1 if it does not converge, 2 if the input is wrong.
     """
     from scfx.spec import SCFSpec
 
-    checked = SCFSpec.create(spec)
-    system = read_molecule(molecule, charge, multiplicity, seed)
+    checked = SCFSpec.create(_with_overrides(spec, overrides))
+    _check_output(output)
+    system = read_molecule(molecule, charge, multiplicity, None if _is_default("seed") else seed, unit, frame)
 
     from scfx.driver import Solver  # loads JAX, which bad input should not wait for
 
     result = Solver(checked, session.registry, atomic_numbers=system.atomic_numbers).solve([system])
-    record = as_record(result)
-    click.echo(json.dumps(record, allow_nan=False) if as_json else _text(record))
+    record = about(system, checked.reference) | as_record(result)
+    shown = (
+        json.dumps(record, allow_nan=False) if as_json or (output or "").endswith(".json") else _text(record)
+    )
+    if output is None:
+        click.echo(shown)
+    else:
+        with open(output, "x", encoding="utf-8") as handle:
+            handle.write(shown + "\n")
     return 0 if record["converged"] else 1
 
 
-def read_molecule(molecule: str, charge: int | None, multiplicity: int | None, seed: int) -> System:
-    """An xyz file if there is one of that name (or it ends so), else SMILES. `charge` None: 0, or the SMILES's own."""
-    from scfx.errors import InputError, PluginUnavailableError
-    from scfx.system import System
+def _is_default(option: str) -> bool:
+    context = click.get_current_context(silent=True)
+    source = context.get_parameter_source(option) if context else None
+    return source is not click.core.ParameterSource.COMMANDLINE
 
-    if os.path.exists(molecule) or molecule.lower().endswith(".xyz"):
-        return System.from_xyz(molecule, charge or 0, multiplicity)
+
+def _with_overrides(spec: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    """The flags as a table of [scf], with what `--set` says on top; one key is not said in both ways."""
+    from scfx.errors import ConfigError
+    from scfx.toml import apply_override
+
+    table: dict[str, Any] = {"scf": {key: value for key, value in spec.items() if value is not None}}
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not key.startswith("scf."):
+            raise ConfigError("--set", f"got {override!r}; here the keys are those of [scf], as scf.grid=1")
+        flag = key.removeprefix("scf.")
+        if flag in spec and not _is_default(flag):
+            raise ConfigError("--set", f"{key} is also given as --{flag}; keep one of them")
+        table = apply_override(table, override)
+    return table["scf"]
+
+
+def _check_output(output: str | None) -> None:
+    """Raise `InputError` before the calculation for a file that exists or a folder that does not."""
+    from scfx.errors import InputError
+
+    if output is None:
+        return
+    if os.path.lexists(output):
+        raise InputError(f"--output: {output!r} exists; remove it or choose another name")
+    if not os.path.isdir(os.path.dirname(output) or "."):
+        raise InputError(f"--output: there is no folder {os.path.dirname(output)!r}")
+
+
+def read_molecule(
+    molecule: str,
+    charge: int | None,
+    multiplicity: int | None,
+    seed: int | None,
+    unit: str | None = None,
+    frame: int | None = None,
+) -> System:
+    """An xyz file if there is one of that name (or it ends so), else SMILES. None: what the molecule says itself.
+
+    Raises `InputError` for options that are for the other of the two.
+    """
+    from scfx.errors import InputError, PluginUnavailableError
+    from scfx.system import System, is_xyz_path
+
+    if is_xyz_path(molecule):
+        if seed is not None:
+            raise InputError("--seed is for conformers of SMILES strings; the geometry of a file has none")
+        return System.from_xyz(molecule, charge, multiplicity, unit=unit, frame=frame)
+    for option, value in (("--unit", unit), ("--frame", frame)):
+        if value is not None:
+            raise InputError(
+                f"{option} is for xyz files; {molecule!r} is no file, and is read as a SMILES string"
+            )
     try:
-        system = System.from_smiles(molecule, seed, None if charge is not None else multiplicity)
+        return System.from_smiles(molecule, 42 if seed is None else seed, multiplicity, charge=charge)
     except PluginUnavailableError:
         raise
     except InputError as error:
         raise InputError(f"MOLECULE: got {molecule!r}, which is no file; read as SMILES: {error}") from error
-    if charge is None:
-        return system
-    # The geometry is the SMILES's; the electrons are those asked for.
-    return System.from_arrays(system.atomic_numbers, system.positions, "bohr", charge, multiplicity, molecule)
+
+
+def about(system: System, reference: str) -> dict[str, Any]:
+    """What was computed: formula, electrons, what of them was assumed, and the kind of wave function.
+
+    `s_squared_exact` is S (S + 1), which <S^2> exceeds by the contamination of an unrestricted solution.
+    """
+    if reference != "unrestricted" and system.multiplicity == 1:
+        kind = "restricted"
+    else:
+        kind = "restricted-open" if reference == "restricted-open" else "unrestricted"
+    spin = (system.multiplicity - 1) / 2
+    return {
+        "formula": system.formula,
+        "charge": system.charge,
+        "multiplicity": system.multiplicity,
+        "assumed": sorted(system.assumed),
+        "reference": kind,
+        "s_squared_exact": spin * (spin + 1),
+    }
 
 
 def as_record(result: SCFResult) -> dict[str, Any]:
@@ -173,7 +289,15 @@ def _text(record: dict[str, Any]) -> str:
     def shown(key: str, form: str) -> str:
         return "-" if record[key] is None else format(record[key], form)
 
+    assumed = record["assumed"]
+
+    def stated(key: str) -> str:
+        return f"{key} {record[key]}" + (" (assumed)" if key in assumed else "")
+
+    unit = "; positions taken as angstrom (assumed)" if "unit" in assumed else ""
     lines = [
+        f"molecule    {record['formula']}, {stated('charge')}, {stated('multiplicity')}{unit}",
+        f"reference   {record['reference']}, <S^2> {shown('s_squared', '.6f')} (exact {record['s_squared_exact']:.2f})",
         f"energy      {shown('energy_hartree', '.10f')} hartree",
         f"HOMO        {shown('homo_hartree', '.8f')} hartree",
         f"LUMO        {shown('lumo_hartree', '.8f')} hartree",

@@ -184,9 +184,12 @@ class Registry:
         return self._choose("dispersion_corrections", choice, AbstractDispersionCorrection, key)
 
     def basis(self, choice: Any, *, key: str | None = None) -> AbstractBasisSource:
-        """A basis set, registered or of an open-ended family."""
+        """A basis set, registered or of an open-ended family; or a table of them by element."""
         from scfx.contracts.basis import AbstractBasisSource
+        from scfx.mixed_basis import MixedBasis, is_by_element
 
+        if is_by_element(choice):
+            return MixedBasis.of(choice, lambda one, where: self.basis(one, key=where), key or "scf.basis")
         return self._choose("basis_sets", choice, AbstractBasisSource, key, "scfx_resolve_basis")
 
     def precision(self, choice: Any, *, key: str | None = None) -> PrecisionPolicy:

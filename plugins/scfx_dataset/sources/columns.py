@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ELEMENTS = ("atomic_numbers", "z", "Z", "numbers", "symbols")
+_ELECTRONS = {
+    "charge": ("charge", "total_charge", "molecular_charge", "net_charge", "formal_charge"),
+    "multiplicity": ("multiplicity", "spin_multiplicity", "molecular_multiplicity", "mult"),
+}
+_SPINS = ("spin", "uhf", "n_unpaired", "unpaired", "unpaired_electrons")
 _UNITS = ("angstrom", "bohr")
 #: Columns of QM1B's released files, whose `pos` is in bohr (github.com/graphcore-research/qm1b-dataset, README).
 _QM1B = {"smile", "atoms", "z", "energy", "homo", "lumo", "N", "std", "y", "pos"}
@@ -36,6 +41,29 @@ def position_column(names: Sequence[str], asked: str, unit: str, where: str) -> 
             "'angstrom' or 'bohr'"
         )
     return name, known
+
+
+def electron_columns(names: Sequence[str], where: str) -> dict[str, str]:
+    """{"charge": column, "multiplicity": column} of those that a table has, whatever their case.
+
+    Raises `InputError` for two columns of one of them, and for a column of spins, which might be 2S + 1, 2S or S.
+    """
+    out = {}
+    for what, spellings in _ELECTRONS.items():
+        found = [name for name in names if name.strip().lower() in spellings]
+        if len(found) > 1:
+            raise InputError(
+                f"task.molecules: {where!r} has several columns of {what}: {', '.join(found)}; keep one"
+            )
+        if found:
+            out[what] = found[0]
+    spins = [name for name in names if name.strip().lower() in _SPINS]
+    if spins and "multiplicity" not in out:
+        raise InputError(
+            f"task.molecules: {where!r} has a column {spins[0]!r}, which may be 2S + 1, 2S or S; call it multiplicity "
+            "(2S + 1), or remove it"
+        )
+    return out
 
 
 def elements_column(names: Sequence[str], where: str) -> str:

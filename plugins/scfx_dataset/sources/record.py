@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.elements import atomic_number
+from scfx.elements import atomic_number, whole_number
+from scfx.errors import InputError
 from scfx_dataset.sources.lines import KEPT, readable
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Record(NamedTuple):
 
     `line` is the 1-based number of the line (text files) or of the record; `smiles` is "" where there is none;
     `charge` and `multiplicity` are None where the source does not state them. `problem` says why it cannot be used.
+    `assumed` has "unit" where positions are taken in a unit that nobody stated.
     """
 
     line: int
@@ -47,6 +49,7 @@ class Record(NamedTuple):
     charge: int | None = None
     multiplicity: int | None = None
     problem: str = ""
+    assumed: tuple[str, ...] = ()
 
 
 def geometry_of(
@@ -84,14 +87,19 @@ def whole(value: Any, what: str) -> int:
         raise ValueError(f"{what} is {value}, expected a whole number")
     if isinstance(value, str):
         try:
-            return int(value.strip())
-        except ValueError:
+            return whole_number(value, what)  # also "1.0", as pandas writes a column with gaps
+        except InputError:
             pass
     elif isinstance(value, int | np.integer) or (
         isinstance(value, float | np.floating) and float(value).is_integer()
     ):
         return int(value)
     raise ValueError(f"{what} is {str(value)[:KEPT]!r}, expected a whole number")
+
+
+def stated_cell(value: Any) -> Any:
+    """A cell of charges or multiplicities, None where it is empty. NaN and "none" are no statement, but not empty."""
+    return (value.strip() or None) if isinstance(value, str) else value
 
 
 def cell_of_smiles(value: Any, column: str, needed: bool) -> tuple[str, str]:

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
-from scfx_dataset.sources.columns import elements_column, position_column
+from scfx_dataset.sources.columns import electron_columns, elements_column, position_column
 from scfx_dataset.sources.lines import readable
-from scfx_dataset.sources.record import UNUSABLE, Record, cell_of_smiles, geometry_of
+from scfx_dataset.sources.record import UNUSABLE, Record, cell_of_smiles, geometry_of, stated_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def read_parquet(
                 )
             elements = elements_column(names, str(path)) if where else ""
             wanted = {"smiles": column, "name": next((n for n in _NAMES if n in names), "")}
-            wanted |= {"charge": "charge", "multiplicity": "multiplicity"}
+            wanted |= electron_columns(names, str(path))
             if where:
                 wanted |= {"elements": elements, "positions": where[0]}
             wanted = {key: name for key, name in wanted.items() if name in names}
@@ -75,7 +75,8 @@ def _record(number: int, row: dict[str, Any], column: str, unit: str, limits: Li
         except UNUSABLE as error:
             problem = f"the geometry cannot be read: {error}"
     name = "" if row.get("name") is None else readable(str(row["name"]))
-    return Record(number, smiles, name, geometry, row.get("charge"), row.get("multiplicity"), problem)
+    charge, multiplicity = (stated_cell(row.get(what)) for what in ("charge", "multiplicity"))
+    return Record(number, smiles, name, geometry, charge, multiplicity, problem)
 
 
 def read_dataset(path: Path) -> Iterator[Record]:
@@ -85,11 +86,16 @@ def read_dataset(path: Path) -> Iterator[Record]:
     """
     import scfx_dataset
 
-    columns = ("row_id", "smiles", "charge", "multiplicity", "atomic_numbers", "positions_angstrom")
-    for table in scfx_dataset.open(path).filter("ok").shards(columns):
+    columns = ["row_id", "smiles", "charge", "multiplicity", "atomic_numbers", "positions_angstrom"]
+    dataset = scfx_dataset.open(path).filter("ok")
+    columns += ["assumed"] if "assumed" in dataset.schema.names else []
+    for table in dataset.shards(columns):
         for row in table.to_pylist():
             geometry = geometry_of(row["atomic_numbers"], row["positions_angstrom"])
             name = f"row {row['row_id']}"
+            # What was assumed there is assumed here.
+            assumed = tuple(what for what in (row.get("assumed") or "").split(", ") if what)
+            charge, multiplicity = row["charge"], row["multiplicity"]
             yield Record(
-                row["row_id"], row["smiles"] or "", name, geometry, row["charge"], row["multiplicity"]
+                row["row_id"], row["smiles"] or "", name, geometry, charge, multiplicity, assumed=assumed
             )

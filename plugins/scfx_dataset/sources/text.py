@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 from scfx.errors import InputError
-from scfx_dataset.sources.columns import elements_column, position_column
+from scfx_dataset.sources.columns import electron_columns, elements_column, position_column
 from scfx_dataset.sources.lines import Lines, readable
-from scfx_dataset.sources.record import UNUSABLE, Record, cell_of_smiles, geometry_of
+from scfx_dataset.sources.record import UNUSABLE, Record, cell_of_smiles, geometry_of, stated_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def read_smiles(path: Path, limits: Limits) -> Iterator[Record]:
 def read_csv(
     path: Path, column: str, limits: Limits, positions: str = "", unit: str = ""
 ) -> Iterator[Record]:
-    """A column of SMILES; and, if there are such columns, elements and positions as JSON lists.
+    """A column of SMILES; if there are such columns, charge, multiplicity, and geometries as JSON lists.
 
     Raises `InputError` if the column is missing, or positions have no stated unit.
     """
@@ -56,6 +56,7 @@ def read_csv(
         )
     where = position_column(names, positions, unit, str(path))
     elements = elements_column(names, str(path)) if where else ""
+    electrons = electron_columns(names, str(path))
     label = next((n for n in ("name", "mol_id", "id") if n in names), "")
     last = 1
     for number, cells, problem in rows:
@@ -76,7 +77,8 @@ def read_csv(
                 )
             except UNUSABLE as error:
                 problem = f"the geometry cannot be read: {error}"
-        yield Record(number, smiles, name, geometry, problem=problem)
+        stated = {what: stated_cell(row[column]) for what, column in electrons.items()}
+        yield Record(number, smiles, name, geometry, problem=problem, **stated)
     if lines.ended_early:
         yield Record(last + 1, "", problem=lines.ended_early)
 

@@ -84,4 +84,6 @@ def _record(frame: Frame, number: int, file: str, qm9: bool, unit: str) -> Recor
             problem=f"{file}, frame {frame.number}: a dataset has no column for ghost atoms",
         )
     geometry = geometry_of(frame.numbers, frame.positions, unit or frame.unit)
-    return Record(number, smiles, name, geometry, frame.charge, frame.multiplicity)
+    # QM9's records are in angstrom by their description.
+    assumed = () if unit or frame.unit_stated or frame.qm9 else ("unit",)
+    return Record(number, smiles, name, geometry, frame.charge, frame.multiplicity, assumed=assumed)
