@@ -149,6 +149,18 @@ def remove_orphans(plan: Plan) -> int:
     return removed
 
 
+def remove_leftovers(plan: Plan) -> int:
+    """Remove what a killed process left: temporary files, and files of plans that lost. Returns how many.
+
+    Safe beside other runs: who misses a temporary file writes it again, and a plan that is not there yet has lost.
+    """
+    ours = {entry["name"] for entry in plan.record["files"].values()}
+    found = [*plan.store.leftovers(), *(name for name in plan.store.names("plan") if name not in ours)]
+    for name in found:
+        plan.store.remove(name)
+    return len(found)
+
+
 def drop_damaged(dataset: Dataset) -> int:
     """Remove the commit of every shard that cannot be read as committed. Returns how many."""
     plan, dropped = dataset.plan, 0

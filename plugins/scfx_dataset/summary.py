@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def summarise(dataset: Dataset) -> dict[str, Any]:
     """Plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all workers.
 
-    `geometries` says how many each molecule was to have, and how many molecules are how many short of that.
+    `digest` is that of the rows (`Dataset.digest`). `geometries` says how many each molecule was to have, and how many
+    molecules are how many short of that.
     `worker_seconds` sums committed attempts: "total" is their wall time, the stages count every thread of a worker.
     `labels_per_worker_second` is ok rows over "total"; `compile_share` is compiling over the sum of all stages.
     """
@@ -36,6 +37,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
     busy = sum(value for stage, value in seconds.items() if stage != "total")
     return {
         "plan_id": plan.plan_id,
+        "digest": dataset.digest(),
         "spec_hash": plan.identity["spec_hash"],
         "planned": plan.counts,
         "shards_committed": len(shards),

@@ -13,7 +13,7 @@ from scfx.elements import atomic_number
 from scfx.errors import InputError, ScfxError
 from scfx.versions import NUMERICAL, versions
 from scfx_dataset.attempt import Job
-from scfx_dataset.commits import committed, missing_data, read_commits, remove_orphans
+from scfx_dataset.commits import committed, missing_data, read_commits, remove_leftovers, remove_orphans
 from scfx_dataset.executor import DatasetExecutor
 from scfx_dataset.local import LocalExecutor
 from scfx_dataset.options import DatasetOptions
@@ -21,7 +21,7 @@ from scfx_dataset.plan import Identity, Plan, Shard
 from scfx_dataset.planning import ensure_plan
 from scfx_dataset.progress import Progress
 from scfx_dataset.reader import Dataset
-from scfx_dataset.report import write_report
+from scfx_dataset.report import up_to_date, write_report
 from scfx_dataset.run import Run, pending
 from scfx_dataset.solvers import Description, LabelSolver, describe, make_solver
 from scfx_dataset.sources import Source, resolve
@@ -104,6 +104,7 @@ class DatasetTask(AbstractTask):
                 f"{self.options.output!r} is damaged:\n  " + "\n  ".join(damage) + "\n`scfx dataset verify "
                 f"--drop-damaged {self.options.output}` takes these commits back, so that a run computes them again"
             )
+        remove_leftovers(plan)
         done = sum(s.rows for s in committed(plan))
         progress = Progress(
             self.options.progress,
@@ -195,7 +196,8 @@ class DatasetTask(AbstractTask):
             }
         if dataset.complete:
             remove_orphans(plan)
-        if workers or not plan.store.exists("summary.json"):
+        # Also where a run before this one was killed after its last shard.
+        if workers or not up_to_date(dataset):
             written = write_report(dataset, plan.store, summary)
             progress.finish(summary, as_text(summary))
             progress.say(f"wrote {', '.join(written)} in {self.options.output}")
