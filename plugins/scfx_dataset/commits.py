@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
+from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,9 +50,26 @@ def _read_record(plan: Plan, shard: Shard) -> dict[str, Any]:
         raise InputError(f"{where!r} cannot be read: {error}") from error
     if not isinstance(record, dict) or any(field not in record for field in _FIELDS):
         raise InputError(f"{where!r} is not a commit record")
+    if problem := _malformed(record, shard):
+        raise InputError(f"{where!r} is damaged: {problem}")
     if record["plan_id"] != plan.plan_id or record["shard"] != shard.id or record["rows"] != shard.rows:
         raise InputError(f"{where!r} belongs to another plan (its plan_id is {record['plan_id']!r})")
     return record
+
+
+def _malformed(record: dict[str, Any], shard: Shard) -> str:
+    """What no record that scfx has written can hold; "" if there is nothing."""
+    number = (int, float)
+    if not re.fullmatch(rf"attempts/{re.escape(shard.id)}-[0-9a-f]+\.parquet", str(record["attempt"])):
+        return f"its attempt is {str(record['attempt'])[:100]!r}"
+    if not re.fullmatch("[0-9a-f]{64}", str(record["sha256"])):
+        return f"its sha256 is {str(record['sha256'])[:100]!r}"
+    for key, kind in (("statuses", int), ("seconds", number)):
+        if not isinstance(record[key], dict) or not all(isinstance(v, kind) for v in record[key].values()):
+            return f"its {key} are no numbers"
+    if not record["statuses"].keys() <= set(STATUSES) or not isinstance(record["bytes"], int):
+        return "its statuses or its bytes are none"
+    return ""
 
 
 def read_commits(plan: Plan, shards: Sequence[Shard] | None = None) -> Iterator[tuple[Shard, dict[str, Any]]]:
@@ -112,9 +131,15 @@ def _compacted(plan: Plan) -> dict[str, dict[str, Any]]:
                     f"{plan.store.where(COMPACTED)!r} belongs to another plan; it is a copy of the commits and can be "
                     "removed"
                 )
-            found = {
-                row["shard"]: {**json.loads(row["rest"]), "attempt": row["attempt"], "sha256": row["sha256"]}
+            records = (
+                {**json.loads(row["rest"]), "attempt": row["attempt"], "sha256": row["sha256"]}
                 for row in table.to_pylist()
+            )
+            shards = {shard.id: shard for shard in plan.shards}
+            found = {
+                record["shard"]: record
+                for record in records
+                if record["shard"] in shards and not _malformed(record, shards[record["shard"]])
             }
         plan.__dict__["_commits"] = found
     return plan.__dict__["_commits"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,11 @@ class Plan:
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
         table = pq.read_table(io.BytesIO(self._checked("shards")), schema=SHARDS)
+        for name in table["shard"].to_pylist():
+            if not re.fullmatch(r"[\w-]+", name):
+                raise InputError(
+                    f"{self.store.where()!r}: its plan has a shard that is called {name[:100]!r}"
+                )
         return tuple(
             Shard(index, row["shard"], row["rows"], row["shape"])
             for index, row in enumerate(table.to_pylist())
@@ -167,6 +173,10 @@ class Plan:
 
     def _checked(self, which: str) -> bytes:
         entry = self.record["files"][which]
+        if not re.fullmatch(r"plan/[\w.-]+", str(entry["name"])):
+            raise InputError(
+                f"{self.store.where(PLAN)!r} names {str(entry['name'])[:100]!r} as a file of the plan"
+            )
         try:
             data = self.store.read(entry["name"])
         except OSError as error:

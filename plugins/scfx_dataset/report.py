@@ -81,5 +81,5 @@ def _distribution(found: Findings, level: str) -> bytes:
     """PNG of the distribution of gaps (eV)."""
     made, axes = figure(6.4, 4.0)
     draw_density(axes, {"all labels": kde(*found.histogram())}, "HOMO-LUMO gap (eV)", found.mean)
-    axes.set_title(f"{level}   n = {found.n}")
+    axes.set_title(f"{level}   n = {found.n}".replace("$", r"\$"))  # what stands between dollars is TeX
     return save(made, "png")

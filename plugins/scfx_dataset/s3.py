@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from scfx.errors import InputError
-from scfx_dataset.store import AbstractStore
+from scfx_dataset.store import AbstractStore, inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ class S3Store(AbstractStore):
         return self._clients.client
 
     def _key(self, name: str) -> str:
-        return f"{self._prefix}/{name}" if self._prefix else name
+        return f"{self._prefix}/{inside(name)}" if self._prefix else inside(name)
 
     def where(self, name: str = "") -> str:
         return f"s3://{self._bucket}/{self._key(name)}".rstrip("/")

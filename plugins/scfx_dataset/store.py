@@ -109,6 +109,13 @@ def open_store(url: str | os.PathLike[str]) -> AbstractStore:
     return S3Store(text)
 
 
+def inside(name: str) -> str:
+    """The name, if it stays in the dataset. Names are read from files, which somebody else may have written."""
+    if name.startswith("/") or "\0" in name or "\\" in name or ".." in name.split("/"):
+        raise InputError(f"the name {name!r}, which the dataset's files state, leads outside the dataset")
+    return name
+
+
 class LocalStore(AbstractStore):
     """Files under a folder."""
 
@@ -127,7 +134,7 @@ class LocalStore(AbstractStore):
             raise InputError(f"task.output: cannot write to {str(self.root)!r}: {error}") from error
 
     def path(self, name: str) -> Path:
-        return self.root / name
+        return self.root / inside(name)
 
     def local_path(self, name: str) -> Path | None:
         return self.path(name)
