@@ -52,7 +52,16 @@ def card(dataset: Dataset, summary: dict[str, Any], has_histogram: bool) -> str:
     statuses = "\n".join(f"| {status} | {n} |" for status, n in summary["statuses"].items())
     filtered = sorted(_plain(_filters(raw["options"], counts)).items())
     excluded = "\n".join(f"| filter `{name}` | {n} |" for name, n in filtered)
-    versions = ", ".join(f"{name} {v}" for name, v in sorted(identity["versions"].items()))
+    versions = _versions(identity["versions"])
+    others = [m for m in summary["made_with"] if m["versions"] != identity["versions"]]
+    changed = "".join(f" {m['rows']} rows were made with {_versions(m['versions'])}." for m in others)
+    if summary["taken_over"]:
+        changed += (
+            f" {sum(summary['taken_over'].values())} rows were taken over from earlier datasets: plans "
+        )
+        changed += ", ".join(f"`{plan_id}` ({n})" for plan_id, n in summary["taken_over"].items()) + "."
+    if changed:
+        changed += " The column `versions` has those of every row."
     picture = "\n![Distribution of the HOMO-LUMO gap](gaps.png)\n" if has_histogram else ""
     gap_line = (
         f"HOMO-LUMO gap: mean {gap['mean']:.3f} eV, standard deviation {gap['standard_deviation']:.3f} eV, "
@@ -115,7 +124,7 @@ Rows (options of the dataset task):
 {json.dumps(raw["options"], indent=2, sort_keys=True)}
 ```
 
-Source file: `{source}`, SHA-256 `{identity["molecules_sha256"]}`. Versions: {versions}.
+Source file: `{source}`, SHA-256 `{identity["molecules_sha256"]}`. Versions: {versions}.{changed}
 Plan `{_plain(plan.plan_id)}`.
 
 ## Columns
@@ -145,6 +154,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
 
 
 def _scalar(text: Any) -> str:

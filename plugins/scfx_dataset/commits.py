@@ -67,6 +67,11 @@ def _malformed(record: dict[str, Any], shard: Shard) -> str:
     for key, kind in (("statuses", int), ("seconds", number)):
         if not isinstance(record[key], dict) or not all(isinstance(v, kind) for v in record[key].values()):
             return f"its {key} are no numbers"
+    taken, versions = record.get("taken", {}), record.get("versions", {})
+    if not isinstance(taken, dict) or not all(isinstance(v, int) for v in taken.values()):
+        return "its rows taken over are no numbers"
+    if not isinstance(versions, dict) or not all(isinstance(v, str) for v in versions.values()):
+        return "its versions are no texts"
     if not record["statuses"].keys() <= set(STATUSES) or not isinstance(record["bytes"], int):
         return "its statuses or its bytes are none"
     return ""

@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
+from scfx.versions import NUMERICAL, versions
+from scfx_dataset.options import DatasetOptions
 from scfx_dataset.schema import EXCLUDED, FORMAT_VERSION, READABLE_VERSIONS, SHARDS, row_schema
 
 if TYPE_CHECKING:
@@ -66,6 +68,25 @@ class Identity:
             if mine.get(key) != theirs.get(key):
                 lines.append(f"{key}: {theirs.get(key, 'absent')!r} there, {mine.get(key, 'absent')!r} now")
         return lines
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of the packages here that rows depend on."""
+    return versions((*NUMERICAL, "rdkit"))
+
+
+def filled(identity: dict[str, Any]) -> dict[str, Any]:
+    """A stored identity with the defaults of options that did not exist when it was made: they did nothing then."""
+    defaults = DatasetOptions.model_validate({"molecules": "-", "output": "-"}).row_options()
+    return {**identity, "options": _fill(identity["options"], defaults)}
+
+
+def _fill(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    found = {**defaults, **stored}
+    for key, value in stored.items():
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict):
+            found[key] = _fill(value, defaults[key])
+    return found
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
