@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from scfx.errors import InputError
 from scfx_dataset.label import label_rows
-from scfx_dataset.plan import Plan, Shard, canonical_json, current_versions
+from scfx_dataset.plan import Plan, Shard, canonical_json, current_versions, sealed
 from scfx_dataset.solvers import LabelSolver, make_solver
 from scfx_dataset.store import open_store
 from scfx_dataset.takeover import Earlier
@@ -234,7 +234,7 @@ def _record(
         record["versions"] = dict(made_with)
     if taken:
         record["taken"] = dict(taken)
-    return (json.dumps(record, indent=2) + "\n").encode()
+    return (json.dumps(sealed(record), indent=2) + "\n").encode()
 
 
 def _write(plan: Plan, name: str, data: bytes, shard: Shard) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
+from scfx_dataset.plan import unharmed
 from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def _read_record(plan: Plan, shard: Shard) -> dict[str, Any]:
 def _malformed(record: dict[str, Any], shard: Shard) -> str:
     """What no record that scfx has written can hold; "" if there is nothing."""
     number = (int, float)
+    if not unharmed(record):
+        return "its digest is not that of its content"
     if not re.fullmatch(rf"attempts/{re.escape(shard.id)}-[0-9a-f]+\.parquet", str(record["attempt"])):
         return f"its attempt is {str(record['attempt'])[:100]!r}"
     if not re.fullmatch("[0-9a-f]{64}", str(record["sha256"])):
@@ -194,10 +197,16 @@ def remove_leftovers(plan: Plan) -> int:
 def drop_damaged(dataset: Dataset) -> int:
     """Remove the commit of every shard that cannot be read as committed. Returns how many."""
     plan, dropped = dataset.plan, 0
+    try:
+        _compacted(plan)
+    except InputError:  # a copy: what it is a copy of may be whole
+        plan.store.remove(COMPACTED)
     for shard in committed(plan):
         try:
-            dataset.read_shard(shard)
-        except InputError:
+            problem = dataset.problem_of(shard)
+        except InputError as error:
+            problem = str(error)
+        if problem:
             # The copy first: it must not speak for a commit that is made again.
             plan.store.remove(COMPACTED)
             plan.store.remove(f"commits/{shard.id}.json")

@@ -39,6 +39,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with a digest of itself under "check", so that a flipped bit in it is seen."""
+    return {**record, "check": digest(record)}
+
+
+def unharmed(record: dict[str, Any]) -> bool:
+    """Whether a sealed record is as it was written; one that was written before there were seals passes."""
+    return "check" not in record or record["check"] == digest(
+        {k: v for k, v in record.items() if k != "check"}
+    )
+
+
 @dataclass(frozen=True)
 class Identity:
     """Everything that decides the rows and their labels; two plans with equal identities are the same plan.
@@ -128,6 +140,11 @@ class Plan:
             raise InputError(f"{store.where(PLAN)!r} cannot be read: {error}") from error
         if not isinstance(record, dict) or record.get("format") != "scfx-dataset":
             raise InputError(f"{store.where(PLAN)!r} is not the plan of an scfx dataset")
+        if not unharmed(record):
+            raise InputError(
+                f"{store.where(PLAN)!r} is damaged: its digest is not that of its content. Restore it; or, as the same "
+                "configuration makes the same plan, remove it and run again: committed shards are kept"
+            )
         if record["identity"]["format_version"] not in READABLE_VERSIONS:
             raise InputError(
                 f"{store.where()!r} has format version {record['identity']['format_version']}, this scfx reads "

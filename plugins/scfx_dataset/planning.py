@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from scfx.errors import InputError
 from scfx_dataset.commits import committed
-from scfx_dataset.plan import PLAN, Identity, Plan, digest, filled
+from scfx_dataset.plan import PLAN, Identity, Plan, digest, filled, sealed
 from scfx_dataset.rows import PlannedRows
 from scfx_dataset.schema import EXCLUDED, MANIFEST, SHARDS
 
@@ -130,7 +130,7 @@ def _make(
                 "shards_per_manifest": SHARDS_PER_MANIFEST,
                 "files": files.stored,
             }
-            won = store.put_if_absent(PLAN, (json.dumps(record, indent=2) + "\n").encode())
+            won = store.put_if_absent(PLAN, (json.dumps(sealed(record), indent=2) + "\n").encode())
         finally:
             if not won:
                 files.discard()
