@@ -99,12 +99,12 @@ def main(arguments: Sequence[str] | None = None, *, registry: Registry | None = 
     debug = "--debug" in arguments
     if debug:
         arguments = ["--debug", *(a for a in arguments if a != "--debug")]
-    compilation_cache.enable()
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         # Whatever -W says: a plugin's fault is shown and never fatal.
         warnings.simplefilter("always", PluginWarning)
         try:
+            compilation_cache.enable()
             with leave_at_second_interrupt():
                 code = cli.main(arguments, prog_name="scfx", standalone_mode=False, obj=Session(registry))
         except click.ClickException as error:

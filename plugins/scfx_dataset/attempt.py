@@ -16,13 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from scfx.errors import InputError
 from scfx_dataset.label import label_rows
-from scfx_dataset.plan import Plan, Shard, canonical_json
+from scfx_dataset.plan import Plan, Shard, canonical_json, current_versions, sealed
 from scfx_dataset.solvers import LabelSolver, make_solver
 from scfx_dataset.store import open_store
+from scfx_dataset.takeover import Earlier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from scfx_dataset.options import Embedding
 
@@ -43,6 +45,10 @@ class Job:
     solver_factory: Callable[[Any, int | None, Sequence[int] | None], LabelSolver] = make_solver
     hang_seconds: float = 3600.0
     worker_memory: int | None = None
+    #: Addresses of datasets whose rows are taken over where they are equal.
+    take_over: tuple[str, ...] = ()
+    #: Whether rows may be made with other versions than the plan's.
+    other_versions: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,13 @@ class Worker:
         self._threads = threads
         self._store = open_store(job.store)
         self._plan = Plan.load(self._store)
+        self._identity = {**self._plan.identity, "versions": current_versions()}
+        if self._identity["versions"] != self._plan.identity["versions"] and not job.other_versions:
+            raise InputError(
+                f"{platform.node()} has other versions than the plan: {self._identity['versions']}, expected "
+                f"{self._plan.identity['versions']}; install these, or say task.continue_with_other_versions = true"
+            )
+        self._earlier = Earlier(job.take_over) if job.take_over else None
         self._solver: LabelSolver | None = None
         self._start_seconds = 0.0
 
@@ -106,13 +119,17 @@ class Worker:
         seconds: dict[str, float] = defaultdict(float)
         before = dict(self._solver.profile) if self._solver else {}
         begun()
-        table = self._label(self._plan.rows(shard), report, seconds)
+        planned = self._plan.rows(shard)
+        known, taken = {}, {}
+        if self._earlier is not None:
+            known, taken = self._earlier.rows(planned, self._job.embedding.prune_rms is not None)
+        table = self._label(planned, report, seconds, known=known)
         seconds["start"] += self._start_seconds
         self._start_seconds = 0.0
         if self._solver:
             for stage, value in self._solver.profile.items():
                 seconds[stage] += value - before.get(stage, 0.0)
-        return commit_rows(self._plan, shard, table, seconds, began)
+        return commit_rows(self._plan, shard, table, seconds, began, self._identity["versions"], taken)
 
     def _probe(self, probe: Probe, begun: Callable[[], None]) -> Outcome:
         # Made first: what kills a process before it has begun is no row's doing.
@@ -131,16 +148,18 @@ class Worker:
         report: Callable[[Counter[str]], None],
         seconds: dict[str, float],
         wanted: frozenset[int] | None = None,
+        known: Mapping[int, dict[str, Any]] | None = None,
     ) -> pa.Table:
         return label_rows(
             planned,
             self._get_solver,
             self._job.embedding,
             self._job.batch_size,
-            self._plan.identity,
+            self._identity,
             report,
             seconds,
             wanted,
+            known,
         )
 
     def _get_solver(self) -> LabelSolver:
@@ -152,15 +171,22 @@ class Worker:
 
 
 def commit_rows(
-    plan: Plan, shard: Shard, table: pa.Table, seconds: dict[str, float], began: float
+    plan: Plan,
+    shard: Shard,
+    table: pa.Table,
+    seconds: dict[str, float],
+    began: float,
+    made_with: Mapping[str, str],
+    taken: Mapping[str, int] | None = None,
 ) -> Outcome:
     """Write the rows of a shard, read them back, and commit them if nobody has.
 
-    `began`: `time.perf_counter()` at the beginning of the attempt.
+    `began`: `time.perf_counter()` at the beginning of the attempt. `made_with`: versions that computed here; `taken`:
+    rows that were not computed, by the plan_id of the dataset that they come from.
     """
     store = plan.store
     written = time.perf_counter()
-    data = encode(table, plan, shard)
+    data = encode(table, plan, shard, made_with)
     statuses = dict(sorted(Counter(table["status"].to_pylist()).items()))
     name = f"attempts/{shard.id}-{uuid.uuid4().hex[:12]}.parquet"
     try:
@@ -172,7 +198,9 @@ def commit_rows(
         return Outcome(shard.index, "lost")
     seconds["write"] = seconds.get("write", 0.0) + time.perf_counter() - written
     seconds["total"] = time.perf_counter() - began
-    if not store.put_if_absent(commit_name(shard), _record(plan, shard, name, data, statuses, seconds)):
+    if not store.put_if_absent(
+        commit_name(shard), _record(plan, shard, name, data, statuses, seconds, made_with, taken)
+    ):
         # Only when the answer is a plain no: after any error the commit may exist and name this file.
         store.remove(name)
         return Outcome(shard.index, "lost")
@@ -180,7 +208,14 @@ def commit_rows(
 
 
 def _record(
-    plan: Plan, shard: Shard, name: str, data: bytes, statuses: dict[str, int], seconds: dict[str, float]
+    plan: Plan,
+    shard: Shard,
+    name: str,
+    data: bytes,
+    statuses: dict[str, int],
+    seconds: dict[str, float],
+    made_with: Mapping[str, str],
+    taken: Mapping[str, int] | None,
 ) -> bytes:
     """The commit record. Times and places are here, never in the data, so that data can be compared by bytes."""
     record = {
@@ -195,7 +230,11 @@ def _record(
         "host": platform.node(),
         "committed_at": time.time(),
     }
-    return (json.dumps(record, indent=2) + "\n").encode()
+    if made_with != plan.identity["versions"]:
+        record["versions"] = dict(made_with)
+    if taken:
+        record["taken"] = dict(taken)
+    return (json.dumps(sealed(record), indent=2) + "\n").encode()
 
 
 def _write(plan: Plan, name: str, data: bytes, shard: Shard) -> None:
@@ -208,7 +247,7 @@ def _write(plan: Plan, name: str, data: bytes, shard: Shard) -> None:
         raise AssertionError(f"shard {shard.id} has not the planned {shard.rows} rows")
 
 
-def encode(table: pa.Table, plan: Plan, shard: Shard) -> bytes:
+def encode(table: pa.Table, plan: Plan, shard: Shard, made_with: Mapping[str, str]) -> bytes:
     """Parquet bytes of a shard: a function of rows, plan and pyarrow's version, with no time or place in them."""
     identity = plan.identity
     metadata = {
@@ -219,7 +258,7 @@ def encode(table: pa.Table, plan: Plan, shard: Shard) -> bytes:
                 "format_version": identity["format_version"],
                 "spec_hash": identity["spec_hash"],
                 "spec": identity["spec"],
-                "versions": identity["versions"],
+                "versions": dict(made_with),
             }
         )
     }

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scfx_dataset.plan import Plan
     from scfx_dataset.reader import Dataset
+
+
+#: Words that YAML takes for something else than text.
+_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 
 def title(dataset: Dataset) -> str:
@@ -34,17 +40,28 @@ def _size_category(rows: int) -> str:
 def card(dataset: Dataset, summary: dict[str, Any], has_histogram: bool) -> str:
     """README.md in the layout of Hugging Face's dataset cards."""
     plan = dataset.plan
-    identity, counts, gap = plan.identity, plan.counts, summary["gap_ev"]
-    spec = json.dumps(identity["spec"], indent=2, sort_keys=True)
+    raw, gap = plan.identity, summary["gap_ev"]
+    identity, counts, summary = _plain(raw), _plain(plan.counts), _plain(summary)
+    level, source = _plain(title(dataset)), _plain(plan.record["molecules"])
+    spec = json.dumps(raw["spec"], indent=2, sort_keys=True)
     columns = "\n".join(
-        f"| {f.name} | {f.type} | {(f.metadata or {}).get(b'unit', b'').decode()} | "
+        f"| {f.name} | `{f.type}` | {(f.metadata or {}).get(b'unit', b'').decode()} | "
         f"{(f.metadata or {})[b'description'].decode().replace(' | ', ', ')} |"
         for f in dataset.schema
     )
     statuses = "\n".join(f"| {status} | {n} |" for status, n in summary["statuses"].items())
-    filtered = sorted(_filters(identity["options"], counts).items())
+    filtered = sorted(_plain(_filters(raw["options"], counts)).items())
     excluded = "\n".join(f"| filter `{name}` | {n} |" for name, n in filtered)
-    versions = ", ".join(f"{name} {v}" for name, v in sorted(identity["versions"].items()))
+    versions = _versions(identity["versions"])
+    others = [m for m in summary["made_with"] if m["versions"] != identity["versions"]]
+    changed = "".join(f" {m['rows']} rows were made with {_versions(m['versions'])}." for m in others)
+    if summary["taken_over"]:
+        changed += (
+            f" {sum(summary['taken_over'].values())} rows were taken over from earlier datasets: plans "
+        )
+        changed += ", ".join(f"`{plan_id}` ({n})" for plan_id, n in summary["taken_over"].items()) + "."
+    if changed:
+        changed += " The column `versions` has those of every row."
     picture = "\n![Distribution of the HOMO-LUMO gap](gaps.png)\n" if has_histogram else ""
     gap_line = (
         f"HOMO-LUMO gap: mean {gap['mean']:.3f} eV, standard deviation {gap['standard_deviation']:.3f} eV, "
@@ -53,8 +70,8 @@ def card(dataset: Dataset, summary: dict[str, Any], has_histogram: bool) -> str:
         else "No row has a HOMO-LUMO gap."
     )
     return f"""---
-license: {plan.record["license"]}
-pretty_name: {json.dumps(f"{title(dataset)} labels of {plan.record['molecules']}")}
+license: {_scalar(plan.record["license"])}
+pretty_name: {_scalar(f"{title(dataset)} labels of {plan.record['molecules']}")}
 size_categories:
 - {_size_category(summary["rows"])}
 tags:
@@ -66,7 +83,7 @@ configs:
 - config_name: default
   data_files: attempts/*.parquet
 ---
-# {title(dataset)} labels of {plan.record["molecules"]}
+# {level} labels of {source}
 
 {summary["rows"]} of {counts["rows"]} planned rows: {counts["molecules"]} molecules.
 {_geometries(plan, summary)} Made by scfx. {gap_line}
@@ -104,11 +121,11 @@ Specification (hash `{identity["spec_hash"]}`):
 Rows (options of the dataset task):
 
 ```json
-{json.dumps(identity["options"], indent=2, sort_keys=True)}
+{json.dumps(raw["options"], indent=2, sort_keys=True)}
 ```
 
-Source file: `{plan.record["molecules"]}`, SHA-256 `{identity["molecules_sha256"]}`. Versions: {versions}.
-Plan `{plan.plan_id}`.
+Source file: `{source}`, SHA-256 `{identity["molecules_sha256"]}`. Versions: {versions}.{changed}
+Plan `{_plain(plan.plan_id)}`.
 
 ## Columns
 
@@ -127,6 +144,26 @@ Plan `{plan.plan_id}`.
 - Only ground states of the stated charge and multiplicity; no solvent, no temperature, no relativity.
 - Dipoles of ions refer to the coordinate origin.
 """
+
+
+def _plain(value: Any) -> Any:
+    """The same with texts that mean nothing to Markdown or HTML, however they got into names and options."""
+    if isinstance(value, str):
+        words = " ".join(value.split())
+        return html.escape(words, quote=False).replace("`", "'").replace("|", "&#124;").replace("[", "&#91;")
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+def _scalar(text: Any) -> str:
+    """A scalar of YAML that is this text and nothing else."""
+    text = " ".join(str(text).split())
+    return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9.+-]*", text) and text not in _WORDS else json.dumps(text)
 
 
 def _filters(options: dict[str, Any], counts: dict[str, Any]) -> dict[str, int]:

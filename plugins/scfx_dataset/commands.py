@@ -32,6 +32,12 @@ dataset.add_command(report)
 )
 @click.option("--executor", help='Who runs the attempts: "local", "ray"...')
 @click.option("--workers", type=int, help="Worker processes; 0: one for each core.")
+@click.option(
+    "--continue-with-other-versions",
+    is_flag=True,
+    default=None,
+    help="Go on although other versions of packages made the rows that are there.",
+)
 @click.option("--progress", type=click.Choice(["auto", "rich", "plain", "json", "quiet"]))
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as in `scfx run`."
@@ -52,9 +58,8 @@ def run_(config: str, overrides: tuple[str, ...], shard: str | None, **changes: 
     ]
     if not numbers:
         raise scfx.ConfigError("task", f'{config!r} has no [[task]] with name = "dataset"')
-    given = [
-        f"task.{i}.{key}={value}" for i in numbers for key, value in changed.items() if value is not None
-    ]
+    values = {k: "true" if value is True else value for k, value in changed.items() if value is not None}
+    given = [f"task.{i}.{key}={value}" for i in numbers for key, value in values.items()]
     loaded = scfx.Config.load(config, (*overrides, *given))
     tasks = [task for task in loaded.tasks(registry) if isinstance(task, DatasetTask)]
     return max(task.run(scfx.TaskContext(loaded.scf, registry, None, config)) for task in tasks)

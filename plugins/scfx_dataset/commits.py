@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
+from scfx_dataset.plan import unharmed
+from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,9 +51,33 @@ def _read_record(plan: Plan, shard: Shard) -> dict[str, Any]:
         raise InputError(f"{where!r} cannot be read: {error}") from error
     if not isinstance(record, dict) or any(field not in record for field in _FIELDS):
         raise InputError(f"{where!r} is not a commit record")
+    if problem := _malformed(record, shard):
+        raise InputError(f"{where!r} is damaged: {problem}")
     if record["plan_id"] != plan.plan_id or record["shard"] != shard.id or record["rows"] != shard.rows:
         raise InputError(f"{where!r} belongs to another plan (its plan_id is {record['plan_id']!r})")
     return record
+
+
+def _malformed(record: dict[str, Any], shard: Shard) -> str:
+    """What no record that scfx has written can hold; "" if there is nothing."""
+    number = (int, float)
+    if not unharmed(record):
+        return "its digest is not that of its content"
+    if not re.fullmatch(rf"attempts/{re.escape(shard.id)}-[0-9a-f]+\.parquet", str(record["attempt"])):
+        return f"its attempt is {str(record['attempt'])[:100]!r}"
+    if not re.fullmatch("[0-9a-f]{64}", str(record["sha256"])):
+        return f"its sha256 is {str(record['sha256'])[:100]!r}"
+    for key, kind in (("statuses", int), ("seconds", number)):
+        if not isinstance(record[key], dict) or not all(isinstance(v, kind) for v in record[key].values()):
+            return f"its {key} are no numbers"
+    taken, versions = record.get("taken", {}), record.get("versions", {})
+    if not isinstance(taken, dict) or not all(isinstance(v, int) for v in taken.values()):
+        return "its rows taken over are no numbers"
+    if not isinstance(versions, dict) or not all(isinstance(v, str) for v in versions.values()):
+        return "its versions are no texts"
+    if not record["statuses"].keys() <= set(STATUSES) or not isinstance(record["bytes"], int):
+        return "its statuses or its bytes are none"
+    return ""
 
 
 def read_commits(plan: Plan, shards: Sequence[Shard] | None = None) -> Iterator[tuple[Shard, dict[str, Any]]]:
@@ -112,9 +139,15 @@ def _compacted(plan: Plan) -> dict[str, dict[str, Any]]:
                     f"{plan.store.where(COMPACTED)!r} belongs to another plan; it is a copy of the commits and can be "
                     "removed"
                 )
-            found = {
-                row["shard"]: {**json.loads(row["rest"]), "attempt": row["attempt"], "sha256": row["sha256"]}
+            records = (
+                {**json.loads(row["rest"]), "attempt": row["attempt"], "sha256": row["sha256"]}
                 for row in table.to_pylist()
+            )
+            shards = {shard.id: shard for shard in plan.shards}
+            found = {
+                record["shard"]: record
+                for record in records
+                if record["shard"] in shards and not _malformed(record, shards[record["shard"]])
             }
         plan.__dict__["_commits"] = found
     return plan.__dict__["_commits"]
@@ -149,13 +182,31 @@ def remove_orphans(plan: Plan) -> int:
     return removed
 
 
+def remove_leftovers(plan: Plan) -> int:
+    """Remove what a killed process left: temporary files, and files of plans that lost. Returns how many.
+
+    Safe beside other runs: who misses a temporary file writes it again, and a plan that is not there yet has lost.
+    """
+    ours = {entry["name"] for entry in plan.record["files"].values()}
+    found = [*plan.store.leftovers(), *(name for name in plan.store.names("plan") if name not in ours)]
+    for name in found:
+        plan.store.remove(name)
+    return len(found)
+
+
 def drop_damaged(dataset: Dataset) -> int:
     """Remove the commit of every shard that cannot be read as committed. Returns how many."""
     plan, dropped = dataset.plan, 0
+    try:
+        _compacted(plan)
+    except InputError:  # a copy: what it is a copy of may be whole
+        plan.store.remove(COMPACTED)
     for shard in committed(plan):
         try:
-            dataset.read_shard(shard)
-        except InputError:
+            problem = dataset.problem_of(shard)
+        except InputError as error:
+            problem = str(error)
+        if problem:
             # The copy first: it must not speak for a commit that is made again.
             plan.store.remove(COMPACTED)
             plan.store.remove(f"commits/{shard.id}.json")

@@ -10,7 +10,11 @@ from rdkit.Chem.Draw import rdMolDraw2D
 
 def structure_svg(smiles: str, width: int = 220, height: int = 160) -> str:
     """The structure of a SMILES as an `<svg>` element that scales; "" if RDKit cannot read it."""
-    molecule = Chem.MolFromSmiles(smiles) if smiles else None
+    # The structure alone: what may follow a SMILES (CXSMILES) are labels of somebody's choice, which would be drawn.
+    parameters = Chem.SmilesParserParams()
+    parameters.allowCXSMILES = False
+    parameters.parseName = False
+    molecule = Chem.MolFromSmiles(smiles, parameters) if smiles else None
     if molecule is None:
         return ""
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)

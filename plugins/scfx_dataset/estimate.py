@@ -43,6 +43,8 @@ class Estimate:
     statuses: dict[str, int]
     rows: int
     shards: int
+    #: How many times as long as the cost model says the sample took: all figures here are multiplied by it.
+    model_factor: float = 1.0
 
     def wall_seconds(self, cores: int) -> _Interval:
         """Wall-clock on so many cores like this one that share the shards evenly."""
@@ -102,7 +104,7 @@ def estimate(
     longest = max(shard.rows for shard in plan.shards) / total_rows * core
     return Estimate(
         _interval(core, cores), _interval(data, datas), float(longest), max(0.0, warm - sum(times)),
-        dict(statuses), total_rows, len(plan.shards),
+        dict(statuses), total_rows, len(plan.shards), float(t.sum() / m.sum()),
     )  # fmt: skip
 
 
@@ -169,9 +171,14 @@ def as_text(found: Estimate, cores: Sequence[int]) -> str:
     lines = [
         f"timed       {timed} rows of {found.rows} ({others or 'all ok'}); starting and compiling took "
         f"{found.start_seconds:.1f} s",
+        f"model       the sample took {found.model_factor:.2g} times as long as the cost model says; what follows is "
+        "corrected by that",
         f"core-hours  {middle:.3g} (95 %: {low:.3g} to {high:.3g}), {found.rows / 3600 / middle:.3g} rows/s a core",
         f"disk        {size:.3g} MB of shards (95 %: {least:.3g} to {most:.3g})",
     ]
+    lines.append(
+        f"shards      the longest takes about {clock(found.longest_shard)} of one core like this one"
+    )
     for k in cores:
         wall = [clock(value) for value in found.wall_seconds(k)]
         lines.append(f"wall-clock  {wall[0]} on {k} core{'s' * (k != 1)} (95 %: {wall[1]} to {wall[2]})")
@@ -194,6 +201,7 @@ def to_json(found: Estimate, cores: Sequence[int]) -> dict[str, Any]:
         "data_bytes": dict(zip(names, found.data_bytes, strict=True)),
         "wall_seconds": {str(k): dict(zip(names, found.wall_seconds(k), strict=True)) for k in cores},
         "start_seconds": found.start_seconds,
+        "model_factor": found.model_factor,
         "longest_shard_seconds": found.longest_shard,
         "sampled": found.statuses,
         "rows": found.rows,

@@ -53,6 +53,9 @@ pre { overflow-x: auto; background: #f4f6f8; padding: 10px; border-radius: 6px; 
 summary { cursor: pointer; color: var(--blue); }
 @media (max-width: 600px) { .plot { overflow-x: auto; } .plot svg { min-width: 480px; } }
 """
+#: Nothing in the report runs or is fetched, whatever a text in it should be.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
 _COLOURS = {"ok": "#3c8d5a", "not_converged": "#d9a441", "failed": "#c1432e", "poison": "#5b2a86"}
 _TITLES = {
     "smallest": "Smallest gaps",
@@ -81,6 +84,7 @@ def html_report(dataset: Dataset, summary: dict[str, Any], found: Findings, leve
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in body if part)
@@ -170,7 +174,7 @@ def _spread(found: Findings) -> str:
 def _statuses(summary: dict[str, Any], found: Findings) -> str:
     rows = max(1, summary["rows"])
     bar = "".join(
-        f'<i style="width:{100 * n / rows:.3f}%;background:{_COLOURS[status]}" title="{status}: {n}"></i>'
+        f'<i style="width:{100 * n / rows:.3f}%;background:{_COLOURS[status]}" title="{_text(status)}: {n}"></i>'
         for status, n in summary["statuses"].items()
     )
     shares = [(s, f"{n:,} ({100 * n / rows:.2f} %)") for s, n in summary["statuses"].items()]

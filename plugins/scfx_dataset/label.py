@@ -42,18 +42,21 @@ def label_rows(
     report: Callable[[Counter[str]], None],
     seconds: dict[str, float],
     wanted: frozenset[int] | None = None,
+    known: Mapping[int, dict[str, Any]] | None = None,
 ) -> pa.Table:
     """The rows of one shard with their labels, in the plan's order and exactly as many; columns as `row_schema` says.
 
-    `identity` is that of the plan: it has the spec hash, the versions and the optional columns.
+    `identity` is that of the plan with the versions that are here: it has the spec hash and the optional columns.
 
     `report` hears of finished rows by status as they come; `seconds` gains the processor time spent on embedding,
     which goes on beside the solver. `solver` is called only if some row has a geometry. Rows that cannot be computed
     are kept with their reason. `wanted`: only the rows with these ids are solved and returned, each with its own
-    status (the others of their molecules may be embedded, since a conformer can depend on earlier ones).
+    status (the others of their molecules may be embedded, since a conformer can depend on earlier ones). `known`:
+    columns by row_id of rows that were computed before; they are not computed again.
     """
     schema = row_schema(identity)
-    rows = [blank_row(row, identity) for row in planned.to_pylist()]
+    known = known or {}
+    rows = [blank_row(row, identity) | known.get(row["row_id"], {}) for row in planned.to_pylist()]
     report(Counter(row["status"] for row in rows if row["status"]))
     shapes = planned["shape"].to_pylist()
     unexpected: list[Exception] = []

@@ -148,7 +148,18 @@ class DatasetOptions(BaseModel):
         gt=0,
         description="a worker with more memory than this is killed; default: no limit but the kernel's",
     )
+    take_over: tuple[str, ...] = Field(
+        (), description="datasets of the same level whose rows are taken over where they are equal"
+    )
+    continue_with_other_versions: bool = Field(
+        False, description="go on, or take over rows, although other versions of packages made what is there"
+    )
     progress: Literal["auto", "rich", "plain", "json", "quiet"] = "auto"
+
+    @field_validator("take_over", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("extras")
     @classmethod

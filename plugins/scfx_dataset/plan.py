@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
+from scfx.versions import NUMERICAL, versions
+from scfx_dataset.options import DatasetOptions
 from scfx_dataset.schema import EXCLUDED, FORMAT_VERSION, READABLE_VERSIONS, SHARDS, row_schema
 
 if TYPE_CHECKING:
@@ -34,6 +37,18 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """First 16 hexadecimal digits of the SHA-256 of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with a digest of itself under "check", so that a flipped bit in it is seen."""
+    return {**record, "check": digest(record)}
+
+
+def unharmed(record: dict[str, Any]) -> bool:
+    """Whether a sealed record is as it was written; one that was written before there were seals passes."""
+    return "check" not in record or record["check"] == digest(
+        {k: v for k, v in record.items() if k != "check"}
+    )
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,25 @@ class Identity:
             if mine.get(key) != theirs.get(key):
                 lines.append(f"{key}: {theirs.get(key, 'absent')!r} there, {mine.get(key, 'absent')!r} now")
         return lines
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of the packages here that rows depend on."""
+    return versions((*NUMERICAL, "rdkit"))
+
+
+def filled(identity: dict[str, Any]) -> dict[str, Any]:
+    """A stored identity with the defaults of options that did not exist when it was made: they did nothing then."""
+    defaults = DatasetOptions.model_validate({"molecules": "-", "output": "-"}).row_options()
+    return {**identity, "options": _fill(identity["options"], defaults)}
+
+
+def _fill(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    found = {**defaults, **stored}
+    for key, value in stored.items():
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict):
+            found[key] = _fill(value, defaults[key])
+    return found
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -106,6 +140,11 @@ class Plan:
             raise InputError(f"{store.where(PLAN)!r} cannot be read: {error}") from error
         if not isinstance(record, dict) or record.get("format") != "scfx-dataset":
             raise InputError(f"{store.where(PLAN)!r} is not the plan of an scfx dataset")
+        if not unharmed(record):
+            raise InputError(
+                f"{store.where(PLAN)!r} is damaged: its digest is not that of its content. Restore it; or, as the same "
+                "configuration makes the same plan, remove it and run again: committed shards are kept"
+            )
         if record["identity"]["format_version"] not in READABLE_VERSIONS:
             raise InputError(
                 f"{store.where()!r} has format version {record['identity']['format_version']}, this scfx reads "
@@ -129,6 +168,11 @@ class Plan:
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
         table = pq.read_table(io.BytesIO(self._checked("shards")), schema=SHARDS)
+        for name in table["shard"].to_pylist():
+            if not re.fullmatch(r"[\w-]+", name):
+                raise InputError(
+                    f"{self.store.where()!r}: its plan has a shard that is called {name[:100]!r}"
+                )
         return tuple(
             Shard(index, row["shard"], row["rows"], row["shape"])
             for index, row in enumerate(table.to_pylist())
@@ -167,6 +211,10 @@ class Plan:
 
     def _checked(self, which: str) -> bytes:
         entry = self.record["files"][which]
+        if not re.fullmatch(r"plan/[\w.-]+", str(entry["name"])):
+            raise InputError(
+                f"{self.store.where(PLAN)!r} names {str(entry['name'])[:100]!r} as a file of the plan"
+            )
         try:
             data = self.store.read(entry["name"])
         except OSError as error:

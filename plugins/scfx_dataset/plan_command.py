@@ -56,7 +56,6 @@ def plan(config: str, overrides: tuple[str, ...], sample: int, cores: tuple[int,
         click.echo(
             f"{'planned' if created else 'already planned'}: {task.options.output} (plan {made.plan_id})"
         )
-        click.echo(json.dumps(made.counts, indent=2))
         for line in _lines(made, found, ks):
             click.echo(line)
 
@@ -75,12 +74,29 @@ def _estimate(task: DatasetTask, made: Plan, context: Any, sample: int) -> Estim
 def _lines(made: Plan, found: Estimate | None, cores: tuple[int, ...]) -> list[str]:
     from scfx_dataset.estimate import as_text, clock
 
-    rows = [shard.rows for shard in made.shards]
+    counts, rows = made.counts, [shard.rows for shard in made.shards]
+    kept = [_many(counts["molecules"], "molecule")]
+    if counts["geometries"]:
+        kept.append(_many(counts["geometries"], "geometry", "geometries"))
+    left = {"duplicates": counts["duplicates"], **{f"filter {k}": n for k, n in counts["excluded"].items()}}
+    out = ", ".join(f"{n:,} by {name}" for name, n in sorted(left.items()) if n and name != "duplicates")
     lines = [
-        f"rows        {made.counts['rows']} in {len(rows)} shards of {min(rows)} to {max(rows)}",
+        f"source      {_many(counts['lines'], 'record')} of {made.record['molecules']}: {' with '.join(kept)} kept",
+        f"left out    {_many(counts['duplicates'], 'duplicate')}; {out or 'none by a filter'}"
+        + (" (plan/excluded-*.parquet lists them)" if counts["duplicates"] or out else ""),
+    ]
+    if bad := counts["unreadable"]:
+        lines.append(f"unreadable  {_many(bad, 'record')}: a failed row each, with the reason")
+    size = f"{min(rows):,}" if min(rows) == max(rows) else f"{min(rows):,} to {max(rows):,}"
+    lines += [
+        f"rows        {counts['rows']:,} in {_many(len(rows), 'shard')} of {size} rows",
         f"model       {clock(made.record['model_core_seconds'])} on one core of the machine of docs/speed.md",
     ]
     return lines if found is None else [*lines, as_text(found, cores)]
+
+
+def _many(n: int, thing: str, things: str = "") -> str:
+    return f"{n:,} {thing if n == 1 else things or thing + 's'}"
 
 
 def _as_json(

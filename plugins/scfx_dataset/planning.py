@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
-from scfx_dataset.plan import PLAN, Identity, Plan, digest
+from scfx_dataset.commits import committed
+from scfx_dataset.plan import PLAN, Identity, Plan, digest, filled, sealed
 from scfx_dataset.rows import PlannedRows
 from scfx_dataset.schema import EXCLUDED, MANIFEST, SHARDS
 
@@ -38,7 +39,9 @@ def ensure_plan(
 ) -> tuple[Plan, bool]:
     """The plan in the store, made first if there is none. Returns it and whether it was made now.
 
-    Raises `InputError` if the store holds the plan of something else, naming what differs.
+    Raises `InputError` if the store holds the plan of something else, naming what differs. A plan of other versions is
+    an answer where every shard is committed, since nothing is left to compute; else only with
+    `options.continue_with_other_versions`.
     """
     if not store.exists(PLAN):
         created = _make(store, identity, source, options, cost)
@@ -47,14 +50,25 @@ def ensure_plan(
             return plan, True
     else:
         plan = Plan.load(store)
-    if plan.plan_id != identity.plan_id:
-        lines = identity.differences(plan.identity)
+    lines = identity.differences(filled(plan.identity))
+    # `spec` is for people: what it means is in the hash.
+    decisive = [line for line in lines if not line.startswith(("spec.", "versions."))]
+    versions = [line for line in lines if line.startswith("versions.")]
+    if decisive:
         raise InputError(
             f"task.output: {store.where()!r} holds another dataset (plan {plan.plan_id}, this is "
             f"{identity.plan_id}). What differs:\n  "
             + "\n  ".join(lines)
-            + "\nChoose another output folder, or "
-            "go back to the configuration and versions that made it."
+            + "\nChoose another output folder (task.take_over can take over the rows that are equal), or go back to "
+            "the configuration that made it."
+        )
+    if versions and not options.continue_with_other_versions and len(committed(plan)) < len(plan.shards):
+        raise InputError(
+            f"task.output: {store.where()!r} is not finished, and was begun with other versions:\n  "
+            + "\n  ".join(versions)
+            + "\nThe rows to come may differ in the last digits, or more. Go back to the versions that began it, or "
+            "say task.continue_with_other_versions = true (`scfx dataset run --continue-with-other-versions`): "
+            "every row states the versions that made it."
         )
     return plan, False
 
@@ -116,7 +130,7 @@ def _make(
                 "shards_per_manifest": SHARDS_PER_MANIFEST,
                 "files": files.stored,
             }
-            won = store.put_if_absent(PLAN, (json.dumps(record, indent=2) + "\n").encode())
+            won = store.put_if_absent(PLAN, (json.dumps(sealed(record), indent=2) + "\n").encode())
         finally:
             if not won:
                 files.discard()

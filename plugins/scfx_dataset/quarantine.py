@@ -20,6 +20,7 @@ import pyarrow as pa
 from scfx.errors import InputError, ScfxError
 from scfx_dataset.attempt import Outcome, Probe, commit_rows
 from scfx_dataset.label import blank_row
+from scfx_dataset.plan import current_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,7 +57,9 @@ class Quarantine:
         """
         began = time.perf_counter()
         planned = self._plan.rows(shard).to_pylist()
-        rows = {row["row_id"]: blank_row(row, self._plan.identity) for row in planned}
+        versions = current_versions()
+        identity = {**self._plan.identity, "versions": versions}
+        rows = {row["row_id"]: blank_row(row, identity) for row in planned}
         suspects = [row_id for row_id, row in rows.items() if not row["status"]]
         found, poison = self._bisect(shard, suspects)
         if not (anything_worked or any(row["status"] in ("ok", "not_converged") for row in found.values())):
@@ -65,7 +68,8 @@ class Quarantine:
             rows[row_id] |= {"status": "poison", "reason": reason}
         rows |= found
         table = pa.Table.from_pylist([rows[row["row_id"]] for row in planned], schema=self._plan.schema)
-        return commit_rows(self._plan, shard, table, {"quarantine": time.perf_counter() - began}, began)
+        seconds = {"quarantine": time.perf_counter() - began}
+        return commit_rows(self._plan, shard, table, seconds, began, versions)
 
     def _bisect(self, shard: Shard, suspects: list[int]) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
         """(computed rows by row_id, reasons of the poison rows by row_id)."""

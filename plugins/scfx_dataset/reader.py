@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -166,7 +167,7 @@ class Dataset:
     def verify(self) -> list[str]:
         """Read every file of the plan and every committed shard; returns what is wrong (empty: nothing).
 
-        Checks checksums, the schema, and that row ids are exactly the planned ones, each once.
+        Checks checksums, the schema, that row ids are exactly the planned ones, each once, and their statuses.
         """
         problems = []
         try:
@@ -175,14 +176,22 @@ class Dataset:
             return [str(error)]
         for shard in committed(self.plan):
             try:
-                found = self.read_shard(shard, ["row_id"])["row_id"].to_pylist()
-                planned = self.plan.rows(shard)["row_id"].to_pylist()
+                problem = self.problem_of(shard)
             except (InputError, pa.ArrowException) as error:
-                problems.append(str(error))
-                continue
-            if found != planned:
-                problems.append(f"shard {shard.id} does not have the planned rows")
+                problem = str(error)
+            if problem:
+                problems.append(problem)
         return problems
+
+    def problem_of(self, shard: Shard) -> str:
+        """What is wrong with a committed shard that can be read: other rows than planned or than its commit says."""
+        table = self.read_shard(shard, ["row_id", "status"])
+        if table["row_id"].to_pylist() != self.plan.rows(shard)["row_id"].to_pylist():
+            return f"shard {shard.id} does not have the planned rows"
+        statuses = Counter(table["status"].to_pylist())
+        if statuses != Counter(read_commit(self.plan, shard)["statuses"]):
+            return f"shard {shard.id} has rows {dict(statuses)}, which is not what its commit says"
+        return ""
 
     def digest(self) -> str:
         """SHA-256 of the plan and the checksums of the committed shards: equal for equal rows."""

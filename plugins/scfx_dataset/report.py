@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset
     from scfx_dataset.store import AbstractStore
 
+SUMMARY = "summary.json"
+
 _LEDGER = (
     "row_id",
     "molecule",
@@ -32,12 +34,11 @@ _LEDGER = (
 
 
 def write_report(dataset: Dataset, store: AbstractStore, summary: dict[str, Any]) -> list[str]:
-    """Write summary.json, failures.parquet, README.md, report.html and, if there is a gap, gaps.png.
+    """Write failures.parquet, README.md, report.html, if there is a gap gaps.png, and last of all summary.json.
 
     Returns the names written.
     """
-    written = ["summary.json", "failures.parquet", "README.md", "report.html"]
-    store.replace("summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    written = ["failures.parquet", "README.md", "report.html"]
     store.replace("failures.parquet", _failures(dataset))
     found = look(dataset)
     if found.n:
@@ -45,7 +46,23 @@ def write_report(dataset: Dataset, store: AbstractStore, summary: dict[str, Any]
         written.append("gaps.png")
     store.replace("README.md", card(dataset, summary, bool(found.n)).encode())
     store.replace("report.html", html_report(dataset, summary, found, title(dataset)).encode())
-    return written
+    # Last: that it is there, and of these rows, says that the others are.
+    store.replace(SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
+    return [*written, SUMMARY]
+
+
+def up_to_date(dataset: Dataset) -> bool:
+    """Whether all files of `write_report` are there and of the rows that are committed now."""
+    store = dataset.plan.store
+    try:
+        summary = json.loads(store.read(SUMMARY))
+        of_these_rows = summary["digest"] == dataset.digest()
+        drawn = ("gaps.png",) if summary["gap_ev"]["n"] else ()
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return False
+    return of_these_rows and all(
+        store.size(name) for name in ("failures.parquet", "README.md", "report.html", *drawn)
+    )
 
 
 def html_of(dataset: Dataset, summary: dict[str, Any]) -> str:
@@ -64,5 +81,5 @@ def _distribution(found: Findings, level: str) -> bytes:
     """PNG of the distribution of gaps (eV)."""
     made, axes = figure(6.4, 4.0)
     draw_density(axes, {"all labels": kde(*found.histogram())}, "HOMO-LUMO gap (eV)", found.mean)
-    axes.set_title(f"{level}   n = {found.n}")
+    axes.set_title(f"{level}   n = {found.n}".replace("$", r"\$"))  # what stands between dollars is TeX
     return save(made, "png")

@@ -26,9 +26,16 @@ if TYPE_CHECKING:
 _EXCLUDED_PIECE = 10_000
 #: Bounds of a shard that is cut by cost: a commit costs an object, a crash the rows of a shard.
 _SHARD_ROWS = (16, 16_384)
+#: A small job is cut into about so many shards, for four of each of 16 workers; but not into smaller ones than that:
+#: lanes of the solver would be empty.
+_FEWEST_SHARDS = 64
+_SMALL_SHARD_ROWS = 8
 UNREADABLE = "unreadable"
 #: What no SMILES holds: anything but printable ASCII.
 _NO_SMILES = re.compile(r"[^!-~]")
+
+#: (shape, rows, model seconds) of a shard.
+_Cut = tuple[str, list[dict[str, Any]], float]
 
 
 class _Entry(NamedTuple):
@@ -47,7 +54,8 @@ class PlannedRows:
     """Iterate over (shape, rows, model seconds) of one shard after the other; afterwards `counts` says what became of
     every record.
 
-    The conformers of an embedded molecule stay in one shard. Shards of one shape are cut as soon as they are full;
+    The conformers of an embedded molecule stay in one shard. Shards have the asked minutes of work, or less where the
+    whole job would give fewer than `_FEWEST_SHARDS`. Shards of one shape are cut as soon as they are full;
     what is left of each shape at the end is put together in order of shape. Records that cannot be read become one
     row each, with the reason. Memory is bounded: keys of molecules seen and entries of shards that are not full yet
     go on in files in `scratch`; one shard at a time is held whole.
@@ -78,11 +86,14 @@ class PlannedRows:
             "lines": 0, "unreadable": 0, "duplicates": 0, "excluded": {}, "molecules": 0, "geometries": 0, "rows": 0,
         }  # fmt: skip
 
-    def __iter__(self) -> Iterator[tuple[str, list[dict[str, Any]], float]]:
+    def __iter__(self) -> Iterator[_Cut]:
         groups = Groups(self._scratch)
         sizes: dict[str, int] = {}
         held: dict[str, int] = {}
         seconds: dict[str, float] = {}
+        total, enough = 0.0, _FEWEST_SHARDS * 60 * self._options.shard_minutes
+        # Until there is work for so many shards it is not known how large they may be.
+        flows = bool(self._options.shard_rows)
         for entry in self._entries():
             shape = entry.molecule.shape if entry.molecule else UNREADABLE
             if shape not in sizes:
@@ -90,18 +101,46 @@ class PlannedRows:
                 sizes[shape] = self._shard_size(seconds[shape])
             groups.add(shape, entry)
             held[shape] = held.get(shape, 0) + entry.n_rows
+            total += entry.n_rows * seconds[shape]
+            if not flows and total >= enough:
+                flows = True
+                yield from self._full_shards(groups, sizes, held, seconds)
             # Whole molecules: close the shard when the next one would not fit.
-            if held[shape] + entry.n_rows > sizes[shape]:
+            elif flows and held[shape] + entry.n_rows > sizes[shape]:
                 rows = self._rows(groups.take(shape))
                 yield shape, rows, len(rows) * seconds[shape]
                 held[shape] = 0
+        if not flows:
+            share = total / enough
+            sizes = {
+                shape: min(size, max(_SMALL_SHARD_ROWS, round(size * share))) if seconds[shape] else size
+                for shape, size in sizes.items()
+            }
+            yield from self._full_shards(groups, sizes, held, seconds)
         yield from self._rest(groups, sizes, held, seconds)
         if self._excluded:
             self._exclude(self._excluded)
 
+    def _full_shards(
+        self, groups: Groups, sizes: dict[str, int], held: dict[str, int], seconds: dict[str, float]
+    ) -> Iterator[_Cut]:
+        """The full shards of all that is waiting; the remainders wait on."""
+        for shape in groups.waiting():
+            entries: list[_Entry] = []
+            held[shape] = 0
+            for entry in groups.drain(shape):
+                if entries and held[shape] + entry.n_rows > sizes[shape]:
+                    rows = self._rows(entries)
+                    yield shape, rows, len(rows) * seconds[shape]
+                    entries, held[shape] = [], 0
+                entries.append(entry)
+                held[shape] += entry.n_rows
+            for entry in entries:
+                groups.add(shape, entry)
+
     def _rest(
         self, groups: Groups, sizes: dict[str, int], held: dict[str, int], seconds: dict[str, float]
-    ) -> Iterator[tuple[str, list[dict[str, Any]], float]]:
+    ) -> Iterator[_Cut]:
         """What is left of each shape, put together up to one shard's worth of work."""
         rows: list[dict[str, Any]] = []
         shapes: list[str] = []

@@ -13,11 +13,12 @@ import tempfile
 import threading
 import uuid
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from scfx.errors import InputError
-from scfx_dataset.store import AbstractStore
+from scfx_dataset.store import AbstractStore, inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ class S3Store(AbstractStore):
         return self._clients.client
 
     def _key(self, name: str) -> str:
-        return f"{self._prefix}/{name}" if self._prefix else name
+        return f"{self._prefix}/{inside(name)}" if self._prefix else inside(name)
 
     def where(self, name: str = "") -> str:
         return f"s3://{self._bucket}/{self._key(name)}".rstrip("/")
@@ -108,6 +109,17 @@ class S3Store(AbstractStore):
                     if not name.startswith("."):
                         found[f"{folder}/{name}"] = entry["Size"]
         return dict(sorted(found.items()))
+
+    def leftovers(self) -> list[str]:
+        # Of probes only those of long ago: one that is going on needs its object.
+        prefix, now = self._key("commits/.probe-"), datetime.now(UTC)
+        with self._errors("commits"):
+            pages = (
+                self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            )
+            found = [entry for page in pages for entry in page.get("Contents", ())]
+        old = [entry["Key"] for entry in found if now - entry["LastModified"] > timedelta(hours=1)]
+        return [f"commits/{key.rpartition('/')[2]}" for key in old]
 
     def read(self, name: str) -> bytes:
         with self._errors(name):

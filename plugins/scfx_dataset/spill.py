@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: Keys that a `KeyIndex` holds in memory before it moves to disk: some 30 MB.
@@ -96,18 +97,21 @@ class Groups:
 
     def take(self, key: str) -> list[Any]:
         """The entries of a key, which is then forgotten."""
-        entries = []
-        if (path := self._files.pop(key, None)) is not None:
+        return list(self.drain(key))
+
+    def drain(self, key: str) -> Iterator[Any]:
+        """The entries of a key one by one; it is forgotten at once, so that entries can be added to it meanwhile."""
+        path, buffers = self._files.pop(key, None), self._buffers.pop(key, [])
+        self._held -= self._sizes.pop(key, 0)
+        if path is not None:
             with path.open("rb") as handle:
                 while True:
                     try:
-                        entries.append(pickle.load(handle))
+                        yield pickle.load(handle)
                     except EOFError:
                         break
             path.unlink()
-        entries += [pickle.loads(data) for data in self._buffers.pop(key, ())]
-        self._held -= self._sizes.pop(key, 0)
-        return entries
+        yield from map(pickle.loads, buffers)
 
     def waiting(self) -> list[str]:
         """Keys with entries, sorted."""

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import abc
 import os
+import re
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from scfx.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+T = TypeVar("T")
+
+#: Names that only this file gives.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp|\.probe-[0-9a-f]{32}")
 
 #: The folders of a dataset.
 FOLDERS = ("plan", "attempts", "commits")
@@ -54,6 +60,10 @@ class AbstractStore(abc.ABC):
     def names(self, folder: str) -> list[str]:
         """Names of the files of a folder, sorted; temporary ones (leading dot) left out."""
         return list(self.sizes(folder))
+
+    def leftovers(self) -> list[str]:
+        """Temporary files of processes that were killed, and perhaps of some that go on; they do without."""
+        return []
 
     @abc.abstractmethod
     def read(self, name: str) -> bytes:
@@ -99,6 +109,13 @@ def open_store(url: str | os.PathLike[str]) -> AbstractStore:
     return S3Store(text)
 
 
+def inside(name: str) -> str:
+    """The name, if it stays in the dataset. Names are read from files, which somebody else may have written."""
+    if name.startswith("/") or "\0" in name or "\\" in name or ".." in name.split("/"):
+        raise InputError(f"the name {name!r}, which the dataset's files state, leads outside the dataset")
+    return name
+
+
 class LocalStore(AbstractStore):
     """Files under a folder."""
 
@@ -112,12 +129,12 @@ class LocalStore(AbstractStore):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             probe = self.root / "commits" / f".probe-{uuid.uuid4().hex}"
             probe.write_bytes(b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"task.output: cannot write to {str(self.root)!r}: {error}") from error
 
     def path(self, name: str) -> Path:
-        return self.root / name
+        return self.root / inside(name)
 
     def local_path(self, name: str) -> Path | None:
         return self.path(name)
@@ -173,37 +190,57 @@ class LocalStore(AbstractStore):
         with self.writer(name) as handle:
             handle.write(data)
 
+    def leftovers(self) -> list[str]:
+        found = []
+        for folder in ("", *FOLDERS):
+            with os.scandir(self.path(folder)) as entries:
+                found += [os.path.join(folder, e.name) for e in entries if _TEMPORARY.fullmatch(e.name)]
+        return sorted(found)
+
     def put_if_absent(self, name: str, data: bytes) -> bool:
         # A hard link is the one local operation that is atomic, carries content and refuses to overwrite.
         target = self.path(name)
-        temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        try:
-            with temporary.open("xb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
+
+        def link(temporary: Path) -> bool:
             try:
                 os.link(temporary, target)
             except FileExistsError:
                 return False
+            except FileNotFoundError:
+                raise
             except OSError as error:
                 raise InputError(
                     f"task.output: the file system of {str(self.root)!r} makes no hard links ({error}), which commits "
                     "need; use a folder on another file system"
                 ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            return True
+
+        if not self._by_way_of_a_temporary(name, data, link):
+            return False
         self._sync_folder(name)
         return True
 
     def replace(self, name: str, data: bytes) -> None:
         target = self.path(name)
-        temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        self._by_way_of_a_temporary(name, data, lambda temporary: os.replace(temporary, target))
+
+    def _by_way_of_a_temporary(self, name: str, data: bytes, then: Callable[[Path], T]) -> T:
+        """What `then` makes of a file beside `name` that holds `data` and is safe on the disk."""
+        for last in (False, False, True):
+            temporary = self.path(name).with_name(f".{uuid.uuid4().hex}.tmp")
+            try:
+                with temporary.open("xb") as handle:
+                    handle.write(data)
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                return then(temporary)
+            except FileNotFoundError:
+                # Another run that tidied up took it for a leftover.
+                if last:
+                    raise
+            finally:
+                temporary.unlink(missing_ok=True)
+        raise AssertionError("unreachable")
 
     def remove(self, name: str) -> None:
         self.path(name).unlink(missing_ok=True)

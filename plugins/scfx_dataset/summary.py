@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from scfx_dataset.commits import committed, read_commit
 from scfx_dataset.findings import look
+from scfx_dataset.plan import canonical_json
 from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:
@@ -16,14 +18,20 @@ if TYPE_CHECKING:
 def summarise(dataset: Dataset) -> dict[str, Any]:
     """Plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all workers.
 
-    `geometries` says how many each molecule was to have, and how many molecules are how many short of that.
-    `worker_seconds` sums committed attempts: "total" is their wall time, the stages count every thread of a worker.
-    `labels_per_worker_second` is ok rows over "total"; `compile_share` is compiling over the sum of all stages.
+    `digest` is that of the rows (`Dataset.digest`). `geometries` says how many each molecule was to have, and how many
+    molecules are how many short of that.
+    `taken_over` counts rows by the plan_id of the earlier dataset that computed them; `made_with` those that were
+    computed for this one, by versions. `worker_seconds` sums committed attempts: "total" is their wall time, the stages
+    count every thread of a worker.
+    `labels_per_worker_second` is ok rows that were computed here over "total"; `compile_share` is compiling over the
+    sum of all stages.
     """
     plan = dataset.plan
     statuses: Counter[str] = Counter(dict.fromkeys(STATUSES, 0))
     seconds: dict[str, float] = defaultdict(float)
     size = 0
+    taken: Counter[str] = Counter()
+    made_with: Counter[str] = Counter()
     shards = committed(plan)
     for shard in shards:
         record = read_commit(plan, shard)
@@ -31,11 +39,15 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         for stage, value in record["seconds"].items():
             seconds[stage] += value
         size += record["bytes"]
+        taken.update(record.get("taken", {}))
+        of_shard = sum(record["statuses"].values()) - sum(record.get("taken", {}).values())
+        made_with[canonical_json(record.get("versions", plan.identity["versions"]))] += of_shard
     found = look(dataset)
     total = seconds["total"]
     busy = sum(value for stage, value in seconds.items() if stage != "total")
     return {
         "plan_id": plan.plan_id,
+        "digest": dataset.digest(),
         "spec_hash": plan.identity["spec_hash"],
         "planned": plan.counts,
         "shards_committed": len(shards),
@@ -43,6 +55,8 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         "rows": sum(statuses.values()),
         "statuses": dict(statuses),
         "bytes": size,
+        "taken_over": dict(sorted(taken.items())),
+        "made_with": [{"versions": json.loads(v), "rows": n} for v, n in sorted(made_with.items()) if n],
         "gap_ev": {
             "n": found.n,
             **(
@@ -62,7 +76,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
             "molecules_short": {str(k): n for k, n in sorted(found.short.items()) if k},
         },
         "worker_seconds": dict(sorted((stage, round(value, 3)) for stage, value in seconds.items())),
-        "labels_per_worker_second": statuses["ok"] / total if total else None,
+        "labels_per_worker_second": max(0, statuses["ok"] - taken.total()) / total if total else None,
         "compile_share": seconds["compile"] / busy if busy else None,
     }
 
@@ -88,6 +102,13 @@ def as_text(summary: dict[str, Any]) -> str:
         lines.append(
             f"short      {sum(short.values())} molecules have fewer than {summary['geometries']['asked']} geometries: "
             f"{missing} are missing"
+        )
+    if summary["taken_over"]:
+        parts = ", ".join(f"{n} of plan {plan}" for plan, n in summary["taken_over"].items())
+        lines.append(f"taken over {sum(summary['taken_over'].values())} rows: {parts}")
+    if len(summary["made_with"]) > 1:
+        lines.append(
+            f"versions   rows were made with {len(summary['made_with'])} sets of versions; each states its own"
         )
     gap = summary["gap_ev"]
     if gap["n"]:

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.elements import atomic_number
 from scfx.errors import InputError, ScfxError
-from scfx.versions import NUMERICAL, versions
 from scfx_dataset.attempt import Job
-from scfx_dataset.commits import committed, missing_data, read_commits, remove_orphans
+from scfx_dataset.commits import committed, missing_data, read_commits, remove_leftovers, remove_orphans
 from scfx_dataset.executor import DatasetExecutor
 from scfx_dataset.local import LocalExecutor
 from scfx_dataset.options import DatasetOptions
-from scfx_dataset.plan import Identity, Plan, Shard
+from scfx_dataset.plan import Identity, Plan, Shard, current_versions
 from scfx_dataset.planning import ensure_plan
 from scfx_dataset.progress import Progress
 from scfx_dataset.reader import Dataset
-from scfx_dataset.report import write_report
+from scfx_dataset.report import up_to_date, write_report
 from scfx_dataset.run import Run, pending
 from scfx_dataset.solvers import Description, LabelSolver, describe, make_solver
 from scfx_dataset.sources import Source, resolve
 from scfx_dataset.store import open_store
 from scfx_dataset.summary import as_text
+from scfx_dataset.takeover import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,8 +75,9 @@ class DatasetTask(AbstractTask):
             solver=description.solver,
             options=self.options.row_options(),
             molecules_sha256=source.sha256(),
-            versions=versions((*NUMERICAL, "rdkit")),
+            versions=current_versions(),
         )
+        check(self.options.take_over, identity, self.options.continue_with_other_versions)
         store = open_store(self.options.output)
         store.create()
         return ensure_plan(store, identity, source, self.options, description.cost)
@@ -104,6 +105,7 @@ class DatasetTask(AbstractTask):
                 f"{self.options.output!r} is damaged:\n  " + "\n  ".join(damage) + "\n`scfx dataset verify "
                 f"--drop-damaged {self.options.output}` takes these commits back, so that a run computes them again"
             )
+        remove_leftovers(plan)
         done = sum(s.rows for s in committed(plan))
         progress = Progress(
             self.options.progress,
@@ -155,6 +157,8 @@ class DatasetTask(AbstractTask):
             solver_factory=self._solver_factory,
             hang_seconds=self.options.hang_seconds,
             worker_memory=None if memory is None else int(memory * 2**30),
+            take_over=tuple(open_store(path).url for path in self.options.take_over),
+            other_versions=self.options.continue_with_other_versions,
         )
 
     def _executor(self, job: Job, context: TaskContext, progress: Progress, device: str) -> Any:
@@ -195,7 +199,8 @@ class DatasetTask(AbstractTask):
             }
         if dataset.complete:
             remove_orphans(plan)
-        if workers or not plan.store.exists("summary.json"):
+        # Also where a run before this one was killed after its last shard.
+        if workers or not up_to_date(dataset):
             written = write_report(dataset, plan.store, summary)
             progress.finish(summary, as_text(summary))
             progress.say(f"wrote {', '.join(written)} in {self.options.output}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from dataset_kills import (
     wait_for,
     wait_until_gone,
 )
+from scfx_dataset import task
 from scfx_dataset.commands import dataset as commands
 from scfx_dataset.commits import read_commit
 from scfx_dataset.store import LocalStore
@@ -282,3 +284,122 @@ def test_a_file_system_that_is_read_only_is_a_clear_error_and_can_still_be_read(
         run_fake(**options)
     assert scfx_dataset.open(output).verify() == []
     assert scfx_dataset.open(output).to_table().num_rows == 3
+
+
+#: What an undisturbed run leaves beside plan, attempts and commits.
+DERIVED = {"README.md", "failures.parquet", "gaps.png", "report.html", "summary.json"}
+
+
+@pytest.fixture
+def quick_reports(monkeypatch):
+    """Reports without plots: what matters here is which files are there."""
+    monkeypatch.setattr("scfx_dataset.report.html_report", lambda *arguments: "<html>")
+    monkeypatch.setattr("scfx_dataset.report._distribution", lambda *arguments: b"png")
+
+
+def _entries(output):
+    """Names of all files, attempts by their shard."""
+    names = {str(p.relative_to(output)) for p in output.rglob("*") if p.is_file()}
+    return {re.sub(r"-[0-9a-f]{12}\.parquet", "", name) for name in names}
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_a_run_killed_after_its_last_shard_ends_the_next_time_with_everything(
+    tmp_path, source, step, monkeypatch, quick_reports
+):
+    # Dies at each write of what is derived, and at each removal of what is not needed any more.
+    output = tmp_path / "out"
+    usual = tmp_path / "usual"
+    options = {"molecules": source, "limit": 3}
+    assert run_fake(output=str(usual), **options) == 0
+    assert {str(p) for p in _entries(usual)} >= DERIVED
+    steps = [0]
+
+    class Killed(BaseException):
+        pass
+
+    def counting(method, after):
+        def killing(self, *arguments):
+            if after:
+                result = method(self, *arguments)
+            steps[0] += 1
+            if steps[0] == step + 1:
+                raise Killed
+            return result if after else method(self, *arguments)
+
+        return killing
+
+    with monkeypatch.context() as patched:
+        genuine_tidy = task.remove_orphans
+
+        def tidy(plan):
+            plan.store.write_new(f"attempts/{plan.shards[0].id}-{'0' * 12}.parquet", b"an attempt that lost")
+            for after in (False, True):
+                patched.setattr(LocalStore, "replace", counting(LocalStore.replace, after))
+            patched.setattr(LocalStore, "remove", counting(LocalStore.remove, False))
+            return genuine_tidy(plan)
+
+        patched.setattr(task, "remove_orphans", tidy)
+        if step < 11:
+            with pytest.raises(Killed):
+                run_fake(output=str(output), **options)
+        else:
+            assert run_fake(output=str(output), **options) == 0  # 11 steps are all there are
+    assert run_fake(output=str(output), **options) == 0
+    assert _entries(output) == _entries(usual)
+    assert json.loads((output / "summary.json").read_text())["complete"]
+
+
+def test_derived_files_of_fewer_rows_are_made_again(tmp_path, source, quick_reports):
+    # The first report is of half the rows; then a run is killed after its last shard: its summary is of old.
+    output = tmp_path / "out"
+    run_fake(molecules=source, output=str(output), **OPTIONS)
+    path = output / "summary.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps({**summary, "digest": "of fewer rows"}))
+    (output / "README.md").write_text("old")
+    assert run_fake(molecules=source, output=str(output), **OPTIONS) == 0
+    assert json.loads(path.read_text())["digest"] == summary["digest"]
+    assert "# fake/none" in (output / "README.md").read_text()
+    for damage in ("", "[]", "{"):  # a power cut leaves such files
+        path.write_text(damage)
+        assert run_fake(molecules=source, output=str(output), **OPTIONS) == 0
+        assert json.loads(path.read_text())["digest"] == summary["digest"]
+
+
+def test_leftovers_of_kills_are_removed_and_nothing_else(tmp_path, source, reference, quick_reports):
+    output = tmp_path / "out"
+    options = {"molecules": source, "output": str(output), **OPTIONS}
+    plan, _ = make_task(options).plan(scfx.TaskContext(FakeSpec(), None, None))
+    name = "0123456789abcdef" * 2
+    left = [
+        f".{name}.tmp",
+        f"commits/.{name}.tmp",
+        f"commits/.probe-{name}",
+        "plan/manifest00000-0123.parquet",
+    ]
+    kept = [f".{name}.db", ".hidden", "notes.txt"]  # an export that goes on, and what users put there
+    for each in [*left, *kept]:
+        (output / each).write_bytes(b"half")
+    assert run_fake(**options) == 0
+    assert not any((output / each).exists() for each in left)
+    assert all((output / each).exists() for each in kept)
+    assert checksums(output) == reference
+    plan.verify()
+
+
+def test_a_temporary_file_that_another_run_tidied_away_is_written_again(tmp_path, monkeypatch):
+    store = LocalStore(tmp_path)
+    store.create()
+    genuine, taken = os.link, []
+
+    def link(temporary, target):
+        if len(taken) < 2:
+            taken.append(temporary)
+            os.unlink(temporary)
+        genuine(temporary, target)
+
+    monkeypatch.setattr(os, "link", link)
+    assert store.put_if_absent("commits/a.json", b"x")
+    assert len(taken) == 2
+    assert store.read("commits/a.json") == b"x"

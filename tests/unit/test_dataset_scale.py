@@ -134,7 +134,15 @@ def test_an_estimate_scales_a_timed_sample_to_all_rows(tmp_path):
     assert two == pytest.approx(max(middle / 2, found.longest_shard))
     assert found.wall_seconds(10**6)[0] == found.longest_shard  # more cores than shards do not help
     text = as_text(found, (2,))
-    for word in ("core-hours", "disk", "wall-clock", "on 2 cores", "95 %"):
+    for word in (
+        "times as long as the cost model says",
+        "the longest takes about",
+        "core-hours",
+        "disk",
+        "wall-clock",
+        "on 2 cores",
+        "95 %",
+    ):
         assert word in text
 
 
@@ -195,3 +203,44 @@ def test_relaxed_labels_come_with_a_geometry_that_says_so(tmp_path):
     assert table[0]["geometry"] == "etkdgv3+mmff94"
     assert table[1]["reason"].startswith("relaxation: MMFF94 has no parameters")
     assert np.isfinite(table[0]["energy_ev"])
+
+
+@pytest.mark.parametrize(("molecules", "conformers", "fewest"), [(40, 1, 5), (120, 4, 32), (300, 16, 60)])
+def test_a_small_job_has_shards_for_many_workers_and_a_large_one_those_of_the_asked_size(
+    tmp_path, molecules, conformers, fewest
+):
+    # 40 and 480 rows used to be one shard, and one busy core.
+    lines = ["C" * (1 + i % 7) + "C(O)" * (i % 2) + "N" * (i // 14 % 2) for i in range(14)]
+    lines = [f"{line}{'C(F)' * k}C" for k in range(1 + molecules // 10) for line in lines][: 2 * molecules]
+    options = {"conformers": conformers, "limit": molecules}
+    made = plan(tmp_path, lines, **options)
+    total = made.counts["rows"]
+    assert total == molecules * conformers
+    assert len(made.shards) >= fewest
+    assert sorted(row for s in made.shards for row in made.rows(s)["row_id"].to_pylist()) == list(
+        range(total)
+    )
+    again = plan(tmp_path, lines, "again", **options)
+    assert again.shards == made.shards
+    # Asked for shards so short that there are enough of them, the sizes are the asked ones.
+    seconds = made.record["model_core_seconds"]
+    short = plan(tmp_path, lines, "short", shard_minutes=seconds / 60 / 100, **options)
+    assert short.counts["shards"] >= min(total // max(16, conformers), 64) // 2
+
+
+def test_a_plan_is_told_in_words(tmp_path, monkeypatch, capsys):
+    from scfx_dataset.plan_command import _lines
+
+    source = tmp_path / "m.csv"
+    source.write_text("smiles\nCCO\nOCC\nCO\nCS\nC1CC\n")
+    task = make_task({
+        "molecules": str(source), "output": str(tmp_path / "out"), "conformers": 2,
+        "filters": {"elements": ["H", "C", "O"]},
+    })  # fmt: skip
+    made = task.plan(scfx.TaskContext(FakeSpec(), None, None))[0]
+    text = "\n".join(_lines(made, None, (2,)))
+    assert "5 records of m.csv: 2 molecules kept" in text
+    assert "1 duplicate; 1 by filter elements (plan/excluded-*.parquet lists them)" in text
+    assert "1 record: a failed row each" in text
+    assert "5 in 1 shard of 5 rows" in text
+    assert "{" not in text

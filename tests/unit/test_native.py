@@ -49,3 +49,55 @@ def test_a_variant_that_the_processor_lacks_is_refused(monkeypatch):
     monkeypatch.setenv("SCFX_CPU_VARIANT", "avx1024")
     with pytest.raises(PluginUnavailableError, match="possible: baseline"):
         native.best_variant()
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """A prefix with a copy of one library, in its baseline variant only."""
+    source = next(Path(p) for p in native._folders("scfx_simd") if Path(p).exists())
+    folder = tmp_path / "prefix" / "scfx_simd" / "_lib"
+    folder.mkdir(parents=True)
+    library = folder / "libscfx_simd_baseline.so"
+    shutil.copy(source / library.name, library)
+    monkeypatch.setenv("SCFX_NATIVE_DIR", str(tmp_path / "prefix"))
+    native.load.cache_clear()
+    yield library
+    native.load.cache_clear()
+    native._loaded.clear()
+
+
+def test_a_lesser_variant_than_the_best_is_said(build, monkeypatch, capsys):
+    from scfx.cli import main
+
+    monkeypatch.setattr(native, "best_variant", lambda: "avx2")
+    assert native.built_variants("scfx_simd") == {"scfx_simd": "baseline"}
+    assert native.loaded_variant("scfx_simd", "scfx_simd") is None
+    native.load("scfx_simd", "scfx_simd")
+    assert native.loaded_variant("scfx_simd", "scfx_simd") == "baseline"
+    assert main(["info"]) == 0
+    assert "but scfx_simd: baseline, as no avx2 is built" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["library", "folder", "above"])
+def test_kernels_that_everybody_can_replace_are_refused(build, place):
+    target = {"library": build, "folder": build.parent, "above": build.parents[2]}[place]
+    target.chmod(0o777)
+    with pytest.raises(PluginUnavailableError, match="everybody can write to") as caught:
+        native.load("scfx_simd", "scfx_simd")
+    assert f"chmod o-w {target}" in str(caught.value)
+    target.chmod(0o755)
+    native.load("scfx_simd", "scfx_simd")
+
+
+def test_kernels_of_somebody_else_are_refused(build, monkeypatch):
+    genuine = Path.stat
+
+    def of_another(self, **options):
+        found = genuine(self, **options)
+        if self != build:
+            return found
+        return os.stat_result((*found[:4], 12345, *found[5:]))
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    with pytest.raises(PluginUnavailableError, match="user 12345 owns"):
+        native.load("scfx_simd", "scfx_simd")

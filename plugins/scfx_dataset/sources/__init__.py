@@ -53,7 +53,7 @@ class Source:
     column: str = "smiles"
     positions_column: str = ""
     positions_unit: str = ""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=lambda: Limits())  # type: ignore[call-arg]
 
     @classmethod
     def of(cls, path: Path, options: DatasetOptions) -> Source:
