@@ -222,7 +222,7 @@ def test_fitted_hartree_fock_gradient_of_the_standard_suite(registry):
 
 
 def test_other_precisions_are_refused_as_for_the_energy(registry):
-    backend = LibcintBackend(density_fitting=FITTING)
+    backend = registry.backend({"name": "libcint", "density_fitting": FITTING})
     batch = _batch(SYSTEM, "sto-3g", registry)
     density = random_symmetric(5, 1, 1, batch.nao, batch.nao)
     narrow = PrecisionPolicy("narrow", integrals="float32")
