@@ -141,9 +141,7 @@ def _refusal(asked: _Asked, why: str, registry: Registry) -> RefusedNameError:
         for method, what in _METHODS.items()
         if _is_there(asked, method, registry)
     ]
-    choose = (
-        f"choose {' or '.join(there)}" if there else f"no correction here has parameters for {asked.base!r}"
-    )
+    choose = f"choose {' or '.join(there)}" if there else f"no correction here has parameters for {asked.base!r}"
     return RefusedNameError(f"functional {asked.name!r}: {why}; {choose}")
 
 
@@ -170,9 +168,7 @@ def _refuse_lettered(plain: str, name: str, registry: Registry) -> None:
     why = f"{_LETTERS[match['letters']]} is not here"
     own = _own_treatment(found)
     if own:
-        raise RefusedNameError(
-            f"functional {name!r}: {why}, and {asked.base!r} has its own dispersion ({own})"
-        )
+        raise RefusedNameError(f"functional {name!r}: {why}, and {asked.base!r} has its own dispersion ({own})")
     raise _refusal(asked, why, registry)
 
 
