@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
 
 from scfx.abstract import AbstractDispersionCorrection
 from scfx.errors import InputError
@@ -26,6 +27,14 @@ _DAMPING = 6.0
 _HARTREE_IN_J_PER_MOL = 2625499.639  # CODATA 2018
 
 
+class _Terms(NamedTuple):
+    """Of each pair of atoms: C6 (hartree bohr⁶), R² (bohr²) and the damping's denominator."""
+
+    strength: Float64[np.ndarray, "pair"]
+    distance2: Float64[np.ndarray, "pair"]
+    damping: Float64[np.ndarray, "pair"]
+
+
 class ChaiHeadGordon(AbstractDispersionCorrection):
     """E = -Σ_{i<j} C6_ij / R⁶ / [1 + a (R/R_r)^(-12)], C6_ij = (C6_i C6_j)^½, R_r the sum of the radii."""
 
@@ -37,6 +46,23 @@ class ChaiHeadGordon(AbstractDispersionCorrection):
 
     def energy(self, system: System) -> float:
         """See `AbstractDispersionCorrection.energy`."""
+        _, _, terms = self._pairs(system)
+        return float(-np.sum(terms.strength / terms.distance2**3 / terms.damping))
+
+    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractDispersionCorrection.gradient`."""
+        first, second, terms = self._pairs(system)
+        # With u = R²: E = -C u⁻³ / f(u), f = 1 + a (R_r²/u)⁶, so dE/du = C u⁻⁴ / f (3 - 6 (f - 1) / f).
+        slope = terms.strength / terms.distance2**4 / terms.damping
+        slope *= 3.0 - 6.0 * (terms.damping - 1.0) / terms.damping
+        pull = 2.0 * slope[:, None] * (system.positions[first] - system.positions[second])
+        out = np.zeros((system.natm, 3))
+        np.add.at(out, first, pull)
+        np.subtract.at(out, second, pull)
+        return out
+
+    def _pairs(self, system: System) -> tuple[np.ndarray, np.ndarray, _Terms]:
+        """The atoms of each pair, and what the energy takes of it."""
         numbers = np.asarray(system.atomic_numbers)
         if numbers.max() > len(_C6):
             raise InputError(
@@ -47,7 +73,7 @@ class ChaiHeadGordon(AbstractDispersionCorrection):
         i, j = np.triu_indices(len(numbers), 1)
         distance2 = np.sum((system.positions[i] - system.positions[j]) ** 2, axis=1)
         ratio2 = (radius[i] + radius[j]) ** 2 / distance2
-        return float(-np.sum(np.sqrt(c6[i] * c6[j]) / distance2**3 / (1.0 + _DAMPING * ratio2**6)))
+        return i, j, _Terms(np.sqrt(c6[i] * c6[j]), distance2, 1.0 + _DAMPING * ratio2**6)
 
     def definition(self) -> dict[str, Any]:
         """Name and parameters."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import dftd3.interface
 import numpy as np
+from jaxtyping import Float64
 
 from scfx.abstract import AbstractDispersionCorrection
 from scfx.errors import InputError
@@ -34,11 +35,18 @@ class _D3(AbstractDispersionCorrection):
 
     def energy(self, system: System) -> float:
         """See `AbstractDispersionCorrection.energy`."""
+        return float(self._evaluated(system, grad=False)["energy"])
+
+    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractDispersionCorrection.gradient`."""
+        return np.asarray(self._evaluated(system, grad=True)["gradient"], dtype=np.float64)
+
+    def _evaluated(self, system: System, grad: bool) -> dict[str, Any]:
         _refuse_heavy(system, self.name)
         model = dftd3.interface.DispersionModel(
             np.asarray(system.atomic_numbers), np.asarray(system.positions)
         )
-        return float(model.get_dispersion(self._parameters, grad=False)["energy"])
+        return model.get_dispersion(self._parameters, grad=grad)
 
     def definition(self) -> dict[str, Any]:
         """Method and parameters by name; the library's version is in a result's provenance."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import dftd4.interface
 import numpy as np
+from jaxtyping import Float64
 
 from scfx.abstract import AbstractDispersionCorrection
 from scfx.errors import InputError
@@ -31,13 +32,20 @@ class D4(AbstractDispersionCorrection):
 
     def energy(self, system: System) -> float:
         """See `AbstractDispersionCorrection.energy`."""
+        return float(self._evaluated(system, grad=False)["energy"])
+
+    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractDispersionCorrection.gradient`; the partial charges move with the atoms."""
+        return np.asarray(self._evaluated(system, grad=True)["gradient"], dtype=np.float64)
+
+    def _evaluated(self, system: System, grad: bool) -> dict[str, Any]:
         heaviest = int(max(system.atomic_numbers))
         if heaviest > _HEAVIEST:
             raise InputError(f"d4 dispersion has elements up to {_HEAVIEST}, {system!r} has {heaviest}")
         model = dftd4.interface.DispersionModel(
             np.asarray(system.atomic_numbers), np.asarray(system.positions), charge=float(system.charge)
         )
-        return float(model.get_dispersion(self._parameters, grad=False)["energy"])
+        return model.get_dispersion(self._parameters, grad=grad)
 
     def definition(self) -> dict[str, Any]:
         """Method and functional by name."""

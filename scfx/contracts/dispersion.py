@@ -5,6 +5,11 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Float64
+
+from scfx.errors import CapabilityError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,6 +25,14 @@ class AbstractDispersionCorrection(abc.ABC):
     @abc.abstractmethod
     def energy(self, system: System) -> float:
         """Dispersion energy of one system in hartree. `InputError` for elements that have no parameters."""
+
+    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
+        """Derivative of `energy` by the positions of the system's atoms, in its own order, hartree/bohr."""
+        raise CapabilityError(
+            "scf.functional",
+            f"dispersion correction {self.name!r} has no nuclear gradient; use a functional with another correction "
+            "(d3bj, d3zero, d4), or ask for no gradient",
+        )
 
     @abc.abstractmethod
     def definition(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from molecules import moved
 import scfx
 from scfx.batch import Batch
 from scfx.contracts.derivatives import TwoElectronEnergy
+from scfx.energy.repulsion import NuclearRepulsion
 from scfx.precision import FLOAT64
 
 #: Five-point weights of the derivative (Abramowitz, Stegun, 25.3.6), by displacement in steps.
@@ -75,14 +76,14 @@ def hartree_fock_gradient(result: scfx.SCFResult, backend: Any, index: int = 0) 
     lanes = np.zeros(1, dtype=np.int32)
     out = backend.one_electron_gradient(batch, lanes, density.sum(0)[None], weighted[None])
     out = out + backend.two_electron_gradient(batch, lanes, density[None], [energy], FLOAT64)
-    return in_system_order(batch, 0, out[0] + repulsion_gradient(batch))
+    return in_system_order(batch, 0, out[0] + repulsion_gradient(batch)[0])
 
 
 def repulsion_gradient(batch: Batch) -> np.ndarray:
-    """Of Σ Z_a Z_b / R_ab of the first entry, atoms in the batch's order."""
-    from scfx.scf.repulsion import repulsion_gradient as ours
-
-    return ours(batch, np.zeros(1, dtype=np.int32))[0]
+    """[batch, natm, 3] of the nuclei's repulsion, atoms in the batch's order."""
+    nothing = np.zeros((len(batch), 1, batch.nao, batch.nao))
+    lanes = np.arange(len(batch), dtype=np.int32)
+    return NuclearRepulsion(batch).gradient(nothing, nothing[:, 0], lanes)
 
 
 def _ao_order(batch: Batch) -> np.ndarray:
