@@ -121,11 +121,11 @@ def _block_gradient(
     total = jax.lax.fori_loop(
         jnp.int32(0), natm, lambda j, sum_: sum_ + cells[j], jnp.zeros_like(distances[0])
     )
-    shares = cells / total
+    shares = cells / total[None, :]
     own = atoms[:, None] == owners[None, :]
     strength = strengths * jnp.take_along_axis(shares, owners[None, :], axis=0)[0]
     # What a change of ln P_i is worth.
-    worth = jnp.where(own, (1.0 - shares) * strength, -shares * strength)
+    worth = jnp.where(own, 1.0 - shares, -shares) * strength[None, :]
 
     def pair(j: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         by_distance, by_pair = sums
