@@ -98,14 +98,15 @@ def _number(statistic: Any, values: np.ndarray) -> float | None:
     return float(statistic(np.abs(values))) if np.isfinite(values).any() else None
 
 
-def recompute(dataset: Dataset, n: int, seed: int = 0) -> Comparison:
+def recompute(dataset: Dataset, n: int, seed: int = 0, registry: scfx.Registry | None = None) -> Comparison:
     """Compute `n` randomly chosen ok rows (all, if there are fewer) again with libcint in float64, tightly converged.
 
-    The geometry is the row's own; functional, basis, grid and the rest are the plan's. Raises `InputError` if the plan
-    names something that is not to be had here, or pyscf is missing.
+    The geometry is the row's own; functional, basis, grid and the rest are the plan's, looked up in `registry` (None:
+    the installed plugins). Raises `InputError` if the plan names something that is not to be had here, or pyscf is
+    missing.
     """
     stored = dict(dataset.plan.identity["spec"])
-    registry = scfx.Registry.discover()
+    registry = scfx.Registry.discover() if registry is None else registry
     known = {key: value for key, value in stored.items() if key in scfx.SCFSpec.model_fields}
     given = scfx.SCFSpec.create(known, key="plan.spec")
     convergence = given.convergence

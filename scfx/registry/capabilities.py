@@ -64,11 +64,13 @@ def stated_by_class(backend: type[AbstractIntegralBackend]) -> Capabilities:
     """What a backend's marker classes say of it, without limits on what they do not speak of."""
     from scfx.contracts.backend import AbstractAttenuatedBackend, AbstractCorePotentialBackend
     from scfx.contracts.derivatives import AbstractGradientBackend
+    from scfx.contracts.fitting import AbstractFittingBackend
 
     return Capabilities(
         platforms=("cpu", "gpu", "ipu"),
         derivatives=int(issubclass(backend, AbstractGradientBackend)),
         range_separation=issubclass(backend, AbstractAttenuatedBackend),
+        fitting=issubclass(backend, AbstractFittingBackend),
         ecp=issubclass(backend, AbstractCorePotentialBackend),
     )
 
@@ -79,6 +81,7 @@ def disagreements(record: Capabilities, backend: type[AbstractIntegralBackend]) 
     markers = {
         "derivatives": "AbstractGradientBackend",
         "range_separation": "AbstractAttenuatedBackend",
+        "fitting": "AbstractFittingBackend",
         "ecp": "AbstractCorePotentialBackend",
     }
     return [
