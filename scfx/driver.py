@@ -19,8 +19,6 @@ from scfx.elements import SYMBOLS
 from scfx.errors import ConfigError, InputError, ResourceError, ScfxError
 from scfx.execution.device import on_device
 from scfx.profile import Profile
-from scfx.properties.gradient import nuclear_gradients
-from scfx.properties.stability import stability
 from scfx.registry import Registry
 from scfx.results import SCFResult
 from scfx.scf.entries import Entry, collected, entries_of, failed_entry
@@ -110,6 +108,7 @@ class Solver:
             [e for e in entries if e is not None],
             self.resolved.spec,
             basis,
+            self.resolved.properties,
             self.provenance(dtypes),
             return_density,
         )
@@ -243,21 +242,7 @@ class Solver:
             BatchRun(self.resolved, batch, self._guess, profile, nspin, budget) as run,
         ):
             converged, rung = solve_entries(run)
-            with profile.stage("properties"):
-                entries = entries_of(run, converged, rung)
-            usable = np.flatnonzero([e.converged for e in entries]).astype(np.int32)
-            if "gradient" in self.resolved.spec.properties:
-                with profile.stage("gradient"):
-                    gradients, reasons = nuclear_gradients(run, usable)
-                for entry in entries:
-                    entry.gradient_reason = "the entry did not converge"
-                for lane, gradient, reason in zip(usable, gradients, reasons, strict=True):
-                    entries[lane].gradient, entries[lane].gradient_reason = gradient, reason
-            if self.resolved.spec.stability:
-                with profile.stage("stability"):
-                    found = stability(run, usable)
-                for lane, verdict in zip(usable, found, strict=True):
-                    entries[lane].stability = verdict
+            entries = entries_of(run, converged, rung)
         with self._lock:
             for name, seconds in profile.seconds.items():
                 self._profile.seconds[name] += seconds

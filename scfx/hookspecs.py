@@ -47,6 +47,11 @@ def scfx_register_precision_policies() -> list[Offer]:  # type: ignore[empty-bod
 
 
 @hookspec
+def scfx_register_properties() -> list[Offer]:  # type: ignore[empty-body]
+    """Properties (`AbstractProperty`) that `scf.properties` can name. All results are collected."""
+
+
+@hookspec
 def scfx_register_tasks() -> list[Offer]:  # type: ignore[empty-body]
     """Tasks (`AbstractTask`) that a `[[task]]` table can name. All results are collected."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scfx.basis import BasisSet
+    from scfx.contracts.property import AbstractProperty
     from scfx.system import System
 
 
@@ -96,6 +97,10 @@ class SCFResult:
     `gradient`, where `scf.properties` has "gradient", is a list by system of [natm, 3] in hartree/bohr, atoms in the
     system's own order: the derivative of `energy` by the positions, minus the force. None where there is none, with
     the reason in `gradient_reason`.
+
+    `properties` holds what `scf.properties` asks for by name, and what says how good it is: a list by system of a
+    number, an array or numbers by name, in atomic units; None where there is none, with the reason in
+    `property_reasons`. `descriptors` say of each its unit, its axes and how it is stored (`AbstractProperty`).
     """
 
     systems: Sequence[System]
@@ -131,6 +136,9 @@ class SCFResult:
     electrons_on_grid: Float64[np.ndarray, "batch"] | None = None
     gradient: list[np.ndarray | None] | None = None
     gradient_reason: list[str] | None = None
+    properties: dict[str, list[Any]] = field(default_factory=dict)
+    property_reasons: dict[str, list[str]] = field(default_factory=dict)
+    descriptors: dict[str, AbstractProperty] = field(default_factory=dict)
 
     @property
     def gap(self) -> Float64[np.ndarray, "batch"]:

@@ -7,7 +7,7 @@ they stand for, and hashes the definitions, not the names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scfx.energy.two_electron.fitted import DensityFitting
     from scfx.grid import GridSpec
     from scfx.precision import PrecisionPolicy
+    from scfx.properties.requests import Requested
     from scfx.registry import Registry
 
 _GRID_KEYS = ("level", "atom_grid", "prune", "turn")
@@ -95,8 +96,12 @@ def _density_fitting(value: Any) -> Any:
     return _choice(value)
 
 
-def _names(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+def _choices(value: Any) -> Any:
+    if isinstance(value, (str, Mapping)):
+        return (value,)
+    if not isinstance(value, (list, tuple)):
+        raise ValueError('expected a list of names, or of tables as { name = "...", option = ... }')
+    return tuple(value)
 
 
 #: Overlap eigenvalues down to here are kept: below, rounding in float64 integrals (1e-12) would show in the energy.
@@ -123,7 +128,8 @@ class SCFSpec(BaseModel):
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
     `quadrupole`: compute the quadrupole moment too (`SCFResult.quadrupole`).
-    `properties`: what else to compute of converged entries, by name ("gradient"); `SCFResult.properties`.
+    `properties`: what else to compute of converged entries, by name ("gradient") or as tables with options;
+    `SCFResult.properties`.
     `grid_response`: gradients follow the grid's points and weights as the atoms move, so that they are the derivative
     of the energy on that grid. False leaves it out, as many programs do, to compare with them.
     `stability`: ask whether each converged solution is a minimum (`SCFResult.stability`).
@@ -149,7 +155,7 @@ class SCFSpec(BaseModel):
     recovery: bool = True
     quadrupole: bool = False
     stability: bool = False
-    properties: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    properties: Annotated[tuple[Choice, ...], BeforeValidator(_choices)] = ()
     grid_response: bool = True
     memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
     lane_width: int = Field(default=16, ge=1)
@@ -175,11 +181,14 @@ class SCFSpec(BaseModel):
         "grid",
         "nonlocal_grid",
         "density_fitting",
+        "properties",
         when_used="json",
     )
     def _plain(self, value: Any) -> Any:
         if value is None or isinstance(value, (str, int, dict)):
             return value
+        if isinstance(value, tuple):
+            return [self._plain(item) for item in value]
         if is_dataclass(value) and not isinstance(value, type):
             return asdict(value)
         # Other ready-made objects have no TOML form; the name is what can be shown.
@@ -199,18 +208,17 @@ class SCFSpec(BaseModel):
         shells = [s for z in sorted({int(z) for z in atomic_numbers or ()}) for s in basis.shells(z)]
         cores = [z for z in {int(z) for z in atomic_numbers or ()} if basis.core_potential(z) is not None]
         stored = {policy.integrals} | ({"float64"} if policy.schwarz_float64 is not None else set())
+        properties = self._properties(registry)
         need = Need(
             max_angular_momentum=max((s.angular_momentum for s in shells), default=None),
             dtypes=tuple(sorted(stored)),
             range_separation=functional.long_range_exchange != 0.0,
             ecp=bool(cores),
-            derivatives=int("gradient" in self.properties),
+            derivatives=properties.derivatives,
             fitting=self.density_fitting is not None,
             family=functional.family,
         )
-        convergence = self._convergence(policy)
-        if self.stability:
-            _check_stability(functional, policy, self.reference)
+        convergence = self._convergence(policy, properties)
         backend = registry.backend(self.backend, need=need)
         grid = _grid_spec(self.grid)
         options = (
@@ -248,10 +256,13 @@ class SCFSpec(BaseModel):
             definition["grid_response"] = False
         if self.linear_dependence != LINEAR_DEPENDENCE:
             definition["linear_dependence"] = self.linear_dependence
-        return ResolvedSpec(
+        resolved = ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
-            convergence, dispersion, fitting, nonlocal_grid,
+            convergence, dispersion, fitting, nonlocal_grid, properties,
         )  # fmt: skip
+        for each in properties.ordered:
+            each.check(resolved)
+        return resolved
 
     def _fitting(
         self,
@@ -293,9 +304,20 @@ class SCFSpec(BaseModel):
             )
         return DensityFitting(registry.basis(chosen, key=key), fitted)
 
-    def _convergence(self, policy: PrecisionPolicy) -> Convergence:
+    def _properties(self, registry: Registry) -> Requested:
+        """What `properties` names, and `stability`."""
+        from scfx.properties.requests import requested
+
+        choices = list(self.properties)
+        if self.stability and not any(_bare(choice) == "stability" for choice in choices):
+            from scfx.properties.stability import StabilityEigenvalues
+
+            choices.append(StabilityEigenvalues())
+        return requested(registry, choices)
+
+    def _convergence(self, policy: PrecisionPolicy, properties: Requested) -> Convergence:
         """The thresholds in force: those asked for, or the ones that what is asked for needs."""
-        if "gradient" not in self.properties:
+        if not properties.derivatives:
             return self.convergence
         if self.convergence.rule == "qm1b":
             raise ConfigError(
@@ -308,28 +330,10 @@ class SCFSpec(BaseModel):
         return CONVERGENCE_PRESETS["forces"] if policy.integrals == "float64" else FORCES_BELOW_FLOAT64
 
 
-def _check_stability(functional: AbstractFunctional, policy: PrecisionPolicy, reference: str) -> None:
-    if reference == "restricted-open":
-        raise ConfigError(
-            "scf.stability",
-            "rotations of orbitals that both spins share are not asked; use scf.reference = 'unrestricted', or "
-            "stability = false",
-        )
-    if functional.vv10 is not None or not functional.twice_differentiable:
-        what = (
-            "VV10 has none here" if functional.vv10 is not None else "libraries called on the host have none"
-        )
-        raise ConfigError(
-            "scf.stability",
-            f"needs the second derivative of the functional ({what}); use another functional, or stability = false",
-        )
-    last = policy.refined()
-    if {last.coulomb_exchange, last.orbitals, last.linear_algebra} != {"float64"}:
-        raise ConfigError(
-            "scf.stability",
-            f"eigenvalues near zero need float64, which the last iterations of precision {policy.name!r} are not; "
-            "use precision = 'float64' or 'mixed'",
-        )
+def _bare(choice: Any) -> str:
+    """The name in a choice, case-free and without a "dist:" prefix; empty for an object."""
+    text = choice.get("name") if isinstance(choice, dict) else choice
+    return text.rpartition(":")[2].strip().casefold() if isinstance(text, str) else ""
 
 
 def _shown(choice: Any, made: Any) -> str:
@@ -349,6 +353,12 @@ def _grid_spec(value: Any, key: str = "scf.grid") -> GridSpec:
         return GridSpec.from_config(value)
     except InputError as error:
         raise ConfigError(key, str(error)) from error
+
+
+def _nothing_requested() -> Requested:
+    from scfx.properties.requests import Requested
+
+    return Requested()
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,6 +383,8 @@ class ResolvedSpec:
     #: What J and K are fitted with; None: they are exact.
     fitting: DensityFitting | None = None
     nonlocal_grid: GridSpec | None = None
+    #: What is computed of converged entries.
+    properties: Requested = field(default_factory=lambda: _nothing_requested())
 
     @property
     def guess(self) -> str:

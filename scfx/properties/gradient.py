@@ -12,8 +12,57 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from scfx.contracts.property import AbstractBatchProperty, Column, PropertyError
+from scfx.errors import CapabilityError
+from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+
 if TYPE_CHECKING:
     from scfx.scf.run import BatchRun
+    from scfx.spec import ResolvedSpec
+
+
+class Gradient(AbstractBatchProperty):
+    """The derivative of the energy by the positions of the nuclei; tables store minus it, the forces."""
+
+    name = "gradient"
+    unit = "hartree/bohr"
+    axes = ("atom", "xyz")
+    summary = "derivative of the energy by the positions of the nuclei: minus the forces"
+    quality = ("net_force", "net_torque", "orbital_gradient", "electrons_on_grid")
+    derivatives = 1
+    column = Column(
+        "forces_ev_per_angstrom",
+        "eV/angstrom",
+        -HARTREE_IN_EV / BOHR_IN_ANGSTROM,
+        "force on each atom, x y z, in the frame of positions",
+    )
+
+    def check(self, resolved: ResolvedSpec) -> None:
+        """See `AbstractProperty.check`."""
+        functional = resolved.names["functional"]
+        if resolved.dispersion is not None and not hasattr(resolved.dispersion, "gradient"):
+            raise CapabilityError(
+                "scf.properties",
+                f"'gradient': the dispersion correction {resolved.dispersion.name!r} of functional {functional!r} has "
+                "no nuclear gradient; use another functional",
+            )
+        if resolved.functional.vv10 is None:
+            return
+        from scfx.energy.nonlocal_correlation import NonlocalCorrelation
+        from scfx.energy.term import Term
+
+        if NonlocalCorrelation.gradient is Term.gradient:
+            raise CapabilityError(
+                "scf.properties",
+                f"'gradient': the VV10 part of functional {functional!r} has no nuclear gradient here; use a "
+                "functional without it",
+            )
+
+    def compute_batch(
+        self, run: BatchRun, lanes: Int32[np.ndarray, "active"]
+    ) -> list[Float64[np.ndarray, "natm 3"] | PropertyError]:
+        """See `AbstractBatchProperty.compute_batch`."""
+        return nuclear_gradients(run, lanes)
 
 
 def energy_weighted_density(
@@ -35,11 +84,11 @@ def energy_weighted_density(
 
 def nuclear_gradients(
     run: BatchRun, lanes: Int32[np.ndarray, "active"]
-) -> tuple[list[np.ndarray | None], list[str]]:
-    """(gradients, reasons) of some converged entries: [natm, 3] in hartree/bohr, atoms in the system's own order.
+) -> list[Float64[np.ndarray, "natm 3"] | PropertyError]:
+    """Of some converged entries, in hartree/bohr, atoms in the system's own order.
 
-    None, with the reason, for an entry whose basis was found linearly dependent: the functions that were left out
-    would have to be followed as the atoms move.
+    The reason in place of one whose basis was found linearly dependent: the functions that were left out would have to
+    be followed as the atoms move.
     """
     found: dict[int, np.ndarray] = {}
     whole = lanes[run.prepared.n_orbitals[lanes] == run.batch.nao]
@@ -49,17 +98,16 @@ def nuclear_gradients(
         weighted = energy_weighted_density(run, whole)
         values = run.energy.gradient(run.phases[-1].hamiltonian, density, weighted, whole)
         found = dict(zip(whole.tolist(), values, strict=True))
-    gradients: list[np.ndarray | None] = []
-    reasons = []
+    out: list[np.ndarray | PropertyError] = []
     for lane in lanes.tolist():
         if lane in found:
-            gradients.append(found[lane][np.argsort(run.batch.atom_order[lane])])
-            reasons.append("")
+            out.append(found[lane][np.argsort(run.batch.atom_order[lane])])
             continue
         dropped = run.batch.nao - int(run.prepared.n_orbitals[lane])
-        gradients.append(None)
-        reasons.append(
-            f"{dropped} linearly dependent combinations of functions were left out (scf.linear_dependence), whose "
-            "response to the motion of the atoms is not computed; use a smaller threshold or a less diffuse basis"
+        out.append(
+            PropertyError(
+                f"{dropped} linearly dependent combinations of functions were left out (scf.linear_dependence), whose "
+                "response to the motion of the atoms is not computed; use a smaller threshold or a less diffuse basis"
+            )
         )
-    return gradients, reasons
+    return out

@@ -12,9 +12,25 @@ import numpy as np
 from jaxtyping import Float64
 
 from scfx.basis import angular_factor, cartesian_powers
+from scfx.contracts.property import AbstractProperty, Column
 
 if TYPE_CHECKING:
     from scfx.batch import Batch
+    from scfx.properties.entry import ConvergedEntry
+
+
+class Quadrupole(AbstractProperty):
+    """Buckingham's traceless moment about the centre of nuclear charge, in the frame of the positions."""
+
+    name = "quadrupole"
+    unit = "e bohr^2"
+    axes = ("xyz", "xyz")
+    summary = "traceless quadrupole moment (Buckingham) about the centre of nuclear charge"
+    column = Column("quadrupole_e_bohr2", "e bohr^2", description=summary)
+
+    def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "3 3"]:
+        """See `AbstractProperty.compute`."""
+        return quadrupole(entry.lane.batch, entry.lane.index, entry.lane.density)
 
 
 def quadrupole(
@@ -26,17 +42,21 @@ def quadrupole(
     The centre is that of the atomic numbers, also where core potentials replace electrons. `density` is in the batch's
     AO order.
     """
-    # A ghost atom has functions and no nucleus.
-    numbers = np.where(batch.nuclear_charges[entry] > 0, batch.atomic_numbers[entry], 0)
-    positions = batch.positions[entry]
-    origin = numbers @ positions / numbers.sum()
-    centred = positions - origin
+    origin = centre_of_nuclear_charge(batch, entry)
+    centred = batch.positions[entry] - origin
     nuclear = np.einsum("a,ax,ay->xy", batch.nuclear_charges[entry], centred, centred)
-    second = nuclear - _electrons(batch, entry, density.sum(axis=0), origin)
+    second = nuclear - electronic_second_moments(batch, entry, density.sum(axis=0), origin)
     return 1.5 * second - 0.5 * np.trace(second) * np.eye(3)
 
 
-def _electrons(
+def centre_of_nuclear_charge(batch: Batch, entry: int) -> Float64[np.ndarray, "3"]:
+    """Of the atomic numbers, also where core potentials replace electrons; bohr."""
+    # A ghost atom has functions and no nucleus.
+    numbers = np.where(batch.nuclear_charges[entry] > 0, batch.atomic_numbers[entry], 0)
+    return numbers @ batch.positions[entry] / numbers.sum()
+
+
+def electronic_second_moments(
     batch: Batch, entry: int, density: Float64[np.ndarray, "nao nao"], origin: Float64[np.ndarray, "3"]
 ) -> Float64[np.ndarray, "3 3"]:
     """Σ_ij D_ij <i| (r - origin)(r - origin) |j>, summed over pairs of primitive Cartesian functions."""

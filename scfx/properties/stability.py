@@ -13,11 +13,58 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from scfx.contracts.property import AbstractBatchProperty, Column
+from scfx.errors import ConfigError
 from scfx.properties.davidson import Search, lowest_eigenvalue
 from scfx.results import Stability
 
 if TYPE_CHECKING:
     from scfx.scf.run import BatchRun
+    from scfx.spec import ResolvedSpec
+
+
+class StabilityEigenvalues(AbstractBatchProperty):
+    """The lowest eigenvalues "internal" and (of restricted solutions) "external"; `SCFResult.stability` judges them."""
+
+    name = "stability"
+    unit = "hartree"
+    axes = ("component",)
+    summary = "lowest eigenvalues of the orbital Hessian, internal and external: negative ones say no minimum"
+    column = Column("stability_hartree", "hartree", description=summary)
+
+    def check(self, resolved: ResolvedSpec) -> None:
+        """See `AbstractProperty.check`."""
+        functional, last = resolved.functional, resolved.precision.refined()
+        if resolved.reference == "restricted-open":
+            raise ConfigError(
+                "scf.stability",
+                "rotations of orbitals that both spins share are not asked; use scf.reference = 'unrestricted', or "
+                "stability = false",
+            )
+        if functional.vv10 is not None or not functional.twice_differentiable:
+            what = (
+                "VV10 has none here"
+                if functional.vv10 is not None
+                else "libraries called on the host have none"
+            )
+            raise ConfigError(
+                "scf.stability",
+                f"needs the second derivative of the functional ({what}); use another functional, or stability = false",
+            )
+        if {last.coulomb_exchange, last.orbitals, last.linear_algebra} != {"float64"}:
+            raise ConfigError(
+                "scf.stability",
+                "eigenvalues near zero need float64, which the last iterations of precision "
+                f"{resolved.precision.name!r} are not; use precision = 'float64' or 'mixed'",
+            )
+
+    def compute_batch(self, run: BatchRun, lanes: Int32[np.ndarray, "active"]) -> list[dict[str, float]]:
+        """See `AbstractBatchProperty.compute_batch`."""
+        found = stability(run, lanes)
+        return [
+            {"internal": each.internal} | ({} if each.external is None else {"external": each.external})
+            for each in found
+        ]
 
 
 def stability(run: BatchRun, lanes: Int32[np.ndarray, "some"]) -> list[Stability]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.executor import AbstractExecutor
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.contracts.property import AbstractProperty
     from scfx.contracts.task import AbstractTask
     from scfx.precision import PrecisionPolicy
 
@@ -73,7 +74,8 @@ class Registry:
 
     def offers(self, kind: str) -> tuple[OfferRecord, ...]:
         """All offers of a kind ("backends", "functionals", "dispersion_corrections", "basis_sets",
-        "precision_policies", "tasks", "executors", "models"), sorted by name, whether or not they can be used here."""
+        "precision_policies", "properties", "tasks", "executors", "models"), sorted by name, whether or not they can be
+        used here."""
         if kind not in KINDS:
             raise ConfigError("", f"unknown kind of offer {kind!r}; there are {', '.join(KINDS)}")
         return self._collected[1][kind]
@@ -197,6 +199,12 @@ class Registry:
         from scfx.precision import PrecisionPolicy
 
         return self._choose("precision_policies", choice, PrecisionPolicy, key)
+
+    def entry_property(self, choice: Any, *, key: str | None = None) -> AbstractProperty:
+        """A property of converged entries; options are those of its constructor."""
+        from scfx.contracts.property import AbstractProperty
+
+        return self._choose("properties", choice, AbstractProperty, key)
 
     def task(self, name: str, *, key: str | None = None) -> type[AbstractTask]:
         """The class of a task (not an instance: its options are validated by its `Options`)."""

@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "basis_sets": ("basis set", "scf.basis"),
     "precision_policies": ("precision policy", "scf.precision"),
     "tasks": ("task", "task.name"),
+    "properties": ("property", "scf.properties"),
     "executors": ("executor", "task.executor"),
     "models": ("model", "task.model"),
 }

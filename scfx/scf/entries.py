@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scfx.properties.population import bond_orders, loewdin_charges, mulliken_charges
-from scfx.properties.quadrupole import quadrupole
+from scfx.properties.entry import ConvergedEntry, Lane
+from scfx.properties.evaluate import ALWAYS, evaluate
+from scfx.properties.quadrupole import Quadrupole
 from scfx.results import SCFResult, Stability, Status
 
 if TYPE_CHECKING:
     from scfx.basis import BasisSet
     from scfx.batch import Batch
+    from scfx.contracts.property import Value
+    from scfx.properties.requests import Requested
     from scfx.scf.run import BatchRun
     from scfx.spec import SCFSpec
     from scfx.system import System
@@ -28,7 +32,6 @@ class Entry:
     homo: float
     lumo: float
     orbital_energies: np.ndarray  # [spin, nao]
-    dipole: np.ndarray
     converged: bool
     iterations: int
     residual: float
@@ -37,34 +40,27 @@ class Entry:
     nao: int
     n_orbitals: int
     n_grid: int
-    s_squared: float
     density: np.ndarray  # [spin, nao, nao], AO order of the system's own atoms
     overlap: np.ndarray
     orbital_coefficients: np.ndarray  # [spin, nao, n_orbitals]
-    mulliken_charges: np.ndarray
-    loewdin_charges: np.ndarray
-    bond_orders: np.ndarray
     history: np.ndarray
     energy_components: dict[str, float]
     electrons: float  # that the grid integrates to
-    quadrupole: np.ndarray | None = None
-    stability: Stability | None = None
-    gradient: np.ndarray | None = None  # [natm, 3]
-    gradient_reason: str = ""  # why there is none
+    values: dict[str, Value]  # of properties, by name
+    reasons: dict[str, str]  # why there is none, by name
+    natm: int
     failure: str = ""  # why the calculation could not be carried out
 
 
 def failed_entry(batch: Batch, nspin: int, reason: str) -> Entry:
     """What the one system of a batch gets whose calculation could not be carried out."""
-    n, natm, nan = batch.nao, batch.natm, math.nan
+    n, nan = batch.nao, math.nan
     empty = np.full((nspin, n, n), nan)
     return Entry(
-        energy=nan, homo=nan, lumo=nan, orbital_energies=np.full((nspin, n), nan), dipole=np.full(3, nan),
-        converged=False, iterations=0, residual=nan, energy_change=nan, rung="", nao=n, n_orbitals=0, n_grid=0,
-        s_squared=nan, density=empty, overlap=empty[0], orbital_coefficients=np.full((nspin, n, 0), nan),
-        mulliken_charges=np.full(natm, nan), loewdin_charges=np.full(natm, nan),
-        bond_orders=np.full((natm, natm), nan), history=np.zeros((0, 2)), energy_components={}, electrons=nan,
-        quadrupole=np.full((3, 3), nan), failure=reason,
+        energy=nan, homo=nan, lumo=nan, orbital_energies=np.full((nspin, n), nan), converged=False, iterations=0,
+        residual=nan, energy_change=nan, rung="", nao=n, n_orbitals=0, n_grid=0, density=empty, overlap=empty[0],
+        orbital_coefficients=np.full((nspin, n, 0), nan), history=np.zeros((0, 2)), energy_components={},
+        electrons=nan, values={}, reasons={}, natm=batch.natm, failure=reason,
     )  # fmt: skip
 
 
@@ -81,77 +77,73 @@ def _reason(entry: Entry) -> str:
 
 def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[Entry]:
     """What each system of a batch got; `converged` and `rung` by entry."""
-    batch, n = run.batch, run.batch.nao
+    batch, n, requested = run.batch, run.batch.nao, run.spec.properties
     orbitals = run.orbitals()
     state = run.state
     energy, residual = np.asarray(state.energy), np.asarray(state.residual)
     density = np.asarray(state.density)[:, :, :n, :n]
     orth = np.asarray(state.density_orth)
-    coefficients, owner = np.asarray(orbitals.coefficients), batch.layout.ao_atom
+    coefficients = np.asarray(orbitals.coefficients)
     components = run.energy.core.energies(density[: len(batch)].sum(axis=1)) | run.energies
     components |= run.energy.constants()
     # Independent of the density, and so of the iterations.
     dispersion = components.get("dispersion", np.zeros(len(batch)))
-    grids = run.energy.grids
-    out = []
+    one = run.prepared.one
+    seen = []
     for b in range(len(batch)):
         kept = int(run.prepared.n_orbitals[b])
+        lane = Lane(
+            batch, b, density[b], orth[b], one.overlap[b], one.dipole[b], batch.layout.ao_atom,
+            batch.nuclear_charges[b],
+        )  # fmt: skip
+        entry = ConvergedEntry(
+            run,
+            lane,
+            orbital_energies=np.asarray(orbitals.energies)[b, :, :kept],
+            energy=float(energy[b]) + float(dispersion[b]),
+            energy_components={name: float(values[b]) for name, values in components.items()},
+            residual=float(residual[b]),
+        )
+        entry.orbital_coefficients = coefficients[b, :, :n, :kept][:, entry.own_functions].copy()
+        seen.append(entry)
+    usable = np.flatnonzero(np.asarray(converged[: len(batch)]) & np.isfinite(energy[: len(batch)])).tolist()
+    evaluate(run, seen, range(len(batch)), ALWAYS)
+    if run.spec.spec.quadrupole:
+        evaluate(run, seen, range(len(batch)), [Quadrupole()])
+    evaluate(run, seen, usable, requested.ordered)
+    out = []
+    for b, entry in enumerate(seen):
+        kept = entry.orbital_energies.shape[1]
         energies = np.full((run.nspin, n), np.nan)
-        energies[:, :kept] = np.asarray(orbitals.energies)[b, :, :kept]
-        overlap, charges = run.prepared.one.overlap[b], batch.nuclear_charges[b]
-        own_atoms = np.argsort(batch.atom_order[b])
-        nuclear = charges @ batch.positions[b]
-        electronic = np.einsum("xij,sij->x", run.prepared.one.dipole[b], density[b])
+        energies[:, :kept] = entry.orbital_energies
+        if b not in usable:
+            entry.reasons |= {each.name: "the entry did not converge" for each in requested.ordered}
         out.append(
             Entry(
-                energy=float(energy[b]) + float(dispersion[b]),
+                energy=entry.energy,
                 homo=float(np.asarray(orbitals.homo)[b]),
                 lumo=float(np.asarray(orbitals.lumo)[b]),
                 orbital_energies=energies,
-                dipole=nuclear - electronic,
-                converged=bool(converged[b]) and bool(np.isfinite(energy[b])),
+                converged=b in usable,
                 iterations=int(run.iterations[b]),
-                residual=float(residual[b]),
+                residual=entry.residual,
                 energy_change=float(np.asarray(state.energy_change)[b]),
                 rung=rung[b],
                 nao=n,
                 n_orbitals=kept,
-                n_grid=len(grids[b][1]) if grids else 0,
-                s_squared=_s_squared(run, b, orth[b]),
-                density=_own_order(batch, b, density[b]),
-                overlap=_own_order(batch, b, overlap[None])[0],
-                orbital_coefficients=coefficients[b, :, :n, :kept][:, _own_functions(batch, b)].copy(),
-                mulliken_charges=mulliken_charges(density[b], overlap, owner, charges)[own_atoms],
-                loewdin_charges=loewdin_charges(density[b], overlap, owner, charges)[own_atoms],
-                bond_orders=bond_orders(density[b], overlap, owner, batch.natm)[np.ix_(own_atoms, own_atoms)],
+                n_grid=len(run.energy.grids[b][1]) if run.energy.grids else 0,
+                density=entry.density.copy(),
+                overlap=entry.overlap.copy(),
+                orbital_coefficients=entry.orbital_coefficients,
                 history=np.array(run.history[b]).reshape(-1, 2),
-                energy_components={name: float(values[b]) for name, values in components.items()},
-                electrons=float(run.electrons[b]),
-                quadrupole=quadrupole(batch, b, density[b]) if run.spec.spec.quadrupole else None,
+                energy_components=dict(entry.energy_components),
+                electrons=entry.electrons_on_grid,
+                values=entry.values,
+                reasons=entry.reasons,
+                natm=batch.natm,
             )
         )
     return out
-
-
-def _s_squared(run: BatchRun, entry: int, orth: np.ndarray) -> float:
-    """<S²> = S_z (S_z + 1) + N_β - Σ_ij |<i_α|j_β>|²; Szabo and Ostlund eq. 2.271. 0 for restricted."""
-    if run.nspin == 1:
-        return 0.0
-    n_alpha, n_beta = int(run.batch.n_alpha[entry]), int(run.batch.n_beta[entry])
-    projection = 0.5 * (n_alpha - n_beta)
-    return projection * (projection + 1.0) + n_beta - float(np.sum(orth[0] * orth[1]))
-
-
-def _own_order(batch: Batch, entry: int, density: np.ndarray) -> np.ndarray:
-    """The density with its AOs in the order of the system's own atoms."""
-    index = _own_functions(batch, entry)
-    return density[:, index][:, :, index].copy()
-
-
-def _own_functions(batch: Batch, entry: int) -> np.ndarray:
-    """Where the AOs of the system's own atoms, in their order, stand in the batch."""
-    owner = batch.layout.ao_atom
-    return np.concatenate([np.flatnonzero(owner == p) for p in np.argsort(batch.atom_order[entry])])
 
 
 def collected(
@@ -159,6 +151,7 @@ def collected(
     entries: list[Entry],
     spec: SCFSpec,
     basis: BasisSet,
+    requested: Requested,
     provenance: dict[str, Any],
     return_density: bool,
 ) -> SCFResult:
@@ -166,6 +159,24 @@ def collected(
 
     def column(name: str, dtype: Any = np.float64) -> np.ndarray:
         return np.array([getattr(e, name) for e in entries], dtype=dtype)
+
+    def each(name: str, shape: Callable[[Entry], tuple[int, ...]]) -> list[Any]:
+        return [e.values.get(name, np.full(shape(e), np.nan)) for e in entries]
+
+    def asked(name: str) -> list[Any]:
+        # What a calculation always has is kept of entries that did not converge, but is no answer to what was asked.
+        return [e.values.get(name) if e.converged else None for e in entries]
+
+    reasons = {
+        name: [
+            ""
+            if e.converged and name in e.values
+            else e.reasons.get(name, "the calculation could not be carried out")
+            for e in entries
+        ]
+        for name in requested.reported
+    }
+    gradient = "gradient" in requested
 
     nspin = max(len(e.orbital_energies) for e in entries)
     widest = max(e.nao for e in entries)
@@ -182,7 +193,7 @@ def collected(
         homo=column("homo"),
         lumo=column("lumo"),
         orbital_energies=energies[:, 0] if nspin == 1 else energies,
-        dipole=np.stack([e.dipole for e in entries]),
+        dipole=np.stack(each("dipole", lambda e: (3,))),
         converged=column("converged", bool),
         iterations=column("iterations", np.int32),
         residual=column("residual"),
@@ -193,21 +204,31 @@ def collected(
         nao=column("nao", np.int32),
         n_orbitals=column("n_orbitals", np.int32),
         n_grid=column("n_grid", np.int32),
-        s_squared=column("s_squared"),
+        s_squared=np.array([float(value) for value in each("s_squared", lambda e: ())]),
         provenance=provenance,
         density=[e.density for e in entries] if return_density else None,
         history=[e.history for e in entries],
-        mulliken_charges=[e.mulliken_charges for e in entries],
-        loewdin_charges=[e.loewdin_charges for e in entries],
-        bond_orders=[e.bond_orders for e in entries],
+        mulliken_charges=each("mulliken_charges", lambda e: (e.natm,)),
+        loewdin_charges=each("loewdin_charges", lambda e: (e.natm,)),
+        bond_orders=each("bond_orders", lambda e: (e.natm, e.natm)),
         overlap=[e.overlap for e in entries] if return_density else None,
         orbital_coefficients=[e.orbital_coefficients for e in entries] if return_density else None,
         basis_set=basis if return_density else None,
-        quadrupole=column("quadrupole") if spec.quadrupole else None,
-        stability=[e.stability for e in entries] if spec.stability else None,
+        quadrupole=np.stack(each("quadrupole", lambda e: (3, 3)))
+        if spec.quadrupole or "quadrupole" in requested
+        else None,
+        stability=[_stability(e) for e in entries] if "stability" in requested else None,
         dispersion_energy=np.array([e.energy_components.get("dispersion", 0.0) for e in entries]),
         energy_components=[e.energy_components for e in entries],
         electrons_on_grid=column("electrons"),
-        gradient=[e.gradient for e in entries] if "gradient" in spec.properties else None,
-        gradient_reason=[e.gradient_reason for e in entries] if "gradient" in spec.properties else None,
+        gradient=asked("gradient") if gradient else None,
+        gradient_reason=reasons["gradient"] if gradient else None,
+        properties={name: asked(name) for name in requested.reported},
+        property_reasons=reasons,
+        descriptors={name: requested.named(name) for name in requested.reported},
     )
+
+
+def _stability(entry: Entry) -> Stability | None:
+    found = entry.values.get("stability")
+    return Stability(found["internal"], found.get("external")) if isinstance(found, Mapping) else None

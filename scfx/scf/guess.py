@@ -44,12 +44,13 @@ class AtomicGuess:
                 if batch.nuclear_charges[entry, atom] == 0:  # a ghost atom brings no electrons
                     continue
                 rows = np.flatnonzero(owner == atom)
-                out[entry, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1] = self._atom(int(z), batch.basis)
+                out[entry, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1] = self.atom(int(z), batch.basis)
             electrons = int(batch.n_alpha[entry] + batch.n_beta[entry])
             out[entry] *= electrons / float(batch.nuclear_charges[entry].sum())
         return out
 
-    def _atom(self, z: int, basis: BasisSet) -> np.ndarray:
+    def atom(self, z: int, basis: BasisSet) -> Float64[np.ndarray, "n n"]:
+        """Density matrix of one neutral, spherical atom over its own functions."""
         key = (z, id(basis.shells[z]))
         if key not in self._atoms:
             # The shells are kept beside the density so that their id stays theirs.

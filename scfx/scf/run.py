@@ -226,6 +226,10 @@ class BatchRun:
         x = self.prepared.orthogonaliser[lanes][:, None]
         return x.swapaxes(2, 3) @ fock @ x
 
+    def free_atom(self, z: int) -> Float64[np.ndarray, "n n"]:
+        """Density matrix of a neutral atom of the initial guess, over its own functions."""
+        return self._guess.atom(z, self.batch.basis)
+
     def record(self, lanes: Int32[np.ndarray, "active"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Count an iteration; (energy, energy change, residual) of every lane."""
         energy = np.asarray(self.state.energy)

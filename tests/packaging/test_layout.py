@@ -36,7 +36,9 @@ def imports(path: Path) -> set[str]:
 def test_folders_are_the_wheels_packages_are_the_entry_points():
     folders = {str(path.relative_to(ROOT)) for path in PLUGINS.values()} | {"scfx"}
     assert folders == set(PROJECT["tool"]["scikit-build"]["wheel"]["packages"])
-    assert {name: name for name in PLUGINS} == PROJECT["project"]["entry-points"]["scfx"]
+    # The core's own properties are a plugin like the others, in the core's folder.
+    expected = {**{name: name for name in PLUGINS}, "scfx_properties": "scfx.properties"}
+    assert expected == PROJECT["project"]["entry-points"]["scfx"]
 
 
 @pytest.mark.parametrize("name", sorted(PLUGINS))

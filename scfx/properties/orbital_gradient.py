@@ -1,0 +1,23 @@
+"""What is left of the orbital gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scfx.contracts.property import AbstractProperty, Column
+
+if TYPE_CHECKING:
+    from scfx.properties.entry import ConvergedEntry
+
+
+class OrbitalGradient(AbstractProperty):
+    """The largest element of Xᵀ (F D S - S D F) X at the end, hartree: it bounds what forces miss of the response."""
+
+    name = "orbital_gradient"
+    unit = "hartree"
+    summary = "largest element of the orbital gradient at the end"
+    column = Column("orbital_gradient_hartree", "hartree", description=summary)
+
+    def compute(self, entry: ConvergedEntry) -> float:
+        """See `AbstractProperty.compute`."""
+        return entry.residual
