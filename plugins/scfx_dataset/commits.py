@@ -195,8 +195,12 @@ def remove_leftovers(plan: Plan) -> int:
 
 
 def drop_damaged(dataset: Dataset) -> int:
-    """Remove the commit of every shard that cannot be read as committed. Returns how many."""
+    """Remove the commit of every shard that cannot be read as committed. Returns how many.
+
+    Raises `InputError` if the plan is damaged: then nothing can be said of a shard, and no commit is removed.
+    """
     plan, dropped = dataset.plan, 0
+    plan.verify()
     try:
         _compacted(plan)
     except InputError:  # a copy: what it is a copy of may be whole

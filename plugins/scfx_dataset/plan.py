@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 PLAN = "plan.json"
 
+_REMEDY = (
+    "Restore it; or remove plan.json and run again: the same configuration and versions make the same plan, and what "
+    "is committed stays"
+)
+
 
 def canonical_json(value: Any) -> str:
     """One text per value: sorted keys, no spaces."""
@@ -137,13 +142,12 @@ class Plan:
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{store.where()!r} holds no dataset: there is no {PLAN} in it") from None
         except (OSError, ValueError) as error:
-            raise InputError(f"{store.where(PLAN)!r} cannot be read: {error}") from error
+            raise InputError(f"{store.where(PLAN)!r} cannot be read: {error}. {_REMEDY}") from error
         if not isinstance(record, dict) or record.get("format") != "scfx-dataset":
             raise InputError(f"{store.where(PLAN)!r} is not the plan of an scfx dataset")
         if not unharmed(record):
             raise InputError(
-                f"{store.where(PLAN)!r} is damaged: its digest is not that of its content. Restore it; or, as the same "
-                "configuration makes the same plan, remove it and run again: committed shards are kept"
+                f"{store.where(PLAN)!r} is damaged: its digest is not that of its content. {_REMEDY}"
             )
         if record["identity"]["format_version"] not in READABLE_VERSIONS:
             raise InputError(
@@ -219,10 +223,10 @@ class Plan:
             data = self.store.read(entry["name"])
         except OSError as error:
             raise InputError(
-                f"{self.store.where()!r}: the plan's {entry['name']} cannot be read: {error}"
+                f"{self.store.where()!r}: the plan's {entry['name']} cannot be read: {error}. {_REMEDY}"
             ) from error
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise InputError(
-                f"{self.store.where()!r}: the plan's {entry['name']} is damaged (checksum differs)"
+                f"{self.store.where()!r}: the plan's {entry['name']} is damaged (checksum differs). {_REMEDY}"
             )
         return data

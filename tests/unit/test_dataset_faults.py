@@ -28,6 +28,7 @@ from dataset_kills import (
 from scfx_dataset import task
 from scfx_dataset.commands import dataset as commands
 from scfx_dataset.commits import read_commit
+from scfx_dataset.plan import sealed
 from scfx_dataset.store import LocalStore
 
 import scfx
@@ -139,7 +140,8 @@ def test_a_commit_of_another_plan_is_refused(tmp_path, source):
     output = tmp_path / "out"
     run_fake(molecules=source, output=str(output), **OPTIONS)
     path = next((output / "commits").iterdir())
-    path.write_text(json.dumps({**json.loads(path.read_text()), "plan_id": "another"}))
+    record = {k: v for k, v in json.loads(path.read_text()).items() if k != "check"}
+    path.write_text(json.dumps(sealed({**record, "plan_id": "another"})))
     with pytest.raises(scfx.InputError, match="belongs to another plan"):
         scfx_dataset.open(output).to_table()
 

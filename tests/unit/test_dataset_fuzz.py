@@ -1,0 +1,188 @@
+"""The real protocol under a fuzzer of moments, bytes and answers. SCFX_FUZZ_SECONDS (60) for each of the three tests;
+SCFX_FUZZ_SEED (1) says which. A failure prints the seed of its round.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import scfx_dataset
+from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
+from dataset_fuzz import check_all, mutate, run_disturbed
+from dataset_kills import OPTIONS, undisturbed
+from scfx_dataset.commits import compact, drop_damaged
+
+import scfx
+
+SECONDS = float(os.environ.get("SCFX_FUZZ_SECONDS", "60"))
+SEED = int(os.environ.get("SCFX_FUZZ_SEED", "1"))
+FEW = SMILES[:8]
+
+
+@pytest.fixture(autouse=True)
+def quick_reports(monkeypatch):
+    monkeypatch.setattr("scfx_dataset.report.html_report", lambda *arguments: "<html>")
+    monkeypatch.setattr("scfx_dataset.report._distribution", lambda *arguments: b"png")
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_smiles(tmp_path / "m.smi", FEW)
+
+
+@pytest.fixture
+def reference(tmp_path, source):
+    return undisturbed(tmp_path / "reference", source)
+
+
+def rounds(name):
+    """(seed of the round, its generator) until the time is up; at least three."""
+    end, number = time.monotonic() + SECONDS, 0
+    while number < 3 or time.monotonic() < end:
+        seed = 100_000 * SEED + number
+        try:
+            yield seed, random.Random(f"{name} {seed}")
+        except BaseException:
+            print(f"{name}: round {seed}")
+            raise
+        number += 1
+
+
+def repair(output: Path, options) -> None:
+    """What the messages say: run; take back what is damaged; where the plan is, make it again. Then run again."""
+    told: list[str] = []
+    for _ in range(4):
+        try:
+            code = run_fake(**options)
+            told += (problems := scfx_dataset.open(output).verify())
+            if code == 0 and not problems:
+                return
+        except scfx.ScfxError as error:
+            told.append(str(error))
+        try:
+            drop_damaged(scfx_dataset.open(output))
+        except scfx.InputError as error:  # the plan cannot be read
+            told.append(str(error))
+            (output / "plan.json").unlink(missing_ok=True)
+    raise AssertionError("what the messages say does not repair it:\n" + "\n".join(told))
+
+
+@pytest.mark.slow
+def test_no_change_of_bytes_goes_unseen_or_beyond_repair(tmp_path, source, reference):
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    assert run_fake(molecules=source, output=str(whole), **OPTIONS) == 0
+    assert run_fake(FakeSpec(interrupts=("CC#N",)), molecules=source, output=str(half), **OPTIONS) == 130
+    done: Counter[str] = Counter()
+    for _, chance in rounds("bytes"):
+        output = tmp_path / "out"
+        shutil.copytree(chance.choice((whole, half)), output)
+        if chance.random() < 0.3:
+            compact(scfx_dataset.open(output).plan)
+        for _ in range(chance.randint(1, 3)):
+            mutate(output, chance, done)
+        repair(output, {"molecules": source, "output": str(output), **OPTIONS})
+        check_all(output, reference)
+        shutil.rmtree(output)
+    print(f"{done.total()} mutations: {dict(sorted(done.items()))}")
+
+
+@pytest.mark.slow
+def test_no_moment_of_a_signal_loses_doubles_or_changes_a_row(tmp_path, source, reference):
+    done: Counter[str] = Counter()
+    for _, chance in rounds("moments"):
+        output, log = tmp_path / "out", tmp_path / "log"
+        log.write_text("")
+        for _ in range(chance.randint(1, 3)):
+            run_disturbed(source, output, log, chance, done, OPTIONS["conformers"])
+        assert run_fake(molecules=source, output=str(output), **OPTIONS) == 0
+        check_all(output, reference)
+        shutil.rmtree(output)
+    print(f"{done.total()} events: {dict(sorted(done.items()))}")
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A function: the address of a new, empty prefix on a real HTTP server."""
+    boto3 = pytest.importorskip("boto3")
+    moto = pytest.importorskip("moto.server")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
+    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    where = f"endpoint_url=http://{host}:{port}&region_name=us-east-1"
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(
+        Bucket="datasets"
+    )
+    yield lambda name: f"s3://datasets/{name}?{where}"
+    running.stop()
+
+
+@pytest.mark.slow
+def test_a_store_that_answers_500_late_or_not_at_all_loses_no_row(
+    tmp_path, source, reference, bucket, monkeypatch
+):
+    from botocore.awsrequest import AWSResponse
+    from scfx_dataset import s3
+    from scfx_dataset.commits import read_commit
+
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)  # between its repetitions
+    done: Counter[str] = Counter()
+    said: set[str] = set()
+    state = {"chance": random.Random(0), "share": 0.0}
+    genuine = s3.S3Store._client
+
+    def client(self):
+        made = genuine(self)
+        if not getattr(made, "disturbed", False):
+            made.disturbed = True
+            made.meta.events.register("before-send.s3", disturbed_send(made))
+        return made
+
+    def disturbed_send(made):
+        def send(request, **_):
+            draw = state["chance"].random() / max(state["share"], 1e-9)
+            if draw >= 1:
+                return None
+            if draw < 0.4:
+                done["500, nothing done"] += 1
+            elif draw < 0.8:
+                done["500, but it was done"] += 1
+                made._endpoint.http_session.send(request)
+            else:
+                done["slow"] += 1
+                time.sleep(0.02)
+                return None
+            return AWSResponse(request.url, 500, {}, type("Raw", (), {"stream": lambda self: iter(())})())
+
+        return send
+
+    monkeypatch.setattr(s3.S3Store, "_client", client)
+    for seed, chance in rounds("answers"):
+        output = bucket(str(seed))
+        state["chance"], state["share"] = chance, 0.25
+        options = {"molecules": source, "output": output, **OPTIONS}
+        for _ in range(6):
+            try:
+                if run_fake(**options) == 0:
+                    break
+            except scfx.ScfxError as error:
+                done["stopped with an error"] += 1
+                said.add(str(error))
+        state["share"] = 0.0
+        assert run_fake(**options) == 0
+        check_all(output, reference)
+        dataset = scfx_dataset.open(output)
+        found = {shard.id: read_commit(dataset.plan, shard)["sha256"] for shard in dataset.plan.shards}
+        assert found == reference
+        store = dataset.plan.store
+        assert len(store.names("attempts")) == len(reference)
+    clear = ("Committed shards are safe", "cannot write to", "cannot be read")
+    assert all(any(words in text for words in clear) for text in said), said
+    print(f"{done.total()} answers: {dict(sorted(done.items()))}")
