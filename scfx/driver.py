@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -26,7 +26,7 @@ from scfx.scf.guess import AtomicGuess
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun
 from scfx.spec import SCFSpec
-from scfx.system import System
+from scfx.system import System, as_system
 from scfx.versions import versions
 
 
@@ -72,16 +72,28 @@ class Solver:
         with self._lock:
             return dict(self._profile.seconds)
 
-    def solve(self, systems: System | Iterable[System], *, return_density: bool = False) -> SCFResult:
-        """Solve every system. Raises `InputError` for what cannot be computed as asked, before any is computed.
+    def solve(
+        self,
+        systems: Any,
+        *,
+        return_density: bool = False,
+        initial_density: Sequence[np.ndarray | None] | None = None,
+    ) -> SCFResult:
+        """Solve every system: a `System`, or whatever `scfx.system.as_system` makes one of, or many of these.
 
-        An entry that does not converge is returned with `converged` False, one whose calculation cannot be carried out
-        with the status FAILED and the reason; `SCFResult.raise_for_status` raises for both.
+        `initial_density`: for each system a density [nspin, nao, nao] to begin with in place of the guess, as another
+        geometry's result has it in `density`, or None. The labels then depend on where it came from, within the
+        convergence thresholds and if there are several solutions. Recovery begins from the guess again.
+
+        Raises `InputError` for what cannot be computed as asked, before any is computed. An entry that does not
+        converge is returned with `converged` False, one whose calculation cannot be carried out with the status FAILED
+        and the reason; `SCFResult.raise_for_status` raises for both.
         """
-        systems = [systems] if isinstance(systems, System) else list(systems)
-        if not systems:
-            raise InputError("solve needs at least one System")
+
+        systems = as_systems(systems)
         self._check(systems)
+        if initial_density is not None and len(initial_density) != len(systems):
+            raise InputError(f"initial_density has {len(initial_density)} entries for {len(systems)} systems")
         elements = {int(z) for system in systems for z in system.atomic_numbers}
         basis = BasisSet.from_source(self.resolved.basis, elements)
         self._check_core_potentials(basis)
@@ -89,14 +101,20 @@ class Solver:
         budget = self.resolved.memory_budget // threads
         entries: list[Entry | None] = [None] * len(systems)
         dtypes: dict[str, set[str]] = {}
+
+        def densities_of(indices: list[int]) -> list[np.ndarray | None] | None:
+            return None if initial_density is None else [initial_density[i] for i in indices]
+
         # BLAS and OpenMP run one thread each: sums split over threads would make bits depend on the thread count.
         with threadpool_limits(limits=1):
             if threads == 1:
-                results = [self._solve_batch(batch, budget) for _, batch in batches]
+                results = [self._solve_batch(batch, budget, densities_of(i)) for i, batch in batches]
             else:
                 with ThreadPoolExecutor(threads) as pool:
                     results = list(
-                        pool.map(lambda batch: self._solve_batch(batch, budget), [b for _, b in batches])
+                        pool.map(
+                            lambda each: self._solve_batch(each[1], budget, densities_of(each[0])), batches
+                        )
                     )
         for (indices, _), (solved, used) in zip(batches, results, strict=True):
             for index, entry in zip(indices, solved, strict=True):
@@ -123,8 +141,6 @@ class Solver:
 
     def _check(self, systems: list[System]) -> None:
         for index, system in enumerate(systems):
-            if not isinstance(system, System):
-                raise InputError(f"systems[{index}] is a {type(system).__name__}, expected a scfx.System")
             if system.n_electrons < 1:
                 raise InputError(f"systems[{index}] ({system!r}) has no electrons")
             if self.resolved.reference == "restricted" and system.multiplicity != 1:
@@ -215,10 +231,12 @@ class Solver:
         )
         return 1 if restricted else 2
 
-    def _solve_batch(self, batch: Batch, budget: int) -> tuple[list[Entry], dict[str, set[str]]]:
+    def _solve_batch(
+        self, batch: Batch, budget: int, initial: list[np.ndarray | None] | None = None
+    ) -> tuple[list[Entry], dict[str, set[str]]]:
         self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
         try:
-            return self._converged(batch, budget)
+            return self._converged(batch, budget, initial)
         except (ConfigError, ResourceError):
             raise
         except (ScfxError, np.linalg.LinAlgError) as error:
@@ -228,20 +246,23 @@ class Solver:
         entries: list[Entry] = []
         dtypes: dict[str, set[str]] = {}
         for index in range(len(batch)):
-            solved, used = self._solve_batch(batch.take([index]), budget)
+            own = None if initial is None else [initial[index]]
+            solved, used = self._solve_batch(batch.take([index]), budget, own)
             entries += solved
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
         return entries, dtypes
 
-    def _converged(self, batch: Batch, budget: int) -> tuple[list[Entry], dict[str, set[str]]]:
+    def _converged(
+        self, batch: Batch, budget: int, initial: list[np.ndarray | None] | None
+    ) -> tuple[list[Entry], dict[str, set[str]]]:
         profile, nspin = Profile(), self._nspin(batch)
         with (
             on_device(self.resolved.spec.device),
             jax.enable_x64(True),
             BatchRun(self.resolved, batch, self._guess, profile, nspin, budget) as run,
         ):
-            converged, rung = solve_entries(run)
+            converged, rung = solve_entries(run, initial)
             entries = entries_of(run, converged, rung)
         with self._lock:
             for name, seconds in profile.seconds.items():
@@ -263,8 +284,23 @@ class Solver:
         }
 
 
+def as_systems(value: Any) -> list[System]:
+    """One or many of what `as_system` takes, as a list of Systems; `InputError` names the place of what is none."""
+    if not isinstance(value, (list, tuple, set, frozenset, Iterator)):
+        return [as_system(value)]
+    systems = []
+    for index, each in enumerate(value):
+        try:
+            systems.append(as_system(each))
+        except InputError as error:
+            raise InputError(f"systems[{index}]: {error}") from error
+    if not systems:
+        raise InputError("solve needs at least one System")
+    return systems
+
+
 def solve(
-    systems: System | Iterable[System],
+    systems: Any,
     functional: Any = "b3lyp",
     basis: Any = "sto-3g",
     backend: Any = "auto",
@@ -275,7 +311,7 @@ def solve(
     return_density: bool = False,
     **options: Any,
 ) -> SCFResult:
-    """Kohn-Sham or Hartree-Fock labels of one or many systems.
+    """Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.system.as_system` makes one of.
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.
@@ -296,6 +332,6 @@ def solve(
             **options,
         }
     )
-    systems = [systems] if isinstance(systems, System) else list(systems)
-    elements = {int(z) for system in systems if isinstance(system, System) for z in system.atomic_numbers}
+    systems = as_systems(systems)
+    elements = {int(z) for system in systems for z in system.atomic_numbers}
     return Solver(spec, registry, atomic_numbers=elements).solve(systems, return_density=return_density)

@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 PLAIN, DAMPED, MINIMISED, FLOAT64_SUFFIX = "", "damping+level-shift", "direct-minimisation", "float64"
 
 
-def solve_entries(run: BatchRun) -> tuple[Bool[np.ndarray, "batch"], list[str]]:
-    """Converge every entry that can be; (converged, rung) by entry."""
+def solve_entries(
+    run: BatchRun, initial: list[np.ndarray | None] | None = None
+) -> tuple[Bool[np.ndarray, "batch"], list[str]]:
+    """Converge every entry that can be; (converged, rung) by entry.
+
+    `initial`: densities [spin, nao, nao] by entry, AOs in the order of the systems' own atoms, to begin with.
+    """
     entries = len(run.batch)
     rung = [PLAIN] * entries
     every = np.arange(entries, dtype=np.int32)
     run.start(every, run.spec.guess)
+    if initial is not None:
+        run.begin_with(initial)
     converged = iterate(run, every, run.spec.convergence.max_iterations)
     if converged.all() or not run.spec.recovery or run.spec.convergence.rule == "qm1b":
         return converged, rung

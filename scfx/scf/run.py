@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.energy.hamiltonian import EnergyFunctional
+from scfx.errors import InputError
 from scfx.lanes import lane_capacity, pad_lanes
 from scfx.precision import PrecisionPolicy
 from scfx.scf.diis import empty_diis
@@ -27,6 +28,19 @@ if TYPE_CHECKING:
 #: Diagonalising F' in float32 leaves a residual of some 2 to 3 units of rounding, 2^-24 max |F'|: 7e-5 hartree with
 #: bromine, whose 1s lies at -480. Below this many units of residual over max |F'|, float32 has no more to give.
 FLOAT32_EIGENVECTORS = 4 * 2.0**-24
+
+
+def purified(
+    density: Float64[np.ndarray, "nao nao"], overlap: Float64[np.ndarray, "nao nao"]
+) -> Float64[np.ndarray, "nao nao"]:
+    """The idempotent density near one whose eigenvalues are near 0 and 1: McWeeny, Rev. Mod. Phys. 32, 335 (1960)."""
+    for _ in range(20):
+        square = density @ overlap @ density
+        new = 3.0 * square - 2.0 * square @ overlap @ density
+        if np.abs(new - density).max() < 1e-12:
+            return new
+        density = new
+    return density
 
 
 class BatchRun:
@@ -125,6 +139,42 @@ class BatchRun:
             else:
                 density = spin_densities(self._guess.density(self.batch), self.batch, self.nspin)
         self.set_density(lanes, density[lanes])
+
+    def begin_with(self, initial: list[np.ndarray | None]) -> None:
+        """Put given densities in place of the guess, made idempotent for the overlap here, for the entries with one.
+
+        Each is [spin, nao, nao] with AOs in the order of the system's own atoms; of one total density each spin takes
+        its share.
+        """
+        n, owner = self.batch.nao, self.batch.layout.ao_atom
+        for lane, density in enumerate(initial):
+            if density is None:
+                continue
+            given = np.asarray(density, dtype=np.float64)
+            if given.ndim != 3 or given.shape[0] not in (1, 2) or given.shape[1:] != (n, n):
+                raise InputError(
+                    f"initial_density has shape {given.shape} for {self.batch.systems[lane]!r}, expected (1, {n}, {n}) "
+                    f"or (2, {n}, {n})"
+                )
+            own = np.concatenate(
+                [np.flatnonzero(owner == p) for p in np.argsort(self.batch.atom_order[lane])]
+            )
+            ordered = np.empty_like(given)
+            ordered[:, own[:, None], own[None, :]] = given
+            counts = np.array([self.batch.n_alpha[lane], self.batch.n_beta[lane]], dtype=np.float64)
+            if self.nspin == 1:
+                ordered, counts = ordered.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
+            elif len(ordered) == 1:
+                ordered = counts[:, None, None] / max(counts.sum(), 1.0) * ordered
+            overlap = self.energy.core.integrals.overlap[lane]
+            per_orbital = 2.0 if self.nspin == 1 else 1.0
+            pure = np.stack([per_orbital * purified(each / per_orbital, overlap) for each in ordered])
+            held = np.einsum("sij,ji->s", pure, overlap)
+            if np.abs(held - counts).max() > 1e-6:
+                continue  # far from any determinant here: the guess is better
+            self.set_density(np.array([lane], dtype=np.int32), pure[None])
+            # Unlike a guess's, its Fock matrix belongs to a determinant and may enter the DIIS history.
+            self.state = self.state._replace(energy=self.state.energy.at[lane].set(0.0))
 
     def set_density(
         self, lanes: Int32[np.ndarray, "active"], density: Float64[np.ndarray, "active spin n n"]
