@@ -57,4 +57,4 @@ class ResourceError(ScfxError, MemoryError):
 
 
 class ConvergenceError(ScfxError):
-    """Raised only where the caller asked for it (`throw=True`): some entries did not converge."""
+    """Raised only where the caller asked for it (`SCFResult.raise_for_status`): entries did not converge, or failed."""

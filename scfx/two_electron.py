@@ -92,6 +92,39 @@ class LaneTwoElectron(AbstractLaneTwoElectron):
         )
 
 
+class SelectiveTwoElectron(LaneTwoElectron):
+    """A `LaneTwoElectron` whose kernel can leave either of J and K out; `contract_selected` is to fill."""
+
+    @abc.abstractmethod
+    def contract_selected(
+        self,
+        density: Float64[np.ndarray, "active nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
+        exchange: bool,
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """(J, K) of the entries `lanes`, whose densities are given; None in the place of one that is not wanted."""
+
+    def contract(
+        self,
+        density: Float64[np.ndarray, "active nspin nao nao"],
+        lanes: Int32[np.ndarray, "active"],
+        exchange: bool,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """See `LaneTwoElectron`."""
+        j, k = self.contract_selected(density, lanes, True, exchange)
+        assert j is not None
+        return j, k
+
+    def contract_exchange(
+        self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
+    ) -> np.ndarray:
+        """See `LaneTwoElectron`."""
+        _, k = self.contract_selected(density, lanes, False, True)
+        assert k is not None
+        return k
+
+
 def symmetrised(matrix: Float64[np.ndarray, "*batch n n"]) -> Float64[np.ndarray, "*batch n n"]:
     """Half the sum of a matrix and its transpose: takes away what rounding made of a symmetric one."""
     return 0.5 * (matrix + np.swapaxes(matrix, -1, -2))

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.errors import InputError
-from scfx.two_electron import LaneTwoElectron, symmetrised
+from scfx.two_electron import SelectiveTwoElectron, symmetrised
 from scfx_libcint.blocks import BlockPlan, computed_rows, row_is_double, stored, weighted_in_place
 from scfx_libcint.environment import Environment, environment
 from scfx_libcint.kernel import Contraction, Rows
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scfx.precision import PrecisionPolicy
 
 
-class _LibcintTwoElectron(LaneTwoElectron):
+class _LibcintTwoElectron(SelectiveTwoElectron):
     """What stored and direct operation share: the Cartesian transformation, threads over entries."""
 
     def __init__(self, batch: Batch, omega: float, plan: BlockPlan, threads: int):
@@ -43,28 +43,15 @@ class _LibcintTwoElectron(LaneTwoElectron):
     def _rows(self, entry: int) -> Iterable[Rows]:
         """All weighted rows of an entry."""
 
-    def contract(
+    def contract_selected(
         self,
         density: Float64[np.ndarray, "active nspin nao nao"],
         lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
         exchange: bool,
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `LaneTwoElectron`. Accumulates and returns float64 under every policy."""
-        coulomb, exchanges = self._contract(density, lanes, True, exchange)
-        assert coulomb is not None
-        return coulomb, exchanges
-
-    def contract_exchange(
-        self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
-    ) -> np.ndarray:
-        """See `LaneTwoElectron`."""
-        exchanges = self._contract(density, lanes, False, True)[1]
-        assert exchanges is not None
-        return exchanges
-
-    def _contract(
-        self, density: np.ndarray, lanes: np.ndarray, coulomb: bool, exchange: bool
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """See `SelectiveTwoElectron`; accumulates and returns float64 under every policy."""
+
         def one(index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
             return self._entry(int(lanes[index]), density[index], coulomb, exchange)
 

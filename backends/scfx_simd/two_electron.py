@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.errors import InputError
-from scfx.two_electron import LaneTwoElectron
+from scfx.two_electron import SelectiveTwoElectron
 from scfx_simd.kernels import CEngineOptions, address, check, library, pack
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def integral_thresholds(policy: PrecisionPolicy, thresholds: tuple[float, float]
     return in_single, STORED_IN_FLOAT64_FROM if split is None else max(split, in_single)
 
 
-class SimdTwoElectron(LaneTwoElectron):
+class SimdTwoElectron(SelectiveTwoElectron):
     """Owns the integrals of one batch in a C++ arena. `coulomb_exchange` may be called from several threads.
 
     Where all elements of a density are below 0.1, blocks whose Schwarz bound times the largest element that they
@@ -96,28 +96,14 @@ class SimdTwoElectron(LaneTwoElectron):
             self.close()
             raise
 
-    def contract(
+    def contract_selected(
         self,
         density: Float64[np.ndarray, "active nspin nao nao"],
         lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
         exchange: bool,
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `LaneTwoElectron`; sums run in float64 whatever the policy."""
-        coulomb, exchanges = self._contract(density, lanes, True, exchange)
-        assert coulomb is not None
-        return coulomb, exchanges
-
-    def contract_exchange(
-        self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
-    ) -> np.ndarray:
-        """See `LaneTwoElectron`."""
-        exchanges = self._contract(density, lanes, False, True)[1]
-        assert exchanges is not None
-        return exchanges
-
-    def _contract(
-        self, density: np.ndarray, lanes: np.ndarray, coulomb: bool, exchange: bool
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """See `SelectiveTwoElectron`; sums run in float64 whatever the policy."""
         if not self._handles:
             raise InputError("coulomb_exchange called after close()")
         dm = np.ascontiguousarray(density)

@@ -233,7 +233,7 @@ def about(system: System, reference: str) -> dict[str, Any]:
 
 
 def as_record(result: SCFResult) -> dict[str, Any]:
-    """The first entry as plain data: the keys that DESIGN promises, then more. NaN becomes None (null)."""
+    """The first entry as plain data: the keys that scripts rely on, then more. NaN becomes None (null)."""
     from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 
     facts = result.provenance

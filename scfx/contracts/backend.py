@@ -169,7 +169,7 @@ class AbstractCorePotentialBackend(AbstractIntegralBackend):
 
 
 class AbstractCrossOverlapBackend(AbstractIntegralBackend):
-    """Marker: offers overlaps between two basis sets on the same geometry (projection of a guess)."""
+    """Marker: offers overlaps between two basis sets on the same geometry, for plugins that project densities."""
 
     @abc.abstractmethod
     def cross_overlap(self, bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:

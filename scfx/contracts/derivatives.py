@@ -15,6 +15,7 @@ from jaxtyping import Float, Float64, Int, Int32
 
 from scfx.contracts.backend import AbstractIntegralBackend
 from scfx.contracts.grid import AbstractGridOperator
+from scfx.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,15 @@ class AbstractGradientBackend(AbstractIntegralBackend):
         The two-particle density is float64 under every policy; integrals are in the policy's precision, within its
         Schwarz bound.
         """
+
+
+def gradient_backend(backend: AbstractIntegralBackend) -> AbstractGradientBackend:
+    """The backend, as one that has derivative integrals; `CapabilityError` otherwise."""
+    if isinstance(backend, AbstractGradientBackend):
+        return backend
+    raise CapabilityError(
+        "scf.backend", f"backend {backend.name!r} has no derivative integrals, which gradients need"
+    )
 
 
 class AbstractGridGradientOperator(AbstractGridOperator):

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx.contracts.derivatives import AbstractGradientBackend
+from scfx.contracts.derivatives import gradient_backend
 from scfx.energy.term import Term
-from scfx.errors import CapabilityError
 
 if TYPE_CHECKING:
     from scfx.batch import Batch
@@ -44,10 +43,6 @@ class CoreHamiltonian(Term):
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
         """See `Term.gradient`: tr D ∂(T + V) - tr W ∂S."""
-        backend = self._backend
-        if not isinstance(backend, AbstractGradientBackend):
-            raise CapabilityError(
-                "scf.backend", f"backend {backend.name!r} has no derivative integrals, which gradients need"
-            )
+        backend = gradient_backend(self._backend)
         total = np.ascontiguousarray(density.sum(axis=1))
         return backend.one_electron_gradient(self._batch, lanes, total, energy_weighted_density)

@@ -190,11 +190,6 @@ class BatchRun:
             diis=s.diis._replace(count=s.diis.count.at[lanes].set(0)),
         )
 
-    def forget_history(self, lanes: Int32[np.ndarray, "active"]) -> None:
-        """Empty the DIIS history of some entries."""
-        diis = self.state.diis
-        self.state = self.state._replace(diis=diis._replace(count=diis.count.at[lanes].set(0)))
-
     # ---- one iteration ---------------------------------------------------------------------------------------
 
     def build(

@@ -154,15 +154,16 @@ class _GridCheck:
         potential = np.zeros((len(lanes), 2, nao, nao))
         expected = np.zeros_like(potential)
         densities = []
-        values = [reference.orbitals(self.batch, lane, self.points[lane]) for lane in lanes]
+        values = [reference.orbitals(self.batch, lane, self.points[lane]) for lane in map(int, lanes)]
         components = [
-            reference.density_components(values[lane], self.density[lane], self.family) for lane in lanes
+            reference.density_components(values[lane], self.density[lane], self.family)
+            for lane in map(int, lanes)
         ]
         for block, derivative in enumerate(self.derivative):
             found = np.asarray(operator.density(block, self.density, lanes))
             densities.append(found)
             there = self.order[block] >= 0
-            for lane in lanes:
+            for lane in map(int, lanes):
                 right = self._at(lane, components[lane], block)[..., there[lane]]
                 self._compare(
                     found[lane][..., there[lane]],
@@ -174,7 +175,7 @@ class _GridCheck:
             assert same_bits(alone, found[some]), (
                 f"{where}: the density of an entry differs in bits when other entries are left out"
             )
-            for lane in lanes:
+            for lane in map(int, lanes):
                 expected[lane] += reference.potential(self._at(lane, values[lane], block), derivative[lane])
             part = np.asarray(operator.potential(block, derivative, lanes))
             assert same_bits(operator.potential(block, derivative[some], some), part[some]), (
@@ -203,7 +204,7 @@ class _GridCheck:
             assert same_bits(order, self.order[block]), (
                 f"{self.where}: order of block {block} is not that of its weights (-1 where filled up)"
             )
-            owners = np.stack([self._at(lane, moved_with[lane], block) for lane in lanes])
+            owners = np.stack([self._at(lane, moved_with[lane], block) for lane in map(int, lanes)])
             functions, points = operator.gradient(block, self.density, derivative, lanes, owners)
             some = lanes[-1:]
             alone = operator.gradient(block, self.density[some], derivative[some], some, owners[some])
@@ -216,7 +217,7 @@ class _GridCheck:
         size = max(1.0, float(np.abs(totals).max()))
         # The sum at points of float32 values is as good as those; differences are good to 1e-8.
         allowed = max(self.error, 1e-8) * size
-        for lane in lanes:
+        for lane in map(int, lanes):
             right = self._slopes(lane, way[lane], moved_with[lane])
             for name, value, expected in zip(("functions", "points"), found[:, lane], right, strict=True):
                 assert_close(
@@ -244,7 +245,7 @@ class _GridCheck:
             at = self.points[lane] + points * way[moved_with]
             values = reference.orbitals(displaced(self.batch, functions * everyone), lane, at)
             components = reference.density_components(values, self.density[lane], self.family)
-            return np.sum(given * components)
+            return np.asarray(np.sum(given * components))
 
         return (
             float(along(lambda step: value(step, 0.0), _STEP)),

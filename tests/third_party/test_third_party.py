@@ -92,7 +92,7 @@ raise SystemExit(main(["energy", {str(tmp_path / "water.xyz")!r}, *flags]))
     assert record["homo_hartree"] == pytest.approx(built_in.homo[0], abs=1e-6)
     energy, backend = first.split()
     assert backend == "example-dense"
-    # Integrals stored in float32 cost hundredths of a meV (DESIGN section 5); 1e-5 hartree is 0.3 meV.
+    # Integrals stored in float32 cost hundredths of a meV; 1e-5 hartree is 0.3 meV.
     assert float(energy) == pytest.approx(built_in.energy[0], abs=1e-5)
     assert float(energy) != record["energy_hartree"]
 

@@ -21,7 +21,7 @@ from scfx.registry import Registry
 from scfx.results import SCFResult, Status
 
 WATER = "3\nwater\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -0.4692\n"
-# What DESIGN promises of `scfx energy --json`.
+# Keys of `scfx energy --json` that other people's scripts rely on: they stay.
 PROMISED = (
     "energy_hartree", "homo_hartree", "lumo_hartree", "gap_ev", "converged", "status", "iterations", "nao", "n_grid",
     "functional", "basis", "backend", "precision", "spec_hash", "versions",

@@ -28,7 +28,7 @@ def rows_of(plan):
 
 @pytest.mark.parametrize("shard_rows", [1, 2, 3, 7, 1000])
 def test_rows_are_molecules_times_conformers_up_to_the_last_one(tmp_path, shard_rows):
-    # The paper's generator lost the last conformer of each molecule (DESIGN section 8).
+    # The paper's generator lost the last conformer of each molecule.
     rows = rows_of(plan(tmp_path, conformers=3, shard_rows=shard_rows))
     assert [row["row_id"] for row in rows] == list(range(3 * len(SMILES)))
     assert [row["conformer"] for row in rows] == [0, 1, 2] * len(SMILES)

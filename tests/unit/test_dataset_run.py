@@ -36,7 +36,7 @@ def checksums(path):
 
 
 def test_every_label_belongs_to_the_geometry_in_its_row(tmp_path, source):
-    # The paper's generator could pair a label with the wrong geometry after a failure (DESIGN section 8).
+    # The paper's generator could pair a label with the wrong geometry after a failure.
     code, dataset = run(tmp_path, source, spec=FakeSpec(bad_input=("CC=O", "FC(F)F"), not_converged=("CNC",)))
     assert code == 0
     rows = dataset.filter("ok").to_table().to_pylist()

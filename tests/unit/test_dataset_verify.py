@@ -87,9 +87,9 @@ def test_a_wrong_label_under_a_right_checksum_is_found(made, capsys):
     assert "row 2: energy" not in shown
 
 
-def test_the_bounds_are_those_that_the_design_sets_for_each_policy(registry):
+def test_the_bounds_are_the_aims_of_each_policy(registry):
     default, loose = CONVERGENCE_PRESETS["default"], CONVERGENCE_PRESETS["loose"]
-    # DESIGN section 5: 1 and 0.05 meV for float32, 0.05 and 0.005 for mixed, mean absolute.
+    # The aims in docs/precision.md: 1 and 0.05 meV for float32, 0.05 and 0.005 for mixed, mean absolute.
     assert Bounds.of(registry.precision("float32"), default) == Bounds(1.0, 0.05)
     assert Bounds.of(registry.precision("mixed"), default) == Bounds(0.05, 0.005)
     assert Bounds.of(FLOAT64, default) == Bounds(0.05, 0.005)

@@ -101,7 +101,7 @@ def test_vv10_takes_what_the_others_leave_of_the_one_budget():
         assert tight.held_bytes() == 0
         found = tight.evaluate(density, lanes)
         assert vv10(needed).held_bytes() == needed
-    assert float(kept.energy[0]) < 0.0
+    assert float(kept.energy[0]) != 0.0
     np.testing.assert_array_equal(found.energy, kept.energy)
     np.testing.assert_array_equal(found.potential, kept.potential)
 

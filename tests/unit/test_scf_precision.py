@@ -16,7 +16,7 @@ from scfx.precision import STAGES
 from scfx.scf import prepare as prepare_module
 from scfx.scf import run as run_module
 
-#: What DESIGN section 5 promises. `mixed` works in the cheap dtypes first and refines in float64.
+#: The dtypes that each policy promises. `mixed` works in the cheap dtypes first and refines in float64.
 PROMISED = {
     "float64": {key: {"float64"} for key in STAGES},
     "float32": {
@@ -126,7 +126,7 @@ def test_results_are_float64_under_every_policy(registry, precision):
     [
         ("float32", 1e-3, 0.05e-3),
         ("mixed", 0.05e-3, 0.005e-3),
-    ],  # targets of DESIGN section 5 in eV, for the mean
+    ],  # promised in eV, for the mean absolute error
 )
 def test_policies_keep_to_their_targets_on_small_molecules(registry, precision, energy, gap):
     systems = [*distorted(molecule("CH3OH"), 3), *distorted(molecule("HCOOH"), 3)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,8 +14,6 @@ from scfx_dataset.sources.lines import KEPT, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
-    from typing import TextIO
 
 #: The same conversion as `scfx.System`'s, so that a geometry keeps its bits.
 from scfx.system import BOHR_IN_ANGSTROM
@@ -116,12 +112,3 @@ def cell_of_smiles(value: Any, column: str, needed: bool) -> tuple[str, str]:
         # RDKit would read the first word and take the rest for a name.
         return text, f"the cell of column {column!r} holds white space, expected one SMILES"
     return text, ""
-
-
-def open_text(path: Path, newline: str | None = None) -> TextIO:
-    """A text file, decompressed if its name ends in .gz or .bz2."""
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline=newline)
-    if path.suffix.lower() == ".bz2":
-        return bz2.open(path, "rt", encoding="utf-8", newline=newline)
-    return path.open("rt", encoding="utf-8", newline=newline)

@@ -214,11 +214,6 @@ class Quadrature:
         potential = totals.potential
         return totals._replace(potential=potential + jnp.swapaxes(potential, -1, -2))
 
-    @property
-    def orbital_dtype(self) -> str:
-        """Dtype in which AO values are kept and contracted."""
-        return self._policy.orbitals
-
     def held_bytes(self) -> int:
         """Bytes of AO values that are kept from one iteration to the next."""
         return 0 if self._cache is None else self._size

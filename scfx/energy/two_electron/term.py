@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64, Int32
 
-from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
+from scfx.contracts.derivatives import TwoElectronEnergy, gradient_backend
 from scfx.contracts.fitting import AbstractFittingBackend
 from scfx.contracts.requests import TwoElectronRequest
 from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
@@ -121,9 +121,20 @@ class TwoElectron(Term):
                     if not part.request.coulomb:
                         made.append(exact)
                         continue
-                operator = FittedTwoElectron(
-                    backend, self._batch, auxiliary, part.request.operator, part.request.omega, share, exact
-                )
+                try:
+                    operator = FittedTwoElectron(
+                        backend,
+                        self._batch,
+                        auxiliary,
+                        part.request.operator,
+                        part.request.omega,
+                        share,
+                        exact,
+                    )
+                except BaseException:
+                    if exact is not None:
+                        exact.close()
+                    raise
                 made.append(operator)
         except BaseException:
             for operator in made:
@@ -164,11 +175,7 @@ class TwoElectron(Term):
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
         """See `Term.gradient`."""
-        backend = self._backend
-        if not isinstance(backend, AbstractGradientBackend):
-            raise CapabilityError(
-                "scf.backend", f"backend {backend.name!r} has no derivative integrals, which gradients need"
-            )
+        backend = gradient_backend(self._backend)
         energies = [
             TwoElectronEnergy(r.operator, r.omega, float(r.coulomb), fraction) for r, fraction in self._parts
         ]
