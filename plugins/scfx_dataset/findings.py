@@ -150,7 +150,7 @@ def _count_reasons(found: Findings, columns: dict[str, list[Any]]) -> None:
 
 
 def _keep(heap: list[tuple[float, int, T]], size: int, item: tuple[float, int, T]) -> None:
-    """Keep the `size` items with the largest first element; the row or molecule number breaks ties."""
+    """Keep the `size` items with the largest first element; the row's number breaks ties."""
     if len(heap) < size:
         heapq.heappush(heap, item)
     elif item[:2] > heap[0][:2]:
@@ -194,11 +194,13 @@ def _spreads(
         found.spread_of += 1
         found.deviation_sum += spread.deviation
         place = int.from_bytes(hashlib.blake2b(str(number).encode(), digest_size=8).digest(), "big")
-        _keep(sample, _MOLECULES, (-place, number, spread))
-        text = f"{spread.low:.2f} to {spread.high:.2f} eV over {rows.size} conformers"
+        # Geometries of one molecule may lie in two shards: its number would not tell the two apart.
         first = int(rows[0])
-        outlier = Outlier(columns["smiles"][first] or "", columns["row_id"][first], text)
-        _keep(widest, _OUTLIERS, (spread.high - spread.low, number, outlier))
+        row_id = columns["row_id"][first]
+        _keep(sample, _MOLECULES, (-place, row_id, spread))
+        text = f"{spread.low:.2f} to {spread.high:.2f} eV over {rows.size} conformers"
+        outlier = Outlier(columns["smiles"][first] or "", row_id, text)
+        _keep(widest, _OUTLIERS, (spread.high - spread.low, row_id, outlier))
 
 
 def throughput(
