@@ -12,7 +12,7 @@ from gradient_checks import (
     random_symmetric,
     two_electron_energy,
 )
-from molecules import distorted, molecule
+from molecules import molecule
 from scfx_libcint.backend import LibcintBackend
 from scfx_libcint.density_fitting import FittedTwoElectron, unpacked
 from scfx_libcint.density_fitting_gradient import _blocks, fitted_gradient
@@ -182,22 +182,6 @@ def test_gradient_of_a_fitted_hartree_fock_energy_is_its_derivative(system, fitt
     numeric = difference(lambda s: float(solved(s).energy[0]), system, along, 0.01)
     assert np.sum(found * along) == pytest.approx(numeric, abs=1e-7)
     np.testing.assert_allclose(found.sum(axis=0), 0, atol=1e-9)
-
-
-def test_gradient_of_a_fitted_hybrid_is_its_energys_derivative(registry):
-    # J fitted, K exact, and the response of the quadrature: everything a row's force is made of.
-    (system,) = distorted(molecule("H2O"), 1)
-    backend = {"name": "libcint", "density_fitting": FITTING, "fitted": "j"}
-    options = {"backend": backend, "grid": 0, "threads": 1, "convergence": "tight", "registry": registry}
-    result = scfx.solve(system, "pbe0", "sto-3g", properties=["gradient"], **options).raise_for_status()
-    assert result.gradient is not None
-    (along,) = directions(system, 1)
-    numeric = difference(
-        lambda s: float(scfx.solve(s, "pbe0", "sto-3g", **options).raise_for_status().energy[0]),
-        system,
-        along,
-    )
-    assert np.sum(result.gradient[0] * along) == pytest.approx(numeric, abs=1e-8)
 
 
 class FromPySCF(AbstractBasisSource):
