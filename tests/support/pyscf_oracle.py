@@ -57,9 +57,13 @@ def pyscf_solved(
     registry: scfx.Registry,
     *,
     restricted_open: bool = False,
+    nonlocal_grid: int = 1,
     **settings: Any,
 ) -> Any:
-    """A converged mean-field object. `settings` are set on it (`max_cycle`, `conv_tol`...)."""
+    """A converged mean-field object. `settings` are set on it (`max_cycle`, `conv_tol`...).
+
+    `nonlocal_grid`: the level of VV10's quadrature, by default that of `scf.nonlocal_grid`.
+    """
     from pyscf import dft, scf
 
     mole = pyscf_mole(system, basis, registry)
@@ -70,6 +74,7 @@ def pyscf_solved(
         mf = dft.RKS(mole) if closed else dft.ROKS(mole) if restricted_open else dft.UKS(mole)
         mf.xc = FUNCTIONALS.get(functional, functional)
         mf.grids.level = grid
+        mf.nlcgrids.level = nonlocal_grid
     if getattr(mf, "_chkfile", None) is not None:
         mf._chkfile.close()  # or the garbage collector warns of an open file
         mf.chkfile = None
