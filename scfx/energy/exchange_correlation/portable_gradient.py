@@ -51,6 +51,7 @@ def function_derivatives(
     Y = v_ρ X + Σ_y v_y X^y and H_y = v_y X + ½ v_τ X^y.
     """
     product = density @ orbitals[0]
+    v = v[:, None, :]
     if family == "lda":
         out = [orbitals[1 + x] * (v[0] * product) for x in range(3)]
     else:
