@@ -128,7 +128,7 @@ def _portable_blocks(
         # As in `integrate`: the functional is not to be fused into, and repeated in, the products over functions.
         components = jax.lax.optimization_barrier(components)
         e, rho, v = evaluate_each_point(functional.functional, components[None], dtype)
-        v = jax.lax.optimization_barrier((v[0] * weights[b].astype(v.dtype)).astype(working))
+        v = jax.lax.optimization_barrier((v[0] * weights[b].astype(v.dtype)[None, None]).astype(working))
         sums = add_block((by_function, by_point), b, values, d, v, family)
         return energy.at[b].set(e[0]), electrons.at[b].set(rho[0]), *sums
 
