@@ -64,7 +64,9 @@ def test_weight_gradient_agrees_with_pyscf():
 
     numbers, positions = BENT
     symbols = [scfx.elements.SYMBOLS[z] for z in numbers]
-    mole = gto.M(atom=list(zip(symbols, positions, strict=True)), unit="bohr", basis="sto-3g", spin=None, verbose=0)
+    mole = gto.M(
+        atom=list(zip(symbols, positions, strict=True)), unit="bohr", basis="sto-3g", spin=None, verbose=0
+    )
     from pyscf.dft import gen_grid
 
     grids = gen_grid.Grids(mole)

@@ -51,6 +51,7 @@ def function_derivatives(
     Y = v_ρ X + Σ_y v_y X^y and H_y = v_y X + ½ v_τ X^y.
     """
     product = density @ orbitals[0]
+    v = v[:, None, :]
     if family == "lda":
         out = [orbitals[1 + x] * (v[0] * product) for x in range(3)]
     else:
@@ -127,7 +128,7 @@ def _portable_blocks(
         # As in `integrate`: the functional is not to be fused into, and repeated in, the products over functions.
         components = jax.lax.optimization_barrier(components)
         e, rho, v = evaluate_each_point(functional.functional, components[None], dtype)
-        v = jax.lax.optimization_barrier((v[0] * weights[b].astype(v.dtype)).astype(working))
+        v = jax.lax.optimization_barrier((v[0] * weights[b].astype(v.dtype)[None, None]).astype(working))
         sums = add_block((by_function, by_point), b, values, d, v, family)
         return energy.at[b].set(e[0]), electrons.at[b].set(rho[0]), *sums
 
