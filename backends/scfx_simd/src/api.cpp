@@ -53,7 +53,8 @@ Structure structure_of(const ScfxBatch& b) {
     const int32_t* x = b.shells + 7 * i;
     shells.push_back({x[0], x[1], x[2], x[3], x[4], x[5], x[6] == 0});
   }
-  const double* spherical[4] = {nullptr, nullptr, b.spherical_d, b.spherical_f};
+  const double* spherical[max_shell_l + 1] = {nullptr, nullptr, b.spherical_d, b.spherical_f};
+  static_assert(max_shell_l == 3, "one table of spherical functions for each angular momentum from d");
   return make_structure(b.natm, shells, spherical, b.merge_sp);
 }
 

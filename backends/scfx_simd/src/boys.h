@@ -13,7 +13,7 @@
 
 namespace scfx_simd {
 
-constexpr int max_boys = 14;  // orders 0 to 13: one above max_l, for gradients
+constexpr int max_boys = 14;  // orders 0 to 13, those of a gradient of four f shells
 
 template <class T> struct BoysShape;
 template <> struct BoysShape<double> {

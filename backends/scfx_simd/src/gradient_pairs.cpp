@@ -174,7 +174,8 @@ void gradient_pairs(const Structure& s, const GradientShapes& shapes, const Geom
         PrimitivePair x = primitive_pair(s, pair, geometry[group], k / B.nprim, k % B.nprim);
         vd* value = values.data();
         if (shape) {
-          vd E[3][4][4][7], weight[4];
+          Expansion E[3];
+          vd weight[4];
           for (int axis = 0; axis < 3; ++axis) expansion(A.l, B.l, x.h, x.pa[axis], x.pb[axis], E[axis]);
           const auto fill = [&](FunctionList a, FunctionList b, const Pattern& pattern, vd factor) {
             for (int w = 0; w < 4; ++w) weight[w] = x.weight[w] * factor;

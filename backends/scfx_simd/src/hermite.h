@@ -9,7 +9,9 @@
 
 namespace scfx_simd {
 
-constexpr int max_pair_l = 6, max_l = 12;  // of two and four shells up to f
+// Of a shell (f), of a pair and of a quartet. Whoever raises it finds by static_assert what else has to grow.
+constexpr int max_shell_l = 3, max_pair_l = 2 * max_shell_l, max_l = 4 * max_shell_l;
+constexpr int max_functions = (max_shell_l + 1) * (max_shell_l + 2) / 2;  // Cartesian, of one shell
 
 // Number of (t, u, v) with t + u + v <= L.
 constexpr int n_hermite(int L) { return (L + 1) * (L + 2) * (L + 3) / 6; }

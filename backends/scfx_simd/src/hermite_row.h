@@ -30,6 +30,7 @@ template <class T, int L, int Unrolled = 4>
 int hermite_row(const typename Lanes<T>::V* bra, const typename Lanes<T>::V* kets, int n,
                 typename Lanes<T>::V threshold, typename Lanes<T>::V inverse_omega, typename Lanes<T>::V* R, int* list) {
   using V = typename Lanes<T>::V;
+  static_assert(L < max_boys, "the tables of Boys functions end before");
   const V p = bra[0], px = bra[1], py = bra[2], pz = bra[3], bound = bra[4];
   int kept = 0;
   for (int k = 0; k < n; ++k) {

@@ -4,8 +4,6 @@ namespace scfx_simd {
 
 namespace {
 
-constexpr int max_functions = 10;  // Cartesian f
-
 // NC, ND = 0: sizes known only at run time. Row i of K stays in registers while j runs, so a pair should come with its
 // smaller composite first (make_structure sees to it).
 template <class T, int NC, int ND, bool Coulomb, bool Exchange>

@@ -6,7 +6,7 @@
 
 namespace scfx_simd {
 
-void overlaps_1d(int la, int lb, vd h, vd pa, vd pb, vd s00, vd S[6][6]) {
+void overlaps_1d(int la, int lb, vd h, vd pa, vd pb, vd s00, OneDimensional S) {
   S[0][0] = s00;
   for (int i = 0; i <= la; ++i)
     for (int j = 0; j <= lb; ++j) {
@@ -44,7 +44,8 @@ void multipoles(const Structure& s, const Composite& A, const Composite& B, cons
       vd k;
       for (int lane = 0; lane < WD; ++lane)
         k[lane] = std::exp(-argument[lane]) * std::pow(pi * inverse[lane], 1.5);
-      vd s1[3][6][6], t1[3][4][4], d1[3][4][4];
+      OneDimensional s1[3];
+      vd t1[3][max_shell_l + 1][max_shell_l + 1], d1[3][max_shell_l + 1][max_shell_l + 1];
       for (int x = 0; x < 3; ++x) {
         const vd ab = RA[x] - RB[x];
         // One more on A for the dipole, two more on B for the kinetic energy.
@@ -102,6 +103,7 @@ void attraction(const vd* geometry, int nprim, int natm, const vd* position, con
 using Attraction = void (*)(const vd*, int, int, const vd*, const vd*, vd*);
 constexpr Attraction attractions[max_pair_l + 1] = {attraction<0>, attraction<1>, attraction<2>, attraction<3>,
                                                     attraction<4>, attraction<5>, attraction<6>};
+static_assert(max_pair_l == 6, "one kernel for each angular momentum of a pair");
 
 }  // namespace
 

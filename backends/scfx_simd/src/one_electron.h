@@ -15,7 +15,8 @@ void one_electron_gradient(const Structure& s, const BatchInput& input, const do
 
 // One-dimensional overlaps S[i][j] of x_A^i exp(-a x_A²) and x_B^j exp(-b x_B²) by the Obara-Saika recursion,
 // HJO eqs. 9.3.8-9.3.10, i <= la, j <= lb.
-void overlaps_1d(int la, int lb, vd h, vd pa, vd pb, vd s00, vd S[6][6]);
+using OneDimensional = vd[max_shell_l + 3][max_shell_l + 3];
+void overlaps_1d(int la, int lb, vd h, vd pa, vd pb, vd s00, OneDimensional S);
 
 // F_m(t) as the kernels compute it, for tests.
 double boys_lane(int m, double t, bool single);

@@ -17,7 +17,9 @@ void overlap_and_kinetic(const Structure& s, const PairShape& pair, const Geomet
   for (int i = 0; i < A.nprim; ++i)
     for (int j = 0; j < B.nprim; ++j) {
       const PrimitivePair x = primitive_pair(s, pair, g, i, j);
-      vd S[3][6][6], K[3][5][4], dS[3][4][4], dK[3][4][4], r2{}, normal;
+      constexpr int size = max_shell_l + 1;
+      OneDimensional S[3];
+      vd K[3][size + 1][size], dS[3][size][size], dK[3][size][size], r2{}, normal;
       for (int axis = 0; axis < 3; ++axis) {
         overlaps_1d(A.l + 1, B.l + 2, x.h, x.pa[axis], x.pb[axis], splat(1.0), S[axis]);
         for (int p = 0; p <= A.l + 1; ++p)

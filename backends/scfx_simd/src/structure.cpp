@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <stdexcept>
 
 #include "contract.h"
 
@@ -72,6 +73,7 @@ Structure make_structure(int natm, const std::vector<Shell>& shells, const doubl
   std::vector<bool> merged(shells.size(), false);
   std::vector<Composite> found;
   for (size_t i = 0; i < shells.size(); ++i) {
+    if (shells[i].l > max_shell_l) throw std::invalid_argument("a shell above f");
     s.nao += shells[i].nfunc;
     s.nprim += shells[i].nprim;
     if (merge_sp[i] >= 0) merged[merge_sp[i]] = true;
@@ -133,7 +135,7 @@ Structure make_structure(int natm, const std::vector<Shell>& shells, const doubl
 }
 
 // HJO eqs. 9.5.6-9.5.7.
-void expansion(int la, int lb, vd h, vd pa, vd pb, vd E[4][4][7]) {
+void expansion(int la, int lb, vd h, vd pa, vd pb, Expansion E) {
   for (int i = 0; i <= la; ++i)
     for (int j = 0; j <= lb; ++j) {
       if (i + j == 0) {
@@ -154,7 +156,7 @@ void expansion(int la, int lb, vd h, vd pa, vd pb, vd E[4][4][7]) {
 }
 
 void fill_expansion(const Composite& A, const Composite& B, FunctionList a, FunctionList b, const Pattern& pattern,
-                    const vd E[3][4][4][7], const vd* weight, vd* out) {
+                    const Expansion* E, const vd* weight, vd* out) {
   vd dense[n_hermite(max_pair_l)];
   int row = 0;
   for (int i = 0; i < a.n; ++i)
@@ -228,7 +230,7 @@ void fill_pairs(const Structure& s, const Geometry& g, PairData& out) {
         for (int axis = 0; axis < 3; ++axis) geometry[1 + axis] = x.centre[axis];
         geometry[4] = vd{};
         if (pair.pattern >= 0) {
-          vd E[3][4][4][7];
+          Expansion E[3];
           for (int axis = 0; axis < 3; ++axis) expansion(A.l, B.l, x.h, x.pa[axis], x.pb[axis], E[axis]);
           fill_expansion(A, B, functions_of(s, A), functions_of(s, B), s.patterns[pair.pattern], E, x.weight, parameter);
         } else {

@@ -114,10 +114,11 @@ PrimitivePair primitive_pair(const Structure& s, const PairShape& pair, const Ge
 void apply_angular_factors(const Composite& A, const Composite& B, vd* weight);
 
 // E_t^{ij} in one dimension without the exponential.
-void expansion(int la, int lb, vd h, vd pa, vd pb, vd E[4][4][7]);
+using Expansion = vd[max_shell_l + 1][max_shell_l + 1][max_pair_l + 1];
+void expansion(int la, int lb, vd h, vd pa, vd pb, Expansion E);
 
 // Hermite expansion of the products of functions of A and B in the order of `pattern`.
 void fill_expansion(const Composite& A, const Composite& B, FunctionList a, FunctionList b, const Pattern& pattern,
-                    const vd E[3][4][4][7], const vd* weight, vd* out);
+                    const Expansion* E, const vd* weight, vd* out);
 
 }  // namespace scfx_simd
