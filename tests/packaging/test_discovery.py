@@ -85,7 +85,7 @@ def no_discovery(monkeypatch):
     "options",
     [
         {"functional": "b3lyp-d3bj"},
-        {"functional": "hf", "backend": {"name": "libcint", "density_fitting": "def2-universal-jkfit"}},
+        {"functional": "hf", "backend": "libcint", "density_fitting": "def2-universal-jkfit"},
         {"functional": "hf", "backend": {"name": "ipu", "tiles": 8}, "precision": "float32"},
         {"functional": "lda_x"},
     ],
