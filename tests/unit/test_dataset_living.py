@@ -113,7 +113,7 @@ def test_a_folder_from_before_an_option_existed_is_the_same_dataset(tmp_path):
     code, _, said, solved = run(tmp_path, SMILES[:3])
     assert (code, solved) == (0, [])
     assert "nothing to do" in said
-    with pytest.raises(scfx.InputError, match=r"options.limits.atoms: 10000 there, 7 now"):
+    with pytest.raises(scfx.InputError, match=r"options.limits.atoms: 1000 there, 7 now"):
         run(tmp_path, SMILES[:3], limits={"atoms": 7})
 
 
