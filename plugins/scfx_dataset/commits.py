@@ -39,10 +39,11 @@ def committed(plan: Plan) -> list[Shard]:
 
 def read_commit(plan: Plan, shard: Shard) -> dict[str, Any]:
     """A commit record, checked to belong to this plan and shard; `InputError` if it is damaged."""
-    return _compacted(plan).get(shard.id) or _read_record(plan, shard)
+    return _compacted(plan).get(shard.id) or read_record(plan, shard)
 
 
-def _read_record(plan: Plan, shard: Shard) -> dict[str, Any]:
+def read_record(plan: Plan, shard: Shard) -> dict[str, Any]:
+    """The same from the record itself, whatever a copy says."""
     name = f"commits/{shard.id}.json"
     where = plan.store.where(name)
     try:
@@ -86,7 +87,7 @@ def read_commits(plan: Plan, shards: Sequence[Shard] | None = None) -> Iterator[
     compacted = _compacted(plan)
     others = [shard for shard in wanted if shard.id not in compacted]
     with ThreadPoolExecutor(_READERS, thread_name_prefix="scfx-commits") as pool:
-        read = pool.map(lambda shard: _read_record(plan, shard), others)
+        read = pool.map(lambda shard: read_record(plan, shard), others)
         for shard in wanted:
             yield shard, compacted.get(shard.id) or next(read)
 
@@ -176,7 +177,7 @@ def remove_orphans(plan: Plan) -> int:
     for name in plan.store.names("attempts"):
         shard, attempt = winners.get(name.removeprefix("attempts/").rpartition("-")[0], (None, name))
         # The record itself has the last word: a copy could be older than a commit that was taken back and made again.
-        if shard is not None and name not in (attempt, _read_record(plan, shard)["attempt"]):
+        if shard is not None and name not in (attempt, read_record(plan, shard)["attempt"]):
             plan.store.remove(name)
             removed += 1
     return removed

@@ -51,7 +51,11 @@ class Limits(BaseModel):
         ge=1,
         description="most characters of a SMILES or a name: RDKit takes minutes for 100,000, and may crash",
     )
-    atoms: int = Field(10_000, ge=1, description="most atoms of a geometry")
+    atoms: int = Field(
+        1000,
+        ge=1,
+        description="most atoms of a molecule: embedding 6,000 takes RDKit minutes that no timeout ends",
+    )
 
 
 class Embedding(BaseModel):

@@ -51,9 +51,10 @@ def ensure_plan(
     else:
         plan = Plan.load(store)
     lines = identity.differences(filled(plan.identity))
-    # `spec` is for people: what it means is in the hash.
-    decisive = [line for line in lines if not line.startswith(("spec.", "versions."))]
-    versions = [line for line in lines if line.startswith("versions.")]
+    # `spec` is for people: what it means is in the hash. Of an earlier format rows can still be made.
+    of_versions = ("versions.", "format_version")
+    decisive = [line for line in lines if not line.startswith(("spec.", *of_versions))]
+    versions = [line for line in lines if line.startswith(of_versions)]
     if decisive:
         raise InputError(
             f"task.output: {store.where()!r} holds another dataset (plan {plan.plan_id}, this is "

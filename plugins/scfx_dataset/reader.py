@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError, PluginUnavailableError
-from scfx_dataset.commits import committed, read_commit
+from scfx_dataset.commits import committed, read_commit, read_record
 from scfx_dataset.plan import Plan
 from scfx_dataset.schema import FULL_SCHEMA, STATUSES
 from scfx_dataset.split import KEY_COLUMNS, Part, parts
@@ -185,11 +185,14 @@ class Dataset:
 
     def problem_of(self, shard: Shard) -> str:
         """What is wrong with a committed shard that can be read: other rows than planned or than its commit says."""
+        record, copy = read_record(self.plan, shard), read_commit(self.plan, shard)
+        if (record["attempt"], record["sha256"]) != (copy["attempt"], copy["sha256"]):
+            return f"shard {shard.id}: commits.parquet names another attempt than the commit; it is a copy, remove it"
         table = self.read_shard(shard, ["row_id", "status"])
         if table["row_id"].to_pylist() != self.plan.rows(shard)["row_id"].to_pylist():
             return f"shard {shard.id} does not have the planned rows"
         statuses = Counter(table["status"].to_pylist())
-        if statuses != Counter(read_commit(self.plan, shard)["statuses"]):
+        if statuses != Counter(record["statuses"]):
             return f"shard {shard.id} has rows {dict(statuses)}, which is not what its commit says"
         return ""
 

@@ -234,7 +234,10 @@ class PlannedRows:
             return molecule_of_geometry(record, self._options.multiplicity)
         if not record.smiles:
             return "this record has no SMILES to embed (task.geometry = 'given' takes its geometry)"
-        return molecule_of_smiles(record, self._options.multiplicity)
+        molecule = molecule_of_smiles(record, self._options.multiplicity)
+        if not isinstance(molecule, str) and molecule.natm > self._options.limits.atoms:
+            return f"{molecule.natm} atoms, more than limits.atoms = {self._options.limits.atoms}"
+        return molecule
 
     def _left_out(self, molecule: Molecule, record: Record, seen: KeyIndex) -> str | None:
         """'duplicate', the name of the filter that excludes it, or None. What a filter excludes can have duplicates."""

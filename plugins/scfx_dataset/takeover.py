@@ -18,6 +18,7 @@ from scfx_dataset.commits import committed
 from scfx_dataset.conformers import inchikey
 from scfx_dataset.plan import Identity, filled
 from scfx_dataset.reader import Dataset
+from scfx_dataset.schema import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,16 +26,7 @@ if TYPE_CHECKING:
     from scfx_dataset.plan import Shard
 
 #: What belongs to the plan of the new dataset; all other columns are taken over.
-_OF_THE_PLAN = (
-    "row_id",
-    "molecule",
-    "smiles",
-    "input_smiles",
-    "name",
-    "conformer",
-    "geometry",
-    "geometry_id",
-)
+_OF_THE_PLAN = frozenset(MANIFEST.names) - {"atomic_numbers", "positions_angstrom", "reason"}
 #: Keys of the identity that decide a row of a given `geometry_id`.
 _DECISIVE = ("spec_hash", "solver", "options.embedding", "options.extras", "format_version")
 _TABLES = 8

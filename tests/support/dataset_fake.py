@@ -6,6 +6,7 @@ row alone whether the label belongs to its geometry.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -55,6 +56,9 @@ class FakeSpec:
     bug: tuple[str, ...] = ()
     dies: tuple[str, ...] = ()
     interrupts: tuple[str, ...] = ()
+    #: End as compiled code does: by a signal of their own making.
+    segfaults: tuple[str, ...] = ()
+    aborts: tuple[str, ...] = ()
     #: Dies of these only beside other rows.
     dies_in_company: tuple[str, ...] = ()
     hangs: tuple[str, ...] = ()
@@ -78,6 +82,10 @@ class FakeSolver:
             raise RuntimeError("a bug")
         if any(s in spec.dies for s in smiles):
             os._exit(7)
+        if any(s in spec.segfaults for s in smiles):
+            ctypes.string_at(0)
+        if any(s in spec.aborts for s in smiles):
+            os.abort()
         if any(s in spec.interrupts for s in smiles):
             raise KeyboardInterrupt
         if len(smiles) > 1 and any(s in spec.dies_in_company for s in smiles):

@@ -113,8 +113,27 @@ def test_a_folder_from_before_an_option_existed_is_the_same_dataset(tmp_path):
     code, _, said, solved = run(tmp_path, SMILES[:3])
     assert (code, solved) == (0, [])
     assert "nothing to do" in said
-    with pytest.raises(scfx.InputError, match=r"options.limits.atoms: 10000 there, 7 now"):
+    with pytest.raises(scfx.InputError, match=r"options.limits.atoms: 1000 there, 7 now"):
         run(tmp_path, SMILES[:3], limits={"atoms": 7})
+
+
+def test_a_folder_of_an_earlier_format_answers_and_goes_on_only_if_that_is_said(tmp_path):
+    assert run(tmp_path, SMILES[:4], spec=FakeSpec(interrupts=("CC=O",)))[0] == 130
+    path = tmp_path / "out" / "plan.json"
+    record = {k: v for k, v in json.loads(path.read_text()).items() if k != "check"}
+    record["identity"]["format_version"] = 2
+    path.write_text(json.dumps(record))
+    for commit in (tmp_path / "out" / "commits").iterdir():
+        commit.unlink()
+    with pytest.raises(scfx.InputError, match="format_version: 2 there, 3 now"):
+        run(tmp_path, SMILES[:4])
+    _, dataset, _, solved = run(tmp_path, SMILES[:4], continue_with_other_versions=True)
+    assert len(solved) == 8
+    assert dataset.verify() == []
+    assert "assumed" not in dataset.to_table().column_names
+    code, _, said, solved = run(tmp_path, SMILES[:4])
+    assert (code, solved) == (0, [])
+    assert "nothing to do" in said
 
 
 @pytest.mark.parametrize(

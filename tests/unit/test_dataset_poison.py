@@ -63,6 +63,21 @@ def test_rows_that_crash_hang_or_fill_the_memory_become_poison_and_no_other_row_
     assert [row for row in rows if row["status"] != "poison"] == usual
 
 
+def test_a_kernel_that_segfaults_or_aborts_on_one_molecule_loses_that_row_only(tmp_path, source, reference):
+    spec = FakeSpec(segfaults=("CCO",), aborts=("CC=O",))
+    code, dataset, _ = run(source, tmp_path / "out", spec, max_deaths=1)
+    assert code == 0
+    rows = dataset.to_table().to_pylist()
+    poison = {row["smiles"]: row["reason"] for row in rows if row["status"] == "poison"}
+    assert poison.keys() == {"CCO", "CC=O"}
+    assert "signal 11 (SIGSEGV)" in poison["CCO"]
+    assert "signal 6 (SIGABRT)" in poison["CC=O"]
+    usual = [
+        row for row in scfx_dataset.open(reference).to_table().to_pylist() if row["smiles"] not in poison
+    ]
+    assert [row for row in rows if row["status"] != "poison"] == usual
+
+
 def test_a_shard_that_dies_only_in_company_has_no_poison_and_the_usual_bytes(tmp_path, source, reference):
     code, dataset, said = run(source, tmp_path / "out", FakeSpec(dies_in_company=SMILES))
     assert code == 0

@@ -63,6 +63,7 @@ WATER = "[[0,0,0],[0.96,0,0],[-0.24,0.93,0]]"
             "long.smi", f"CCO\n{'C' * 100_000}\nCO x{'y' * 3000}\nCN\n", {},
             ["CCO", "!the SMILES has 100000 characters, more than limits.text_length = 2000", "!the name has", "CN"],
         ),
+        ("chain.smi", f"CCO\n{'C' * 400}\n", {}, ["CCO", "!1202 atoms, more than limits.atoms = 1000"]),
         (
             "huge.smi", f"CCO\n{'C' * 200_000}\nCO\n", {"limits": {"record_bytes": 2048}},
             ["CCO", "!the line has 200000 bytes, more than limits.record_bytes = 2048", "CO"],
@@ -304,5 +305,5 @@ def test_a_source_that_is_nearly_all_bad_is_planned_in_bounded_memory(tmp_path):
 
 def test_limits_are_stated_with_their_defaults():
     limits = Limits()  # type: ignore[call-arg]
-    assert (limits.record_bytes, limits.text_length, limits.atoms) == (2**22, 2000, 10_000)
+    assert (limits.record_bytes, limits.text_length, limits.atoms) == (2**22, 2000, 1000)
     assert resource.getpagesize() < limits.record_bytes
