@@ -43,6 +43,10 @@ _WHERE = {
     "AbstractExecutor": "scfx.contracts.executor",
     "TaskContext": "scfx.contracts.task",
     "AbstractGradientBackend": "scfx.contracts.derivatives",
+    "AbstractProperty": "scfx.contracts.property",
+    "AbstractBatchProperty": "scfx.contracts.property",
+    "Column": "scfx.contracts.property",
+    "PropertyError": "scfx.contracts.property",
     "ConstructionContext": "scfx.contracts.construction",
     "DenseTwoElectron": "scfx.dense",
     "LaneTwoElectron": "scfx.two_electron",
@@ -74,6 +78,10 @@ if TYPE_CHECKING:
     from scfx.contracts.functional import Density as Density
     from scfx.contracts.grid import AbstractGridBackend as AbstractGridBackend
     from scfx.contracts.grid import AbstractGridOperator as AbstractGridOperator
+    from scfx.contracts.property import AbstractBatchProperty as AbstractBatchProperty
+    from scfx.contracts.property import AbstractProperty as AbstractProperty
+    from scfx.contracts.property import Column as Column
+    from scfx.contracts.property import PropertyError as PropertyError
     from scfx.contracts.task import AbstractTask as AbstractTask
     from scfx.contracts.task import TaskContext as TaskContext
     from scfx.contracts.two_electron import AbstractLaneTwoElectron as AbstractLaneTwoElectron

@@ -45,6 +45,24 @@ class TomlValue(click.ParamType):
             self.fail(f'{value!r} is not an inline TOML table as {{ name = "..." }}: {error}', param, ctx)
 
 
+class Names(click.ParamType):
+    """Names separated by commas, or a TOML list, whose items may be tables with options."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        import tomllib
+
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("["):
+            return tuple(name.strip() for name in value.split(","))
+        try:
+            return tuple(tomllib.loads(f"value = {value}")["value"])
+        except tomllib.TOMLDecodeError as error:
+            self.fail(f"{value!r} is not a TOML list: {error}", param, ctx)
+
+
 @click.command(short_help="Energy, HOMO, LUMO and gap of one molecule.", epilog=_EPILOG)
 @click.argument("molecule")
 @click.option(
@@ -88,6 +106,13 @@ class TomlValue(click.ParamType):
 @click.option("--seed", type=int, default=42, show_default=True, help="Of the conformer made from a SMILES.")
 @click.option(
     "--threads", type=int, default=None, help="Host threads. [default: all that the process may use]"
+)
+@click.option(
+    "--properties",
+    type=Names(),
+    default=(),
+    metavar="NAME,...",
+    help="What else to compute, as gradient,hirshfeld_charges. See scfx plugins.",
 )
 @click.option("--quadrupole", is_flag=True, help="The quadrupole moment too.")
 @click.option("--stability", is_flag=True, help="Whether the solution is a minimum.")
@@ -134,9 +159,8 @@ def energy(
 
     result = Solver(checked, session.registry, atomic_numbers=system.atomic_numbers).solve([system])
     record = about(system, checked.reference) | as_record(result)
-    shown = (
-        json.dumps(record, allow_nan=False) if as_json or (output or "").endswith(".json") else _text(record)
-    )
+    text = "\n".join([_text(record), *_property_lines(result)])
+    shown = json.dumps(record, allow_nan=False) if as_json or (output or "").endswith(".json") else text
     if output is None:
         click.echo(shown)
     else:
@@ -263,8 +287,16 @@ def as_record(result: SCFResult) -> dict[str, Any]:
 
 
 def _asked_for(result: SCFResult) -> dict[str, Any]:
-    """What only appears when it was asked for."""
+    """What only appears when it was asked for. Properties have their unit in the key; null ones a reason beside them."""
+    from scfx.contracts.property import plain
+
     out: dict[str, Any] = {}
+    for name, values in result.properties.items():
+        value = values[0]
+        out[result.descriptors[name].key] = None if value is None else plain(value)
+    reasons = {name: texts[0] for name, texts in result.property_reasons.items() if texts[0]}
+    if reasons:
+        out["property_reasons"] = reasons
     if result.quadrupole is not None:
         out["quadrupole_au"] = [[_number(x) for x in row] for row in result.quadrupole[0]]
     if result.stability is not None:
@@ -279,6 +311,29 @@ def _asked_for(result: SCFResult) -> dict[str, Any]:
             }
         )
     return out
+
+
+def _property_lines(result: SCFResult) -> list[str]:
+    """Numbers and short arrays of the properties asked for, one line a row; of large ones the shape."""
+    import numpy as np
+
+    lines = []
+    for name, values in result.properties.items():
+        value, unit = values[0], result.descriptors[name].unit
+        if value is None:
+            lines.append(f"{name}: none, {result.property_reasons[name][0]}")
+        elif isinstance(value, dict):
+            lines.append(f"{name} [{unit}]: " + ", ".join(f"{k} {v:.8f}" for k, v in value.items()))
+        else:
+            array = np.asarray(value)
+            head = f"{name} [{unit}]:" if unit else f"{name}:"
+            if array.ndim == 2 and array.shape[1] <= 8:
+                lines += [head, *("  " + " ".join(f"{x:14.8f}" for x in row) for row in array)]
+            elif array.ndim > 1:
+                lines.append(f"{head} an array of shape {array.shape}; --json has it")
+            else:
+                lines.append(f"{head} " + " ".join(f"{x:.8f}" for x in np.atleast_1d(array)))
+    return lines
 
 
 def _number(value: Any) -> float | None:

@@ -97,6 +97,21 @@ raise SystemExit(main(["energy", {str(tmp_path / "water.xyz")!r}, *flags]))
     assert float(energy) != record["energy_hartree"]
 
 
+def test_its_property_shows_up_in_json_under_name_and_unit(example, tmp_path, registry):
+    (tmp_path / "water.xyz").write_text(WATER)
+    flags = ["--functional", "hf", "--properties", "example_charge_spread,dipole", "--json"]
+    record = json.loads(
+        python("-m", "scfx", "energy", str(tmp_path / "water.xyz"), *flags, folders=(example,)).stdout
+    )
+    built_in = scfx.solve(
+        scfx.System.from_xyz(tmp_path / "water.xyz"), "hf", properties="dipole", registry=registry
+    )
+    assert built_in.mulliken_charges is not None
+    assert record["example_charge_spread_e"] == pytest.approx(built_in.mulliken_charges[0].std(), abs=1e-8)
+    assert record["dipole_e_bohr"] == pytest.approx(built_in.properties["dipole"][0].tolist(), abs=1e-8)
+    assert "property_reasons" not in record
+
+
 def test_options_of_a_third_partys_functional_come_from_the_command_line(example, tmp_path):
     (tmp_path / "water.xyz").write_text(WATER)
     flags = ["--functional", '{ name = "example-slater", scael = 2.0 }', "--grid", "0"]

@@ -35,5 +35,16 @@ def scfx_register_backends():
 
 
 @scfx.hookimpl
+def scfx_register_properties():
+    return [
+        scfx.Offer(
+            "example_charge_spread",
+            "scfx_example.spread:ChargeSpread",
+            summary="spread of the Mulliken charges",
+        )
+    ]
+
+
+@scfx.hookimpl
 def scfx_report_header():
     return "scfx-example: at your service"
