@@ -56,7 +56,15 @@ def test_libcint_keeps_the_contract_under_every_kind_of_policy(registry):
     )
 
 
-@pytest.mark.parametrize("kinds", [{"cartesian": False}, {"spherical": False}], ids=str)
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {"cartesian": False},
+        # A mixture is computed in Cartesian functions too.
+        pytest.param({"spherical": False}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_libcint_keeps_the_contract_without_a_mixture_of_function_types(kinds):
     check_backend(LibcintBackend(storage="stored", threads=2), **kinds)
 
