@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -26,7 +26,7 @@ from scfx.scf.guess import AtomicGuess
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun
 from scfx.spec import SCFSpec
-from scfx.system import System, as_system
+from scfx.system import System, as_systems
 from scfx.versions import versions
 
 
@@ -91,6 +91,8 @@ class Solver:
         """
 
         systems = as_systems(systems)
+        if not systems:
+            raise InputError("solve needs at least one System")
         self._check(systems)
         if initial_density is not None and len(initial_density) != len(systems):
             raise InputError(f"initial_density has {len(initial_density)} entries for {len(systems)} systems")
@@ -279,24 +281,11 @@ class Solver:
             "grid": dict(self.resolved.grid.definition()),
             "energy_threshold": max(convergence.energy, last.energy_floor),
             "gradient_threshold": max(convergence.gradient, last.gradient_floor),
+            "functional_implementation": self.resolved.functional.implementation,
+            "kernels": self.resolved.backend.kernels(),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
             "versions": versions(),
         }
-
-
-def as_systems(value: Any) -> list[System]:
-    """One or many of what `as_system` takes, as a list of Systems; `InputError` names the place of what is none."""
-    if not isinstance(value, (list, tuple, set, frozenset, Iterator)):
-        return [as_system(value)]
-    systems = []
-    for index, each in enumerate(value):
-        try:
-            systems.append(as_system(each))
-        except InputError as error:
-            raise InputError(f"systems[{index}]: {error}") from error
-    if not systems:
-        raise InputError("solve needs at least one System")
-    return systems
 
 
 def solve(

@@ -8,7 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 import scfx
 
 #: Packages that the numbers of a label depend on.
-NUMERICAL = ("jax", "jaxlib", "numpy", "scipy", "pyscf", "basis-set-exchange")
+NUMERICAL = (
+    "jax", "jaxlib", "numpy", "scipy", "pyscf", "basis-set-exchange", "dftd3", "dftd4", "jax-xc",
+)  # fmt: skip
 
 
 def versions(packages: Iterable[str] = NUMERICAL) -> dict[str, str]:

@@ -21,6 +21,7 @@ from scfx.basis import BasisSet
 from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
 from scfx.contracts.fitting import AbstractFittingBackend
 from scfx.errors import InputError, ResourceError
+from scfx.native import loaded_variant
 from scfx_libcint import gradient
 from scfx_libcint.auxiliary import Fitting
 from scfx_libcint.blocks import BlockPlan
@@ -85,6 +86,10 @@ class LibcintBackend(
     def definition(self) -> dict[str, Any]:
         """See `AbstractIntegralBackend.definition`; no number depends on `threads`."""
         return {"name": self.name, "storage": self._storage}
+
+    def kernels(self) -> str:
+        """See `AbstractIntegralBackend.kernels`: the instruction set that scfx's contraction was compiled for."""
+        return loaded_variant("scfx_libcint", "scfx_libcint") or ""
 
     def one_electron(self, batch: Batch) -> OneElectron:
         """Overlap, kinetic, nuclear attraction (with effective core potentials) and dipole (about the origin) in

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int32
 from scfx.abstract import AbstractAttenuatedBackend, AbstractGridBackend, OneElectron
 from scfx.contracts.derivatives import AbstractGradientBackend
 from scfx.errors import ConfigError, InputError
+from scfx.native import loaded_variant
 from scfx_simd import gradient
 from scfx_simd.grid import SimdGridOperator
 from scfx_simd.kernels import address, check, lane_counts, library, pack
@@ -62,6 +63,10 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradie
             "screening": list(self._thresholds),
             "float64_from": [ROUNDED_FROM, ROUNDED_FROM_D, STORED_IN_FLOAT64_FROM],
         }
+
+    def kernels(self) -> str:
+        """See `AbstractIntegralBackend.kernels`: the instruction set that the loaded library was compiled for."""
+        return loaded_variant("scfx_simd", "scfx_simd") or ""
 
     def one_electron(self, batch: Batch) -> OneElectron:
         """See `AbstractIntegralBackend.one_electron`."""

@@ -5,6 +5,7 @@ Becke-Johnson ("rational") damping: Grimme, Ehrlich, Goerigk, J. Comput. Chem. 3
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import dftd3.interface
@@ -49,8 +50,8 @@ class _D3(AbstractDispersionCorrection):
         return model.get_dispersion(self._parameters, grad=grad)
 
     def definition(self) -> dict[str, Any]:
-        """Method and parameters by name; the library's version is in a result's provenance."""
-        return {"method": self.name, **self._options}
+        """Method, parameters by name, and the library's version, which the names' numbers depend on."""
+        return {"method": self.name, **self._options, "dftd3": version("dftd3")}
 
 
 class RationalD3(_D3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import dftd4.interface
@@ -48,5 +49,5 @@ class D4(AbstractDispersionCorrection):
         return model.get_dispersion(self._parameters, grad=grad)
 
     def definition(self) -> dict[str, Any]:
-        """Method and functional by name."""
-        return {"method": self.name, "functional": self._functional}
+        """Method, functional by name, and the library's version, which the name's numbers depend on."""
+        return {"method": self.name, "functional": self._functional, "dftd4": version("dftd4")}

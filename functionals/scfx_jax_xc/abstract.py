@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from scfx.abstract import AbstractFunctional, Family
@@ -11,6 +12,8 @@ from scfx_jax_xc.completeness import belonging
 from scfx_jax_xc.library import functional
 from scfx_jax_xc.names import required
 
+#: Whose version the numbers of an evaluator depend on: libxc is the one that PySCF ships.
+_DISTRIBUTION = {"jax-xc": "jax-xc", "libxc": "pyscf"}
 _ORDER = ("none", "lda", "gga", "mgga")
 
 
@@ -41,9 +44,9 @@ class AbstractLibxcSum(AbstractFunctional):
         self.omega = self.sum.omega
 
     def definition(self) -> Mapping[str, Any]:
-        """The parts with their weights, and who evaluates them."""
+        """The parts with their weights, and which version of whose formulas evaluates them."""
         return {
-            "evaluator": self.evaluator,
+            "evaluator": [self.evaluator, version(_DISTRIBUTION[self.evaluator])],
             "parts": [[name, weight] for name, weight in self.sum.parts],
             "exact_exchange": self.exact_exchange,
             "long_range_exchange": self.long_range_exchange,

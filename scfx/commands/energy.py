@@ -287,7 +287,7 @@ def as_record(result: SCFResult) -> dict[str, Any]:
 
 
 def _asked_for(result: SCFResult) -> dict[str, Any]:
-    """What only appears when it was asked for. Properties have their unit in the key; null ones a reason beside them."""
+    """What only appears when it was asked for. Properties have their unit in the key; null ones come with a reason."""
     from scfx.contracts.property import plain
 
     out: dict[str, Any] = {}

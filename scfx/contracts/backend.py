@@ -140,6 +140,13 @@ class AbstractIntegralBackend(abc.ABC):
         """Where the integrals really ran ("cpu", "ipu-host"...): reported in every result."""
         return "cpu"
 
+    def kernels(self) -> str:
+        """Which compiled kernels ran, where there are several for one processor or another; reported in every result.
+
+        Labels of two kinds may differ in their last bits.
+        """
+        return ""
+
     def best_policy(self) -> PrecisionPolicy:
         """The most precise policy that it serves: of the atomic guess and of recovery's last rungs.
 
