@@ -52,7 +52,7 @@ def test_a_configuration_becomes_labels_that_agree_with_pyscf(tmp_path, config, 
     from pyscf import gto, scf
 
     assert main(["dataset", "plan", str(config)]) == 0
-    assert '"duplicates": 1' in capsys.readouterr().out
+    assert "1 duplicate;" in capsys.readouterr().out
     assert main(["run", str(config)]) == 0
     rows = scfx_dataset.open(tmp_path / "out").to_table().to_pylist()
     assert [(row["input_smiles"], row["status"]) for row in rows] == [
