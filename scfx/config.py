@@ -27,7 +27,7 @@ def _without_lists(table: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     scf = table.get("scf")
     if not isinstance(scf, Mapping):
         return dict(table), {}
-    lists = {key: tuple(v) for key, v in scf.items() if isinstance(v, list) and key in SCFSpec.model_fields}
+    lists = {key: tuple(v) for key, v in scf.items() if _is_options(key, v) and key in SCFSpec.model_fields}
     for key, values in lists.items():
         if not values:
             raise ConfigError(f"scf.{key}", "is an empty list; give one value, or several to compare")
@@ -35,6 +35,13 @@ def _without_lists(table: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
             SCFSpec.create({key: value})
     first = {key: values[0] for key, values in lists.items()}
     return {**table, "scf": {**scf, **first}}, lists
+
+
+def _is_options(key: str, value: Any) -> bool:
+    """Whether a value is a list of values to compare; `properties` is itself a list, several are a list of lists."""
+    if not isinstance(value, list):
+        return False
+    return key != "properties" or (bool(value) and all(isinstance(item, list) for item in value))
 
 
 class Config(BaseModel):

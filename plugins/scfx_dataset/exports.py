@@ -29,6 +29,9 @@ TARGETS = ("energy_ev", "homo_ev", "lumo_ev", "gap_ev", "dipole_debye")
 _IDENTITY = ("row_id", "molecule", "smiles", "inchikey", "conformer", "charge", "multiplicity")
 _COLUMNS = (*_IDENTITY, "atomic_numbers", "positions_angstrom", *TARGETS, "dipole_vector_debye", "nao")
 
+#: The column of forces, where `scf.properties` asks for the gradient.
+FORCES = "forces_ev_per_angstrom"
+
 #: QM1B's released columns and units (github.com/graphcore-research/qm1b-dataset, README "Dataset schema"): energies in
 #: eV, positions in bohr.
 _QM1B = pa.schema(
@@ -117,8 +120,23 @@ def _format(form: str) -> Format:
     return chosen
 
 
+def _atom_columns(dataset: Dataset) -> dict[str, tuple[str, int]]:
+    """Columns with numbers for each atom, as (name in the file, numbers an atom), from the fields' axes."""
+    out = {}
+    for field in dataset.schema:
+        metadata = field.metadata or {}
+        axes = metadata.get(b"axes", b"").decode().split()
+        if field.name == "mulliken_charges":
+            out[field.name] = ("mulliken_charge", 1)
+        elif field.name == FORCES:
+            out[field.name] = ("forces", 3)  # what ASE takes for the calculator's, in eV/angstrom
+        elif axes in (["atom"], ["atom", "xyz"]):
+            out[field.name] = (field.name, 3 if len(axes) == 2 else 1)
+    return out
+
+
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    columns = [*_COLUMNS, *(["mulliken_charges"] if "mulliken_charges" in dataset.schema.names else [])]
+    columns = [*_COLUMNS, *_atom_columns(dataset)]
     for table in dataset.shards(columns):
         yield from table.to_pylist()
 
@@ -168,9 +186,10 @@ def _parquet(dataset: Dataset, path: Path) -> int:
 def _extxyz(dataset: Dataset, path: Path) -> int:
     written = 0
     with path.open("w", encoding="utf-8") as file:
+        by_atom = _atom_columns(dataset)
         for row in _rows(dataset):
-            charges = row.get("mulliken_charges")
-            properties = "species:S:1:pos:R:3" + (":mulliken_charge:R:1" if charges else "")
+            known = {name: shown for name, shown in by_atom.items() if row.get(name)}
+            properties = "species:S:1:pos:R:3" + "".join(f":{name}:R:{n}" for name, n in known.values())
             # `energy` is what ASE takes for the calculator's, in eV.
             info: dict[str, Any] = {"energy": row["energy_ev"]} | {
                 name: row[name] for name in _IDENTITY + TARGETS
@@ -182,7 +201,9 @@ def _extxyz(dataset: Dataset, path: Path) -> int:
             for i, (z, position) in enumerate(
                 zip(row["atomic_numbers"], row["positions_angstrom"], strict=True)
             ):
-                values = [*position, *([charges[i]] if charges else [])]
+                values = [*position]
+                for name, (_, width) in known.items():
+                    values += row[name][i] if width > 1 else [row[name][i]]
                 file.write(" ".join([SYMBOLS[z], *map(repr, values)]) + "\n")
             written += 1
     return written
@@ -208,6 +229,8 @@ def _ase(dataset: Dataset, path: Path) -> int:
             atoms = Atoms(numbers=row["atomic_numbers"], positions=_positions(row))
             dipole = row["dipole_vector_debye"]
             results = {} if dipole is None else {"dipole": np.array(dipole) * Debye}  # e·angstrom, ASE's unit
+            if row.get(FORCES):
+                results["forces"] = np.array(row[FORCES])
             atoms.calc = SinglePointCalculator(atoms, energy=row["energy_ev"], **results)
             numbers = {
                 name: row[name] for name in (*_IDENTITY, *TARGETS) if isinstance(row[name], (int, float))
@@ -235,6 +258,7 @@ def _pyg(dataset: Dataset, path: Path) -> int:
             row_id=row["row_id"],
             molecule=row["molecule"],
             smiles=row["smiles"] or "",
+            **({"force": torch.tensor(row[FORCES], dtype=torch.float64)} if row.get(FORCES) else {}),
         )
         for row in _rows(dataset)
     ]

@@ -20,6 +20,7 @@ from scfx.results import Status
 from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from scfx_dataset.conformers import Conformer, displace, inchikey
 from scfx_dataset.embedding import embedder
+from scfx_dataset.property_columns import property_values
 from scfx_dataset.schema import row_schema
 
 if TYPE_CHECKING:
@@ -257,7 +258,9 @@ def _record(rows: list[dict[str, Any]], systems: Sequence[scfx.System], result: 
         if status is Status.CONVERGED and not np.isfinite(result.energy[i]):
             status, reason = Status.FAILED, f"the energy is {result.energy[i]}"
         if status is Status.CONVERGED:
-            labels = _labels(result, i) | _extras(result, i, row.keys())
+            labels = (
+                property_values(result, i, row.keys()) | _labels(result, i) | _extras(result, i, row.keys())
+            )
             row |= {"status": "ok", "reason": "", **labels}
         else:
             row |= {

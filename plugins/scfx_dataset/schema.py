@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from scfx_dataset.property_columns import property_fields
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -90,13 +92,16 @@ FULL_SCHEMA = pa.schema([*SCHEMA, *(_field(*column) for column in _EXTRA.values(
 
 
 def row_schema(identity: Mapping[str, Any]) -> pa.Schema:
-    """Schema of the shards of a plan: that of its format version, and the optional columns its options ask for.
+    """Schema of the shards of a plan: that of its format version, the optional columns its options ask for, and those
+    of the properties asked for.
 
     `identity` is the identity in plan.json.
     """
     extras = [_field(*_EXTRA[name]) for name in identity["options"].get("extras") or ()]
     absent = [name for since, names in _SINCE.items() if identity["format_version"] < since for name in names]
-    return pa.schema([*(field for field in SCHEMA if field.name not in absent), *extras])
+    fields = [*(field for field in SCHEMA if field.name not in absent), *extras]
+    columns = identity["options"].get("columns") or ()
+    return pa.schema([*fields, *property_fields(columns, {field.name for field in fields})])
 
 
 #: Rows as planned, before any work: what an attempt starts from.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import scfx
 from scfx_dataset.cost import CostModel
+from scfx_dataset.property_columns import property_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ class Description(NamedTuple):
     solver: dict[str, Any]
     device: str = "cpu"
     cost: CostModel | None = None
+    #: The columns of the properties that `scf.properties` asks for, as plain data: they go into the plan.
+    columns: tuple[dict[str, Any], ...] = ()
 
 
 def available_cores() -> int:
@@ -55,7 +58,12 @@ def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> 
     solver = {"recovery": spec.recovery, "lane_width": spec.lane_width}
     cost = CostModel.of(resolved)
     return Description(
-        resolved.spec_hash, {**shown, **resolved.names}, solver, resolved.backend.device(), cost
+        resolved.spec_hash,
+        {**shown, **resolved.names},
+        solver,
+        resolved.backend.device(),
+        cost,
+        property_columns(resolved.properties),
     )
 
 

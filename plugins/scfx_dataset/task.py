@@ -73,7 +73,9 @@ class DatasetTask(AbstractTask):
             spec_hash=description.spec_hash,
             spec=description.spec,
             solver=description.solver,
-            options=self.options.row_options(),
+            # Left out where there are none, so that plans made before keep their identity.
+            options=self.options.row_options()
+            | ({"columns": list(description.columns)} if description.columns else {}),
             molecules_sha256=source.sha256(),
             versions=current_versions(),
         )

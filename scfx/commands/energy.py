@@ -80,8 +80,7 @@ class Names(click.ParamType):
     "--convergence",
     type=TomlValue(),
     default="default",
-    show_default=True,
-    help="default, tight, loose, qm1b.",
+    help="default, tight, forces, loose, qm1b. [default: default; forces where a gradient is asked for]",
 )
 @click.option(
     "--reference",
@@ -180,6 +179,9 @@ def _with_overrides(spec: dict[str, Any], overrides: tuple[str, ...]) -> dict[st
     from scfx.errors import ConfigError
     from scfx.toml import apply_override
 
+    # Left out where it was not given: the thresholds then are those that what is asked for needs.
+    if _is_default("convergence"):
+        spec = {key: value for key, value in spec.items() if key != "convergence"}
     table: dict[str, Any] = {"scf": {key: value for key, value in spec.items() if value is not None}}
     for override in overrides:
         key = override.partition("=")[0].strip()

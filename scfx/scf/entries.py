@@ -214,9 +214,7 @@ def collected(
         overlap=[e.overlap for e in entries] if return_density else None,
         orbital_coefficients=[e.orbital_coefficients for e in entries] if return_density else None,
         basis_set=basis if return_density else None,
-        quadrupole=np.stack(each("quadrupole", lambda e: (3, 3)))
-        if spec.quadrupole or "quadrupole" in requested
-        else None,
+        quadrupole=np.stack(each("quadrupole", lambda e: (3, 3))) if spec.quadrupole else None,
         stability=[_stability(e) for e in entries] if "stability" in requested else None,
         dispersion_energy=np.array([e.energy_components.get("dispersion", 0.0) for e in entries]),
         energy_components=[e.energy_components for e in entries],

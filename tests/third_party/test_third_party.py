@@ -112,6 +112,34 @@ def test_its_property_shows_up_in_json_under_name_and_unit(example, tmp_path, re
     assert "property_reasons" not in record
 
 
+def test_its_property_is_a_column_of_a_dataset(example, tmp_path):
+    import pyarrow.parquet as pq
+
+    (tmp_path / "water.xyz").write_text(WATER)
+    (tmp_path / "config.toml").write_text(
+        f"""
+[scf]
+functional = "hf"
+backend = "libcint"
+properties = ["example_charge_spread"]
+
+[[task]]
+name = "dataset"
+molecules = {str(tmp_path / "water.xyz")!r}
+geometry = "given"
+output = {str(tmp_path / "out")!r}
+workers = 1
+progress = "quiet"
+"""
+    )
+    python("-m", "scfx", "run", str(tmp_path / "config.toml"), folders=(example,))
+    # Read here, where the example is not installed.
+    (shard,) = (tmp_path / "out" / "attempts").glob("*.parquet")
+    table = pq.read_table(shard)
+    assert table.schema.field("example_charge_spread").metadata[b"unit"] == b"elementary charge"
+    assert table["example_charge_spread"].to_pylist()[0] > 0.1
+
+
 def test_options_of_a_third_partys_functional_come_from_the_command_line(example, tmp_path):
     (tmp_path / "water.xyz").write_text(WATER)
     flags = ["--functional", '{ name = "example-slater", scael = 2.0 }', "--grid", "0"]

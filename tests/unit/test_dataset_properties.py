@@ -1,0 +1,113 @@
+"""Columns of properties: derived from descriptors, with unit in name and metadata, and exported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import scfx_dataset
+
+import scfx
+from scfx.cli import main
+from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+
+CONFIG = """
+[scf]
+functional = "pbe"
+basis = "sto-3g"
+backend = "libcint"
+grid = 0
+properties = {properties}
+
+[[task]]
+name = "dataset"
+molecules = "frames.xyz"
+geometry = "given"
+output = "{output}"
+workers = 1
+progress = "quiet"
+"""
+FRAMES = (
+    "3\nfirst\nO 0.0 0.0 0.1\nH 0.0 0.76 -0.49\nH 0.0 -0.75 -0.48\n"
+    "3\nsecond\nO 0.0 0.0 0.1\nH 0.0 0.77 -0.49\nH 0.0 -0.75 -0.5\n"
+)
+PROPERTIES = """["gradient", "energy_components", "dipole", { name = "mbis_charges", max_iterations = 2 }]"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("properties")
+    (where / "frames.xyz").write_text(FRAMES)
+    (where / "config.toml").write_text(CONFIG.format(properties=PROPERTIES, output=where / "out"))
+    assert main(["run", str(where / "config.toml")]) == 0
+    return where
+
+
+def test_rows_carry_forces_and_what_says_how_good_they_are(folder):
+    dataset = scfx_dataset.open(folder / "out")
+    rows = dataset.to_table().to_pylist()
+    for row in rows:
+        system = scfx.System.from_arrays(row["atomic_numbers"], row["positions_angstrom"])
+        result = scfx.solve(system, "pbe", "sto-3g", "libcint", grid=0, properties="gradient")
+        assert row["energy_ev"] == result.energy[0] * HARTREE_IN_EV
+        forces = -result.gradient[0] * HARTREE_IN_EV / BOHR_IN_ANGSTROM
+        np.testing.assert_allclose(row["forces_ev_per_angstrom"], forces, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(row["net_force_ev_per_angstrom"], 0.0, atol=1e-9)
+        assert np.abs(row["net_torque_ev"]).max() < 0.1  # of the coarsest grid
+        assert row["orbital_gradient_hartree"] < 1e-7
+        assert row["electrons_on_grid"] == pytest.approx(10.0, abs=0.02)
+        assert sum(dict(row["energy_components_ev"]).values()) == pytest.approx(row["energy_ev"], abs=1e-7)
+
+
+def test_a_property_that_fails_nulls_its_own_column_and_the_row_says_why(folder):
+    rows = scfx_dataset.open(folder / "out").to_table().to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    for row in rows:
+        assert row["mbis_charges"] is None
+        ((name, reason),) = row["property_reasons"]
+        assert name == "mbis_charges"
+        assert "has not converged after 2 iterations" in reason
+
+
+def test_columns_have_unit_meaning_and_axes_in_their_metadata(folder):
+    schema = scfx_dataset.open(folder / "out").schema
+    field = schema.field("forces_ev_per_angstrom")
+    assert field.type == pa.list_(pa.list_(pa.float64()))
+    assert field.metadata[b"unit"] == b"eV/angstrom"
+    assert field.metadata[b"property"] == b"gradient"
+    assert field.metadata[b"axes"] == b"atom xyz"
+    assert schema.field("energy_components_ev").type == pa.map_(pa.string(), pa.float64())
+    assert schema.names.count("dipole_vector_debye") == 1  # every dataset has it
+
+
+def test_extended_xyz_carries_forces_that_ase_reads(folder):
+    from ase.io import read
+
+    target = folder / "x.extxyz"
+    assert main(["dataset", "export", str(folder / "out"), "--format", "extxyz", "-o", str(target)]) == 0
+    rows = scfx_dataset.open(folder / "out").to_table().to_pylist()
+    frames = read(target, ":")
+    assert len(frames) == len(rows)
+    for atoms, row in zip(frames, rows, strict=True):
+        np.testing.assert_array_equal(atoms.get_forces(), row["forces_ev_per_angstrom"])
+        assert atoms.get_potential_energy() == row["energy_ev"]
+
+
+def test_ase_database_carries_forces(folder):
+    from ase.db import connect
+
+    target = folder / "x.db"
+    assert main(["dataset", "export", str(folder / "out"), "--format", "ase", "-o", str(target)]) == 0
+    rows = scfx_dataset.open(folder / "out").to_table().to_pylist()
+    with connect(str(target)) as database:
+        for entry, row in zip(database.select(), rows, strict=True):
+            np.testing.assert_array_equal(entry.forces, row["forces_ev_per_angstrom"])
+
+
+def test_a_matrix_is_refused_for_a_dataset_before_any_work(tmp_path, capsys):
+    (tmp_path / "frames.xyz").write_text(FRAMES)
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(properties='["fock_matrix"]', output=tmp_path / "out"))
+    assert main(["run", str(config)]) == 2
+    assert "scf.properties: 'fock_matrix' has no place in the rows of a dataset" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
