@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
-from scfx.errors import ConvergenceError
+from scfx.errors import ConvergenceError, PluginUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,6 +147,52 @@ class SCFResult:
 
     def __len__(self) -> int:
         return len(self.systems)
+
+    def __repr__(self) -> str:
+        """One line: how many, how they ended, and what they are of."""
+        counts = ", ".join(
+            f"{sum(s is status for s in self.status)} {status.value}"
+            for status in Status
+            if status in self.status
+        )
+        level = "/".join(self.provenance[key] for key in ("functional", "basis") if key in self.provenance)
+        asked = f", properties: {', '.join(self.properties)}" if self.properties else ""
+        return f"SCFResult({counts}{f', {level}' if level else ''}{asked})"
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """A record of plain numbers, lists and text for each system, with the unit in each name; NaN becomes None."""
+        from scfx.contracts.property import plain
+        from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+
+        out = []
+        for i, system in enumerate(self.systems):
+            record: dict[str, Any] = {
+                "name": system.name,
+                "energy_hartree": plain(self.energy[i]),
+                "homo_hartree": plain(self.homo[i]),
+                "lumo_hartree": plain(self.lumo[i]),
+                "gap_ev": plain(self.gap[i], HARTREE_IN_EV),
+                "dipole_debye": plain(self.dipole[i], DIPOLE_AU_IN_DEBYE),
+                "s_squared": plain(self.s_squared[i]),
+                "status": self.status[i].value,
+                "reason": self.reason[i],
+                "rung": self.rung[i],
+                "iterations": int(self.iterations[i]),
+            }
+            for name, values in self.properties.items():
+                record[self.descriptors[name].key] = None if values[i] is None else plain(values[i])
+            out.append(record)
+        return out
+
+    def to_pandas(self) -> Any:
+        """`to_dict` as a table, a row a system. Needs pandas."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise PluginUnavailableError(
+                "", "to_pandas needs the package 'pandas': pip install pandas"
+            ) from error
+        return pandas.DataFrame(self.to_dict())
 
     def raise_for_status(self) -> SCFResult:
         """Return self, or raise `ConvergenceError` naming the entries that did not converge."""

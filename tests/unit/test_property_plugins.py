@@ -226,6 +226,17 @@ def test_a_property_may_be_an_object(registry):
     np.testing.assert_array_equal(value, [2.0, 16.0, 2.0])
 
 
+def test_a_result_is_a_line_records_and_a_table():
+    result = scfx.solve([WATER, molecule("H2O")], **OPTIONS, properties="hirshfeld_charges")
+    assert repr(result) == "SCFResult(2 converged, hf/sto-3g, properties: hirshfeld_charges)"
+    records = result.to_dict()
+    assert records[1]["energy_hartree"] == result.energy[1]
+    assert records[0]["hirshfeld_charges_e"] == result.properties["hirshfeld_charges"][0].tolist()
+    table = result.to_pandas()
+    assert list(table["energy_hartree"]) == result.energy.tolist()
+    assert list(table.columns) == list(records[0])
+
+
 def test_properties_do_not_depend_on_company():
     names = ["hirshfeld_charges", "wiberg_bond_orders", "electronic_spatial_extent"]
     alone = scfx.solve(WATER, **OPTIONS, properties=names)
