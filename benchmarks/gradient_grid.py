@@ -28,6 +28,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import jax  # noqa: E402 - after the number of threads is set
+import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from machine import describe, lines_to  # noqa: E402
 from scfx_simd.backend import SimdBackend  # noqa: E402
@@ -75,7 +76,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
                 of(batch.atomic_numbers[lane], batch.positions[lane], grid, np.ones(len(grid.weights)))
 
         stages: dict[str, Callable[[], Any]] = {
-            "evaluate": partial(quadrature.evaluate, density, lanes),
+            "evaluate": partial(quadrature.evaluate, jnp.asarray(density), lanes),
             "gradient": partial(gradient, response=False),
             "gradient with response": gradient,
             "weights": lambda operator=operator: [
