@@ -44,7 +44,7 @@ test-slow: venv
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow -q
 
 sanitize: venv
-	variant=$$($(BIN)/python -c 'from scfx import native; print(native.best_variant())') && \
+	variant=$$($(BIN)/python -c 'from scfx.execution import native; print(native.best_variant())') && \
 	variants=$$(printf '%s\n' baseline $$variant | sort -u) && \
 	PATH="$(abspath $(BIN)):$$PATH" && export PATH && \
 	cmake -S . -B $(SANITIZED) -G Ninja -DSCFX_SANITIZE=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python \

@@ -27,7 +27,7 @@ from machine import describe, lines_to  # noqa: E402
 from throughput import MEV, Timed, conformers, run_pyscf  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.basis import BasisSet  # noqa: E402
+from scfx.model.basis import BasisSet  # noqa: E402
 
 #: A molecule for each number of heavy atoms; those of 9 to 11 are like the paper's.
 BY_SIZE = {

@@ -22,7 +22,7 @@ from pyscf.scf.hf import overlap_zero_eigenvalue_threshold
 from threadpoolctl import threadpool_limits
 
 import scfx
-from scfx.system import HARTREE_IN_EV
+from scfx.model.system import HARTREE_IN_EV
 
 FUNCTIONAL, BASIS, FIT = "wb97m-d3bj", "def2-tzvppd", "def2-universal-jkfit"
 SMILES = ("OC=O", "CCO", "CC(=O)N", "c1ccoc1")

@@ -34,13 +34,13 @@ from machine import describe, lines_to  # noqa: E402
 from scfx_simd.backend import SimdBackend  # noqa: E402
 from throughput import MOLECULES, conformers  # noqa: E402
 
-from scfx.basis import BasisSet  # noqa: E402
-from scfx.batch import Batch  # noqa: E402
+from scfx.config.precision import PrecisionPolicy  # noqa: E402
 from scfx.energy.exchange_correlation.backend import BackendQuadrature  # noqa: E402
 from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradient  # noqa: E402
 from scfx.grid import GridSpec, batch_grids, owned_grids  # noqa: E402
 from scfx.grid.weight_gradient import weight_gradient  # noqa: E402
-from scfx.precision import PrecisionPolicy  # noqa: E402
+from scfx.model.basis import BasisSet  # noqa: E402
+from scfx.model.batch import Batch  # noqa: E402
 from scfx.registry import Registry  # noqa: E402
 
 

@@ -29,9 +29,9 @@ from scfx_simd.backend import SimdBackend  # noqa: E402
 from throughput import conformers  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.basis import BasisSet  # noqa: E402
-from scfx.batch import Batch  # noqa: E402
 from scfx.contracts.derivatives import TwoElectronEnergy  # noqa: E402
+from scfx.model.basis import BasisSet  # noqa: E402
+from scfx.model.batch import Batch  # noqa: E402
 
 POLICIES = ("float64", "float32", "mixed")
 ENERGIES = {

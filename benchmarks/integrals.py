@@ -35,8 +35,8 @@ from scfx_simd.backend import SimdBackend  # noqa: E402
 from throughput import MOLECULES, conformers, mole  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.basis import BasisSet  # noqa: E402
-from scfx.batch import Batch, group_by_structure  # noqa: E402
+from scfx.model.basis import BasisSet  # noqa: E402
+from scfx.model.batch import Batch, group_by_structure  # noqa: E402
 
 STAGES = ("two-electron", "J and K", "one-electron")
 POLICIES = ("float64", "float32", "mixed")

@@ -24,7 +24,7 @@ from machine import describe  # noqa: E402
 from pyscf_reference import conformers  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.system import HARTREE_IN_EV  # noqa: E402
+from scfx.model.system import HARTREE_IN_EV  # noqa: E402
 
 PAPER, AIM = (6.0, 0.2), (1.0, 0.05)  # mean absolute errors of energy and gap, meV
 POLICIES = {"float32": "float32", "float64 but integrals": {"name": "float64", "integrals": "float32"}}

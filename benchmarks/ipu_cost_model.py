@@ -19,8 +19,8 @@ from scfx_ipu.library import Machine
 from scfx_ipu.molecule import Structure
 
 import scfx
-from scfx.basis import BasisSet
-from scfx.batch import Batch
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
 
 MOLECULE = "Fc1nocnc(=O)c1=O"
 INTEGRALS, WHOLE, RECOMPUTED = 15.3e6, 105e6, 395.7e6

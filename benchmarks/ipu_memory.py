@@ -19,8 +19,8 @@ from scfx_ipu.molecule import Structure
 from scfx_ipu.plan import largest_alkane
 
 import scfx
-from scfx.basis import BasisSet
-from scfx.batch import Batch
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
 
 _CARBONS = (4, 8, 10, 15, 20, 30, 40)
 

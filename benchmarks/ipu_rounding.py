@@ -21,8 +21,8 @@ from scfx_ipu.library import integrals_of_pair
 from scfx_ipu.molecule import Structure, molecule_table
 
 import scfx
-from scfx.basis import BasisSet
-from scfx.batch import Batch
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
 
 FACTOR = 2.0 * np.pi**2.5
 

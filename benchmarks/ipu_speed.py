@@ -24,8 +24,8 @@ from scfx_ipu.library import Machine  # noqa: E402
 from scfx_ipu.molecule import Structure, molecule_table  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.basis import BasisSet  # noqa: E402
-from scfx.batch import Batch  # noqa: E402
+from scfx.model.basis import BasisSet  # noqa: E402
+from scfx.model.batch import Batch  # noqa: E402
 
 PAPER = ["Fc1nocnc(=O)c1=O", "FC=C1C2CN2N=C1C=O"]
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 import scfx
-from scfx.basis import BasisSet, radial_norm
-from scfx.elements import SYMBOLS
+from scfx.model.basis import BasisSet, radial_norm
+from scfx.model.elements import SYMBOLS
 
 MOLECULES = ("CCO", "CC=O", "C1CC1", "CC#N", "NC=O", "OCC=O", "CC(=O)O", "CNC=O", "C1COC1", "FC=CO")
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import scfx
-from scfx.native import best_variant
+from scfx.execution.native import best_variant
 
 
 def processor() -> str:

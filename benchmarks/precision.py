@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402 - after the number of threads is set
 from pyscf_reference import HEADER, conformers, errors, table_row  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.precision import FLOAT64  # noqa: E402
+from scfx.config.precision import FLOAT64  # noqa: E402
 
 STAGES = ("integrals", "coulomb_exchange", "orbitals", "functional", "linear_algebra", "orthogonaliser")
 

@@ -15,9 +15,9 @@ from pyscf import __version__ as pyscf_version
 from pyscf import dft, gto, scf
 
 import scfx
-from scfx.basis import BasisSet, radial_norm
-from scfx.elements import SYMBOLS
-from scfx.system import HARTREE_IN_EV
+from scfx.model.basis import BasisSet, radial_norm
+from scfx.model.elements import SYMBOLS
+from scfx.model.system import HARTREE_IN_EV
 
 MEV = 1e3 * HARTREE_IN_EV
 ROOT = Path(__file__).parent.parent

@@ -49,13 +49,13 @@ from scfx_simd.two_electron import SimdTwoElectron  # noqa: E402
 from throughput import MOLECULES, conformers  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.basis import BasisSet  # noqa: E402
-from scfx.batch import Batch, group_by_structure  # noqa: E402
+from scfx.config.precision import FLOAT64, PrecisionPolicy  # noqa: E402
 from scfx.energy.exchange_correlation.backend import BLOCKS, _functional_on_blocks  # noqa: E402
 from scfx.energy.exchange_correlation.portable import StaticFunctional  # noqa: E402
+from scfx.execution.lanes import ao_bucket  # noqa: E402
 from scfx.grid import batch_grids  # noqa: E402
-from scfx.lanes import ao_bucket  # noqa: E402
-from scfx.precision import FLOAT64, PrecisionPolicy  # noqa: E402
+from scfx.model.basis import BasisSet  # noqa: E402
+from scfx.model.batch import Batch, group_by_structure  # noqa: E402
 
 MEMORY_BUDGET = 4 * 2**30
 TILE_POINTS = 256

@@ -15,10 +15,10 @@ from scfx_simd.two_electron import PRIMITIVE_FRACTION
 from throughput import mole
 
 import scfx
-from scfx.basis import BasisSet, radial_norm
-from scfx.batch import Batch
+from scfx.config.precision import PrecisionPolicy
 from scfx.grid.partition import ATOM_BUCKET
-from scfx.precision import PrecisionPolicy
+from scfx.model.basis import BasisSet, radial_norm
+from scfx.model.batch import Batch
 
 #: What an exponential, power, logarithm or root counts as in a functional.
 TRANSCENDENTAL = 20

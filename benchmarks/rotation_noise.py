@@ -20,7 +20,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402 - after the number of threads is set
 
 import scfx  # noqa: E402
-from scfx.system import HARTREE_IN_EV  # noqa: E402
+from scfx.model.system import HARTREE_IN_EV  # noqa: E402
 
 MEV = 1e3 * HARTREE_IN_EV
 

@@ -123,7 +123,7 @@ def size_point(point: dict) -> dict:
     from pyscf import lib
     from throughput import conformers
 
-    from scfx.basis import BasisSet
+    from scfx.model.basis import BasisSet
 
     lib.num_threads(1)
     solvers = {policy: solver(policy, 1, point["lane_width"]) for policy in POLICIES}

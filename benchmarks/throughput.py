@@ -30,8 +30,8 @@ import pyscf  # noqa: E402
 from pyscf import dft, gto, lib  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.basis import BasisSet, radial_norm  # noqa: E402
-from scfx.elements import SYMBOLS  # noqa: E402
+from scfx.model.basis import BasisSet, radial_norm  # noqa: E402
+from scfx.model.elements import SYMBOLS  # noqa: E402
 
 MOLECULES = ("FC=C1C2CN2N=C1C=O", "Fc1nocnc(=O)c1=O", "CC(=O)OC1CCNC1", "CCCCCCCCC")
 MEV = 27211.386245988
@@ -83,7 +83,7 @@ def mole(system: scfx.System, basis: BasisSet) -> gto.Mole:
         unit="Bohr",
         charge=system.charge,
         basis=shells,
-        cart=any(s.cartesian for z in shells for s in basis.shells[scfx.elements.atomic_number(z)]),
+        cart=any(s.cartesian for z in shells for s in basis.shells[scfx.model.elements.atomic_number(z)]),
         verbose=0,
     )
 

@@ -2,7 +2,7 @@
 #
 # Builds the same sources once for every x86 level and installs them as
 #   <package>/_lib/lib<stem>_<variant>.so      variant = baseline | avx2 | avx512
-# scfx.native.load picks the best one the running processor can execute, so one wheel is fast everywhere and never
+# scfx.execution.native.load picks the best one the running processor can execute, so one wheel is fast everywhere and never
 # dies of SIGILL. On other architectures only `baseline` is built.
 #
 # Sources see SCFX_VARIANT_<VARIANT> defined, and XLA's FFI headers (shipped in jaxlib) on the include path.

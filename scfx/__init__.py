@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scfx.old_names import MOVED, install
+
+install()
+
 __version__ = "0.1.0"
 
 _WHERE = {
     "solve": "scfx.driver",
     "Solver": "scfx.driver",
-    "System": "scfx.system",
-    "Batch": "scfx.batch",
-    "group_by_structure": "scfx.batch",
-    "Shell": "scfx.basis",
-    "BasisSet": "scfx.basis",
-    "PrecisionPolicy": "scfx.precision",
+    "System": "scfx.model.system",
+    "Batch": "scfx.model.batch",
+    "group_by_structure": "scfx.model.batch",
+    "Shell": "scfx.model.basis",
+    "BasisSet": "scfx.model.basis",
+    "PrecisionPolicy": "scfx.config.precision",
     "SCFResult": "scfx.results",
     "Status": "scfx.results",
-    "SCFSpec": "scfx.spec",
-    "Config": "scfx.config",
+    "SCFSpec": "scfx.config.spec",
+    "Config": "scfx.config.file",
     "Registry": "scfx.registry",
     "Offer": "scfx.offer",
     "Capabilities": "scfx.offer",
@@ -48,8 +52,8 @@ _WHERE = {
     "Column": "scfx.contracts.property",
     "PropertyError": "scfx.contracts.property",
     "ConstructionContext": "scfx.contracts.construction",
-    "DenseTwoElectron": "scfx.dense",
-    "LaneTwoElectron": "scfx.two_electron",
+    "DenseTwoElectron": "scfx.energy.two_electron.dense",
+    "LaneTwoElectron": "scfx.energy.two_electron.lane_operator",
     "ScfxError": "scfx.errors",
     "InputError": "scfx.errors",
     "ConfigError": "scfx.errors",
@@ -61,11 +65,9 @@ _WHERE = {
 __all__ = ["__version__", *sorted(_WHERE)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from scfx.basis import BasisSet as BasisSet
-    from scfx.basis import Shell as Shell
-    from scfx.batch import Batch as Batch
-    from scfx.batch import group_by_structure as group_by_structure
-    from scfx.config import Config as Config
+    from scfx.config.file import Config as Config
+    from scfx.config.precision import PrecisionPolicy as PrecisionPolicy
+    from scfx.config.spec import SCFSpec as SCFSpec
     from scfx.contracts.backend import AbstractAttenuatedBackend as AbstractAttenuatedBackend
     from scfx.contracts.backend import AbstractIntegralBackend as AbstractIntegralBackend
     from scfx.contracts.backend import OneElectron as OneElectron
@@ -86,9 +88,10 @@ if TYPE_CHECKING:
     from scfx.contracts.task import TaskContext as TaskContext
     from scfx.contracts.two_electron import AbstractLaneTwoElectron as AbstractLaneTwoElectron
     from scfx.contracts.two_electron import AbstractTwoElectron as AbstractTwoElectron
-    from scfx.dense import DenseTwoElectron as DenseTwoElectron
     from scfx.driver import Solver as Solver
     from scfx.driver import solve as solve
+    from scfx.energy.two_electron.dense import DenseTwoElectron as DenseTwoElectron
+    from scfx.energy.two_electron.lane_operator import LaneTwoElectron as LaneTwoElectron
     from scfx.errors import CapabilityError as CapabilityError
     from scfx.errors import ConfigError as ConfigError
     from scfx.errors import ConvergenceError as ConvergenceError
@@ -96,21 +99,24 @@ if TYPE_CHECKING:
     from scfx.errors import ResourceError as ResourceError
     from scfx.errors import ScfxError as ScfxError
     from scfx.hookspecs import hookimpl as hookimpl
+    from scfx.model.basis import BasisSet as BasisSet
+    from scfx.model.basis import Shell as Shell
+    from scfx.model.batch import Batch as Batch
+    from scfx.model.batch import group_by_structure as group_by_structure
+    from scfx.model.system import System as System
     from scfx.offer import HOOK_API as HOOK_API
     from scfx.offer import Capabilities as Capabilities
     from scfx.offer import Offer as Offer
-    from scfx.precision import PrecisionPolicy as PrecisionPolicy
     from scfx.registry import Registry as Registry
     from scfx.results import SCFResult as SCFResult
     from scfx.results import Status as Status
-    from scfx.spec import SCFSpec as SCFSpec
-    from scfx.system import System as System
-    from scfx.two_electron import LaneTwoElectron as LaneTwoElectron
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if f"scfx.{name}" in MOVED:
+        return import_module(f"scfx.{name}")
     try:
         module = _WHERE[name]
     except KeyError:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from ase.calculators.calculator import Calculator, CalculatorSetupError, SCFError, all_changes
 
+from scfx.config.spec import SCFSpec
 from scfx.driver import Solver
 from scfx.errors import InputError
-from scfx.spec import SCFSpec
-from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV, System
+from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV, System
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -22,7 +22,7 @@ from scfx.commands.info import info
 from scfx.commands.plugins import plugins
 from scfx.commands.run import run
 from scfx.errors import InputError, ResourceError, ScfxError
-from scfx.interrupt import leave_at_second_interrupt
+from scfx.execution.interrupt import leave_at_second_interrupt
 from scfx.registry import PluginWarning, Registry
 
 if TYPE_CHECKING:

@@ -12,21 +12,21 @@ import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from scfx.basis import BasisSet
-from scfx.batch import Batch, ShellLayout, group_by_structure
+from scfx.config.spec import SCFSpec
 from scfx.contracts.backend import AbstractCorePotentialBackend
-from scfx.elements import SYMBOLS
 from scfx.errors import ConfigError, InputError, ResourceError, ScfxError
 from scfx.execution.device import on_device
-from scfx.profile import Profile
+from scfx.execution.profile import Profile
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch, ShellLayout, group_by_structure
+from scfx.model.elements import SYMBOLS
+from scfx.model.system import System, as_systems
 from scfx.registry import Registry
 from scfx.results import SCFResult
 from scfx.scf.entries import Entry, collected, entries_of, failed_entry
 from scfx.scf.guess import AtomicGuess
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun
-from scfx.spec import SCFSpec
-from scfx.system import System, as_systems
 from scfx.versions import versions
 
 
@@ -79,7 +79,7 @@ class Solver:
         return_density: bool = False,
         initial_density: Sequence[np.ndarray | None] | None = None,
     ) -> SCFResult:
-        """Solve every system: a `System`, or whatever `scfx.system.as_system` makes one of, or many of these.
+        """Solve every system: a `System`, or whatever `scfx.model.system.as_system` makes one of, or many of these.
 
         `initial_density`: for each system a density [nspin, nao, nao] to begin with in place of the guess, as another
         geometry's result has it in `density`, or None. The labels then depend on where it came from, within the
@@ -300,7 +300,7 @@ def solve(
     return_density: bool = False,
     **options: Any,
 ) -> SCFResult:
-    """Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.system.as_system` makes one of.
+    """Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.system.as_system` makes one of.
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
-from scfx.basis import cartesian_powers, radial_norm
 from scfx.errors import InputError
+from scfx.model.basis import cartesian_powers, radial_norm
 
 if TYPE_CHECKING:
-    from scfx.basis import BasisSet, Shell
+    from scfx.model.basis import BasisSet, Shell
     from scfx.results import SCFResult
 
 # The order of components in a Molden file, as positions in ours (m = -l..l, or `cartesian_powers`).
@@ -83,8 +83,8 @@ def to_cube(
     `quantity`: "density" (electrons/bohr³), "spin_density" (alpha less beta), "homo", "lumo" (of alpha), or the
     number of an alpha orbital from 0 (bohr^(-3/2)). `spacing` of points and `margin` around the nuclei in bohr.
     """
-    from scfx.batch import Batch
-    from scfx.orbitals import evaluate_orbitals
+    from scfx.energy.orbitals import evaluate_orbitals
+    from scfx.model.batch import Batch
 
     basis, _, coefficients = _one(result, index)
     assert result.density is not None

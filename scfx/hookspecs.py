@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.construction import ConstructionContext
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.model.batch import Batch
     from scfx.offer import Offer
     from scfx.results import SCFResult
 

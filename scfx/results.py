@@ -15,9 +15,9 @@ from scfx.errors import ConvergenceError, PluginUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scfx.basis import BasisSet
     from scfx.contracts.property import AbstractProperty
-    from scfx.system import System
+    from scfx.model.basis import BasisSet
+    from scfx.model.system import System
 
 
 class Status(StrEnum):
@@ -162,7 +162,7 @@ class SCFResult:
     def to_dict(self) -> list[dict[str, Any]]:
         """A record of plain numbers, lists and text for each system, with the unit in each name; NaN becomes None."""
         from scfx.contracts.property import plain
-        from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+        from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 
         out = []
         for i, system in enumerate(self.systems):

@@ -8,16 +8,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from scfx.abstract import AbstractIntegralBackend, AbstractTwoElectron, OneElectron
+from scfx.config.precision import PrecisionPolicy
 from scfx.errors import CapabilityError, InputError, PluginUnavailableError, ResourceError
-from scfx.precision import PrecisionPolicy
 from scfx_ipu.cost_model import schedule
 from scfx_ipu.library import Machine, Program, built_for_hardware
 from scfx_ipu.molecule import Structure
 from scfx_ipu.two_electron import IpuTwoElectron
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch, ShellLayout
     from scfx.contracts.construction import ConstructionContext
+    from scfx.model.batch import Batch, ShellLayout
 
 Strategy = Literal["auto", "store", "recompute"]
 _STRATEGIES = ("auto", "store", "recompute")

@@ -20,9 +20,9 @@ def ipu() -> None:
 @click.pass_obj
 def plan(session, molecule: str, basis: str, tiles: int, largest: bool) -> int:
     """Print what MOLECULE (an xyz file or a SMILES string) takes on 1, 4 and 16 IPUs. Nothing is run."""
-    from scfx.basis import BasisSet
-    from scfx.batch import Batch
     from scfx.commands.energy import read_molecule
+    from scfx.model.basis import BasisSet
+    from scfx.model.batch import Batch
     from scfx_ipu.molecule import Structure
     from scfx_ipu.plan import report
 

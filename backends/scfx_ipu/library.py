@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from scfx import native
 from scfx.errors import ScfxError
+from scfx.execution import native
 from scfx_ipu.molecule import Structure
 
 _I32, _I64, _P = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from scfx.basis import angular_factor, radial_norm
+from scfx.model.basis import angular_factor, radial_norm
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch, ShellLayout
+    from scfx.model.batch import Batch, ShellLayout
 
 #: Every integral carries 2 π^(5/2); its fourth root goes into each coefficient, in float64, before rounding.
 _PREFACTOR = (2.0 * np.pi**2.5) ** 0.25

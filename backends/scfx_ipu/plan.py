@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from scfx.basis import BasisSet
-from scfx.batch import Batch
-from scfx.system import System
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
+from scfx.model.system import System
 from scfx_ipu.cost_model import ITERATIONS, predict, schedule
 from scfx_ipu.library import Machine, Program
 from scfx_ipu.molecule import Structure

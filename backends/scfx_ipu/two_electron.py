@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from scfx.energy.two_electron.lane_operator import LaneTwoElectron, symmetrised
 from scfx.errors import InputError
-from scfx.two_electron import LaneTwoElectron, symmetrised
 from scfx_ipu.molecule import molecule_table
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.model.batch import Batch
     from scfx_ipu.library import Program
 
 

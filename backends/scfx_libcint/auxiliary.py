@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from scfx.batch import Batch
 from scfx.energy.two_electron.fitted import unpacked
 from scfx.errors import InputError
+from scfx.model.batch import Batch
 from scfx_libcint.environment import Environment, environment, joined
 
 if TYPE_CHECKING:
-    from scfx.basis import BasisSet
     from scfx.contracts.derivatives import Operator
+    from scfx.model.basis import BasisSet
 
 
 @dataclass(frozen=True, eq=False)

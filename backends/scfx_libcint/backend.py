@@ -17,11 +17,11 @@ from scfx.abstract import (
     AbstractTwoElectron,
     OneElectron,
 )
-from scfx.basis import BasisSet
 from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
 from scfx.contracts.fitting import AbstractFittingBackend
 from scfx.errors import InputError, ResourceError
-from scfx.native import loaded_variant
+from scfx.execution.native import loaded_variant
+from scfx.model.basis import BasisSet
 from scfx_libcint import gradient
 from scfx_libcint.auxiliary import Fitting
 from scfx_libcint.blocks import BlockPlan
@@ -31,10 +31,10 @@ from scfx_libcint.two_electron import DirectTwoElectron, StoredTwoElectron
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from scfx.batch import Batch, ShellLayout
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.derivatives import Operator
-    from scfx.precision import PrecisionPolicy
-    from scfx.two_electron import LaneTwoElectron
+    from scfx.energy.two_electron.lane_operator import LaneTwoElectron
+    from scfx.model.batch import Batch, ShellLayout
 
 Storage = Literal["auto", "stored", "direct"]
 

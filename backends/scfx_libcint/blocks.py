@@ -13,8 +13,8 @@ from scfx_libcint.environment import Environment, function_offsets
 from scfx_libcint.kernel import SLACK, Rows, pack
 
 if TYPE_CHECKING:
-    from scfx.batch import ShellLayout
-    from scfx.precision import PrecisionPolicy
+    from scfx.config.precision import PrecisionPolicy
+    from scfx.model.batch import ShellLayout
 
 #: A block of integrals is cut at this many doubles (64 MB), or at one pair of shells if that is more.
 _BLOCK = 8_000_000

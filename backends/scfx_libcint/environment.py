@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int32
 from scfx.errors import InputError
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch, ShellLayout
+    from scfx.model.batch import Batch, ShellLayout
 
 # Slots of libcint's arrays (Sun, J. Comput. Chem. 36, 1664 (2015), and include/cint.h).
 _ENV_START = 20

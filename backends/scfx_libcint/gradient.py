@@ -20,8 +20,8 @@ from scfx_libcint.gradient_kernel import Quartets
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from scfx.batch import Batch
     from scfx.contracts.derivatives import TwoElectronEnergy
+    from scfx.model.batch import Batch
 
 
 def one_electron_gradient(

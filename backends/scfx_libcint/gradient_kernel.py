@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx import native
+from scfx.execution import native
 from scfx_libcint.environment import Environment
 
 #: Quartets whose part of the derivative is below this many hartree/bohr are left out.

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float64, Int32, UInt8, UInt64
 
-from scfx import native
+from scfx.execution import native
 
 #: Elements that may be read (and are masked) past the end of a row.
 SLACK = 8

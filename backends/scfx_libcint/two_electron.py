@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from scfx.energy.two_electron.lane_operator import SelectiveTwoElectron, symmetrised
 from scfx.errors import InputError
-from scfx.two_electron import SelectiveTwoElectron, symmetrised
 from scfx_libcint.blocks import BlockPlan, computed_rows, row_is_double, stored, weighted_in_place
 from scfx_libcint.environment import Environment, environment
 from scfx_libcint.kernel import Contraction, Rows
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
-    from scfx.precision import PrecisionPolicy
+    from scfx.config.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 
 class _LibcintTwoElectron(SelectiveTwoElectron):

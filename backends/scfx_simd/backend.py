@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int32
 from scfx.abstract import AbstractAttenuatedBackend, AbstractGridBackend, OneElectron
 from scfx.contracts.derivatives import AbstractGradientBackend
 from scfx.errors import ConfigError, InputError
-from scfx.native import loaded_variant
+from scfx.execution.native import loaded_variant
 from scfx_simd import gradient
 from scfx_simd.grid import SimdGridOperator
 from scfx_simd.kernels import address, check, lane_counts, library, pack
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scfx.abstract import Family
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.derivatives import TwoElectronEnergy
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 #: Bytes of an unscreened integral where those above a Schwarz bound are float64: measured 6.3 for C7H5FN2O in 6-31G*
 #: under `mixed`, since a block with lanes on both sides of the bound is stored twice.

@@ -14,9 +14,9 @@ from scfx_simd.two_electron import PRIMITIVE_FRACTION, ROUNDED_FROM_D, integral_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.derivatives import TwoElectronEnergy
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 
 def one_electron_gradient(

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float64, Int, Int32
 
-from scfx.basis import cart_to_sph
 from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.errors import CapabilityError, InputError
+from scfx.execution.native import load
 from scfx.grid.partition import size_shifts
-from scfx.native import load
+from scfx.model.basis import cart_to_sph
 from scfx_simd.kernels import address, check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scfx.abstract import Family
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.grid import Grid
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 #: Points of a block, whole tiles: enough to make a dispatch cheap. Fixed, so that no number depends on the batch.
 POINTS_PER_BLOCK = 2048

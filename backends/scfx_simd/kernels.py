@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx.basis import cart_to_sph
 from scfx.errors import CapabilityError, InputError, ResourceError
-from scfx.native import load
+from scfx.execution.native import load
+from scfx.model.basis import cart_to_sph
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch, ShellLayout
+    from scfx.model.batch import Batch, ShellLayout
 
 MAX_ANGULAR_MOMENTUM = 3
 _MESSAGE_BYTES = 512

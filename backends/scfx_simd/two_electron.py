@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from scfx.energy.two_electron.lane_operator import SelectiveTwoElectron
 from scfx.errors import InputError
-from scfx.two_electron import SelectiveTwoElectron
 from scfx_simd.kernels import CEngineOptions, address, check, library, pack
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
-    from scfx.precision import PrecisionPolicy
+    from scfx.config.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 #: A primitive quartet is dropped where its bound is below this fraction of the shell threshold: up to a hundred
 #: of them (81 in STO-3G) may then add up to it.

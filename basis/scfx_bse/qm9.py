@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import Any
 
 from scfx.abstract import AbstractBasisSource
-from scfx.basis import Shell
-from scfx.elements import SYMBOLS
 from scfx.errors import BasisError
+from scfx.model.basis import Shell
+from scfx.model.elements import SYMBOLS
 from scfx_bse.source import PublishedShell, digest, published
 
 _D_EXPONENTS = (1.6, 0.4)

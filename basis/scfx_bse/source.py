@@ -17,9 +17,9 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from scfx.abstract import AbstractBasisSource
-from scfx.basis import CorePotential, Shell
-from scfx.elements import SYMBOLS
 from scfx.errors import BasisError
+from scfx.model.basis import CorePotential, Shell
+from scfx.model.elements import SYMBOLS
 
 #: Families whose version 0 in the Exchange (the old exchange's digits) is what PySCF, Psi4 and most published numbers
 #: use; version 1 re-lists them with more digits, which moves energies by about 1e-8 hartree an atom.

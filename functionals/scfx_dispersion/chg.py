@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from scfx.abstract import AbstractDispersionCorrection
 from scfx.errors import InputError
-from scfx.system import BOHR_IN_ANGSTROM, System
+from scfx.model.system import BOHR_IN_ANGSTROM, System
 
 #: C6 in J nm⁶ mol⁻¹ and van der Waals radii in angstrom, hydrogen to xenon: Grimme, J. Comput. Chem. 27, 1787 (2006),
 #: table 1.

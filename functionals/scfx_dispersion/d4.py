@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from scfx.abstract import AbstractDispersionCorrection
 from scfx.errors import InputError
-from scfx.system import System
+from scfx.model.system import System
 
 _HEAVIEST = 86  # radon
 

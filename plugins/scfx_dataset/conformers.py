@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from rdkit import Chem, RDLogger
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign
 
-from scfx.structures import placed_apart
+from scfx.model.structures import placed_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

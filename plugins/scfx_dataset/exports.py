@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scfx.elements import SYMBOLS
 from scfx.errors import InputError, PluginUnavailableError
-from scfx.system import BOHR_IN_ANGSTROM
+from scfx.model.elements import SYMBOLS
+from scfx.model.system import BOHR_IN_ANGSTROM
 
 if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset

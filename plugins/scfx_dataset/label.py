@@ -16,8 +16,8 @@ import pyarrow as pa
 
 import scfx
 from scfx.errors import ConfigError, InputError, ResourceError
+from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from scfx.results import Status
-from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from scfx_dataset.conformers import Conformer, displace, inchikey
 from scfx_dataset.embedding import embedder
 from scfx_dataset.property_columns import property_values

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rdkit import Chem, RDLogger
 
-from scfx.elements import SYMBOLS
 from scfx.errors import InputError
-from scfx.structures import OPEN_D_OR_F, refuse_unknown_spin
+from scfx.model.elements import SYMBOLS
+from scfx.model.structures import OPEN_D_OR_F, refuse_unknown_spin
 
 if TYPE_CHECKING:
     from scfx_dataset.options import Filters

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from scfx.elements import SYMBOLS, atomic_number
+from scfx.model.elements import SYMBOLS, atomic_number
 
 
 class Filters(BaseModel):

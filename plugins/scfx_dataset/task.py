@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scfx.abstract import AbstractTask, TaskContext
-from scfx.elements import atomic_number
 from scfx.errors import InputError, ScfxError
+from scfx.model.elements import atomic_number
 from scfx_dataset.attempt import Job
 from scfx_dataset.commits import committed, missing_data, read_commits, remove_leftovers, remove_orphans
 from scfx_dataset.executor import DatasetExecutor

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow.compute as pc
 
 import scfx
-from scfx.convergence import CONVERGENCE_PRESETS, Convergence
+from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence
 from scfx.errors import InputError
-from scfx.system import HARTREE_IN_EV
+from scfx.model.system import HARTREE_IN_EV
 from scfx_dataset.commits import read_commits
 
 if TYPE_CHECKING:
-    from scfx.precision import PrecisionPolicy
+    from scfx.config.precision import PrecisionPolicy
     from scfx_dataset.reader import Dataset
 
 #: Mean absolute errors in meV that the built-in policies promise (energy; HOMO, LUMO and gap): docs/precision.md.

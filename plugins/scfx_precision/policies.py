@@ -8,8 +8,8 @@ which one float64 re-orthonormalisation of the orbitals removes. Losses are in r
 
 from __future__ import annotations
 
-from scfx.precision import FLOAT64 as FLOAT64
-from scfx.precision import PrecisionPolicy
+from scfx.config.precision import FLOAT64 as FLOAT64
+from scfx.config.precision import PrecisionPolicy
 
 #: Integrals, AO values, contractions, diagonalisation and DIIS in float32; long sums and the functional in float64.
 FLOAT32 = PrecisionPolicy(

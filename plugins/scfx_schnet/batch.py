@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from scfx.errors import InputError
-from scfx.system import BOHR_IN_ANGSTROM
+from scfx.model.system import BOHR_IN_ANGSTROM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

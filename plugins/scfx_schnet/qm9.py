@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from scfx.elements import atomic_number
 from scfx.errors import InputError
-from scfx.system import HARTREE_IN_EV
+from scfx.model.elements import atomic_number
+from scfx.model.system import HARTREE_IN_EV
 from scfx_schnet.batch import LENGTH_UNITS
 from scfx_schnet.molecules import Chunk
 from scfx_schnet.targets import TARGETS

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from scfx.config.spec import SCFSpec
+from scfx.config.toml import SHORTHAND, unknown_key
 from scfx.errors import ConfigError
-from scfx.spec import SCFSpec
-from scfx.toml import SHORTHAND, unknown_key
 
 KEY = "task.study"
 _OWN_KEYS = ("label", "against")

@@ -6,8 +6,8 @@ from html import escape
 
 import numpy as np
 
-from scfx.elements import SYMBOLS
 from scfx.grid.tables import BRAGG_RADIUS_ANGSTROM
+from scfx.model.elements import SYMBOLS
 
 _FILL = {
     1: "#f2f2f2",

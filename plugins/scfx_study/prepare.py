@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, get_origin
 from pydantic import ValidationError
 
 from scfx.abstract import TaskContext
+from scfx.config.spec import SCFSpec
+from scfx.config.toml import unknown_key, validation_error
 from scfx.errors import ConfigError
-from scfx.spec import SCFSpec
-from scfx.toml import unknown_key, validation_error
 from scfx_study.combinations import KEY, Combination, combinations, reference_of
 from scfx_study.options import StudyOptions
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import scfx
-from scfx.spec_hash import plain
+from scfx.config.spec_hash import plain
 from scfx.versions import versions
 from scfx_study import plots
 from scfx_study.conformers import every_conformer, failures, outliers

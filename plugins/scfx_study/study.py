@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 import scfx
 from scfx.abstract import TaskContext
-from scfx.config import Config
+from scfx.config.file import Config
+from scfx.config.spec import SCFSpec
+from scfx.config.spec_hash import plain
+from scfx.config.toml import validation_error
 from scfx.errors import ConfigError
-from scfx.spec import SCFSpec
-from scfx.spec_hash import plain
-from scfx.toml import validation_error
 from scfx_study.combinations import KEY
 from scfx_study.options import StudyOptions
 from scfx_study.prepare import prepare

@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from scfx.errors import InputError
-from scfx.native import cpu_flags
+from scfx.execution.native import cpu_flags
 
 
 def enable(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -11,8 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from scfx.cli import Session
+    from scfx.model.system import System
     from scfx.results import SCFResult
-    from scfx.system import System
 
 _EPILOG = """\b
 Examples:
@@ -148,7 +148,7 @@ def energy(
 
     Exit code 1 if it does not converge, 2 if the input is wrong.
     """
-    from scfx.spec import SCFSpec
+    from scfx.config.spec import SCFSpec
 
     checked = SCFSpec.create(_with_overrides(spec, overrides))
     _check_output(output)
@@ -176,8 +176,8 @@ def _is_default(option: str) -> bool:
 
 def _with_overrides(spec: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
     """The flags as a table of [scf], with what `--set` says on top; one key is not said in both ways."""
+    from scfx.config.toml import apply_override
     from scfx.errors import ConfigError
-    from scfx.toml import apply_override
 
     # Left out where it was not given: the thresholds then are those that what is asked for needs.
     if _is_default("convergence"):
@@ -219,7 +219,7 @@ def read_molecule(
     Raises `InputError` for options that are for the other of the two.
     """
     from scfx.errors import InputError, PluginUnavailableError
-    from scfx.system import System, is_xyz_path
+    from scfx.model.system import System, is_xyz_path
 
     if is_xyz_path(molecule):
         if seed is not None:
@@ -260,7 +260,7 @@ def about(system: System, reference: str) -> dict[str, Any]:
 
 def as_record(result: SCFResult) -> dict[str, Any]:
     """The first entry as plain data: the keys that scripts rely on, then more. NaN becomes None (null)."""
-    from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+    from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 
     facts = result.provenance
     return {

@@ -23,7 +23,7 @@ def info(session: Session) -> None:
     """
     import jax
 
-    from scfx.native import best_variant, built_variants
+    from scfx.execution.native import best_variant, built_variants
 
     lines = {"python": platform.python_version(), **versions((*NUMERICAL, "rdkit", "pyarrow"))}
     lines["platform"] = f"{platform.system()} {platform.release()} {platform.machine()}"

@@ -49,7 +49,7 @@ def run(session: Session, config: str, overrides: tuple[str, ...]) -> int:
     """
     from rich.console import Console
 
-    from scfx.config import Config
+    from scfx.config.file import Config
     from scfx.contracts.task import TaskContext
 
     loaded = Config.load(config, overrides)

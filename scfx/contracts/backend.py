@@ -13,10 +13,10 @@ from scfx.errors import CapabilityError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.requests import TwoElectronRequest
     from scfx.contracts.two_electron import AbstractTwoElectron
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 
 class OneElectron(NamedTuple):
@@ -62,7 +62,7 @@ class AbstractIntegralBackend(abc.ABC):
         backend by `one_electron` and the core's own second moments. Override for more names, or cheaper ones, and give
         the rest to this. `CapabilityError` for a name that is not among `one_electron_names`.
         """
-        from scfx.moments import second_moments
+        from scfx.energy.moments import second_moments
 
         unknown = [name for name in names if name not in AbstractIntegralBackend.one_electron_names]
         if unknown:
@@ -152,7 +152,7 @@ class AbstractIntegralBackend(abc.ABC):
 
         Override where float64 integrals are out of reach.
         """
-        from scfx.precision import FLOAT64
+        from scfx.config.precision import FLOAT64
 
         return FLOAT64
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from scfx.basis import CorePotential, Shell
+    from scfx.model.basis import CorePotential, Shell
 
 
 class AbstractBasisSource(abc.ABC):

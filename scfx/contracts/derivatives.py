@@ -20,9 +20,9 @@ from scfx.errors import CapabilityError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.grid import Grid
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 Operator = Literal["coulomb", "erf", "erfc"]
 

@@ -13,7 +13,7 @@ from scfx.errors import CapabilityError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scfx.system import System
+    from scfx.model.system import System
 
 
 class AbstractDispersionCorrection(abc.ABC):

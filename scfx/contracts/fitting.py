@@ -16,9 +16,9 @@ from jaxtyping import Float64
 from scfx.contracts.backend import AbstractIntegralBackend
 
 if TYPE_CHECKING:
-    from scfx.basis import BasisSet
-    from scfx.batch import Batch
     from scfx.contracts.derivatives import Operator
+    from scfx.model.basis import BasisSet
+    from scfx.model.batch import Batch
 
 
 class AbstractFittingBackend(AbstractIntegralBackend):

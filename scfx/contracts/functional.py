@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from jaxtyping import Array, Float
 
+from scfx.config.spec_hash import plain
 from scfx.errors import InputError
-from scfx.spec_hash import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,9 +13,9 @@ from scfx.contracts.backend import AbstractIntegralBackend
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.functional import Family
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 
 class AbstractGridOperator(abc.ABC):

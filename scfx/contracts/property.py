@@ -17,9 +17,9 @@ from jaxtyping import Int32
 from scfx.errors import ScfxError
 
 if TYPE_CHECKING:
+    from scfx.config.spec import ResolvedSpec
     from scfx.properties.entry import ConvergedEntry
     from scfx.scf.run import BatchRun
-    from scfx.spec import ResolvedSpec
 
 #: A value: a number, an array, or numbers by name (axis "component"); float64.
 Value = float | np.ndarray | Mapping[str, float]

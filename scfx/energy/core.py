@@ -11,8 +11,8 @@ from scfx.contracts.derivatives import gradient_backend
 from scfx.energy.term import Term
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
     from scfx.contracts.backend import AbstractIntegralBackend, OneElectron
+    from scfx.model.batch import Batch
 
 
 class CoreHamiltonian(Term):

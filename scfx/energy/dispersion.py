@@ -12,9 +12,9 @@ from scfx.energy.term import Term
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scfx.batch import Batch
     from scfx.contracts.dispersion import AbstractDispersionCorrection
-    from scfx.system import System
+    from scfx.model.batch import Batch
+    from scfx.model.system import System
 
 
 class Dispersion(Term):

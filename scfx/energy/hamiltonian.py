@@ -26,11 +26,11 @@ from scfx.energy.two_electron.term import TwoElectron
 from scfx.grid import batch_grids
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
+    from scfx.config.spec import ResolvedSpec
+    from scfx.execution.profile import Profile
     from scfx.grid.molecular import PointsAndWeights
-    from scfx.precision import PrecisionPolicy
-    from scfx.profile import Profile
-    from scfx.spec import ResolvedSpec
+    from scfx.model.batch import Batch
 
 #: What a term's work counts as in a profile: while it makes what it needs, and while it is evaluated.
 _STAGES = {

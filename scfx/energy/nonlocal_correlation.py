@@ -16,18 +16,18 @@ from jaxtyping import Array, Float64, Int32
 
 from scfx.energy.exchange_correlation.portable import BLOCK, BLOCKS, grid_components, grid_potential
 from scfx.energy.nonlocal_gradient import nonlocal_correlation_gradient
+from scfx.energy.orbitals import orbital_tables, orbital_values
 from scfx.energy.term import Contribution, Term
 from scfx.energy.vv10 import vv10
 from scfx.errors import CapabilityError
+from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket
 from scfx.grid import batch_grids, owned_grids
-from scfx.lanes import COMPILER_OPTIONS, ao_bucket
-from scfx.orbitals import orbital_tables, orbital_values
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
     from scfx.energy.memory import MemoryBudget
     from scfx.grid import GridSpec
     from scfx.grid.molecular import PointsAndWeights
+    from scfx.model.batch import Batch
 
 
 @partial(jax.jit, compiler_options=COMPILER_OPTIONS)

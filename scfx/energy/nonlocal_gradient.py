@@ -30,16 +30,16 @@ from scfx.energy.exchange_correlation.portable_gradient import (
     on_owners,
     values_in_blocks,
 )
+from scfx.energy.orbitals import OrbitalTables, orbital_derivatives
 from scfx.energy.vv10 import DENSITY_THRESHOLD, vv10
+from scfx.execution.lanes import COMPILER_OPTIONS
 from scfx.grid.weight_gradient import weight_gradient
-from scfx.lanes import COMPILER_OPTIONS
-from scfx.orbitals import OrbitalTables, orbital_derivatives
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scfx.batch import Batch
     from scfx.grid import Grid
+    from scfx.model.batch import Batch
 
 #: Points of the outer and of the inner sum that are worked on at once.
 _OUTER, _INNER = 256, 32

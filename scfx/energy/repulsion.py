@@ -12,7 +12,7 @@ from scfx.energy.term import Term
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scfx.batch import Batch
+    from scfx.model.batch import Batch
 
 
 class NuclearRepulsion(Term):

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64
 
-from scfx.lanes import COMPILER_OPTIONS
+from scfx.execution.lanes import COMPILER_OPTIONS
 
 #: Points of lower density (bohr⁻³) are left out, as in other programs: their pairs are most of the work.
 DENSITY_THRESHOLD = 1e-8

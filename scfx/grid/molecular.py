@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scfx.grid.spec import GridSpec
-    from scfx.system import System
+    from scfx.model.system import System
 
 PointsAndWeights = tuple[Float64[np.ndarray, "npoint 3"], Float64[np.ndarray, "npoint"]]
 

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 
 from scfx.grid.angular import LEBEDEV_ORDER_BY_COUNT, check_point_count
 from scfx.grid.tables import BRAGG_RADIUS_ANGSTROM, check_element
-from scfx.system import BOHR_IN_ANGSTROM
+from scfx.model.system import BOHR_IN_ANGSTROM
 
 #: Zone bounds in units of the element's Bragg-Slater radius: H and He, Li to Ne, heavier.
 _ZONE_BOUNDS = ((0.25, 0.5, 1.0, 4.5), (0.1667, 0.5, 0.9, 3.5), (0.1, 0.4, 0.8, 2.5))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scfx.elements import SYMBOLS
 from scfx.errors import InputError
+from scfx.model.elements import SYMBOLS
 
 #: Heaviest element for which every table has an entry (Lr).
 MAX_ATOMIC_NUMBER = 103

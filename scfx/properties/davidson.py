@@ -11,7 +11,7 @@ from collections.abc import Generator
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.two_electron import symmetrised
+from scfx.energy.two_electron.lane_operator import symmetrised
 
 #: Residuals |Hv - ev| (hartree) of the lowest root and of the ones above it, which are followed so that the lowest
 #: is not missed because the vectors at the start had none of its symmetry. The error of the eigenvalue is of second

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scfx.contracts.property import AbstractProperty, Column
-from scfx.system import DIPOLE_AU_IN_DEBYE
+from scfx.model.system import DIPOLE_AU_IN_DEBYE
 
 if TYPE_CHECKING:
     from jaxtyping import Float64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfx.contracts.property import AbstractProperty, Column
-from scfx.system import HARTREE_IN_EV
+from scfx.model.system import HARTREE_IN_EV
 
 if TYPE_CHECKING:
     from scfx.properties.entry import ConvergedEntry

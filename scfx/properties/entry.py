@@ -13,11 +13,11 @@ from scfx.contracts.property import PropertyError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scfx.basis import BasisSet
-    from scfx.batch import Batch
     from scfx.contracts.property import Value
+    from scfx.model.basis import BasisSet
+    from scfx.model.batch import Batch
+    from scfx.model.system import System
     from scfx.scf.run import BatchRun
-    from scfx.system import System
 
 #: Points whose AO values are made at once: one compiled shape serves every molecule of an AO bucket.
 _POINTS = 4096
@@ -181,7 +181,7 @@ class ConvergedEntry:
 
     def ao_values(self, points: Float64[np.ndarray, "npoint 3"]) -> Float64[np.ndarray, "nao npoint"]:
         """Values of the AOs at some points (bohr)."""
-        from scfx.orbitals import evaluate_orbitals
+        from scfx.energy.orbitals import evaluate_orbitals
 
         alone = self._alone
         own = np.concatenate(

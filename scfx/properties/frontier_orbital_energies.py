@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scfx.contracts.property import AbstractProperty, Column
-from scfx.system import HARTREE_IN_EV
+from scfx.model.system import HARTREE_IN_EV
 
 if TYPE_CHECKING:
     from jaxtyping import Float64

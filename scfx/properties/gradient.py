@@ -14,11 +14,11 @@ from jaxtyping import Float64, Int32
 
 from scfx.contracts.property import AbstractBatchProperty, Column, PropertyError
 from scfx.errors import CapabilityError
-from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 if TYPE_CHECKING:
+    from scfx.config.spec import ResolvedSpec
     from scfx.scf.run import BatchRun
-    from scfx.spec import ResolvedSpec
 
 
 class Gradient(AbstractBatchProperty):

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.basis import angular_factor, cartesian_powers
 from scfx.contracts.property import AbstractProperty, Column
+from scfx.model.basis import angular_factor, cartesian_powers
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.model.batch import Batch
     from scfx.properties.entry import ConvergedEntry
 
 

@@ -19,8 +19,8 @@ from scfx.properties.davidson import Search, lowest_eigenvalue
 from scfx.results import Stability
 
 if TYPE_CHECKING:
+    from scfx.config.spec import ResolvedSpec
     from scfx.scf.run import BatchRun
-    from scfx.spec import ResolvedSpec
 
 
 class StabilityEigenvalues(AbstractBatchProperty):

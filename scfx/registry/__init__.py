@@ -20,6 +20,7 @@ from scfx.registry.offers import KINDS, OfferRecord
 from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, describe, installed, load, own_attribute
 
 if TYPE_CHECKING:
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.backend import AbstractIntegralBackend
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.dispersion import AbstractDispersionCorrection
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from scfx.contracts.functional import AbstractFunctional
     from scfx.contracts.property import AbstractProperty
     from scfx.contracts.task import AbstractTask
-    from scfx.precision import PrecisionPolicy
 
 __all__ = [
     "HOOKS",
@@ -188,7 +188,7 @@ class Registry:
     def basis(self, choice: Any, *, key: str | None = None) -> AbstractBasisSource:
         """A basis set, registered or of an open-ended family; or a table of them by element."""
         from scfx.contracts.basis import AbstractBasisSource
-        from scfx.mixed_basis import MixedBasis, is_by_element
+        from scfx.model.mixed_basis import MixedBasis, is_by_element
 
         if is_by_element(choice):
             return MixedBasis.of(choice, lambda one, where: self.basis(one, key=where), key or "scf.basis")
@@ -196,7 +196,7 @@ class Registry:
 
     def precision(self, choice: Any, *, key: str | None = None) -> PrecisionPolicy:
         """A precision policy; options replace its fields."""
-        from scfx.precision import PrecisionPolicy
+        from scfx.config.precision import PrecisionPolicy
 
         return self._choose("precision_policies", choice, PrecisionPolicy, key)
 

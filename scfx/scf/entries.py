@@ -15,13 +15,13 @@ from scfx.properties.quadrupole import Quadrupole
 from scfx.results import SCFResult, Stability, Status
 
 if TYPE_CHECKING:
-    from scfx.basis import BasisSet
-    from scfx.batch import Batch
+    from scfx.config.spec import SCFSpec
     from scfx.contracts.property import Value
+    from scfx.model.basis import BasisSet
+    from scfx.model.batch import Batch
+    from scfx.model.system import System
     from scfx.properties.requests import Requested
     from scfx.scf.run import BatchRun
-    from scfx.spec import SCFSpec
-    from scfx.system import System
 
 
 @dataclass(eq=False)

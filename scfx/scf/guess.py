@@ -14,15 +14,15 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float64
 
-from scfx.basis import cart_to_sph, cartesian_powers
-from scfx.batch import Batch
-from scfx.elements import SYMBOLS, core_electrons_by_angular_momentum, electrons_by_angular_momentum
 from scfx.errors import ScfxError
-from scfx.system import System
+from scfx.model.basis import cart_to_sph, cartesian_powers
+from scfx.model.batch import Batch
+from scfx.model.elements import SYMBOLS, core_electrons_by_angular_momentum, electrons_by_angular_momentum
+from scfx.model.system import System
 
 if TYPE_CHECKING:
-    from scfx.basis import BasisSet
     from scfx.contracts.backend import AbstractIntegralBackend
+    from scfx.model.basis import BasisSet
 
 _MAX_ITERATIONS = 200
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from scfx.convergence import Convergence
+    from scfx.config.convergence import Convergence
+    from scfx.config.precision import PrecisionPolicy
     from scfx.energy.hamiltonian import EnergyFunctional, Hamiltonian
-    from scfx.precision import PrecisionPolicy
 
 #: A cheap phase hands over to the refined one below this orbital gradient (or its own floor, if larger).
 HANDOVER_GRADIENT = 3e-5

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx.batch import Batch
 from scfx.contracts.backend import OneElectron
 from scfx.energy.core import CoreHamiltonian
 from scfx.errors import InputError
-from scfx.lanes import ao_bucket
+from scfx.execution.lanes import ao_bucket
+from scfx.model.batch import Batch
 from scfx.scf.step import Fixed
 
 

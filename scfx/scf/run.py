@@ -8,21 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from scfx.config.precision import PrecisionPolicy
 from scfx.energy.hamiltonian import EnergyFunctional
 from scfx.errors import InputError
-from scfx.lanes import lane_capacity, pad_lanes
-from scfx.precision import PrecisionPolicy
+from scfx.execution.lanes import lane_capacity, pad_lanes
 from scfx.scf.diis import empty_diis
 from scfx.scf.phases import Phase, phases_of
 from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
 from scfx.scf.step import Control, Orbitals, State, advance, build, canonical_orbitals, shift_history
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.config.spec import ResolvedSpec
     from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid
-    from scfx.profile import Profile
+    from scfx.execution.profile import Profile
+    from scfx.model.batch import Batch
     from scfx.scf.guess import AtomicGuess
-    from scfx.spec import ResolvedSpec
 
 
 #: Diagonalising F' in float32 leaves a residual of some 2 to 3 units of rounding, 2^-24 max |F'|: 7e-5 hartree with

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float64, Int
 
 from scfx.energy.hamiltonian import FockParts
-from scfx.lanes import COMPILER_OPTIONS, for_lanes
+from scfx.execution.lanes import COMPILER_OPTIONS, for_lanes
 from scfx.scf.diis import DIISState, combined, remember
 from scfx.scf.fock import fock_and_energy, roothaan, symmetrised
 from scfx.scf.occupation import aufbau, density_matrix, frontier, orthonormalise

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from scfx.batch import Batch
+from scfx.config.precision import FLOAT64, PrecisionPolicy
 from scfx.contracts.backend import (
     AbstractAttenuatedBackend,
     AbstractCorePotentialBackend,
@@ -20,8 +20,8 @@ from scfx.contracts.grid import AbstractGridBackend
 from scfx.contracts.requests import TwoElectronRequest
 from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
 from scfx.errors import ResourceError
+from scfx.model.batch import Batch
 from scfx.offer import Capabilities
-from scfx.precision import FLOAT64, PrecisionPolicy
 from scfx.registry.capabilities import disagreements
 from scfx.testing import reference_integrals as reference
 from scfx.testing.backend_batches import sample_batch

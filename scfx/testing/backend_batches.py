@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
-from scfx.system import System
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
+from scfx.model.system import System
 
 #: Water (r = 0.9578 angstrom, 104.5 degrees), turned so that no symmetry makes an integral vanish; bohr.
 _WATER = np.array([[0.11, -0.07, 0.23], [1.45, 0.91, -0.42], [-1.02, 0.84, 1.19]])

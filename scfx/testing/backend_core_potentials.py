@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfx.basis import BasisSet, CorePotential, angular_factor, cart_to_sph, cartesian_powers
-from scfx.batch import Batch
 from scfx.contracts.derivatives import AbstractGradientBackend
 from scfx.grid.angular import lebedev
-from scfx.system import System
+from scfx.model.basis import BasisSet, CorePotential, angular_factor, cart_to_sph, cartesian_powers
+from scfx.model.batch import Batch
+from scfx.model.system import System
 from scfx.testing import reference_integrals, reference_orbitals
 from scfx.testing.backend_batches import small_batch
 from scfx.testing.compare import along, assert_close, directions, displaced, symmetric_matrices
@@ -60,8 +60,8 @@ def check_core_potentials(
         expected,
         _ERROR,
         f"{label}.one_electron: nuclear with effective core potentials",
-        "Attraction to batch.nuclear_charges plus batch.basis.core_potentials; scfx.basis.CorePotential says what its "
-        "terms mean",
+        "Attraction to batch.nuclear_charges plus batch.basis.core_potentials; scfx.model.basis.CorePotential says "
+        "what its terms mean",
     )
     if not isinstance(backend, AbstractGradientBackend):
         return

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
 from scfx.testing import reference_integrals as reference
 from scfx.testing.backend_batches import small_batch
 from scfx.testing.compare import along, assert_close, directions, displaced, symmetric_matrices

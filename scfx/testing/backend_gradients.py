@@ -24,8 +24,8 @@ from scfx.testing.compare import (
 )
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
-    from scfx.precision import PrecisionPolicy
+    from scfx.config.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 #: Largest error allowed, as a fraction of the derivative's size (at least one hartree/bohr): what five-point
 #: differences give, and what rounding of float32 integrals, for densities with elements of order one.

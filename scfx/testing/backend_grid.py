@@ -22,9 +22,9 @@ from scfx.testing.compare import (
 )
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.functional import Family
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 #: Largest error allowed by dtype of the AO values, as a fraction of the largest element (at least one).
 _ERROR = {"float64": 1e-10, "float32": 2e-5}

@@ -15,8 +15,8 @@ from scfx.errors import CapabilityError
 from scfx.testing.compare import BUDGET, assert_close, same_bits
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
-    from scfx.precision import PrecisionPolicy
+    from scfx.config.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 Make = Callable[["Batch"], AbstractTwoElectron]
 

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float64
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
-    from scfx.precision import PrecisionPolicy
+    from scfx.config.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 #: Bytes that every part gives a backend: more than the samples need.
 BUDGET = 2**31

@@ -1,7 +1,7 @@
 """Slow, plain integrals over contracted Gaussians, for checking backends: McMurchie-Davidson in numpy.
 
 Helgaker, Jorgensen, Olsen, Molecular Electronic-Structure Theory (2000), chapter 9; equation numbers refer to
-it. Nothing here is shared with a backend but the AO layout of `scfx.batch`. Meant for a dozen shells, s to f.
+it. Nothing here is shared with a backend but the AO layout of `scfx.model.batch`. Meant for a dozen shells, s to f.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import gamma, gammainc
 
-from scfx.basis import angular_factor, cartesian_powers
 from scfx.contracts.backend import OneElectron
+from scfx.model.basis import angular_factor, cartesian_powers
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch, ShellLayout
+    from scfx.model.batch import Batch, ShellLayout
 
 
 class _Primitives(NamedTuple):

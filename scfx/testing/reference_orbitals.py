@@ -1,6 +1,6 @@
 """Atomic orbitals at points, their gradients, and the density components made of them: plain numpy, for checks.
 
-Shares nothing with `scfx.orbitals` or a backend but the AO layout of `scfx.batch`.
+Shares nothing with `scfx.energy.orbitals` or a backend but the AO layout of `scfx.model.batch`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.basis import angular_factor, cartesian_powers
+from scfx.model.basis import angular_factor, cartesian_powers
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.model.batch import Batch
 
 #: Components at a point by family: rho; its gradient; tau.
 COMPONENTS = {"lda": 1, "gga": 4, "mgga": 5}

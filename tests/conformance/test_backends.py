@@ -12,7 +12,7 @@ from scfx_simd.backend import SimdBackend
 
 import scfx
 from scfx.abstract import OneElectron
-from scfx.precision import FLOAT64, PrecisionPolicy
+from scfx.config.precision import FLOAT64, PrecisionPolicy
 from scfx.registry import disagreements
 from scfx.testing import check_backend, reference_integrals
 from scfx.testing.backend_batches import sample_batch

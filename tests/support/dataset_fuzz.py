@@ -15,7 +15,7 @@ import scfx_dataset
 from dataset_fake import fake_energy
 from dataset_kills import checksums, children, lines, start, wait_until_gone
 
-from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 #: Places of a folder that bytes are changed in.
 PLACES = ("plan.json", "plan", "attempts", "commits", "derived")

@@ -9,10 +9,10 @@ import numpy as np
 from molecules import moved
 
 import scfx
-from scfx.batch import Batch
+from scfx.config.precision import FLOAT64
 from scfx.contracts.derivatives import TwoElectronEnergy
 from scfx.energy.repulsion import NuclearRepulsion
-from scfx.precision import FLOAT64
+from scfx.model.batch import Batch
 
 #: Five-point weights of the derivative (Abramowitz, Stegun, 25.3.6), by displacement in steps.
 STENCIL = ((-2, 1.0 / 12.0), (-1, -8.0 / 12.0), (1, 8.0 / 12.0), (2, -1.0 / 12.0))

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 import scfx
-from scfx.basis import BasisSet, radial_norm
-from scfx.elements import SYMBOLS
+from scfx.model.basis import BasisSet, radial_norm
+from scfx.model.elements import SYMBOLS
 
 #: scfx's name -> PySCF's where they differ; `b3lypg` says VWN-RPA in every version of PySCF.
 FUNCTIONALS = {"svwn": "lda,vwn", "b3lyp": "b3lypg"}

@@ -11,7 +11,7 @@ from ase.optimize import BFGS
 
 import scfx
 from scfx.ase import SCFX, evaluate
-from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 CHEAP = {"functional": "hf", "basis": "sto-3g", "backend": "simd", "precision": "float64", "threads": 1}
 
@@ -37,7 +37,9 @@ def test_forces_are_the_derivative_of_the_energy():
     atoms = water()
     atoms.calc = SCFX(**CHEAP)
     numeric = calculate_numerical_forces(atoms, eps=1e-4, iatoms=[1])
-    np.testing.assert_allclose(atoms.get_forces()[[1]], numeric, atol=1e-5)  # ASE's differences have two points
+    np.testing.assert_allclose(
+        atoms.get_forces()[[1]], numeric, atol=1e-5
+    )  # ASE's differences have two points
 
 
 def test_results_are_kept_until_something_changes(monkeypatch):

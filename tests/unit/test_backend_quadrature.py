@@ -10,13 +10,13 @@ from scfx_bse.source import BasisSetExchangeSource
 from scfx_simd.backend import SimdBackend
 
 import scfx
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
+from scfx.config.precision import PrecisionPolicy
 from scfx.driver import Solver
 from scfx.energy.exchange_correlation.backend import BackendQuadrature
 from scfx.energy.exchange_correlation.portable import Quadrature
-from scfx.precision import PrecisionPolicy
-from scfx.system import System
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
+from scfx.model.system import System
 
 BUDGET = 2**30
 WATER = np.array([[0.0, 0.0, 0.22], [0.0, 1.43, -0.88], [0.1, -1.43, -0.88]])
@@ -114,7 +114,7 @@ def test_backend_quadrature_equals_the_portable_one(family, kind, nspin, dtype):
     batch, functional = _batch(kind, 2), Toy(family)
     grids = [_grid(2500, 0), _grid(700, 1)]
     policy = PrecisionPolicy("test", orbitals=dtype)
-    n = scfx.lanes.ao_bucket(batch.nao)
+    n = scfx.execution.lanes.ao_bucket(batch.nao)
     density = _densities(batch, nspin, n)
     found = _evaluate(batch, grids, functional, policy, density, [0, 1])
     portable = Quadrature(batch, grids, functional, policy, 2, BUDGET)

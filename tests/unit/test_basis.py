@@ -9,11 +9,11 @@ from scfx_bse.names import exchange_name
 from scfx_bse.qm9 import QM9Source
 from scfx_bse.source import BasisSetExchangeSource, published
 
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
-from scfx.elements import SYMBOLS
 from scfx.errors import BasisError
-from scfx.system import System
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
+from scfx.model.elements import SYMBOLS
+from scfx.model.system import System
 
 ELEMENTS = (1, 6, 7, 8, 9, 16, 17)
 

@@ -9,8 +9,8 @@ from scfx_bse.composed import composed
 from scfx_bse.source import published
 
 import scfx
-from scfx.elements import SYMBOLS
 from scfx.errors import BasisError, UnknownNameError
+from scfx.model.elements import SYMBOLS
 
 
 @pytest.fixture(scope="module")

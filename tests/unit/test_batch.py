@@ -12,7 +12,7 @@ import pytest
 from molecules import distorted, molecule, moved
 
 import scfx
-from scfx.basis import BasisSet
+from scfx.model.basis import BasisSet
 
 FIELDS = ("energy", "homo", "lumo", "orbital_energies", "dipole", "residual", "iterations")
 

@@ -361,7 +361,7 @@ def test_ctrl_c_during_a_calculation_ends_cleanly():
 def test_a_second_ctrl_c_ends_a_call_of_compiled_code():
     # Minutes in one C function, which sees no signal and lets Python see none.
     program = (
-        "import hashlib; from scfx.interrupt import leave_at_second_interrupt\n"
+        "import hashlib; from scfx.execution.interrupt import leave_at_second_interrupt\n"
         "with leave_at_second_interrupt():\n"
         "    print('in', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
     )

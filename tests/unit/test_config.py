@@ -9,12 +9,12 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import scfx
-from scfx.config import Config
-from scfx.convergence import CONVERGENCE_PRESETS, Convergence
+from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence
+from scfx.config.file import Config
+from scfx.config.spec import SCFSpec
+from scfx.config.spec_hash import plain, spec_hash
+from scfx.model.system import HARTREE_IN_EV
 from scfx.registry import Registry
-from scfx.spec import SCFSpec
-from scfx.spec_hash import plain, spec_hash
-from scfx.system import HARTREE_IN_EV
 
 
 class Fraction(scfx.AbstractFunctional):
@@ -75,7 +75,7 @@ class Plugin:
 
     @scfx.hookimpl
     def scfx_register_precision_policies(self):
-        return [scfx.Offer("float64", "scfx.precision:FLOAT64", "x")]
+        return [scfx.Offer("float64", "scfx.config.precision:FLOAT64", "x")]
 
     @scfx.hookimpl
     def scfx_register_backends(self):

@@ -7,8 +7,8 @@ import pytest
 
 import scfx
 from scfx.abstract import AbstractBasisSource
-from scfx.basis import BasisSet
-from scfx.elements import core_electrons_by_angular_momentum
+from scfx.model.basis import BasisSet
+from scfx.model.elements import core_electrons_by_angular_momentum
 
 # Bond lengths of Huber and Herzberg (1979), angstrom; methyl bromide's of Graner, J. Mol. Spectrosc. 90, 394 (1981).
 HYDROGEN_IODIDE = (["H", "I"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.609]])

@@ -10,7 +10,7 @@ from dataset_fake import run_fake, write_smiles
 from scfx_dataset.options import DatasetOptions, Embedding, Filters, Limits
 from scfx_dataset.schema import SCHEMA
 
-from scfx.config import Config
+from scfx.config.file import Config
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import scfx_dataset
 from scfx_dataset.commits import read_commit
 
 from scfx.cli import main
-from scfx.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 
 CONFIG = """
 [scf]

@@ -11,7 +11,7 @@ from scfx_dataset.exports import FORMATS, TARGETS, export
 
 import scfx
 from scfx.cli import main
-from scfx.system import BOHR_IN_ANGSTROM, DIPOLE_AU_IN_DEBYE
+from scfx.model.system import BOHR_IN_ANGSTROM, DIPOLE_AU_IN_DEBYE
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from dataset_fake import make_task, run_fake, write_smiles
 
 import scfx
 from scfx.cli import main
-from scfx.system import HARTREE_IN_EV
+from scfx.model.system import HARTREE_IN_EV
 
 CONFIG = """
 [scf]

@@ -9,7 +9,7 @@ import scfx_dataset
 
 import scfx
 from scfx.cli import main
-from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 CONFIG = """
 [scf]

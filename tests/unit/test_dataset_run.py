@@ -15,7 +15,7 @@ from rich.console import Console
 from scfx_dataset.schema import LABELS, SCHEMA
 
 import scfx
-from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 
 @pytest.fixture

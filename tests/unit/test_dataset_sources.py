@@ -14,7 +14,7 @@ import scfx_dataset
 from dataset_fake import FakeSpec, make_task, run_fake, write_smiles
 
 import scfx
-from scfx.system import BOHR_IN_ANGSTROM
+from scfx.model.system import BOHR_IN_ANGSTROM
 
 # Record 1 of QM9 (Ramakrishnan et al., Sci. Data 1, 140022, 2014, CC0), shortened by four properties and with one
 # exponent put in Mathematica's form, as record 3 and others have it.

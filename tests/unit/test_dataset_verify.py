@@ -15,8 +15,8 @@ from scfx_dataset.plan import sealed
 from scfx_dataset.verify import Bounds
 
 from scfx.cli import main
-from scfx.convergence import CONVERGENCE_PRESETS
-from scfx.precision import FLOAT64
+from scfx.config.convergence import CONVERGENCE_PRESETS
+from scfx.config.precision import FLOAT64
 
 CONFIG = """
 [scf]

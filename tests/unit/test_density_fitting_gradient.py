@@ -16,14 +16,14 @@ from scfx_libcint.backend import LibcintBackend
 
 import scfx
 from scfx.abstract import AbstractBasisSource
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
 from scfx.contracts.derivatives import TwoElectronEnergy
 from scfx.contracts.fitting import AbstractFittingBackend
-from scfx.elements import SYMBOLS
 from scfx.energy.two_electron.fitted import FittedTwoElectron, unpacked
 from scfx.energy.two_electron.fitted_gradient import _blocks, fitted_gradient
 from scfx.errors import InputError
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
+from scfx.model.elements import SYMBOLS
 
 ONLY = np.zeros(1, dtype=np.int32)
 FITTING = "def2-universal-jkfit"

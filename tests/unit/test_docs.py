@@ -13,11 +13,11 @@ import pytest
 import scfx
 from scfx import testing as scfx_testing
 from scfx.cli import main
-from scfx.config import Config
-from scfx.convergence import CONVERGENCE_PRESETS, Convergence
+from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence
+from scfx.config.file import Config
+from scfx.config.spec import SCFSpec
 from scfx.errors import ConfigError
 from scfx.grid import GridSpec
-from scfx.spec import SCFSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

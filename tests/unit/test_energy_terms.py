@@ -12,19 +12,19 @@ from scfx_libcint.backend import LibcintBackend
 import scfx
 import scfx.energy.hamiltonian as hamiltonian
 from scfx.abstract import AbstractBasisSource, AbstractFunctional
-from scfx.basis import Shell
 from scfx.energy.memory import MemoryBudget
 from scfx.energy.nonlocal_correlation import NonlocalCorrelation
 from scfx.errors import ConfigError, ConvergenceError, ScfxError
+from scfx.execution.lanes import ao_bucket
+from scfx.execution.profile import Profile
 from scfx.grid.spec import GridSpec
-from scfx.lanes import ao_bucket
-from scfx.profile import Profile
+from scfx.model.basis import Shell
+from scfx.model.system import System
 from scfx.results import Status
 from scfx.scf.guess import AtomicGuess
 from scfx.scf.prepare import pad_matrices
 from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun
-from scfx.system import System
 from scfx.testing.backend_batches import sample_batch
 from scfx.testing.compare import symmetric_matrices
 

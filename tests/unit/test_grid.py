@@ -122,7 +122,7 @@ def test_radial_shells_and_sizes_agree_with_pyscf_for_every_element():
         np.testing.assert_allclose(radii, expected_radii, rtol=1e-12)
         np.testing.assert_allclose(weights, expected_weights, rtol=1e-12)
         np.testing.assert_array_equal(angular_counts(z, radii, 302), nwchem_prune(z, radii, 302))
-        bragg = BRAGG_RADIUS_ANGSTROM[z] / scfx.system.BOHR_IN_ANGSTROM
+        bragg = BRAGG_RADIUS_ANGSTROM[z] / scfx.model.system.BOHR_IN_ANGSTROM
         assert bragg == pytest.approx(radi.BRAGG_RADII[z], rel=1e-14)
 
 

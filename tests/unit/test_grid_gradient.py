@@ -11,12 +11,12 @@ from scfx_simd.backend import SimdBackend
 from scfx_simd.grid import POINTS_PER_BLOCK
 
 import scfx
-from scfx.basis import BasisSet
+from scfx.config.precision import PrecisionPolicy
+from scfx.energy.orbitals import orbital_derivatives, orbital_tables
 from scfx.errors import InputError
 from scfx.grid import GridSpec, molecular_grid, owned_grid
 from scfx.grid.weight_gradient import weight_gradient
-from scfx.orbitals import orbital_derivatives, orbital_tables
-from scfx.precision import PrecisionPolicy
+from scfx.model.basis import BasisSet
 
 SPEC = GridSpec(0)
 #: Made up, with sizes far apart; and exactly linear, with points on the axis, where cells have zeros and no slope.
@@ -63,7 +63,7 @@ def test_weight_gradient_agrees_with_pyscf():
     from pyscf.grad.rks import grids_response_cc
 
     numbers, positions = BENT
-    symbols = [scfx.elements.SYMBOLS[z] for z in numbers]
+    symbols = [scfx.model.elements.SYMBOLS[z] for z in numbers]
     mole = gto.M(
         atom=list(zip(symbols, positions, strict=True)), unit="bohr", basis="sto-3g", spin=None, verbose=0
     )

@@ -14,12 +14,12 @@ from scfx_ipu.library import Machine, built_for_hardware
 from scfx_ipu.molecule import Structure, molecule_table
 
 import scfx
-from scfx.basis import BasisSet
-from scfx.batch import Batch
+from scfx.config.precision import FLOAT64, PrecisionPolicy
+from scfx.config.spec import SCFSpec
 from scfx.errors import CapabilityError, ConfigError, InputError, PluginUnavailableError, ResourceError
-from scfx.precision import FLOAT64, PrecisionPolicy
-from scfx.spec import SCFSpec
-from scfx.system import HARTREE_IN_EV, System
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
+from scfx.model.system import HARTREE_IN_EV, System
 from scfx.testing import check_backend
 
 NARROW = PrecisionPolicy("narrow", integrals="float32")

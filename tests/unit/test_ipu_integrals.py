@@ -17,11 +17,11 @@ from scfx_ipu.library import integrals_of_pair, library
 from scfx_ipu.molecule import Structure, molecule_table
 from scfx_libcint.environment import environment
 
-from scfx import native
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
 from scfx.errors import PluginUnavailableError
-from scfx.system import System
+from scfx.execution import native
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
+from scfx.model.system import System
 
 CODELETS = Path(__file__).parents[2] / "backends" / "scfx_ipu" / "codelets"
 #: What the issue asks for and the paper's float32 reached, hartree.

@@ -10,9 +10,9 @@ from scfx_ipu.cost_model import BUNDLES, costs, predict, schedule
 from scfx_ipu.library import OPERATIONS, Machine, count_operations
 from scfx_ipu.molecule import Structure
 
-from scfx.basis import BasisSet
-from scfx.batch import Batch
-from scfx.system import System
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
+from scfx.model.system import System
 
 
 def _structure(carbons: int, basis: str = "sto-3g") -> Structure:

@@ -10,11 +10,11 @@ from scfx_libcint.backend import LibcintBackend
 from scfx_libcint.blocks import BlockPlan, row_is_double, schwarz_roots
 from scfx_libcint.environment import environment
 
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
+from scfx.config.precision import FLOAT64, PrecisionPolicy
 from scfx.errors import InputError, ResourceError
-from scfx.precision import FLOAT64, PrecisionPolicy
-from scfx.system import System
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
+from scfx.model.system import System
 
 FLOAT32 = PrecisionPolicy("narrow", integrals="float32", coulomb_exchange="float32")
 BUDGET = 2**30
@@ -55,7 +55,7 @@ def _mole(batch: Batch, entry: int, cart: bool):
 
 
 def _published(basis: BasisSet, z: int):
-    from scfx.basis import radial_norm
+    from scfx.model.basis import radial_norm
 
     for shell in basis.shells[z]:
         # Published coefficients refer to normalised primitives.

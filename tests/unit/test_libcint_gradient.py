@@ -20,11 +20,11 @@ from pyscf_oracle import pyscf_mole
 from scfx_libcint.backend import LibcintBackend
 
 import scfx
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
+from scfx.config.precision import FLOAT64
 from scfx.contracts.derivatives import AbstractGradientBackend, TwoElectronEnergy
 from scfx.errors import InputError
-from scfx.precision import FLOAT64
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
 
 ONLY = np.zeros(1, dtype=np.int32)
 #: Every atom off the axes, hydrogens first, so that the batch orders the atoms otherwise than the system.

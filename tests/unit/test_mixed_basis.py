@@ -6,7 +6,7 @@ import pytest
 from molecules import molecule
 
 import scfx
-from scfx.system import BOHR_IN_ANGSTROM
+from scfx.model.system import BOHR_IN_ANGSTROM
 
 
 def test_each_element_has_its_own_functions_as_in_pyscf(registry):

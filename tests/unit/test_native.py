@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scfx import native
 from scfx.errors import PluginUnavailableError
+from scfx.execution import native
 
 #: In a process of its own, since a library is loaded once.
 SCRIPT = "from scfx import native; print(native.load('scfx_simd', 'scfx_simd')._name)"

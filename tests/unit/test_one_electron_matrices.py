@@ -9,9 +9,9 @@ from scfx_bse.source import BasisSetExchangeSource
 from scfx_libcint.backend import LibcintBackend
 from scfx_libcint.environment import environment
 
-from scfx.basis import BasisSet
-from scfx.batch import Batch
 from scfx.errors import CapabilityError
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
 from scfx.properties.quadrupole import quadrupole
 from scfx.testing.backend_batches import sample_batch
 from scfx.testing.compare import symmetric_matrices

@@ -8,8 +8,8 @@ from molecules import distorted, molecule
 from pyscf_oracle import pyscf_mole
 
 import scfx
-from scfx.basis import BasisSet, cart_to_sph, cartesian_powers
-from scfx.orbitals import evaluate_orbitals
+from scfx.energy.orbitals import evaluate_orbitals
+from scfx.model.basis import BasisSet, cart_to_sph, cartesian_powers
 
 
 def _points(count: int = 200) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 import scfx_precision
 
 import scfx
-from scfx.precision import FLOAT64, STAGES, PrecisionPolicy
+from scfx.config.precision import FLOAT64, STAGES, PrecisionPolicy
 
 OFFERS = {offer.name: offer for offer in scfx_precision.scfx_register_precision_policies()}
 

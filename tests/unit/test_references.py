@@ -10,7 +10,7 @@ import pytest
 
 import scfx
 from scfx.abstract import AbstractBasisSource
-from scfx.basis import Shell
+from scfx.model.basis import Shell
 
 
 class Given(AbstractBasisSource):

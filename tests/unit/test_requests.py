@@ -15,12 +15,12 @@ from scfx_simd.backend import SimdBackend
 import scfx
 import scfx.energy.two_electron.fitted as fitted_module
 from scfx.abstract import AbstractIntegralBackend, TwoElectronRequest
+from scfx.config.precision import FLOAT64
+from scfx.energy.two_electron.lane_operator import LaneTwoElectron
 from scfx.errors import CapabilityError, InputError
-from scfx.precision import FLOAT64
 from scfx.testing import reference_integrals
 from scfx.testing.backend_batches import sample_batch
 from scfx.testing.compare import symmetric_matrices
-from scfx.two_electron import LaneTwoElectron
 
 BUDGET = 2**28
 #: The functionals that a calculation may ask J and K for, and what of each operator: (J, K).

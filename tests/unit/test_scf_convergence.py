@@ -7,7 +7,7 @@ import pytest
 from molecules import distorted, molecule
 
 import scfx
-from scfx.system import HARTREE_IN_EV
+from scfx.model.system import HARTREE_IN_EV
 
 
 def _solve(systems, registry, **options):
@@ -54,7 +54,7 @@ def test_qm1b_never_climbs_the_ladder(registry, molecules):
 
 @pytest.mark.parametrize("preset", ["loose", "default", "tight"])
 def test_both_thresholds_hold_at_convergence(registry, molecules, preset):
-    from scfx.convergence import CONVERGENCE_PRESETS
+    from scfx.config.convergence import CONVERGENCE_PRESETS
 
     result = _solve(molecules, registry, convergence=preset).raise_for_status()
     rule = CONVERGENCE_PRESETS[preset]

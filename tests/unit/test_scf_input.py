@@ -11,8 +11,8 @@ from pyscf_oracle import orbital_energies, pyscf_solved
 
 import scfx
 from scfx.abstract import AbstractBasisSource
-from scfx.basis import Shell
-from scfx.spec import LINEAR_DEPENDENCE
+from scfx.config.spec import LINEAR_DEPENDENCE
+from scfx.model.basis import Shell
 
 
 def _solve(systems, registry, **options):

@@ -11,8 +11,8 @@ from molecules import distorted, molecule
 
 import scfx
 from scfx.abstract import AbstractLaneTwoElectron
+from scfx.config.precision import STAGES
 from scfx.energy.exchange_correlation.portable import Quadrature
-from scfx.precision import STAGES
 from scfx.scf import prepare as prepare_module
 from scfx.scf import run as run_module
 

@@ -11,7 +11,7 @@ from dataset_fake import MANY, write_smiles
 torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
 import scfx  # noqa: E402
-from scfx.config import Config  # noqa: E402
+from scfx.config.file import Config  # noqa: E402
 
 #: As the examples, but of a size that takes seconds.
 SMALL = (

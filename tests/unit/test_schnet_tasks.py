@@ -18,7 +18,7 @@ from scfx_schnet.finetune import FinetuneTask, compare  # noqa: E402
 from scfx_schnet.scaling import ScalingTask  # noqa: E402
 
 from scfx.abstract import TaskContext  # noqa: E402
-from scfx.config import Config  # noqa: E402
+from scfx.config.file import Config  # noqa: E402
 from scfx.errors import ConfigError, InputError  # noqa: E402
 
 TRAINING = {"steps": 6, "batch_size": 4, "threads": 1}

@@ -11,10 +11,10 @@ import pytest
 from scfx_simd.backend import SimdBackend
 
 import scfx
-from scfx.basis import BasisSet
-from scfx.batch import Batch, group_by_structure
-from scfx.elements import atomic_number
-from scfx.spec import SCFSpec
+from scfx.config.spec import SCFSpec
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch, group_by_structure
+from scfx.model.elements import atomic_number
 
 POLICIES = pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
 COMPOUNDS = (("H", "C", "N"), ("H", "N", "O"), ("H", "O", "F"))

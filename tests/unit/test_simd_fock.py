@@ -10,14 +10,14 @@ from scfx_bse.source import BasisSetExchangeSource
 from scfx_simd.backend import SimdBackend
 from scfx_simd.kernels import lane_counts
 
-from scfx.basis import BasisSet
-from scfx.batch import Batch
+from scfx.config.precision import FLOAT64, PrecisionPolicy
 from scfx.driver import Solver
 from scfx.energy.two_electron.differences import LONGEST_SUM, DifferenceBuild
 from scfx.errors import CapabilityError, ConfigError, InputError
-from scfx.precision import FLOAT64, PrecisionPolicy
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
+from scfx.model.system import System
 from scfx.scf.run import BatchRun
-from scfx.system import System
 from scfx.testing import check_backend
 
 FLOAT32 = PrecisionPolicy("narrow", integrals="float32")

@@ -7,11 +7,11 @@ import pytest
 from scfx_simd.backend import SimdBackend
 
 import scfx
-from scfx.basis import BasisSet, Shell, cart_to_sph, radial_norm
-from scfx.batch import Batch
+from scfx.config.precision import FLOAT64, PrecisionPolicy
+from scfx.config.spec import SCFSpec
 from scfx.contracts.derivatives import TwoElectronEnergy
-from scfx.precision import FLOAT64, PrecisionPolicy
-from scfx.spec import SCFSpec
+from scfx.model.basis import BasisSet, Shell, cart_to_sph, radial_norm
+from scfx.model.batch import Batch
 
 COULOMB = TwoElectronEnergy(coulomb=1.0)
 HYBRID = TwoElectronEnergy(coulomb=1.0, exchange=0.2)  # B3LYP's share of exchange
@@ -25,7 +25,7 @@ WATER = (("O", 0.0, 0.0, 0.1), ("H", 1.4, 0.3, 1.1), ("H", -1.2, 0.5, 1.3))
 
 
 def _system(atoms=WATER, shift: float = 0.0, **options) -> scfx.System:
-    numbers = np.array([scfx.elements.atomic_number(a[0]) for a in atoms], dtype=np.int32)
+    numbers = np.array([scfx.model.elements.atomic_number(a[0]) for a in atoms], dtype=np.int32)
     positions = np.array([a[1:] for a in atoms], dtype=np.float64)
     positions[-1] += shift * np.array([0.3, -0.2, 0.5])
     return scfx.System(numbers, positions, **options)

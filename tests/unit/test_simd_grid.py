@@ -8,11 +8,11 @@ from scfx_bse.source import BasisSetExchangeSource
 from scfx_simd.backend import SimdBackend
 from scfx_simd.grid import POINTS_PER_BLOCK
 
-from scfx.basis import BasisSet
-from scfx.batch import Batch
+from scfx.config.precision import PrecisionPolicy
 from scfx.errors import InputError
-from scfx.precision import PrecisionPolicy
-from scfx.system import System
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
+from scfx.model.system import System
 
 DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 #: Relative to the largest value: rounding of some tens of terms.

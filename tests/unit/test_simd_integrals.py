@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scfx_simd.backend import SimdBackend
 from scfx_simd.kernels import lane_counts, library
 
-from scfx.basis import BasisSet, Shell
-from scfx.batch import Batch
-from scfx.precision import FLOAT64, PrecisionPolicy
-from scfx.system import System
+from scfx.config.precision import FLOAT64, PrecisionPolicy
+from scfx.model.basis import BasisSet, Shell
+from scfx.model.batch import Batch
+from scfx.model.system import System
 
 FLOAT32 = PrecisionPolicy("narrow", integrals="float32")
 BUDGET = 2**31

@@ -7,7 +7,7 @@ from dataset_fake import write_smiles
 from study_fake import FakeDatasetTask, fake_registry, fake_study
 
 import scfx
-from scfx.config import Config
+from scfx.config.file import Config
 
 SCF = {"functional": "b3lyp5", "basis": "sto-3g", "grid": 0}
 

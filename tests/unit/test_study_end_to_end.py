@@ -7,7 +7,7 @@ import pytest
 from dataset_fake import write_smiles
 
 import scfx
-from scfx.system import HARTREE_IN_EV
+from scfx.model.system import HARTREE_IN_EV
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from scfx_study.options import StudyOptions
 
 import scfx
-from scfx.config import Config
+from scfx.config.file import Config
 
 NAMES = ("precision", "basis", "stages", "grid", "geometry", "ipu", "hard")
 
@@ -55,7 +55,7 @@ def test_the_papers_b3lyp_is_the_one_with_vwn5(project_root):
 
 
 def test_each_stage_is_alone_in_float32(project_root):
-    from scfx.precision import STAGES
+    from scfx.config.precision import STAGES
 
     table = tomllib.loads((project_root / "examples" / "study_stages.toml").read_text())["task"][0]
     lowered = [

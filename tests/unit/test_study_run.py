@@ -15,7 +15,7 @@ import pytest
 from dataset_fake import fake_energy, write_smiles
 from study_fake import DELAY, LOG, SHIFT, fake_study
 
-from scfx.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 SMILES = ("CCO", "COC", "CC=O", "FC(F)F", "CO")
 

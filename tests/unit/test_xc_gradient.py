@@ -15,9 +15,7 @@ import pytest
 from scfx_bse.source import BasisSetExchangeSource
 from scfx_simd.backend import SimdBackend
 
-from scfx.basis import BasisSet
-from scfx.batch import Batch
-from scfx.elements import SYMBOLS
+from scfx.config.precision import FLOAT64, PrecisionPolicy
 from scfx.energy.exchange_correlation.functional_at_points import (
     evaluate_closed_shell,
     evaluate_each_point,
@@ -29,10 +27,12 @@ from scfx.energy.memory import MemoryBudget
 from scfx.energy.nonlocal_correlation import NonlocalCorrelation
 from scfx.energy.nonlocal_gradient import nonlocal_correlation_gradient
 from scfx.errors import InputError
+from scfx.execution.lanes import ao_bucket
 from scfx.grid import GridSpec, batch_grids, owned_grids
-from scfx.lanes import ao_bucket
-from scfx.precision import FLOAT64, PrecisionPolicy
-from scfx.system import System
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
+from scfx.model.elements import SYMBOLS
+from scfx.model.system import System
 
 SPEC = GridSpec(0)
 LANE = np.zeros(1, dtype=np.int32)

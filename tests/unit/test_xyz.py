@@ -12,7 +12,7 @@ from scfx_dataset.sources import Source
 from scfx_dataset.sources.xyz import read_xyz_files
 
 import scfx
-from scfx.system import BOHR_IN_ANGSTROM
+from scfx.model.system import BOHR_IN_ANGSTROM
 
 WATER = np.array([[0.0, 0.0, 0.1173], [0.0, 0.7572, -0.4692], [0.0, -0.7572, -0.4692]])
 ROWS = "O 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -0.4692\n"

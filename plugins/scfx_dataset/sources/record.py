@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.elements import atomic_number, whole_number
 from scfx.errors import InputError
+from scfx.model.elements import atomic_number, whole_number
 from scfx_dataset.sources.lines import KEPT, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: The same conversion as `scfx.System`'s, so that a geometry keeps its bits.
-from scfx.system import BOHR_IN_ANGSTROM
+from scfx.model.system import BOHR_IN_ANGSTROM
 
 #: What reading one record may raise: it becomes the reason of that record's row.
 UNUSABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)

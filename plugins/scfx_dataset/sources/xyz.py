@@ -1,4 +1,4 @@
-"""xyz and extended xyz files, and QM9's own records: frames of `scfx.xyz` as records of a dataset."""
+"""xyz and extended xyz files, and QM9's own records: frames of `scfx.model.xyz` as records of a dataset."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from scfx.errors import InputError
-from scfx.xyz import decoded, frames_of, open_xyz
+from scfx.model.xyz import decoded, frames_of, open_xyz
 from scfx_dataset.sources.record import Record, geometry_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from scfx.xyz import Frame
+    from scfx.model.xyz import Frame
 
 _ENDINGS = (".xyz", ".extxyz")
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32
 
-from scfx.batch import Batch
+from scfx.config.precision import PrecisionPolicy
 from scfx.contracts.functional import AbstractFunctional
 from scfx.contracts.grid import AbstractGridOperator
 from scfx.energy.exchange_correlation.functional_at_points import (
@@ -21,8 +21,8 @@ from scfx.energy.exchange_correlation.functional_at_points import (
     evaluate_spin_resolved,
 )
 from scfx.energy.exchange_correlation.portable import StaticFunctional, Totals
-from scfx.lanes import COMPILER_OPTIONS
-from scfx.precision import PrecisionPolicy
+from scfx.execution.lanes import COMPILER_OPTIONS
+from scfx.model.batch import Batch
 
 #: Blocks of one functional call.
 BLOCKS = 4

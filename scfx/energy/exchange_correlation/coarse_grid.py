@@ -29,14 +29,14 @@ from jaxtyping import Array, Float64, Int32
 from scfx.energy.exchange_correlation.portable import Totals
 from scfx.energy.exchange_correlation.term import ExchangeCorrelation, contribution_of
 from scfx.energy.term import Change, Contribution
+from scfx.execution.lanes import COMPILER_OPTIONS, for_lanes, pad_lanes
 from scfx.grid import GridSpec
-from scfx.lanes import COMPILER_OPTIONS, for_lanes, pad_lanes
 
 if TYPE_CHECKING:
+    from scfx.config.precision import PrecisionPolicy
     from scfx.energy.exchange_correlation.backend import BackendQuadrature
     from scfx.energy.exchange_correlation.portable import Quadrature
     from scfx.grid.molecular import PointsAndWeights
-    from scfx.precision import PrecisionPolicy
 
 #: Radial shells and angular points of every atom: 20 atoms fit one block of the backend's. With 10 shells an entry
 #: took as many iterations, within half a one, in four molecules of 9 heavy atoms; with 26 angular points too.

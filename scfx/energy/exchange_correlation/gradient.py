@@ -24,17 +24,17 @@ from scfx.energy.exchange_correlation.functional_at_points import evaluate_each_
 from scfx.energy.exchange_correlation.portable import StaticFunctional
 from scfx.energy.exchange_correlation.portable_gradient import EntrySums, PortableGradient
 from scfx.errors import InputError
+from scfx.execution.lanes import COMPILER_OPTIONS
 from scfx.grid.weight_gradient import weight_gradient
-from scfx.lanes import COMPILER_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.derivatives import AbstractGridGradientOperator
     from scfx.contracts.functional import AbstractFunctional
     from scfx.grid import Grid
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 #: Backend's blocks that go through the functional in one call.
 _BACKEND_BLOCKS = 4

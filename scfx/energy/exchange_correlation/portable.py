@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32
 
-from scfx.batch import Batch
+from scfx.config.precision import PrecisionPolicy
 from scfx.contracts.functional import AbstractFunctional
 from scfx.energy.exchange_correlation.functional_at_points import (
     evaluate_closed_shell,
     evaluate_spin_resolved,
 )
-from scfx.lanes import COMPILER_OPTIONS, ao_bucket, for_lanes, pad_lanes
-from scfx.orbitals import OrbitalTables, orbital_tables, orbital_values
-from scfx.precision import PrecisionPolicy
+from scfx.energy.orbitals import OrbitalTables, orbital_tables, orbital_values
+from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket, for_lanes, pad_lanes
+from scfx.model.batch import Batch
 
 #: Points of a block: AO values of 56 functions in float64 then take 229 KB and stay in cache through both products.
 BLOCK = 512

@@ -12,14 +12,14 @@ from jaxtyping import Array, Float, Float64, Int32
 
 from scfx.energy.exchange_correlation.functional_at_points import evaluate_each_point
 from scfx.energy.exchange_correlation.portable import StaticFunctional, grid_components
-from scfx.lanes import COMPILER_OPTIONS
-from scfx.orbitals import OrbitalTables, orbital_derivatives, orbital_tables
+from scfx.energy.orbitals import OrbitalTables, orbital_derivatives, orbital_tables
+from scfx.execution.lanes import COMPILER_OPTIONS
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.functional import AbstractFunctional
     from scfx.grid import Grid
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 #: Points of a block: ten components of 56 AOs in float64 then take 1.1 MB.
 BLOCK = 256

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64, Int32
 
+from scfx.config.precision import FLOAT64
 from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.contracts.grid import AbstractGridBackend
 from scfx.energy.exchange_correlation.backend import BackendQuadrature
@@ -16,16 +17,15 @@ from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradi
 from scfx.energy.exchange_correlation.portable import Quadrature, Totals
 from scfx.energy.term import Contribution, Term
 from scfx.grid.owners import owned_grids
-from scfx.precision import FLOAT64
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.backend import AbstractIntegralBackend
     from scfx.contracts.functional import AbstractFunctional
     from scfx.energy.memory import MemoryBudget
     from scfx.grid import GridSpec
     from scfx.grid.molecular import PointsAndWeights
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 
 def quadrature_of(

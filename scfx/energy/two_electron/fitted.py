@@ -15,16 +15,16 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float64, Int32
 
-from scfx.basis import BasisSet
+from scfx.energy.two_electron.lane_operator import LaneTwoElectron
 from scfx.errors import InputError, ResourceError
-from scfx.two_electron import LaneTwoElectron
+from scfx.model.basis import BasisSet
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch, ShellLayout
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.derivatives import Operator
     from scfx.contracts.fitting import AbstractFittingBackend
     from scfx.contracts.two_electron import AbstractTwoElectron
+    from scfx.model.batch import Batch, ShellLayout
 
 #: Auxiliary functions are contracted in blocks of about this many numbers (64 MB).
 BLOCK = 8_000_000

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.batch import Batch
 from scfx.energy.two_electron.fitted import BLOCK, eigenvectors, unpacked
+from scfx.model.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from scfx.basis import BasisSet
-    from scfx.batch import ShellLayout
     from scfx.contracts.derivatives import Operator
     from scfx.contracts.fitting import AbstractFittingBackend
+    from scfx.model.basis import BasisSet
+    from scfx.model.batch import ShellLayout
 
 #: Eigenvalues of the metric below this fraction of the largest one are taken for rounding.
 RANK = 1e-12

@@ -20,11 +20,11 @@ from scfx.energy.two_electron.fitted_gradient import fitted_gradient
 from scfx.errors import CapabilityError
 
 if TYPE_CHECKING:
-    from scfx.batch import Batch
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.backend import AbstractIntegralBackend
     from scfx.contracts.functional import AbstractFunctional
     from scfx.energy.memory import MemoryBudget
-    from scfx.precision import PrecisionPolicy
+    from scfx.model.batch import Batch
 
 
 class Part(NamedTuple):

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scfx.elements import SYMBOLS, nucleus
 from scfx.errors import InputError
-from scfx.stated import joined, stated_charge, stated_multiplicity, total_by_atom, unpaired_by_atom
-from scfx.xyz_comment import count_line, doubt_of, pairs, refuse_periodic, stated_in_words, unit_of
+from scfx.model.elements import SYMBOLS, nucleus
+from scfx.model.stated import joined, stated_charge, stated_multiplicity, total_by_atom, unpaired_by_atom
+from scfx.model.xyz_comment import count_line, doubt_of, pairs, refuse_periodic, stated_in_words, unit_of
 
 if TYPE_CHECKING:
     import os

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scfx.system import HARTREE_IN_EV
+from scfx.model.system import HARTREE_IN_EV
 
 
 class Convergence(BaseModel):

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx.basis import cart_to_sph
 from scfx.errors import InputError
+from scfx.model.basis import cart_to_sph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scfx.basis import BasisSet
-    from scfx.system import System
+    from scfx.model.basis import BasisSet
+    from scfx.model.system import System
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scfx.compile_time import compile_seconds
+from scfx.execution.compile_time import compile_seconds
 
 
 class Profile:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.elements import SYMBOLS
 from scfx.errors import BasisError
+from scfx.model.elements import SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

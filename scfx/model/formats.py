@@ -1,7 +1,8 @@
 """Molecules of other programs' objects, kept away from `System` so that importing it stays light.
 
 Each function gives a `Given`: what the object states, in its own unit, and what it leaves open. `System` joins that
-with the caller's arguments. xyz files are read in `scfx.xyz`, SMILES and RDKit's molecules in `scfx.structures`.
+with the caller's arguments. xyz files are read in `scfx.model.xyz`, SMILES and RDKit's
+molecules in `scfx.model.structures`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from scfx.elements import atomic_number, whole_number
 from scfx.errors import InputError
-from scfx.stated import (
+from scfx.model.elements import atomic_number, whole_number
+from scfx.model.stated import (
     joined,
     stated_charge,
     stated_multiplicity,

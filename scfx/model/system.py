@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
-from scfx.elements import SYMBOLS, nucleus, whole_number
 from scfx.errors import InputError
-from scfx.stated import Assumed, AssumedUnit, length_unit, lowest_multiplicity
+from scfx.model.elements import SYMBOLS, nucleus, whole_number
+from scfx.model.stated import Assumed, AssumedUnit, length_unit, lowest_multiplicity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from scfx.formats import Given
-    from scfx.xyz import Frame
+    from scfx.model.formats import Given
+    from scfx.model.xyz import Frame
 
 #: Bohr radius in angstrom: the CODATA 2010 value that PySCF and most quantum-chemistry programs convert with, so that
 #: one xyz file is one geometry everywhere.
@@ -221,7 +221,7 @@ class System:
         Charge, multiplicity and unit are the arguments, else what the file states (`charge=`, `multiplicity=`, `spin=`
         or "0 3" in the comment line; `bohr` there or after the count), else 0, the lowest, and angstrom.
         """
-        from scfx.xyz import read_xyz
+        from scfx.model.xyz import read_xyz
 
         frames = read_xyz(path)
         if frame is None and len(frames) > 1:
@@ -244,7 +244,7 @@ class System:
         unit: str | None = None,
     ) -> list[System]:
         """Every frame of an xyz file, as `from_xyz` reads one; the arguments are for all of them."""
-        from scfx.xyz import read_xyz
+        from scfx.model.xyz import read_xyz
 
         return [cls._from_frame(frame, path, charge, multiplicity, unit) for frame in read_xyz(path)]
 
@@ -276,7 +276,7 @@ class System:
         open d and f shells, O=O. Fragments are placed in contact, side by side. Needs `pip install "scfx[dataset]"`.
         Raises `InputError` if RDKit cannot parse or embed it.
         """
-        from scfx.structures import embed_smiles
+        from scfx.model.structures import embed_smiles
 
         return cls._from_given(embed_smiles(smiles, seed, multiplicity), charge, multiplicity)
 
@@ -292,14 +292,14 @@ class System:
 
         Charge: the argument, else the sum of formal charges. Multiplicity: the argument, else as `from_smiles`.
         """
-        from scfx.structures import of_rdkit
+        from scfx.model.structures import of_rdkit
 
         return cls._from_given(of_rdkit(molecule, conformer, multiplicity), charge, multiplicity)
 
     @classmethod
     def from_pyscf(cls, mole: Any) -> System:
         """From a built `pyscf.gto.Mole`, with its ghost atoms; cells and effective core potentials are refused."""
-        from scfx.formats import of_pyscf
+        from scfx.model.formats import of_pyscf
 
         return cls._from_given(of_pyscf(mole))
 
@@ -311,7 +311,7 @@ class System:
         as 2S + 1), else the sums of initial charges and magnetic moments, else 0 and the lowest. Statements that
         contradict each other are refused.
         """
-        from scfx.formats import of_ase
+        from scfx.model.formats import of_ase
 
         return cls._from_given(of_ase(atoms, charge, multiplicity))
 
@@ -324,7 +324,7 @@ class System:
         Atoms with `real` false are ghosts. Charge and multiplicity are the arguments, else the molecule's, else its
         fragments', else 0 and the lowest.
         """
-        from scfx.formats import of_qcschema
+        from scfx.model.formats import of_qcschema
 
         return cls._from_given(of_qcschema(molecule, charge, multiplicity))
 
@@ -350,7 +350,7 @@ def as_system(value: Any) -> System:
         return System.from_xyz(value)
     if isinstance(value, str):
         return _from_text(value)
-    from scfx.formats import kind_of
+    from scfx.model.formats import kind_of
 
     kind = kind_of(value)
     if kind:
@@ -363,7 +363,7 @@ def as_system(value: Any) -> System:
 
 def as_systems(values: Any) -> list[System]:
     """A list of Systems of one object or of an iterable of objects that `as_system` takes. Errors name the entry."""
-    from scfx.formats import kind_of
+    from scfx.model.formats import kind_of
 
     if isinstance(values, (System, str, os.PathLike)) or kind_of(values):
         return [as_system(values)]

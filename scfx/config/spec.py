@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
 
-from scfx.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence, convergence_fields
-from scfx.elements import SYMBOLS
+from scfx.config.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence, convergence_fields
+from scfx.config.spec_hash import spec_hash
+from scfx.config.toml import validation_error
 from scfx.errors import CapabilityError, ConfigError, InputError
-from scfx.spec_hash import spec_hash
-from scfx.toml import validation_error
+from scfx.model.elements import SYMBOLS
 
 if TYPE_CHECKING:
+    from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.backend import AbstractIntegralBackend
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.functional import AbstractFunctional
     from scfx.energy.two_electron.fitted import DensityFitting
     from scfx.grid import GridSpec
-    from scfx.precision import PrecisionPolicy
     from scfx.properties.requests import Requested
     from scfx.registry import Registry
 
@@ -50,7 +50,7 @@ def _choice(value: Any) -> Any:
 
 def _basis(value: Any) -> Any:
     """A choice, or a table by element, whose entries are choices."""
-    from scfx.mixed_basis import is_by_element
+    from scfx.model.mixed_basis import is_by_element
 
     if not is_by_element(value):
         return _choice(value)
@@ -114,7 +114,7 @@ class SCFSpec(BaseModel):
     """How to compute: the `[scf]` table, and the keyword arguments of `scfx.solve`.
 
     `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object;
-    `basis` may be a table by element too (`scfx.mixed_basis`).
+    `basis` may be a table by element too (`scfx.model.mixed_basis`).
     `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields; `nonlocal_grid`: the same for the VV10
     part of a functional that has one (its cost grows with the square of the number of points).
     `convergence`: "default", "tight", "forces", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields
@@ -338,7 +338,7 @@ def _bare(choice: Any) -> str:
 
 def _shown(choice: Any, made: Any) -> str:
     """The name as the user wrote it (without a "dist:" prefix), else the object's own."""
-    from scfx.mixed_basis import MixedBasis
+    from scfx.model.mixed_basis import MixedBasis
 
     if isinstance(made, MixedBasis):  # the table's name is that of the other elements
         return made.name

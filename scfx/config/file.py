@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from scfx.config.spec import SCFSpec
+from scfx.config.toml import apply_override, read_toml, validation_error
 from scfx.errors import ConfigError
-from scfx.spec import SCFSpec
-from scfx.toml import apply_override, read_toml, validation_error
 
 if TYPE_CHECKING:
     from scfx.contracts.task import AbstractTask

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from scfx.elements import whole_number
 from scfx.errors import InputError
-from scfx.stated import length_unit
+from scfx.model.elements import whole_number
+from scfx.model.stated import length_unit
 
 #: More atoms than this are refused by their announcement alone: nothing is read or allocated for them.
 MOST_ATOMS = 100_000

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-from scfx.basis import angular_factor, cartesian_powers
-from scfx.batch import Batch
-from scfx.lanes import COMPILER_OPTIONS, ao_bucket, for_lanes
+from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket, for_lanes
+from scfx.model.basis import angular_factor, cartesian_powers
+from scfx.model.batch import Batch
 
 
 class OrbitalTables(NamedTuple):

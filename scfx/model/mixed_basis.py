@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scfx.contracts.basis import AbstractBasisSource
-from scfx.elements import SYMBOLS
 from scfx.errors import ConfigError
+from scfx.model.elements import SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from scfx.basis import CorePotential, Shell
+    from scfx.model.basis import CorePotential, Shell
 
 _NUMBERS = {symbol: z for z, symbol in enumerate(SYMBOLS) if z}
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scfx.elements import whole_number
 from scfx.errors import InputError
+from scfx.model.elements import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

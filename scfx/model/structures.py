@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.elements import SYMBOLS, electrons_by_angular_momentum
 from scfx.errors import InputError, PluginUnavailableError
+from scfx.model.elements import SYMBOLS, electrons_by_angular_momentum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scfx.formats import Given
+    from scfx.model.formats import Given
 
 #: Elements with open d or f shells in most of their compounds: groups 3 to 11, lanthanides and actinides.
 OPEN_D_OR_F = {*range(21, 30), *range(39, 48), *range(57, 80), *range(89, 112)}
@@ -97,7 +97,7 @@ def of_rdkit(molecule: Any, conformer: int | None, multiplicity: int | None) -> 
 
 
 def _given(molecule: Any, positions: np.ndarray, name: str) -> Given:
-    from scfx.formats import Given
+    from scfx.model.formats import Given
 
     numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
     charge = _rdkit().GetFormalCharge(molecule)

@@ -1,0 +1,1 @@
+"""What is computed: molecules, basis sets, batches, and the ways that people write them. Data only."""
