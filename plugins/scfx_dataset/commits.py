@@ -135,23 +135,33 @@ def _compacted(plan: Plan) -> dict[str, dict[str, Any]]:
                 "removed"
             ) from error
         else:
-            if (table.schema.metadata or {}).get(b"plan_id", b"").decode() != plan.plan_id:
+            if (table.schema.metadata or {}).get(b"plan_id", b"").decode(errors="replace") != plan.plan_id:
                 raise InputError(
                     f"{plan.store.where(COMPACTED)!r} belongs to another plan; it is a copy of the commits and can be "
                     "removed"
                 )
-            records = (
-                {**json.loads(row["rest"]), "attempt": row["attempt"], "sha256": row["sha256"]}
-                for row in table.to_pylist()
-            )
-            shards = {shard.id: shard for shard in plan.shards}
-            found = {
-                record["shard"]: record
-                for record in records
-                if record["shard"] in shards and not _malformed(record, shards[record["shard"]])
-            }
+            found = _whole_copies(plan, table)
         plan.__dict__["_commits"] = found
     return plan.__dict__["_commits"]
+
+
+def _whole_copies(plan: Plan, table: pa.Table) -> dict[str, dict[str, Any]]:
+    """Records of a compacted file by shard id; a copy that is damaged is left out, for the record itself is there."""
+    shards = {shard.id: shard for shard in plan.shards}
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        rows = table.select(["shard", "attempt", "sha256", "rest"]).to_pylist()
+    except (KeyError, ValueError, pa.ArrowException):
+        return found
+    for row in rows:
+        try:
+            record = {**json.loads(row["rest"]), "attempt": row["attempt"], "sha256": row["sha256"]}
+            shard = shards[record["shard"]]
+            if all(field in record for field in _FIELDS) and not _malformed(record, shard):
+                found[shard.id] = record
+        except (ValueError, LookupError, TypeError):
+            continue
+    return found
 
 
 def missing_data(plan: Plan) -> list[str]:

@@ -190,3 +190,19 @@ def test_no_product_code_unpickles_what_it_did_not_write(project_root):
                 found.append(path.name)
     # Its own scratch files, and the answers of a process that it has started.
     assert sorted(found) == ["embedding.py", "spill.py"]
+
+
+def test_a_damaged_copy_of_the_commits_is_passed_over_or_refused_clearly(finished):
+    dataset = scfx_dataset.open(finished)
+    compact(dataset.plan)
+    table = pq.read_table(finished / COMPACTED)
+    rows = [{**row, "rest": row["rest"][:100] + "\x00" + row["rest"][101:]} for row in table.to_pylist()]
+    pq.write_table(table.from_pylist(rows, schema=table.schema), finished / COMPACTED)
+    assert scfx_dataset.open(finished).to_table().equals(dataset.to_table())
+    pq.write_table(
+        table.select(["shard"]).replace_schema_metadata(table.schema.metadata), finished / COMPACTED
+    )
+    assert len(scfx_dataset.open(finished)) == 2
+    (finished / COMPACTED).write_bytes(b"half")
+    with pytest.raises(scfx.InputError, match="can be removed"):
+        len(scfx_dataset.open(finished))
