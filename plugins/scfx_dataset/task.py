@@ -117,6 +117,9 @@ class DatasetTask(AbstractTask):
             lambda index: plan.shards[index].shape,
         )
         todo = pending(plan, self.options.part)
+        if self.options.extras:
+            names = ", ".join(map(repr, self.options.extras))
+            progress.say(f"task.extras is taken as before; scf.properties = [{names}] gives the same columns")
         if made:
             progress.say(
                 f"planned {plan.counts['rows']} rows in {plan.counts['shards']} shards: {self.options.output}"
