@@ -1,6 +1,7 @@
 """Labels a second on one core: scfx against PySCF, alternating in one process.
 
     taskset -c 0 python benchmarks/throughput.py                     # the paper's setting and grid 1, four molecules
+    taskset -c 0 python benchmarks/throughput.py --forces            # energies with forces (forces.py)
     taskset -c 0 python benchmarks/throughput.py --conformers 8 --grids 0 --molecules 1
 
 Both programs get the same molecules, basis numbers, functional, grid level and convergence rule: energy change and
@@ -249,6 +250,24 @@ def basis_size(system: scfx.System, basis: BasisSet) -> int:
     return sum(basis.nao(int(z)) for z in system.atomic_numbers)
 
 
+def with_forces(arguments: argparse.Namespace) -> None:
+    """The same of energies with forces."""
+    import forces
+
+    rows = []
+    for level in arguments.grids:
+        for smiles in arguments.smiles or MOLECULES[: arguments.molecules]:
+            for row in forces.compare(smiles, level, arguments):
+                rows.append(row)
+                print(forces.line(row), flush=True)
+    if arguments.markdown:
+        with open(arguments.markdown, "w", encoding="utf-8") as handle:
+            handle.write(forces.markdown(rows))
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as handle:
+            json.dump(rows, handle, indent=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -265,6 +284,7 @@ def main() -> None:
     parser.add_argument(
         "--threshold", type=float, default=5e-6, help="hartree: energy change and orbital gradient"
     )
+    parser.add_argument("--forces", action="store_true", help="energies with forces: see forces.py")
     parser.add_argument("--markdown", help="write a table to this file")
     parser.add_argument("--json", help="write the rows to this file")
     arguments = parser.parse_args()
@@ -274,6 +294,8 @@ def main() -> None:
         f"scfx {scfx.__version__}, PySCF {pyscf.__version__}, {cores} core(s) in the affinity mask, 1 thread each"
     )
     print(f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule")
+    if arguments.forces:
+        return with_forces(arguments)
     rows = []
     for level in arguments.grids:
         for smiles in arguments.smiles or MOLECULES[: arguments.molecules]:
