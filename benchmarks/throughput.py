@@ -295,7 +295,8 @@ def main() -> None:
     )
     print(f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule")
     if arguments.forces:
-        return with_forces(arguments)
+        with_forces(arguments)
+        return
     rows = []
     for level in arguments.grids:
         for smiles in arguments.smiles or MOLECULES[: arguments.molecules]:
