@@ -322,6 +322,8 @@ def _property_lines(result: SCFResult) -> list[str]:
     lines = []
     for name, values in result.properties.items():
         value, unit = values[0], result.descriptors[name].unit
+        if name == "stability" and value is not None:
+            continue  # has a line of its own, with the verdict
         if value is None:
             lines.append(f"{name}: none, {result.property_reasons[name][0]}")
         elif isinstance(value, dict):
