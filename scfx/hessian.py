@@ -1,0 +1,92 @@
+"""`hessian`: second derivatives of the energy by the positions, from gradients of displaced geometries.
+
+The 6N displaced geometries are molecules of one structure, so they are one batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+
+from scfx.errors import ConvergenceError, InputError
+
+if TYPE_CHECKING:
+    from scfx.driver import Solver
+    from scfx.model.system import System
+    from scfx.results import SCFResult
+
+#: Displacement in bohr. The error of the difference grows with its square (some 1e-5 hartree/bohr² here), what is left
+#: of the gradient's own error (1e-8 hartree/bohr) with its inverse.
+STEP = 5e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Hessian:
+    """Second derivatives of one molecule's energy.
+
+    `matrix` [3 natm, 3 natm] in hartree/bohr², symmetric, rows and columns by atom, then x, y, z, in the system's own
+    order. `asymmetry` is the largest difference between an element and its mirror image before they were averaged, in
+    the same unit: how far the differences are to be believed. `step` in bohr. `result` has the system itself as entry
+    0, with energy, gradient and all else that the solver computes, then each coordinate's displacement forth and back.
+    """
+
+    matrix: Float64[np.ndarray, "n n"]
+    asymmetry: float
+    step: float
+    result: SCFResult
+
+
+def hessian(solver: Solver, system: System, step: float = STEP) -> Hessian:
+    """The Hessian of `system` by central differences of gradients, `step` bohr forth and back along each coordinate.
+
+    All 6 natm displaced geometries, and the system itself, are one call of `solver.solve`. `solver` must compute the
+    gradient (`properties="gradient"`). Each geometry starts from the guess, so the matrix depends on the geometry
+    alone. Ghost atoms are displaced like the others.
+
+    Raises `InputError` for a solver without gradients or a step that is not positive, and `ConvergenceError` naming
+    the displacement where one did not converge or has no gradient.
+    """
+    if "gradient" not in {each.name for each in solver.resolved.properties.ordered}:
+        raise InputError(
+            "scf.properties: a Hessian is made of gradients, and this solver computes none; make it with "
+            "properties='gradient'"
+        )
+    if not (math.isfinite(step) and step > 0):
+        raise InputError(f"step is {step!r}, expected a positive length in bohr, such as {STEP}")
+    systems = [system, *_displaced(system, step)]
+    result = solver.solve(systems)
+    gradients = np.stack([_gradient(result, index, step) for index in range(len(systems))])
+    forth, back = gradients[1::2], gradients[2::2]
+    matrix = (forth - back) / (2 * step)
+    return Hessian(0.5 * (matrix + matrix.T), float(np.abs(matrix - matrix.T).max()), step, result)
+
+
+def _displaced(system: System, step: float) -> list[System]:
+    out = []
+    for atom in range(system.natm):
+        for axis in range(3):
+            for sign in (1, -1):
+                positions = np.array(system.positions)
+                positions[atom, axis] += sign * step
+                out.append(replace(system, positions=positions))
+    return out
+
+
+def _gradient(result: SCFResult, index: int, step: float) -> Float64[np.ndarray, "n"]:
+    if index:
+        atom, axis = divmod((index - 1) // 2, 3)
+        where = f"atom {atom} moved by {step if index % 2 else -step} bohr along {'xyz'[axis]}"
+    else:
+        where = "the undisplaced geometry"
+    if not result.converged[index]:
+        reason = result.reason[index] or result.status[index].explain()
+        raise ConvergenceError(f"Hessian: {where}: {reason}")
+    gradient = result.gradient[index] if result.gradient is not None else None
+    if gradient is None:
+        reason = result.property_reasons["gradient"][index]
+        raise ConvergenceError(f"Hessian: {where}: no gradient: {reason}")
+    return gradient.ravel()
