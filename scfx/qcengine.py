@@ -24,12 +24,11 @@ from qcengine.programs.model import ProgramHarness
 import scfx
 from scfx import errors
 from scfx.config.spec import SCFSpec
-from scfx.config.toml import near_key
+from scfx.config.toml import unknown_key
 from scfx.contracts.property import plain
 from scfx.driver import Solver
 from scfx.hessian import hessian
 from scfx.model.system import System
-from scfx.versions import versions
 
 if TYPE_CHECKING:
     from qcengine.config import TaskConfig
@@ -103,7 +102,7 @@ class SCFXHarness(ProgramHarness):
 def register() -> None:
     """Make the program "scfx" known to QCEngine in this process; again has no effect."""
     if "scfx" not in list_all_programs():
-        register_program(SCFXHarness())
+        register_program(SCFXHarness())  # pyright: ignore[reportCallIssue] its fields are in _defaults
 
 
 def _computed(input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
@@ -131,21 +130,19 @@ def _computed(input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
     asked = {name: _plain(values[0]) for name, values in result.properties.items()}
     reasons = {name: why[0] for name, why in result.property_reasons.items() if why[0]}
     extras |= {"rung": result.rung[0], "properties": asked, "property_reasons": reasons}
-    extras["provenance"] = {key: value for key, value in result.provenance.items() if key != "versions"}
+    extras["provenance"] = result.provenance
     returned = {
         "energy": float(result.energy[0]),
         "gradient": gradient,
         "hessian": matrix,
         "properties": _returned_properties(result, asked),
     }
-    return AtomicResult(
+    return AtomicResult(  # pyright: ignore[reportCallIssue] the others have defaults
         input_data=input_data,
         molecule=input_data.molecule,
         properties=_properties(result, system, gradient, matrix),
         return_result=returned[driver],
-        provenance=Provenance(
-            creator="scfx", version=scfx.__version__, routine="scfx.solve", versions=versions()
-        ),  # pyright: ignore[reportCallIssue] Provenance takes more than it declares
+        provenance=Provenance(creator="scfx", version=scfx.__version__, routine="scfx.solve"),
         extras={"scfx": extras},
         success=True,
     )
@@ -192,8 +189,7 @@ def _scf(specification: Any) -> dict[str, Any]:
         if key not in SCFSpec.model_fields:
             known = [name for name in SCFSpec.model_fields if name not in _SAID_ELSEWHERE]
             raise errors.ConfigError(
-                f"keywords.{key}",
-                f"unknown keyword{near_key(key, known)} (keywords are the keys of [scf]: {', '.join(known)})",
+                f"keywords.{key}", f"{unknown_key(key, known)}: keywords are those of [scf]"
             )
     return {**keywords, "functional": specification.model.method, "basis": basis}
 

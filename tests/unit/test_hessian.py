@@ -52,7 +52,7 @@ def test_a_solver_without_gradients_is_refused():
 
 @pytest.mark.parametrize("step", [0.0, -1e-3, float("nan")])
 def test_a_step_that_is_no_length_is_refused(step):
-    with pytest.raises(InputError, match="step is .* bohr"):
+    with pytest.raises(InputError, match=r"step is .* bohr"):
         hessian(scfx.Solver(properties="gradient", **CHEAP), WATER, step)
 
 
