@@ -7,7 +7,9 @@ import click
 
 @click.command()
 @click.argument("path", type=click.Path())
-@click.option("--format", "form", required=True, help="qm1b, extxyz, ase, pyg or parquet.")
+@click.option(
+    "--format", "form", required=True, help="qm1b, extxyz, ase, pyg, parquet, mace, hdf5, torchani or spice."
+)
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False), help="File to write; default: export.<ending> in PATH."
 )

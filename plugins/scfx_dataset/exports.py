@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from scfx.errors import InputError, PluginUnavailableError
 from scfx.model.elements import SYMBOLS
 from scfx.model.system import BOHR_IN_ANGSTROM
+from scfx_dataset import exports_trainers
 
 if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset
@@ -287,4 +288,22 @@ FORMATS: dict[str, Format] = {
         _pyg, ".pt", f"collated PyTorch Geometric Data: z, pos, y = [{', '.join(TARGETS)}]", "torch_geometric"
     ),
     "parquet": Format(_parquet, ".parquet", "all columns in one Parquet file"),
+    "mace": Format(
+        exports_trainers.mace, ".xyz", "extended xyz for MACE: REF_energy, REF_forces, isolated atoms"
+    ),
+    "hdf5": Format(
+        exports_trainers.aimnet2, ".h5", "HDF5 by number of atoms, AIMNet2's keys, eV and eV/angstrom", "h5py"
+    ),
+    "torchani": Format(
+        exports_trainers.torchani,
+        ".h5",
+        "HDF5 by number of atoms, TorchANI's keys, hartree and angstrom",
+        "h5py",
+    ),
+    "spice": Format(
+        exports_trainers.spice,
+        ".hdf5",
+        "SPICE's HDF5: a group a molecule, hartree, bohr, the gradient",
+        "h5py",
+    ),
 }

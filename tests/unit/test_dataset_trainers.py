@@ -1,0 +1,164 @@
+"""Files for trainers: what is read back by the keys of MACE, AIMNet2, TorchANI and SPICE is the row, in its unit."""
+
+from __future__ import annotations
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+import scfx_dataset
+from scfx_dataset import exports_trainers
+from scfx_dataset.exports import export
+from scfx_dataset.isolated_atoms import ground_state_multiplicity
+
+import scfx
+from scfx.cli import main
+from scfx.model.system import HARTREE_IN_EV
+
+CONFIG = """
+[scf]
+functional = "hf"
+basis = "sto-3g"
+properties = {properties}
+
+[[task]]
+name = "dataset"
+molecules = "frames.xyz"
+geometry = "given"
+output = "{output}"
+workers = 1
+progress = "quiet"
+"""
+FRAMES = (
+    "3\nfirst\nO 0.0 0.0 0.1\nH 0.0 0.76 -0.49\nH 0.0 -0.75 -0.48\n"
+    "2\nsecond\nH 0.0 0.0 0.0\nH 0.0 0.0 0.75\n"
+    "3\nthird\nO 0.0 0.0 0.1\nH 0.0 0.77 -0.49\nH 0.0 -0.75 -0.5\n"
+)
+
+
+def made(folder, properties):
+    (folder / "frames.xyz").write_text(FRAMES)
+    (folder / "config.toml").write_text(CONFIG.format(properties=properties, output=folder / "out"))
+    assert main(["run", str(folder / "config.toml")]) == 0
+    return scfx_dataset.open(folder / "out")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("trainers"), '["gradient"]')
+
+
+@pytest.fixture(scope="module")
+def rows(dataset):
+    return {row["row_id"]: row for row in dataset.to_table().to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def atoms():
+    """Neutral hydrogen and oxygen alone, in hartree."""
+    alone = [scfx.System.from_arrays([z], [[0, 0, 0]], "bohr", 0, m) for z, m in ((1, 2), (8, 3))]
+    return dict(zip((1, 8), scfx.solve(alone, "hf", "sto-3g").energy, strict=True))
+
+
+def test_mace_finds_its_keys_and_the_isolated_atoms(dataset, rows, atoms, tmp_path):
+    assert export(dataset, "mace", tmp_path / "x.xyz") == len(rows) == 3
+    frames = ase.io.read(tmp_path / "x.xyz", ":")
+    isolated = [f for f in frames if f.info.get("config_type") == "IsolatedAtom"]
+    molecules = [f for f in frames if "config_type" not in f.info]
+    assert len(molecules) == 3
+    assert len(frames) == 5
+    for frame in molecules:
+        row = rows[frame.info["row_id"]]
+        assert frame.numbers.tolist() == row["atomic_numbers"]
+        assert frame.positions.tolist() == row["positions_angstrom"]
+        assert frame.info["REF_energy"] == row["energy_ev"]
+        assert frame.arrays["REF_forces"].tolist() == row["forces_ev_per_angstrom"]
+        assert (frame.info["charge"], frame.info["spin"]) == (0, 1)
+        assert frame.calc is None  # nothing that ASE would move to a calculator
+    assert {int(f.numbers[0]): f.info["spin"] for f in isolated} == {1: 2, 8: 3}
+    for frame in isolated:
+        assert len(frame) == 1
+        expected = atoms[int(frame.numbers[0])] * HARTREE_IN_EV
+        assert frame.info["REF_energy"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("form", "keys", "unit"),
+    [
+        ("hdf5", ("coord", "numbers", "energy", "forces"), 1.0),
+        ("torchani", ("coordinates", "species", "energies", "forces"), HARTREE_IN_EV),
+    ],
+)
+def test_groups_by_number_of_atoms_have_a_row_an_entry(dataset, rows, tmp_path, form, keys, unit):
+    assert export(dataset, form, tmp_path / "x.h5") == 3
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert sorted(file) == ["002", "003"]
+        assert file.attrs.get("grouping") == (None if form == "hdf5" else "by_num_atoms")
+        for name, group in file.items():
+            assert {len(values) for values in group.values()} == {1 if name == "002" else 2}
+            for i, row_id in enumerate(group["row_id"]):
+                row = rows[row_id]
+                positions, numbers, energy, forces = (group[key][i] for key in keys)
+                assert positions.tolist() == row["positions_angstrom"]
+                assert numbers.tolist() == row["atomic_numbers"]
+                assert energy == row["energy_ev"] / unit
+                np.testing.assert_allclose(forces * unit, row["forces_ev_per_angstrom"], rtol=1e-14)
+                assert (group["charge"][i], group["mult"][i]) == (0, 1)
+
+
+def test_spice_has_hartree_bohr_and_the_gradient(dataset, atoms, tmp_path):
+    assert export(dataset, "spice", tmp_path / "x.hdf5") == 3
+    found = {}
+    with h5py.File(tmp_path / "x.hdf5") as file:
+        assert file.attrs["isolated_atom_numbers"].tolist() == [1, 8]
+        assert file.attrs["isolated_atom_multiplicities"].tolist() == [2, 3]
+        for group in file.values():
+            numbers = group["atomic_numbers"][:].tolist()
+            assert group["smiles"].asstr().shape == group["subset"].shape == (1,)
+            assert group["conformations"].attrs["units"] == "bohr"
+            assert group["dft_total_gradient"].attrs["units"] == "hartree/bohr"
+            formed = group["dft_total_energy"][:] - sum(atoms[z] for z in numbers)
+            np.testing.assert_allclose(group["formation_energy"][:], formed, atol=1e-7)
+            for i, energy in enumerate(group["dft_total_energy"]):
+                system = scfx.System.from_arrays(numbers, group["conformations"][i], "bohr")
+                found[energy] = system, group["dft_total_gradient"][i]
+    assert len(found) == 3
+    for energy, (system, gradient) in found.items():
+        again = scfx.solve(system, "hf", "sto-3g", properties="gradient")
+        assert energy == pytest.approx(again.energy[0], abs=1e-9)
+        np.testing.assert_allclose(gradient, again.gradient[0], atol=1e-7)
+
+
+def test_a_dataset_without_forces_has_no_keys_of_forces(tmp_path):
+    dataset = made(tmp_path, "[]")
+    for form, key in (("hdf5", "forces"), ("torchani", "forces"), ("spice", "dft_total_gradient")):
+        export(dataset, form, tmp_path / form)
+        with h5py.File(tmp_path / form) as file:
+            assert all(key not in group for group in file.values())
+    export(dataset, "mace", tmp_path / "x.xyz")
+    first, *_ = ase.io.read(tmp_path / "x.xyz", ":")
+    assert "REF_forces" not in first.arrays
+
+
+def test_a_row_that_lacks_forces_is_refused_or_left_without(dataset, tmp_path, monkeypatch):
+    original = exports_trainers._rows
+
+    def without_the_first(dataset):
+        for index, row in enumerate(original(dataset)):
+            yield row if index else {**row, "forces_ev_per_angstrom": None}
+
+    monkeypatch.setattr(exports_trainers, "_rows", without_the_first)
+    for form in ("hdf5", "torchani", "spice"):
+        with pytest.raises(scfx.InputError, match="has no forces"):
+            export(dataset, form, tmp_path / form)
+        assert not (tmp_path / form).exists()
+    assert export(dataset, "mace", tmp_path / "x.xyz") == 3
+    first, second, *_ = ase.io.read(tmp_path / "x.xyz", ":")
+    assert "REF_forces" not in first.arrays
+    assert "REF_forces" in second.arrays
+
+
+def test_atoms_have_the_multiplicity_of_their_ground_state():
+    # NIST Atomic Spectra Database: 2S, 1S, 2S, 1S, 2P, 3P, 4S, 3P, 2P, 1S; Cr 7S, Fe 5D, Cu 2S.
+    assert [ground_state_multiplicity(z) for z in range(1, 11)] == [2, 1, 2, 1, 2, 3, 4, 3, 2, 1]
+    assert [ground_state_multiplicity(z) for z in (24, 26, 29)] == [7, 5, 2]
