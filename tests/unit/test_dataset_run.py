@@ -200,11 +200,11 @@ def test_each_progress_mode_reports_in_its_own_way(tmp_path, source, mode, capfd
         assert {"labels_per_second", "eta_seconds", "statuses"} <= lines[0].keys()
     elif mode == "plain":
         assert "labels/s" in shown
-        assert "1 not_converged" in shown
+        assert "1 not converged" in shown
         assert "ETA" in shown
     elif mode == "rich":
         assert "20/20" in shown
-        assert "1 not ok" in shown
+        assert "1 not converged" in shown
     else:
         assert (shown, errors) == ("", "")
 

@@ -1,0 +1,75 @@
+"""How fast rows and labels come, and when the last one will be there."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+#: Seconds over which labels a second are counted, at least.
+_WINDOW = 60.0
+
+
+class _Seen(NamedTuple):
+    time: float
+    rows: int
+    labels: int
+
+
+class Pace:
+    """Labels a second, and the time that is left, from the times at which rows were heard of.
+
+    Times are seconds of one monotonic clock. Rows come in batches: what is measured ends at the last batch while the
+    next one is not overdue, so that neither number swings between batches. Until as much time has passed since the
+    first labels as before them, both count from `began`; then start-up (imports, compilation) is left out.
+    """
+
+    def __init__(self, began: float):
+        self._began = _Seen(began, 0, 0)
+        self._first: _Seen | None = None
+        self._recent: deque[_Seen] = deque()
+        self._batches = 0
+
+    def heard(self, now: float, rows: int, labels: int) -> None:
+        """So many rows and labels are there by now, all together."""
+        if self._recent and self._recent[-1][1:] == (rows, labels):
+            return
+        seen = _Seen(now, rows, labels)
+        if self._first is None and labels:
+            self._first = seen
+        self._batches += 1
+        self._recent.append(seen)
+        while len(self._recent) > 2 and self._recent[1].time <= now - _WINDOW:
+            self._recent.popleft()
+
+    def rate(self, now: float) -> float | None:
+        """Labels a second over about the last minute; None before the first label."""
+        start = self._start()
+        if start is None:
+            return None
+        # The window begins with a batch, unless that is the only one or belongs to the start.
+        window = self._recent[0]
+        if window is not self._recent[-1] and window.time > start.time:
+            start = window
+        return max(0, self._recent[-1].labels - start.labels) / max(self._until(now) - start.time, 1e-9)
+
+    def seconds_left(self, now: float, left: int) -> float | None:
+        """For `left` more rows, at the mean pace of this run; None before the first label."""
+        start = self._start()
+        if start is None:
+            return None
+        rows, until = self._recent[-1].rows - start.rows, self._until(now)
+        if rows <= 0:
+            return None
+        return max(0.0, left * (until - start.time) / rows - (now - until))
+
+    def _start(self) -> _Seen | None:
+        if self._first is None:
+            return None
+        last = self._recent[-1]
+        settled = last.time - self._first.time > self._first.time - self._began.time
+        return self._first if settled and last.rows > self._first.rows else self._began
+
+    def _until(self, now: float) -> float:
+        """The last batch, or later where the next one is overdue by the mean time between batches."""
+        last = self._recent[-1].time
+        return max(last, now - (last - self._began.time) / self._batches)
