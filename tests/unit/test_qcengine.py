@@ -201,7 +201,8 @@ def test_what_does_not_fit_the_memory_is_a_resource_error():
     assert failed.error.error_type == "resource_error"
 
 
-def test_geometric_relaxes_water():
+def test_geometric_relaxes_water(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # geomeTRIC leaves its trajectory in the current folder
     given = {
         "initial_molecule": WATER,
         "input_specification": {"driver": "gradient", "model": STO3G},
