@@ -1,4 +1,4 @@
-"""Corners of gradients: single atoms, ions, ghosts, what has no gradient and why, and what is refused before any SCF."""
+"""Corners of gradients: single atoms, ions, ghosts, what has no gradient and why, what is refused before any SCF."""
 
 from __future__ import annotations
 

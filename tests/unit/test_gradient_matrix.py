@@ -3,8 +3,8 @@
 The oracle of every cell is independent of derivative integrals: five-point differences of the float64 energies of the
 libcint backend along one random direction, solved together with the molecule itself, at 1e-6 hartree/bohr. They hold
 for all cells, also for those whose gradient in PySCF is not the derivative of its energy (tests/support/
-gradient_oracle.py; without `grid_response` none is). The same call gives libcint's whole gradient, and each cell is held
-to that, component by component, within its policy's target.
+gradient_oracle.py; without `grid_response` none is). The same call gives libcint's whole gradient, and each cell is
+held to that, on the mean over its components, within its policy's target.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TARGETS = {"float64": 1e-7, "mixed": 0.02 / MEV, "float32": 1.0 / MEV}
 STEP = 0.01
 
 #: Each backend, reference, policy and kind of functions at least once, in few combinations of functional, basis and
-#: reference, since what each of those compiles is what takes the time. STO-3G has s and p functions alone, which are the
-#: same in both kinds; other functionals are in test_xc_gradient, test_density_fitting_gradient and the slow cells.
+#: reference, since what each of those compiles is what takes the time. STO-3G has s and p functions alone, which are
+#: the same in both kinds; other functionals are in test_xc_gradient, test_density_fitting_gradient and the slow cells.
 FAST = {
     ("hf", "restricted", "simd", "6-31g*", "float64"),
     ("hf", "restricted", "simd", "6-31g*", "mixed"),
