@@ -103,8 +103,8 @@ def main() -> None:
     size = np.sqrt((together(exact[max(exact)]) ** 2).mean())
     lines = [
         f"{arguments.functional}/{arguments.basis}, {arguments.backend}: {len(systems)} molecules "
-        f"({', '.join(SAMPLE)}), {len(together(exact[max(exact)]))} atoms; the components themselves have a root mean square of {size:.0f} "
-        "meV/angstrom.",
+        f"({', '.join(SAMPLE)}), {len(together(exact[max(exact)]))} atoms; the root mean square of the components "
+        f"themselves is {size:.0f} meV/angstrom.",
         "",
         "| grid level, policy | MAE | RMSE | worst atom | policy alone, MAE | net force | net torque (meV) | "
         "electrons |",

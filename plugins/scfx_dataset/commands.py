@@ -162,7 +162,9 @@ def _compared(sample: dict[str, Any]) -> str:
 @dataset.command()
 @click.argument("path", type=click.Path(file_okay=False))
 @click.option(
-    "--write", is_flag=True, help="Also write README.md, summary.json, failures.parquet and gaps.png."
+    "--write",
+    is_flag=True,
+    help="Also write README.md, summary.json, failures.parquet, gaps.png, forces.png.",
 )
 def card(path: str, write: bool) -> None:
     """Print the dataset card (Hugging Face layout) of the dataset in PATH."""
