@@ -95,7 +95,8 @@ def verify(path: str, drop_damaged: bool, sample: int, seed: int, as_json: bool)
     """Read everything in PATH and compare it with the plan and the commits; compute a random sample of labels again.
 
     Checked are the checksums of plan and shards, the columns, and that the rows are the planned ones, each once. The
-    sample is compared within the bounds of the precision policy. Exit code 1: something is wrong.
+    sample is compared within the bounds of the precision policy; of rows with forces, one component of each is also
+    compared with differences of the energy. Exit code 1: something is wrong.
     """
     import scfx_dataset
     from scfx_dataset.commits import drop_damaged as drop
@@ -140,13 +141,30 @@ def _compared(sample: dict[str, Any]) -> str:
         for name in mean
         if mean[name] is not None
     )
-    return f"{sample['rows']} rows computed again, mean / largest difference in meV: {each}"
+    lines = [f"{sample['rows']} rows computed again, mean / largest difference in meV: {each}"]
+    if forces := sample["forces"]:
+        mean, largest, by_energy = (
+            "none" if forces[key] is None else f"{forces[key]:.4g}"
+            for key in (
+                "mean_absolute_mev_per_angstrom",
+                "largest_mev_per_angstrom",
+                "from_energies_mev_per_angstrom",
+            )
+        )
+        lines.append(
+            f"forces of {forces['rows']} rows ({forces['rows_without']} have none), meV/angstrom: {mean} / {largest}; "
+            f"one component of each against differences of the energy (step {forces['step_bohr']} bohr): largest "
+            f"{by_energy}; a row may be off by {forces['allowed_mev_per_angstrom']:.4g}"
+        )
+    return "\n".join(lines)
 
 
 @dataset.command()
 @click.argument("path", type=click.Path(file_okay=False))
 @click.option(
-    "--write", is_flag=True, help="Also write README.md, summary.json, failures.parquet and gaps.png."
+    "--write",
+    is_flag=True,
+    help="Also write README.md, summary.json, failures.parquet, gaps.png, forces.png.",
 )
 def card(path: str, write: bool) -> None:
     """Print the dataset card (Hugging Face layout) of the dataset in PATH."""

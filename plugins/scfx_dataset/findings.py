@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from scfx_dataset.commits import read_commit
+from scfx_dataset.force_findings import COLUMNS as FORCE_COLUMNS
+from scfx_dataset.force_findings import ForceFindings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,6 +74,8 @@ class Findings:
     short: Counter[int] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     outliers: dict[str, list[Outlier]] = field(default_factory=dict)
+    #: None where the dataset has no forces.
+    forces: ForceFindings | None = None
 
     @property
     def standard_deviation(self) -> float:
@@ -95,8 +99,12 @@ def look(dataset: Dataset) -> Findings:
     embedded = dataset.plan.identity["options"].get("geometry", "embed") == "embed"
     sample: list[tuple[float, int, Spread]] = []
     best: dict[str, list[tuple[float, int, Outlier]]] = {"smallest": [], "largest": [], "widest": []}
-    for table in dataset.shards(_COLUMNS):
-        columns = {name: table[name].to_pylist() for name in table.column_names if name != "atomic_numbers"}
+    of_forces = tuple(name for name in FORCE_COLUMNS if name in dataset.schema.names)
+    found.forces = ForceFindings() if FORCE_COLUMNS[0] in of_forces else None
+    for table in dataset.shards((*_COLUMNS, *of_forces)):
+        columns = {name: table[name].to_pylist() for name in _COLUMNS if name != "atomic_numbers"}
+        if found.forces is not None:
+            found.forces.add(table)
         _count_reasons(found, columns)
         has_geometry = np.array(table["atomic_numbers"].is_valid().to_pylist(), dtype=bool)
         molecules = np.array(columns["molecule"], dtype=np.int64)

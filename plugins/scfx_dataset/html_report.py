@@ -74,6 +74,7 @@ def html_report(dataset: Dataset, summary: dict[str, Any], found: Findings, leve
         _tiles(summary, found),
         _distribution(found),
         _spread(found),
+        _forces(found),
         '<div class="pair">',
         _statuses(summary, found),
         _source(summary, found),
@@ -169,6 +170,35 @@ def _spread(found: Findings) -> str:
         _figure(made, "gap of each molecule over its conformers"),
         f'<p class="soft">{note}</p>',
     )
+
+
+def _forces(found: Findings) -> str:
+    forces = found.forces
+    if forces is None:
+        return ""
+    if forces.atoms.n < 2:
+        return _section("Forces", "<p>Too few rows have forces to draw a distribution.</p>")
+    made, axes = figure(6.4, 3.0)
+    draw_density(axes, {"all atoms": kde(*forces.atoms.histogram())}, "force on an atom (eV/angstrom)")
+    parts = [_figure(made, "kernel density of the force on an atom")]
+    nets = {"net force (eV/angstrom)": forces.net_force, "net torque (eV)": forces.net_torque}
+    if curves := {name: kde(*each.histogram()) for name, each in nets.items() if each.n}:
+        made, axes = figure(6.4, 2.6)
+        draw_density(axes, curves, "size of a row's, decimal logarithm")
+        parts.append(_figure(made, "kernel density of net force and net torque"))
+    rows = [
+        (name, f"{each.root_mean_square:.3g}", f"{each.largest:.3g}", each.row_id)
+        for name, each in {"force on an atom (eV/angstrom)": forces.atoms, **nets}.items()
+        if each.n
+    ]
+    parts.append(_table(("", "root mean square", "largest", "in row"), rows))
+    without = f" {forces.without:,} rows that are ok have none (property_reasons)." if forces.without else ""
+    parts.append(
+        f'<p class="soft">Of {forces.rows:,} rows.{without} A net force is rounding, or a fault: it is zero on any '
+        "grid, and nothing is subtracted. A net torque is the noise of the grid, whose points do not turn with the "
+        "molecule.</p>"
+    )
+    return _section("Forces", *parts)
 
 
 def _statuses(summary: dict[str, Any], found: Findings) -> str:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from scfx_dataset.card import card, title
 from scfx_dataset.findings import Findings, look
+from scfx_dataset.force_findings import ForceFindings
 from scfx_dataset.html_report import html_report
 from scfx_dataset.plots import draw_density, figure, kde, save
 
@@ -34,7 +35,7 @@ _LEDGER = (
 
 
 def write_report(dataset: Dataset, store: AbstractStore, summary: dict[str, Any]) -> list[str]:
-    """Write failures.parquet, README.md, report.html, if there is a gap gaps.png, and last of all summary.json.
+    """Write failures.parquet, README.md, report.html, of what there is gaps.png and forces.png, last summary.json.
 
     Returns the names written.
     """
@@ -44,6 +45,9 @@ def write_report(dataset: Dataset, store: AbstractStore, summary: dict[str, Any]
     if found.n:
         store.replace("gaps.png", _distribution(found, title(dataset)))
         written.append("gaps.png")
+    if found.forces and found.forces.atoms.n > 1:
+        store.replace("forces.png", _force_distribution(found.forces, title(dataset)))
+        written.append("forces.png")
     store.replace("README.md", card(dataset, summary, bool(found.n)).encode())
     store.replace("report.html", html_report(dataset, summary, found, title(dataset)).encode())
     # Last: that it is there, and of these rows, says that the others are.
@@ -58,6 +62,8 @@ def up_to_date(dataset: Dataset) -> bool:
         summary = json.loads(store.read(SUMMARY))
         of_these_rows = summary["digest"] == dataset.digest()
         drawn = ("gaps.png",) if summary["gap_ev"]["n"] else ()
+        forces = summary.get("forces")
+        drawn += ("forces.png",) if forces and forces["force_on_atom_ev_per_angstrom"]["n"] > 1 else ()
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return False
     return of_these_rows and all(
@@ -82,4 +88,12 @@ def _distribution(found: Findings, level: str) -> bytes:
     made, axes = figure(6.4, 4.0)
     draw_density(axes, {"all labels": kde(*found.histogram())}, "HOMO-LUMO gap (eV)", found.mean)
     axes.set_title(f"{level}   n = {found.n}".replace("$", r"\$"))  # what stands between dollars is TeX
+    return save(made, "png")
+
+
+def _force_distribution(forces: ForceFindings, level: str) -> bytes:
+    """PNG of the distribution of the sizes of forces on atoms (eV/angstrom)."""
+    made, axes = figure(6.4, 4.0)
+    draw_density(axes, {"all atoms": kde(*forces.atoms.histogram())}, "force on an atom (eV/angstrom)")
+    axes.set_title(f"{level}   n = {forces.atoms.n}".replace("$", r"\$"))
     return save(made, "png")

@@ -55,6 +55,8 @@ def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> 
     """
     resolved = spec.resolve(registry, atomic_numbers)
     shown = spec.model_dump(mode="json", exclude={"threads", "memory_budget"})
+    # Where it is left out, what is asked for decides it: the plan says what is in force.
+    shown["convergence"] = resolved.convergence.model_dump(mode="json")
     solver = {"recovery": spec.recovery, "lane_width": spec.lane_width}
     cost = CostModel.of(resolved)
     return Description(

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def summarise(dataset: Dataset) -> dict[str, Any]:
     """Plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all workers.
 
-    `digest` is that of the rows (`Dataset.digest`). `geometries` says how many each molecule was to have, and how many
-    molecules are how many short of that.
+    `digest` is that of the rows (`Dataset.digest`). `forces`: root mean square and largest (with its row) of the forces
+    on atoms, of net forces and torques; None where the dataset has none. `geometries` says how many each molecule was
+    to have, and how many molecules are how many short of that.
     `taken_over` counts rows by the plan_id of the earlier dataset that computed them; `made_with` those that were
     computed for this one, by versions. `worker_seconds` sums committed attempts: "total" is their wall time, the stages
     count every thread of a worker.
@@ -71,6 +72,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
                 else {}
             ),
         },
+        "forces": found.forces.as_dict() if found.forces else None,
         "geometries": {
             "asked": plan.identity["options"]["conformers"],
             "molecules_short": {str(k): n for k, n in sorted(found.short.items()) if k},
@@ -116,6 +118,22 @@ def as_text(summary: dict[str, Any]) -> str:
             f"gap        mean {gap['mean']:.3f} eV, standard deviation {gap['standard_deviation']:.3f} eV, "
             f"{gap['minimum']:.3f} to {gap['maximum']:.3f} eV (n = {gap['n']})"
         )
+    if forces := summary.get("forces"):
+        atoms = forces["force_on_atom_ev_per_angstrom"]
+        lines.append(
+            f"forces     of {forces['rows']} rows, on an atom: root mean square {atoms['rms']:.3f}, largest "
+            f"{atoms['largest']:.3f} eV/angstrom (row {atoms['row_id']})"
+            + (f"; {forces['rows_without']} rows that are ok have none" if forces["rows_without"] else "")
+        )
+        for name, key, unit in (
+            ("net force ", "net_force_ev_per_angstrom", "eV/angstrom"),
+            ("net torque", "net_torque_ev", "eV"),
+        ):
+            if forces[key]["n"]:
+                lines.append(
+                    f"{name} root mean square {forces[key]['rms']:.2e}, largest {forces[key]['largest']:.2e} {unit} "
+                    f"(row {forces[key]['row_id']})"
+                )
     if summary["labels_per_worker_second"]:
         lines.append(f"speed      {summary['labels_per_worker_second']:.2f} labels/s a worker")
     if "last_run" in summary:

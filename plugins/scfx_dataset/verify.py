@@ -16,6 +16,8 @@ from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence
 from scfx.errors import InputError
 from scfx.model.system import HARTREE_IN_EV
 from scfx_dataset.commits import read_commits
+from scfx_dataset.exports import FORCES
+from scfx_dataset.verify_forces import ForceComparison, compare_forces, target_of
 
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
@@ -64,6 +66,8 @@ class Comparison:
     bounds: Bounds
     #: Rows that the reference does not converge, with its reason.
     unsolved: dict[int, str]
+    #: Of the forces, where the dataset has them.
+    forces: ForceComparison | None = None
 
     def problems(self) -> list[str]:
         """What is out of bounds, in words; empty if nothing."""
@@ -81,7 +85,7 @@ class Comparison:
                     lines.append(
                         f"row {row}: {name} differs by {size:.4g} meV, {_SINGLE * bound:g} is allowed"
                     )
-        return lines
+        return lines + (self.forces.problems() if self.forces else [])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -91,6 +95,7 @@ class Comparison:
             "mean_absolute_mev": {k: _number(np.nanmean, v) for k, v in self.differences.items()},
             "largest_mev": {k: _number(np.nanmax, v) for k, v in self.differences.items()},
             "bound_mev": {k: self.bounds.allows(k) for k in self.differences},
+            "forces": self.forces.as_dict() if self.forces else None,
         }
 
 
@@ -102,8 +107,8 @@ def recompute(dataset: Dataset, n: int, seed: int = 0, registry: scfx.Registry |
     """Compute `n` randomly chosen ok rows (all, if there are fewer) again with libcint in float64, tightly converged.
 
     The geometry is the row's own; functional, basis, grid and the rest are the plan's, looked up in `registry` (None:
-    the installed plugins). Raises `InputError` if the plan names something that is not to be had here, or pyscf is
-    missing.
+    the installed plugins). Forces are compared too where the dataset has them (`compare_forces`). Raises `InputError`
+    if the plan names something that is not to be had here, or pyscf is missing.
     """
     stored = dict(dataset.plan.identity["spec"])
     registry = scfx.Registry.discover() if registry is None else registry
@@ -113,11 +118,17 @@ def recompute(dataset: Dataset, n: int, seed: int = 0, registry: scfx.Registry |
     if convergence.rule == "gradient":
         tight = CONVERGENCE_PRESETS["tight"]
         convergence = convergence.model_copy(update={"energy": tight.energy, "gradient": tight.gradient})
+    with_forces = FORCES in dataset.schema.names
     spec = given.model_copy(
-        update={"backend": "libcint", "precision": "float64", "convergence": convergence, "recovery": True}
-    )
+        update={
+            "backend": "libcint", "precision": "float64", "convergence": convergence, "recovery": True,
+            "stability": False, "properties": ("gradient",) if with_forces else (),
+        }
+    )  # fmt: skip
     rows = _sample(dataset, n, seed)
-    bounds = Bounds.of(registry.precision(given.precision, key="plan.spec.precision"), given.convergence)
+    policy = registry.precision(given.precision, key="plan.spec.precision")
+    bounds = Bounds.of(policy, given.convergence)
+    forces = None
     differences: dict[str, list[float]] = {name: [] for name in _QUANTITIES}
     unsolved: dict[int, str] = {}
     if rows:
@@ -139,8 +150,11 @@ def recompute(dataset: Dataset, n: int, seed: int = 0, registry: scfx.Registry |
                 reference = float(getattr(result, name)[i]) * HARTREE_IN_EV
                 label = row[f"{name}_ev"]
                 differences[name].append(np.nan if label is None else 1e3 * (label - reference))
+        if with_forces:
+            target = target_of(policy, given.convergence)
+            forces = compare_forces(rows, systems, result, spec, registry, target, seed)
     arrays = {name: np.array(values) for name, values in differences.items()}
-    return Comparison(tuple(row["row_id"] for row in rows), arrays, bounds, unsolved)
+    return Comparison(tuple(row["row_id"] for row in rows), arrays, bounds, unsolved, forces)
 
 
 def _sample(dataset: Dataset, n: int, seed: int) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "row_id", "molecule", "smiles", "input_smiles", "name", "conformer", "charge", "multiplicity", "atomic_numbers",
     "positions_angstrom", "energy_ev", "homo_ev", "lumo_ev", "gap_ev", "dipole_debye", "status", "reason", "rung",
-    "iterations", "residual", "nao", "n_grid", "backend", "device", "precision",
+    "forces_ev_per_angstrom", "iterations", "residual", "nao", "n_grid", "backend", "device", "precision",
 )  # fmt: skip
 #: A row counts only where all of these are there, in every option.
 LABELS = ("energy_ev", "homo_ev", "lumo_ev", "gap_ev", "dipole_debye")

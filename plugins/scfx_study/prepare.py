@@ -132,7 +132,8 @@ def _is_sequence(field: Any) -> bool:
 
 
 def _spec(context: TaskContext, combination: Combination) -> SCFSpec:
-    base = {name: getattr(context.spec, name) for name in SCFSpec.model_fields}
+    # What is left out stays left out: the thresholds in force depend on what is asked for.
+    base = {name: getattr(context.spec, name) for name in context.spec.model_fields_set}
     return SCFSpec.create({**base, **combination.scf})
 
 

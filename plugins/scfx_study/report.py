@@ -43,12 +43,18 @@ _BROAD = ("histograms", "pareto", "spread", "convergence")
 
 
 def write_report(study: Study) -> Path:
-    """Write table.parquet, statistics.csv, cost.csv, plots/ and report.html; returns the path of the last."""
+    """Write table.parquet, statistics.csv, cost.csv, plots/ and report.html; returns the path of the last.
+
+    Where options have forces, forces.csv too.
+    """
     labels, found, cost = study.table(), study.statistics(), study.cost()
     output = study.output
     labels.to_parquet(output / "table.parquet", index=False)
     found.to_csv(output / "statistics.csv", index=False)
     cost.to_csv(output / "cost.csv", index=False)
+    forces = study.force_statistics()
+    if len(forces):
+        forces.to_csv(output / "forces.csv", index=False)
     pictures = _pictures(study, labels, found, cost)
     (output / "plots").mkdir(exist_ok=True)
     for name, kinds in pictures.items():
@@ -57,6 +63,7 @@ def write_report(study: Study) -> Path:
     body = [
         *_head(study, labels, cost),
         *_overview(found),
+        *_forces(forces),
         *_published(study, found),
         *_convergence(cost),
         "<h2>Plots</h2>",
@@ -146,6 +153,37 @@ def _overview(found: pd.DataFrame) -> list[str]:
         "conformers learns. Spearman: within molecules of three or more conformers, mean over molecules: 1 means that "
         "the option keeps their order.</p>",
     ]
+
+
+def _forces(found: pd.DataFrame) -> list[str]:
+    if not len(found):
+        return []
+    rows = [
+        [
+            row["option"], row["element"], _interval(row, "mae"), _interval(row, "rmse"), row["max"],
+            row["worst_atom"], row["mean_worst_atom"], _angle(row), row["rms_force"], int(row["atoms"]),
+            row["against"],
+        ]
+        for _, row in found.iterrows()
+    ]  # fmt: skip
+    heads = [
+        "option", "element", "MAE", "RMSE", "largest component", "worst atom", "worst atom, mean", "1 - cosine",
+        "force itself, RMS", "atoms", "against",
+    ]  # fmt: skip
+    return [
+        "<h2>Forces (meV/angstrom)</h2>",
+        table(heads, rows),
+        '<p class="note">Errors of components. Worst atom: length of the largest error of an atom; its mean is over '
+        "conformers. Cosine: of the angle between the two forces on an atom, mean over atoms.</p>",
+    ]
+
+
+def _angle(row: Any) -> tuple[float | None, str]:
+    """1 - cosine, since the cosine itself is 1 to many digits."""
+    if row["cosine"] is None or pd.isna(row["cosine"]):
+        return None, NOTHING
+    value = max(0.0, 1.0 - float(row["cosine"]))
+    return value, f"{value:.2g}"
 
 
 def _interval(row: Any, name: str) -> tuple[float | None, str]:

@@ -148,6 +148,20 @@ class Study:
 
         return statistics(self.table(), self.pairs, self.settings.bootstrap, self.settings.confidence)
 
+    def force_statistics(self) -> pd.DataFrame:
+        """Errors of forces, one row for each option and element; empty where no option has forces.
+
+        See `scfx_study.force_statistics.force_statistics`.
+        """
+        from scfx_study.force_statistics import force_statistics, has_forces
+
+        table = self.table()
+        if not has_forces(table):
+            import pandas as pd
+
+            return pd.DataFrame()
+        return force_statistics(table, self.pairs, self.settings.bootstrap, self.settings.confidence)
+
     def cost(self) -> pd.DataFrame:
         """One row for each option: convergence, iterations, labels a second. See `scfx_study.labels.cost`."""
         from scfx_study.labels import cost

@@ -6,6 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import scfx_dataset
+from scfx_dataset.exports import FORCES
+from scfx_dataset.findings import look
+from scfx_dataset.force_findings import BIN_LOG, NET_FORCE, ForceFindings
+from scfx_dataset.report import up_to_date
+from scfx_dataset.summary import as_text
 
 import scfx
 from scfx.cli import main
@@ -57,6 +62,49 @@ def test_rows_carry_forces_and_what_says_how_good_they_are(folder):
         assert row["orbital_gradient_hartree"] < 1e-7
         assert row["electrons_on_grid"] == pytest.approx(10.0, abs=0.02)
         assert sum(dict(row["energy_components_ev"]).values()) == pytest.approx(row["energy_ev"], abs=1e-7)
+
+
+def test_summary_and_report_show_forces_with_net_force_and_torque(folder):
+    dataset = scfx_dataset.open(folder / "out")
+    rows = dataset.to_table().to_pylist()
+    forces = np.concatenate([row["forces_ev_per_angstrom"] for row in rows])
+    sizes = np.linalg.norm(forces, axis=1)
+    found = dataset.summary()["forces"]
+    on_atom = found["force_on_atom_ev_per_angstrom"]
+    assert (found["rows"], found["rows_without"], on_atom["n"]) == (2, 0, 6)
+    assert on_atom["rms"] == pytest.approx(np.sqrt((sizes**2).mean()))
+    assert on_atom["largest"] == sizes.max()
+    assert on_atom["row_id"] == int(sizes.argmax()) // 3
+    torques = [np.linalg.norm(row["net_torque_ev"]) for row in rows]
+    assert found["net_torque_ev"]["largest"] == pytest.approx(max(torques))
+    assert found["net_force_ev_per_angstrom"]["largest"] < 1e-9
+    centres, counts = look(dataset).forces.atoms.histogram()
+    assert counts @ centres / 6 == pytest.approx(sizes.mean(), abs=0.01)  # half a bin
+    text = as_text(dataset.summary())
+    assert f"largest {sizes.max():.3f} eV/angstrom" in text
+    assert "net torque root mean square" in text
+    page = (folder / "out" / "report.html").read_text()
+    for shown in ("<h2>Forces</h2>", "kernel density of net force and net torque", f"{max(torques):.3g}"):
+        assert shown in page
+    assert (folder / "out" / "forces.png").read_bytes().startswith(b"\x89PNG")
+    assert up_to_date(dataset)
+
+
+def test_forces_without_a_value_are_counted_apart():
+    table = pa.Table.from_pylist(
+        [
+            {"row_id": 7, "status": "ok", FORCES: [[3.0, 4.0, 0.0]], NET_FORCE: [0.0, 0.0, 1e-6]},
+            {"row_id": 8, "status": "ok", FORCES: None, NET_FORCE: None},
+            {"row_id": 9, "status": "failed", FORCES: None, NET_FORCE: None},
+        ]
+    )
+    found = ForceFindings()
+    found.add(table)
+    found.add(table.slice(1))
+    assert (found.rows, found.without) == (1, 2)
+    assert found.atoms.as_dict() == {"n": 1, "rms": 5.0, "largest": 5.0, "row_id": 7}
+    assert found.net_force.histogram()[0] == pytest.approx([-6], abs=BIN_LOG)
+    assert found.net_torque.n == 0
 
 
 def test_a_property_that_fails_nulls_its_own_column_and_the_row_says_why(folder):

@@ -197,3 +197,24 @@ def test_the_backend_that_auto_takes_for_these_elements_is_the_one_that_computes
         molecules=write_smiles(tmp_path / "m.smi", ("C",)), output=tmp_path / "out", registry=fakes,
     )  # fmt: skip
     assert {o.label: o.spec.backend for o in study.options} == {"sto-3g": "simd", "cc-pvqz": "libcint"}
+
+
+def test_thresholds_that_are_left_out_are_those_that_forces_need(tmp_path):
+    # "default" is what an option of energies gets; forces need a density that is closer to stationary.
+    import scfx_study
+
+    import scfx.properties
+
+    keys = {"reference": {"precision": "float64"}, "output": str(tmp_path / "out")}
+    keys["registry"] = fake_registry(scfx.properties)
+    keys["molecules"] = write_smiles(tmp_path / "m.smi", ("CO",))
+    scf = {**SCF, **TWO}
+    found = [
+        [option.definition["convergence"]["gradient"] for option in scfx_study.Study(each, **keys).options]
+        for each in (
+            scf,
+            scf | {"properties": ["gradient"]},
+            scf | {"properties": ["gradient"], "convergence": "loose"},
+        )
+    ]
+    assert found == [[5e-7, 5e-7], [1e-8, 1e-7], [1e-4, 1e-4]]

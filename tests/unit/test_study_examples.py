@@ -12,7 +12,7 @@ from scfx_study.options import StudyOptions
 import scfx
 from scfx.config.file import Config
 
-NAMES = ("precision", "basis", "stages", "grid", "geometry", "ipu", "hard")
+NAMES = ("precision", "basis", "stages", "grid", "geometry", "ipu", "hard", "forces")
 
 
 def load(project_root, name):

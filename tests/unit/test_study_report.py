@@ -12,6 +12,7 @@ from dataset_fake import write_smiles
 from scfx_study import plots
 from scfx_study.drawing import as_xyz, draw
 from scfx_study.page import number, table
+from scfx_study.report import _forces
 from study_fake import fake_study
 
 SMILES = ("CCO", "COC", "CC=O", "FC(F)F", "CO")
@@ -136,3 +137,33 @@ def test_the_geometry_is_given_as_xyz():
     lines = as_xyz(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 0.74]]), "H2").splitlines()
     assert lines[:2] == ["2", "H2"]
     assert lines[3].split() == ["H", "0.00000000", "0.00000000", "0.74000000"]
+
+
+def test_forces_have_a_table_of_their_own_by_element():
+    row = {
+        "option": "rough",
+        "against": "exact",
+        "element": "O",
+        "mae": 0.25,
+        "mae_low": 0.2,
+        "mae_high": 0.3,
+    }
+    row |= {
+        "rmse": 0.5,
+        "max": 1.5,
+        "worst_atom": 2.5,
+        "mean_worst_atom": 2.0,
+        "cosine": 0.99,
+        "rms_force": 900.0,
+    }
+    html = "".join(_forces(pd.DataFrame([{**row, "atoms": 12}])))
+    for text in (
+        "<h2>Forces (meV/angstrom)</h2>",
+        "rough",
+        "0.250<small>[0.200, 0.300]",
+        "2.50",
+        ">0.01<",
+        ">O<",
+    ):
+        assert text in html
+    assert _forces(pd.DataFrame()) == []

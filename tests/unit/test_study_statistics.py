@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scfx_study.force_statistics import FORCES, force_statistics, has_forces
 from scfx_study.statistics import EV_IN_KCAL_PER_MOL, Errors, errors, statistics, summary
 from scipy import stats
 
@@ -103,3 +104,51 @@ def test_an_option_equal_to_its_reference_has_no_error_and_keeps_the_order(table
     row = statistics(table, [("exact", "exact")]).set_index("quantity").loc["gap"]
     assert (row["mae"], row["max"]) == (0.0, 0.0)
     assert row["spearman"] == pytest.approx(1.0)
+
+
+def with_forces(rng, molecules=6, conformers=3):
+    """Two options whose forces (eV/angstrom) differ by a hundredth on average; one row has none."""
+    rows = []
+    for m in range(molecules):
+        for c in range(conformers):
+            numbers, forces = np.array([8, 1, 1]), rng.normal(0, 2, (3, 3))
+            label = {"entry": m * conformers + c, "molecule": m, "used": True, "atomic_numbers": numbers}
+            for option, size in (("exact", 0.0), ("rough", 0.01)):
+                found = forces + size * rng.normal(size=(3, 3)) * (1 + m)
+                rows.append({**label, "option": option, FORCES: list(found)})
+    rows[-1][FORCES] = None
+    return pd.DataFrame(rows)
+
+
+def test_force_statistics_are_numpys_by_element():
+    table = with_forces(np.random.default_rng(3))
+    found = force_statistics(table, [("rough", "exact")], 200).set_index("element")
+    assert found.index.tolist() == ["all", "H", "O"]
+    wide = table.pivot(index="entry", columns="option", values=FORCES).dropna()
+    rough, exact = (np.array([np.stack(x) for x in wide[name]]) * 1e3 for name in ("rough", "exact"))
+    for name, atoms in (("all", slice(0, 3)), ("O", slice(0, 1)), ("H", slice(1, 3))):
+        row, error = found.loc[name], (rough - exact)[:, atoms]
+        sizes = np.linalg.norm(error, axis=2)
+        assert row["n"] == error.size
+        assert (row["conformers"], row["molecules"]) == (17, 6)
+        assert row["mae"] == pytest.approx(np.abs(error).mean())
+        assert row["rmse"] == pytest.approx(np.sqrt((error**2).mean()))
+        assert row["max"] == pytest.approx(np.abs(error).max())
+        assert row["worst_atom"] == pytest.approx(sizes.max())
+        assert row["mean_worst_atom"] == pytest.approx(sizes.max(axis=1).mean())
+        a, b = rough[:, atoms].reshape(-1, 3), exact[:, atoms].reshape(-1, 3)
+        cosines = [u @ v / np.linalg.norm(u) / np.linalg.norm(v) for u, v in zip(a, b, strict=True)]
+        assert row["cosine"] == pytest.approx(np.mean(cosines))
+        assert row["rms_force"] == pytest.approx(np.sqrt((exact[:, atoms] ** 2).mean()))
+        assert row["mae_low"] < row["mae"] < row["mae_high"]
+
+
+def test_forces_that_vanish_have_no_direction_and_options_without_forces_no_row():
+    table = with_forces(np.random.default_rng(3), 1, 1)
+    assert len(force_statistics(table, [("rough", "exact")])) == 0
+    for i in table.index:
+        table.at[i, FORCES] = [np.zeros(3)] * 3
+    row = force_statistics(table, [("rough", "exact")]).iloc[0]
+    assert row["mae"] == 0.0
+    assert row["cosine"] is None
+    assert not has_forces(table.drop(columns=FORCES))
