@@ -45,7 +45,8 @@ OFFERS = (
         ("lda,pw_mod", "slater,pw_mod"),
     ),
     _offer(
-        "lda,pw", "SPW92AsPrinted", "the same with the paper's rounded parameters", "lda", ("slater,pw",)
+        "lda,pw", "SPW92AsPrinted", "local density approximation, Perdew-Wang as printed in 1992 (rounded parameters)",
+        "lda", ("slater,pw",),
     ),
     _offer("blyp", "BLYP", "Becke 88 + Lee-Yang-Parr", "gga", ("b88,lyp",)),
     _offer("bp86", "BP86", "Becke 88 + Perdew 86", "gga", ("b88,p86",)),
@@ -66,9 +67,9 @@ OFFERS = (
     _offer("hse06", "HSE06", "screened hybrid, 25 % exact exchange at short range", "gga", (), "range_separated"),
     _offer("wb97", "WB97", "range-separated B97", "gga", (), "range_separated"),
     _offer("wb97x", "WB97X", "range-separated hybrid B97 (ANI-1)", "gga", (), "range_separated"),
-    _offer("wb97x-d", "WB97XD", "the same with empirical dispersion", "gga", ("wb97x_d",), "range_separated"),
-    _offer("wb97x-d3", "WB97XD3", "the same with D3 dispersion", "gga", ("wb97x_d3",), "range_separated"),
-    _offer("wb97x-v", "WB97XV", "the same with VV10 dispersion", "gga", ("wb97x_v",), "range_separated"),
+    _offer("wb97x-d", "WB97XD", "wB97X refitted with empirical dispersion", "gga", ("wb97x_d",), "range_separated"),
+    _offer("wb97x-d3", "WB97XD3", "wB97X refitted with D3 dispersion", "gga", ("wb97x_d3",), "range_separated"),
+    _offer("wb97x-v", "WB97XV", "wB97X refitted with VV10 dispersion", "gga", ("wb97x_v",), "range_separated"),
     _offer("wb97x-d3bj", "WB97XD3BJ", "wB97X-V with D3(BJ) for VV10", "gga", (), "range_separated"),
     _offer(
         "wb97m-v", "WB97MV", "range-separated meta-GGA with VV10 (OMol25)", "mgga", ("wb97m_v",), "range_separated"

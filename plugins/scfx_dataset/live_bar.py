@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +60,14 @@ class _Lines:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         state, width = self._state(), options.max_width
         after, bar = _fitting(state, width)
-        grid = Table.grid(padding=(0, 1))
-        cells: list[RenderableType] = [Text("labels", no_wrap=True)]
+        end = Text(after, no_wrap=True, overflow="crop")
         if bar:
-            cells.append(ProgressBar(total=max(state.total, 1), completed=state.rows, width=bar))
-        grid.add_row(*cells, Text(after, no_wrap=True, overflow="crop"))
-        yield grid
+            grid = Table.grid(padding=(0, 1))
+            drawn = ProgressBar(total=max(state.total, 1), completed=state.rows, width=bar)
+            grid.add_row(Text("labels", no_wrap=True), drawn, end)
+            yield grid
+        else:
+            yield end
         yield Text(_below(state), style="dim", no_wrap=True, overflow="ellipsis")
 
 
@@ -129,10 +132,24 @@ def _rate(rate: float | None) -> str:
 
 
 def _few(shapes: list[str]) -> str:
-    """Shapes for one line: the first two, and how many more."""
-    more = f" and {len(shapes) - 2} more" if len(shapes) > 2 else ""
+    """Shapes for one line, in words: the first two, and how many more."""
     # The remainders of many shapes share a shard, whose name is then a list.
-    return "; ".join(text if len(text) < 40 else text[:37] + "..." for text in shapes[:2]) + more
+    named = sorted({_words(shape) for listed in shapes for shape in listed.split(", ")}, key=_natural)
+    more = f" and {len(named) - 2} more kinds" if len(named) > 2 else ""
+    return "; ".join(named[:2]) + more
+
+
+def _words(shape: str) -> str:
+    """A shape as planning names it ("p2:3 p1:4", atoms by period) in words."""
+    periods = {int(p): int(n) for p, n in re.findall(r"\bp(\d):(\d+)", shape)}
+    if not periods:
+        return shape
+    heavy = sum(n for period, n in periods.items() if period > 1)
+    return f"{sum(periods.values())} atoms ({heavy} heavy{', open shell' if shape.endswith(' open') else ''})"
+
+
+def _natural(text: str) -> list[Any]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
 def _clock(seconds: float | None) -> str:

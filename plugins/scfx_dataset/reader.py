@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import operator
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,7 +23,7 @@ from scfx_dataset.store import open_store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from scfx_dataset.plan import Shard
 
@@ -28,9 +31,11 @@ if TYPE_CHECKING:
 class Dataset:
     """A dataset on disk. Opening reads the plan only; rows are read when asked for.
 
-    `dataset.to_table()` gives all committed rows ordered by `row_id`; `dataset.filter(status="ok")` is the dataset
-    restricted to some statuses, `dataset.split()` parts of it by molecule; `len(dataset)` its number of rows;
-    `dataset.torch()` a PyTorch dataset. It can be pickled: what travels is the address.
+    `dataset.to_table()` gives all committed rows ordered by `row_id`, `dataset.to_pandas()` the same as a DataFrame;
+    `dataset.filter(status="ok")` is the dataset restricted to some statuses, `dataset.split()` parts of it by molecule;
+    `len(dataset)` its number of rows; `dataset.torch()` a PyTorch dataset. A loop over it gives one dict a row, shard
+    by shard, so that memory stays at one shard; `dataset[i]` is the i-th of these, `dataset[i:j]` a list. It can be
+    pickled: what travels is the address.
     """
 
     def __init__(
@@ -54,15 +59,45 @@ class Dataset:
 
     def __len__(self) -> int:
         """Committed rows (of the chosen statuses and molecules)."""
-        if self._part is not None:
-            return sum(table.num_rows for table in self.shards(["row_id"]))
-        total = 0
-        for shard in committed(self.plan):
-            statuses = read_commit(self.plan, shard)["statuses"]
-            total += sum(
-                n for status, n in statuses.items() if self._statuses is None or status in self._statuses
+        return sum(self._count(shard) for shard in self.committed_shards())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for table in self.shards():
+            yield from table.to_pylist()
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if not isinstance(index, slice) and not hasattr(index, "__index__"):
+            raise InputError(
+                f"a dataset is indexed by row, got {index!r}; dataset.to_table([{index!r}]) reads a column"
+                if isinstance(index, str)
+                else f"a dataset is indexed by row or by a slice of rows, got {index!r}"
             )
-        return total
+        # Fixed now: another process may be committing more.
+        shards = self.committed_shards()
+        ends = np.cumsum([self._count(shard) for shard in shards], dtype=np.int64)
+        total = int(ends[-1]) if shards else 0
+        wanted = range(total)[index] if isinstance(index, slice) else [_position(index, total)]
+        found: dict[int, dict[str, Any]] = {}
+        for number in sorted({int(n) for n in np.searchsorted(ends, wanted, side="right")}):
+            start = int(ends[number - 1]) if number else 0
+            inside = [i for i in wanted if start <= i < ends[number]]
+            rows = self.rows_of(shards[number]).take([i - start for i in inside]).to_pylist()
+            found.update(zip(inside, rows, strict=True))
+        rows = [found[i] for i in wanted]
+        return rows if isinstance(index, slice) else rows[0]
+
+    def _count(self, shard: Shard) -> int:
+        """Rows of one shard; read only where a part of the molecules is asked for."""
+        if self._part is not None:
+            return self.rows_of(shard, ["row_id"]).num_rows
+        statuses = read_commit(self.plan, shard)["statuses"]
+        return sum(n for status, n in statuses.items() if self._statuses is None or status in self._statuses)
 
     @property
     def complete(self) -> bool:
@@ -82,21 +117,31 @@ class Dataset:
                 raise InputError(f"status: got {asked!r}, expected one of {', '.join(STATUSES)}")
         return Dataset(self._store.url, statuses, self._part)
 
-    def split(self, fractions: Mapping[str, float] | None = None, seed: int = 0) -> dict[str, Dataset]:
+    @overload
+    def split(self, fractions: Mapping[str, float] | None = None, seed: int = 0) -> dict[str, Dataset]: ...
+
+    @overload
+    def split(self, fractions: Sequence[float], seed: int = 0) -> list[Dataset]: ...
+
+    def split(
+        self, fractions: Mapping[str, float] | Sequence[float] | None = None, seed: int = 0
+    ) -> dict[str, Dataset] | list[Dataset]:
         """Parts by molecule, without leakage: all geometries of a molecule and its stereoisomers are in one part.
 
-        `fractions` of the molecules by name; default 0.8 "train", 0.1 "validation", 0.1 "test". A molecule's part is a
-        function of the seed and its InChIKey's connectivity block (`scfx_dataset.split.molecule_key`): it stays the
-        same when the dataset grows, and in every dataset. So sizes meet the fractions only on average. Raises
-        `InputError` for fractions that are not positive or exceed 1.
+        `fractions` of the molecules by name; default 0.8 "train", 0.1 "validation", 0.1 "test". Or a sequence of them:
+        then the parts are a list in its order. A molecule's part is a function of the seed and its InChIKey's
+        connectivity block (`scfx_dataset.split.molecule_key`): it stays the same when the dataset grows, and in every
+        dataset. So sizes meet the fractions only on average. Raises `InputError` for fractions that are not positive
+        or exceed 1.
         """
         if self._part is not None:
             raise InputError("split: this is a part already; split the whole dataset into more parts instead")
-        fractions = fractions or {"train": 0.8, "validation": 0.1, "test": 0.1}
-        return {
+        fractions = {"train": 0.8, "validation": 0.1, "test": 0.1} if fractions is None else fractions
+        found = {
             name: Dataset(self._store.url, self._statuses, part)
             for name, part in parts(fractions, seed).items()
         }
+        return found if isinstance(fractions, Mapping) else list(found.values())
 
     def torch(
         self,
@@ -105,25 +150,41 @@ class Dataset:
         stream: bool = False,
         shuffle: bool = False,
         seed: int = 0,
+        atom_references: Mapping[str, float] | None = None,
     ) -> Any:
         """A PyTorch dataset of the rows that are ok: items with geometry and targets (`scfx_dataset.torch_data`).
 
-        By index, or with `stream` an IterableDataset that reads every shard once an epoch (then `shuffle` and `seed`
-        order it). `dtype` of positions and targets: default float32. Raises `PluginUnavailableError` without PyTorch.
+        `targets` are columns of numbers: one a row ("energy_ev"), a vector ("dipole_vector_debye"), one or a vector
+        for each atom ("forces_ev_per_angstrom"). By index, or with `stream` an IterableDataset that reads every shard
+        once an epoch (then `shuffle` and `seed` order it).
+
+        `dtype` of positions and targets; default float32, but float64 for total energies, of which float32 would keep
+        2 meV in 18,000 eV. `atom_references`, energies in eV by element as `dataset.atom_references()` gives them, are
+        taken from "energy_ev", before it is rounded; it is float32 then too. Raises `PluginUnavailableError` without
+        PyTorch.
         """
         try:
-            import torch
+            import torch  # noqa: F401 - is it there?
         except ImportError as error:
             raise PluginUnavailableError(
                 "", "Dataset.torch needs PyTorch, which is not installed: pip install 'scfx[schnet]'"
             ) from error
-        from scfx_dataset.torch_data import Labels, Stream
+        from scfx_dataset.torch_data import Labels, Stream, Wanted
 
         if shuffle and not stream:
             raise InputError("shuffle: rows by index are shuffled by the DataLoader; or give stream=True")
         ok = self.filter("ok")
-        dtype = dtype or torch.float32
-        return Stream(ok, targets, dtype, shuffle, seed) if stream else Labels(ok, targets, dtype)
+        wanted = Wanted.of(ok, targets, dtype, atom_references)
+        return Stream(ok, wanted, shuffle, seed) if stream else Labels(ok, wanted)
+
+    def atom_references(self, target: str = "energy_ev") -> dict[str, float]:
+        """What each element contributes to a target on average, in its unit: least squares over the rows that are ok.
+
+        See `scfx_dataset.atom_references.fit`. Fit on the training part and subtract from all.
+        """
+        from scfx_dataset.atom_references import fit
+
+        return fit(self.filter("ok"), target)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dataset, (self._store.url, self._statuses, self._part)
@@ -140,6 +201,16 @@ class Dataset:
         table = pa.concat_tables([t.select(schema.names) for t in tables]) if tables else schema.empty_table()
         table = table.sort_by("row_id")
         return table if columns is None else table.select(list(columns))
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
+        """`to_table` as a pandas DataFrame."""
+        try:
+            import pandas  # noqa: F401 - is it there?
+        except ImportError as error:
+            raise PluginUnavailableError(
+                "", "Dataset.to_pandas needs the package 'pandas': pip install 'scfx[study]'"
+            ) from error
+        return self.to_table(columns).to_pandas()
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The same, one committed shard at a time (ordered by row_id within each): memory stays at one shard."""
@@ -238,3 +309,10 @@ class Dataset:
                 raise InputError(
                     f"columns: no column {name!r}{hint}; there are {', '.join(self.schema.names)}"
                 )
+
+
+def _position(index: Any, total: int) -> int:
+    at = operator.index(index)
+    if not -total <= at < total:
+        raise IndexError(f"row {at} of a dataset of {total}")
+    return at % total

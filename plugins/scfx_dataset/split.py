@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from jaxtyping import Bool
 from scfx.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     import pyarrow as pa
 
@@ -59,16 +60,24 @@ def fraction(key: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def parts(fractions: Mapping[str, float], seed: int) -> dict[str, Part]:
-    """One part for each name, next to each other on [0, 1). `InputError` if they do not fit."""
-    total = sum(fractions.values())
-    if not fractions or any(not f > 0 for f in fractions.values()) or total > 1 + 1e-9:
+def parts(fractions: Mapping[str, float] | Sequence[float], seed: int) -> dict[str, Part]:
+    """One part for each name (of a sequence, for each place), next to each other on [0, 1). `InputError` if they do
+    not fit.
+    """
+    given = fractions
+    try:
+        named = dict(fractions) if isinstance(fractions, Mapping) else dict(enumerate(fractions))
+        total = sum(named.values())
+        fits = bool(named) and all(f > 0 for f in named.values()) and total <= 1 + 1e-9
+    except TypeError:
+        fits = False
+    if not fits or isinstance(given, str):
         raise InputError(
-            f"fractions: got {dict(fractions)}, expected positive numbers whose sum is at most 1, such as "
-            "{'train': 0.8, 'validation': 0.1, 'test': 0.1}"
+            f"fractions: got {given!r}, expected positive numbers whose sum is at most 1, such as "
+            "{'train': 0.8, 'validation': 0.1, 'test': 0.1} or [0.8, 0.1, 0.1]"
         )
     found, low = {}, 0.0
-    for name, share in fractions.items():
+    for name, share in named.items():
         high = low + share
         found[name] = Part(low, 1.0 if abs(high - 1) < 1e-9 else high, seed)
         low = high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,31 +12,100 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, get_worker_info
 
 from scfx.errors import InputError
+from scfx.model.elements import SYMBOLS, atomic_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
     from scfx_dataset.reader import Dataset
 
-_GEOMETRY = ("row_id", "atomic_numbers", "positions_angstrom")
+_ROW = ("row_id", "charge", "multiplicity", "atomic_numbers", "positions_angstrom")
+#: Whole numbers of an item, one a row.
+_WHOLE = ("row_id", "charge", "multiplicity")
 Item = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an item holds: the target columns and, in the same order, the dtype of each; `dtype` of positions.
+
+    `vectors` are targets with one vector a row. `references`: eV by atomic number to take from "energy_ev".
+    """
+
+    targets: tuple[str, ...]
+    dtypes: tuple[torch.dtype, ...]
+    dtype: torch.dtype
+    vectors: frozenset[str]
+    references: Mapping[int, float] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        targets: Sequence[str],
+        dtype: torch.dtype | None,
+        atom_references: Mapping[str, float] | None,
+    ) -> Wanted:
+        """Raises `InputError` for columns that are no numbers, one or a vector for a row or for an atom."""
+        if isinstance(targets, str):
+            targets = (targets,)
+        usable = {field.name: kind for field in dataset.schema if (kind := _kind(field))}
+        for name in targets:
+            if name not in usable:
+                raise InputError(f"targets: got {name!r}, expected some of {', '.join(usable)}")
+        if atom_references is not None and "energy_ev" not in targets:
+            raise InputError(
+                f"atom_references are taken from 'energy_ev', which is not a target: {', '.join(targets)}"
+            )
+        exact = () if atom_references is not None else ("energy_ev",)
+        return cls(
+            tuple(targets),
+            tuple(dtype or (torch.float64 if name in exact else torch.float32) for name in targets),
+            dtype or torch.float32,
+            frozenset(name for name in targets if usable[name] == "vector"),
+            None
+            if atom_references is None
+            else {atomic_number(element): float(value) for element, value in atom_references.items()},
+        )
+
+    def value(self, name: str, given: Any, row: Mapping[str, Any]) -> Any:
+        """The number of a target that an item has, in float64."""
+        if name != "energy_ev" or self.references is None:
+            return given
+        lacking = sorted({z for z in row["atomic_numbers"] if z not in self.references})
+        if lacking:
+            raise InputError(
+                f"atom_references: row {row['row_id']} has {', '.join(SYMBOLS[z] for z in lacking)}, for which "
+                "there is none; fit them on a part that has every element"
+            )
+        return given - sum(self.references[z] for z in row["atomic_numbers"])
+
+
+def _kind(field: pa.Field) -> str:
+    """Whether a column is a "number", a "vector", or by "atom"; "" for anything else (text, matrices, orbitals)."""
+    axes = tuple((field.metadata or {}).get(b"axes", b"").decode().split())
+    if field.name == "mulliken_charges":  # also where task.extras asked for it, without axes
+        return "atom"
+    if field.name == "dipole_vector_debye" or axes == ("xyz",):
+        return "vector"
+    if axes in (("atom",), ("atom", "xyz")):
+        return "atom"
+    return "number" if str(field.type) == "double" else ""
 
 
 class Labels(TorchDataset[Item]):
     """Rows by index, in order of row_id within shards. Shards are read when a row of theirs is asked for.
 
-    An item is a dict: `row_id`; `atomic_numbers` [natm] int64; `positions_angstrom` [natm, 3] and every target, in
-    `dtype`. The last `cached_shards` shards stay in memory; shuffle with `Stream` where a dataset is larger.
+    An item is a dict: `row_id`, `charge`, `multiplicity`; `atomic_numbers` [natm] int64; `positions_angstrom` [natm,
+    3]; and every target: a number, a vector as [1, n] (so that batches are [batch, n]), or [natm] or [natm, 3] of
+    the atoms. The last `cached_shards` shards stay in memory; shuffle with `Stream` where a dataset is larger.
     """
 
-    def __init__(
-        self, dataset: Dataset, targets: Sequence[str], dtype: torch.dtype, cached_shards: int = 1024
-    ):
+    def __init__(self, dataset: Dataset, wanted: Wanted, cached_shards: int = 1024):
         self._dataset = dataset
-        self._targets = _checked(dataset, targets)
-        self._dtype = dtype
+        self._wanted = wanted
         self._cached_shards = cached_shards
         self._cache: OrderedDict[int, list[Item]] = OrderedDict()
         # Fixed now: another process may be committing more.
@@ -57,8 +127,8 @@ class Labels(TorchDataset[Item]):
         if shard in self._cache:
             self._cache.move_to_end(shard)
             return self._cache[shard]
-        table = self._dataset.rows_of(self._shards[shard], [*_GEOMETRY, *self._targets])
-        self._cache[shard] = items = _items(table, self._targets, self._dtype)
+        table = self._dataset.rows_of(self._shards[shard], _columns(self._wanted))
+        self._cache[shard] = items = _items(table, self._wanted)
         if len(self._cache) > self._cached_shards:
             self._cache.popitem(last=False)
         return items
@@ -77,15 +147,13 @@ class Stream(IterableDataset[Item]):
     def __init__(
         self,
         dataset: Dataset,
-        targets: Sequence[str],
-        dtype: torch.dtype,
+        wanted: Wanted,
         shuffle: bool,
         seed: int,
         buffer: int = 4096,
     ):
         self._dataset = dataset
-        self._targets = _checked(dataset, targets)
-        self._dtype = dtype
+        self._wanted = wanted
         self._shards = dataset.committed_shards()
         self._shuffle = shuffle
         self._seed = seed
@@ -107,9 +175,7 @@ class Stream(IterableDataset[Item]):
             item
             for shard in order[index::count]
             for item in _items(
-                self._dataset.rows_of(self._shards[shard], [*_GEOMETRY, *self._targets]),
-                self._targets,
-                self._dtype,
+                self._dataset.rows_of(self._shards[shard], _columns(self._wanted)), self._wanted
             )
         )
         return _mixed(items, self._buffer, generator) if self._shuffle else items
@@ -130,41 +196,37 @@ def _mixed(items: Iterator[Item], size: int, generator: np.random.Generator) -> 
 def collate(items: Sequence[Item]) -> Item:
     """Molecules of different sizes as one batch: atoms one after the other, `batch` [total atoms] tells whose they are.
 
-    Targets and `row_id` become [batch].
+    Numbers become [batch], vectors [batch, n], what belongs to atoms [total atoms] or [total atoms, 3].
     """
     natm = torch.tensor([len(item["atomic_numbers"]) for item in items])
     batch: Item = {"batch": torch.repeat_interleave(torch.arange(len(items)), natm)}
     for name in items[0]:
         values = [item[name] for item in items]
-        if name == "row_id":
+        if name in _WHOLE:
             batch[name] = torch.tensor(values)
         else:
             batch[name] = torch.cat(values) if values[0].ndim else torch.stack(values)
     return batch
 
 
-def _checked(dataset: Dataset, targets: Sequence[str]) -> tuple[str, ...]:
-    for name in targets:
-        if name not in dataset.schema.names or str(dataset.schema.field(name).type) != "double":
-            numbers = [field.name for field in dataset.schema if str(field.type) == "double"]
-            raise InputError(f"targets: got {name!r}, expected some of {', '.join(numbers)}")
-    return tuple(targets)
+def _columns(wanted: Wanted) -> list[str]:
+    return list(dict.fromkeys([*_ROW, *wanted.targets]))
 
 
-def _items(table: pa.Table, targets: Sequence[str], dtype: torch.dtype) -> list[Item]:
-    columns = {name: table[name].to_pylist() for name in table.column_names}
+def _items(table: pa.Table, wanted: Wanted) -> list[Item]:
     items = []
-    for i in range(table.num_rows):
-        if any(columns[name][i] is None for name in (*targets, "positions_angstrom")):
+    for row in table.to_pylist():
+        lacking = [name for name in (*wanted.targets, "positions_angstrom") if row[name] is None]
+        if lacking:
             raise InputError(
-                f"row {columns['row_id'][i]} has no {', '.join(targets)}: take dataset.filter(status='ok')"
+                f"row {row['row_id']} is ok but has no {', '.join(lacking)} (the dataset says why where it has a "
+                "column of reasons); leave that target out"
             )
-        items.append(
-            {
-                "row_id": columns["row_id"][i],
-                "atomic_numbers": torch.tensor(columns["atomic_numbers"][i], dtype=torch.int64),
-                "positions_angstrom": torch.tensor(columns["positions_angstrom"][i], dtype=dtype),
-                **{name: torch.tensor(columns[name][i], dtype=dtype) for name in targets},
-            }
-        )
+        item: Item = {name: row[name] for name in _WHOLE}
+        item["atomic_numbers"] = torch.tensor(row["atomic_numbers"], dtype=torch.int64)
+        item["positions_angstrom"] = torch.tensor(row["positions_angstrom"], dtype=wanted.dtype)
+        for name, dtype in zip(wanted.targets, wanted.dtypes, strict=True):
+            value = torch.tensor(wanted.value(name, row[name], row), dtype=dtype)
+            item[name] = value[None] if name in wanted.vectors else value
+        items.append(item)
     return items

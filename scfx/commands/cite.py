@@ -7,8 +7,11 @@ import click
 import scfx
 
 _BIBTEX = """\
+% scfx names no authors and has no address and no date of publication, so that its entry has none: give the version,
+% and cite the paper, whose method it is.
 @software{{scfx,
   title   = {{scfx: Kohn-Sham and Hartree-Fock labels for small molecules}},
+  author  = {{{{scfx}}}},
   version = {{{version}}},
   note    = {{Re-implements and extends the method of \\cite{{mathiasen2023qm1b}}}}
 }}
@@ -20,7 +23,8 @@ _BIBTEX = """\
   booktitle     = {{Advances in Neural Information Processing Systems 36, Datasets and Benchmarks Track}},
   year          = {{2023}},
   eprint        = {{2311.01135}},
-  archivePrefix = {{arXiv}}
+  archivePrefix = {{arXiv}},
+  url           = {{https://arxiv.org/abs/2311.01135}}
 }}
 
 @article{{sun2020pyscf,
@@ -59,6 +63,7 @@ _BIBTEX = """\
 def cite() -> None:
     """Print BibTeX for scfx, the paper it builds on, PySCF, libcint and JAX.
 
-    Cite also the functional and the basis set that you used.
+    Where the project has no author, year or address to give, the output says so. Cite
+    also the functional and the basis set that you used.
     """
     click.echo(_BIBTEX.format(version=scfx.__version__))

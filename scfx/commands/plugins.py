@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from scfx.cli import Session
     from scfx.registry import Registry
 
+#: Columns of a terminal from which on a summary fits beside all names, status and plugin.
+_WIDE = 140
+
 
 @click.command(short_help="What is available, missing (why), failed (why).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
@@ -78,19 +81,34 @@ def _show(registry: Registry, hooks: bool) -> None:
     def mark(status: str) -> str:
         return f"[{colours[status]}]{status}[/]"
 
+    wide = console.width >= _WIDE
     for kind, (_, key) in KINDS.items():
         offers = registry.offers(kind)
         if not offers:
             continue
-        table = Table(
-            box=None, pad_edge=False, title=f"{kind.replace('_', ' ')} ({key})", title_justify="left"
-        )
-        for header in ("name", "status", "plugin", "summary"):
+        title = f"{kind.replace('_', ' ')} ({key})"
+        # Where there is less room: names of their own first, and what is the same for all in the title.
+        statuses = wide or any(o.status != "available" for o in offers)
+        if not wide:
+            title += f", from {', '.join(sorted({o.plugin for o in offers}))}"
+        table = Table(box=None, pad_edge=False, title=escape(title), title_justify="left")
+        for header in ("name", *(["status"] if statuses else []), *(["plugin"] if wide else []), "summary"):
             table.add_column(header, no_wrap=header != "summary")
+        names = [o.name for o in offers]
         for o in offers:
-            names = "  ".join((o.name, *o.offer.aliases))  # names contain commas
             text = o.offer.summary if o.status == "available" else f"{o.reason} - {o.offer.summary}"
-            table.add_row(escape(names), mark(o.status), escape(o.plugin), escape(text))
+            # Names contain commas.
+            if not wide and o.offer.aliases:
+                text += f" (also {'  '.join(o.offer.aliases)})"
+            if not wide and names.count(o.name) > 1:
+                text += f" [{o.plugin}]"
+            name = "  ".join((o.name, *o.offer.aliases)) if wide else o.name
+            table.add_row(
+                escape(name),
+                *([mark(o.status)] if statuses else []),
+                *([escape(o.plugin)] if wide else []),
+                escape(text),
+            )
         console.print(table, "")
     table = Table(box=None, pad_edge=False, title="plugins", title_justify="left")
     for header in ("name", "status", "distribution", "notes"):

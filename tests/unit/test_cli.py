@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -314,6 +316,40 @@ def test_cite_names_the_paper_and_what_it_stands_on(capsys):
     for text in ("2311.01135", "10.1063/5.0006074", "10.1002/jcc.23981", "jax-ml/jax", scfx.__version__):
         assert text in out
     assert out.count("{") == out.count("}")
+    entries = out.split("\n@")[1:]
+    assert len(entries) == 5
+    for entry in entries:
+        assert "author" in entry
+        # The project's own entry invents nothing: the text before it says that there is nothing to give.
+        if entry.startswith("software{scfx"):
+            assert "author  = {{scfx}}" in entry
+            assert "url" not in entry
+        else:
+            assert re.search(r"year\s*= \{20\d\d\}", entry)
+            assert "url" in entry or "doi" in entry
+    assert "no address" in out.split("\n@")[0]
+
+
+def test_plugins_keeps_its_summaries_in_a_narrow_terminal(monkeypatch):
+    from rich.console import Console
+
+    shown = Console(width=80, file=io.StringIO(), force_terminal=True, no_color=True)
+    monkeypatch.setattr("rich.console.Console", lambda **options: shown)
+    assert run("plugins", plugins={"first": TwoOffers(), "second": TwoOffers()}) == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.file.getvalue()).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    text = " ".join(" ".join(line.split()) for line in lines)
+    assert "basis sets (scf.basis), from first, second" in text
+    for plugin in ("first", "second"):  # one name of two: whose it is stands beside it
+        assert f"(also another-quite-long-name yet-another-quite-long-name) [{plugin}]" in text
+    assert "status" not in text.partition("plugins")[0]  # all are available
+
+
+class TwoOffers:
+    @scfx.hookimpl
+    def scfx_register_basis_sets(self):
+        aliases = ("another-quite-long-name", "yet-another-quite-long-name")
+        return [scfx.Offer("long", "a:b", "a summary that says what it is", aliases=aliases)]
 
 
 def test_python_m_scfx_is_the_command():

@@ -13,6 +13,7 @@ from scfx_dataset.schema import FULL_SCHEMA, SCHEMA, row_schema
 from scfx_dataset.split import fraction, molecule_key, parts
 
 import scfx
+from scfx.model.elements import SYMBOLS
 
 # Both enantiomers of bromochlorofluoromethane, and the same without its stereo centre.
 STEREO = ("F[C@H](Cl)Br", "F[C@@H](Cl)Br", "FC(Cl)Br")
@@ -32,6 +33,47 @@ def test_every_row_is_in_exactly_one_part(dataset):
     assert set.union(*ids) == set(range(3 * (len(SMILES) + 3) + 1))
     assert sum(map(len, ids)) == len(dataset)
     assert [len(part) for part in found.values()] == [len(i) for i in ids]
+
+
+def test_a_list_of_fractions_gives_a_list_of_the_same_parts(dataset):
+    train, validation, test = dataset.split([0.5, 0.25, 0.25], seed=1)
+    named = dataset.split({"x": 0.5, "y": 0.25, "z": 0.25}, seed=1)
+    for one, other in zip((train, validation, test), named.values(), strict=True):
+        assert one.to_table().equals(other.to_table())
+
+
+def test_rows_by_index_are_those_of_a_loop(dataset):
+    whole = list(dataset)
+    assert len(whole) == len(dataset)
+    assert sorted(whole, key=lambda row: row["row_id"]) == dataset.to_table().to_pylist()
+    assert [dataset[i] for i in range(len(dataset))] == whole
+    assert dataset[-1] == whole[-1]
+    assert dataset[np.int64(2)] == whole[2]
+    for chosen in (slice(5, 30), slice(None, None, -7), slice(-3, None), slice(9, 2)):
+        assert dataset[chosen] == whole[chosen]
+    for restricted in (dataset.filter("ok"), dataset.split(seed=3)["train"], dataset.filter("poison")):
+        rows = list(restricted)
+        assert len(rows) == len(restricted)
+        assert restricted[:] == rows
+    for outside in (len(dataset), -len(dataset) - 1):
+        with pytest.raises(IndexError, match=f"row {outside} of a dataset of {len(dataset)}"):
+            dataset[outside]
+    with pytest.raises(scfx.InputError, match=r"to_table\(\['gap_ev'\]\)"):
+        dataset["gap_ev"]
+
+
+def test_a_frame_has_the_columns_of_the_table(dataset):
+    pytest.importorskip("pandas")
+    frame = dataset.to_pandas(["row_id", "gap_ev"])
+    assert frame["row_id"].tolist() == list(range(len(dataset)))
+    assert list(frame.columns) == ["row_id", "gap_ev"]
+    assert list(dataset.to_pandas().columns) == SCHEMA.names
+
+
+def test_a_dataset_shows_itself_in_one_line(dataset):
+    text = repr(dataset.filter("ok"))
+    assert "70 planned rows, status in ('ok',)" in text
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -65,6 +107,9 @@ def test_sizes_meet_the_fractions_on_average():
 def test_fractions_that_do_not_fit_are_refused(dataset):
     with pytest.raises(scfx.InputError, match="sum is at most 1"):
         dataset.split({"a": 0.7, "b": 0.7})
+    for wrong in ([0.8, 0.3], [], "abc", {"a": "b"}, [0.5, -0.1], 0.8):
+        with pytest.raises(scfx.InputError, match=r"'test': 0.1\} or \[0.8, 0.1, 0.1\]"):
+            dataset.split(wrong)
     with pytest.raises(scfx.InputError, match="a part already"):
         dataset.split()["train"].split()
 
@@ -137,6 +182,53 @@ def test_a_batch_says_which_atom_is_whose(dataset):
     assert batch["gap_ev"].shape == (5,)
     natm = [len(dataset.torch()[i]["atomic_numbers"]) for i in range(5)]
     assert torch.bincount(batch["batch"]).tolist() == natm
+
+
+def test_energies_keep_their_digits_and_vectors_stay_vectors(dataset):
+    torch = pytest.importorskip("torch")
+    from scfx_dataset.torch_data import collate
+
+    data = dataset.torch(("energy_ev", "gap_ev", "dipole_vector_debye"))
+    rows = {row["row_id"]: row for row in dataset.filter("ok")}
+    items = [data[i] for i in range(4)]
+    for item in items:
+        row = rows[item["row_id"]]
+        assert (item["charge"], item["multiplicity"]) == (row["charge"], row["multiplicity"])
+        # float32 would move a total energy by a meV and more.
+        assert item["energy_ev"].dtype == torch.float64
+        assert float(item["energy_ev"]) == row["energy_ev"]
+        assert item["gap_ev"].dtype == item["positions_angstrom"].dtype == torch.float32
+        assert item["dipole_vector_debye"].shape == (1, 3)
+        assert item["dipole_vector_debye"][0].tolist() == pytest.approx(row["dipole_vector_debye"], rel=1e-6)
+    batch = collate(items)
+    assert batch["dipole_vector_debye"].shape == (4, 3)
+    assert batch["charge"].tolist() == [0] * 4
+    assert batch["multiplicity"].tolist() == [1] * 4
+    assert dataset.torch(("energy_ev",), dtype=torch.float32)[0]["energy_ev"].dtype == torch.float32
+
+
+def test_atom_references_are_least_squares_and_are_taken_from_energies(dataset):
+    torch = pytest.importorskip("torch")
+    references = dataset.atom_references()
+    rows = list(dataset.filter("ok"))
+    elements = sorted({z for row in rows for z in row["atomic_numbers"]})
+    assert list(references) == [SYMBOLS[z] for z in elements]
+    counts = np.array([[row["atomic_numbers"].count(z) for z in elements] for row in rows], float)
+    energies = np.array([row["energy_ev"] for row in rows])
+    expected = np.linalg.lstsq(counts, energies, rcond=None)[0]
+    assert list(references.values()) == pytest.approx(expected, abs=1e-6)
+    for item in dataset.torch(("energy_ev", "gap_ev"), atom_references=references, stream=True):
+        row = next(row for row in rows if row["row_id"] == item["row_id"])
+        rest = row["energy_ev"] - sum(references[SYMBOLS[z]] for z in row["atomic_numbers"])
+        assert item["energy_ev"].dtype == torch.float32
+        assert float(item["energy_ev"]) == pytest.approx(rest, rel=1e-6)
+    with pytest.raises(scfx.InputError, match="which is not a target: gap_ev"):
+        dataset.torch(atom_references=references)
+    del references["H"]
+    with pytest.raises(scfx.InputError, match="has H, for which"):
+        dataset.torch(("energy_ev",), atom_references=references)[0]
+    with pytest.raises(scfx.InputError, match="target: got 'smiles'"):
+        dataset.atom_references("smiles")
 
 
 def test_targets_must_be_numbers_of_the_dataset(dataset):
