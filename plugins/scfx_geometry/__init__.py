@@ -1,0 +1,27 @@
+"""Geometries: relaxation of many molecules side by side, harmonic frequencies and what follows from them.
+
+Only hook implementations live here: pyberny, ASE and pyarrow are imported when a task runs, so that listing plugins
+stays fast. From Python: `scfx_geometry.relax.relax` and `scfx_geometry.frequencies.frequencies`.
+"""
+
+from __future__ import annotations
+
+import scfx
+
+
+@scfx.hookimpl
+def scfx_register_tasks() -> list[scfx.Offer]:
+    return [
+        scfx.Offer(
+            "optimize",
+            "scfx_geometry.optimize_task:OptimizeTask",
+            summary="relaxes the molecules of a file side by side; resumable, no row is lost",
+            requires=("berny", "ase", "pyarrow"),
+        ),
+        scfx.Offer(
+            "frequencies",
+            "scfx_geometry.frequencies_task:FrequenciesTask",
+            summary="harmonic frequencies, infrared intensities and thermochemistry of the geometries of a file",
+            requires=("ase", "pyarrow"),
+        ),
+    ]

@@ -1,0 +1,86 @@
+"""What a relaxation keeps as it is: atoms in their places, distances, angles, torsions at their values at the start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from scfx.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from scfx.model.system import System
+
+_NUMBER_OF_ATOMS = {"distance": 2, "angle": 3, "torsion": 4}
+
+
+class Constraint(BaseModel):
+    """One `{ keep = "torsion", atoms = [0, 1, 2, 3] }`; atoms are counted from 0, in the system's own order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep: Literal["atoms", "distance", "angle", "torsion"]
+    atoms: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _right_number_of_atoms(self) -> Constraint:
+        expected = _NUMBER_OF_ATOMS.get(self.keep)
+        if not self.atoms or (expected is not None and len(self.atoms) != expected):
+            raise ValueError(
+                f"keep = {self.keep!r} needs {expected or 'at least one'} atoms, got {list(self.atoms)}"
+            )
+        if len(set(self.atoms)) < len(self.atoms):
+            raise ValueError(f"atoms = {list(self.atoms)} names one twice")
+        return self
+
+
+def constraints_of(
+    given: Sequence[Constraint | Mapping[str, Any]] | None, key: str = "constraints"
+) -> tuple[Constraint, ...]:
+    """Checked constraints of tables; `ConfigError` with the place of what is wrong."""
+    out = []
+    for index, each in enumerate(given or ()):
+        try:
+            out.append(each if isinstance(each, Constraint) else Constraint.model_validate(dict(each)))
+        except ValidationError as error:
+            raise ConfigError(f"{key}.{index}", "; ".join(e["msg"] for e in error.errors())) from error
+    return tuple(out)
+
+
+def check_atoms(constraints: Sequence[Constraint], system: System, key: str = "constraints") -> None:
+    """`ConfigError` if a constraint names an atom that the system does not have."""
+    for index, constraint in enumerate(constraints):
+        missing = [a for a in constraint.atoms if not 0 <= a < system.natm]
+        if missing:
+            raise ConfigError(
+                f"{key}.{index}.atoms",
+                f"{system!r} has atoms 0 to {system.natm - 1}, got {', '.join(map(str, missing))}",
+            )
+
+
+def of_ase(constraints: Sequence[Constraint], atoms: Any) -> list[Any]:
+    """The same as constraints of ASE, at the values that `atoms` has now."""
+    from ase.constraints import FixAtoms, FixInternals
+
+    fixed = sorted({a for c in constraints if c.keep == "atoms" for a in c.atoms})
+    out: list[Any] = [FixAtoms(indices=fixed)] if fixed else []
+    kinds: dict[str, list[Any]] = {"distance": [], "angle": [], "torsion": []}
+    for constraint in constraints:
+        at = list(constraint.atoms)
+        if constraint.keep == "distance":
+            kinds["distance"].append([atoms.get_distance(*at), at])
+        elif constraint.keep == "angle":
+            kinds["angle"].append([atoms.get_angle(*at), at])
+        elif constraint.keep == "torsion":
+            kinds["torsion"].append([atoms.get_dihedral(*at), at])
+    if any(kinds.values()):
+        out.append(
+            FixInternals(
+                bonds=kinds["distance"] or None,
+                angles_deg=kinds["angle"] or None,
+                dihedrals_deg=kinds["torsion"] or None,
+            )
+        )
+    return out

@@ -1,0 +1,258 @@
+"""`relax` and `relaxed`: many molecules to their minima, side by side, each by its own optimiser.
+
+    from scfx_geometry.relax import relax
+
+    solver = scfx.Solver(functional="hf", basis="sto-3g", properties=["gradient"])
+    (done,) = relax(solver, [scfx.System.from_smiles("O")])
+    done.system.positions_angstrom
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scfx.errors import InputError
+from scfx_geometry.connectivity import rearrangement
+from scfx_geometry.constraints import Constraint, check_atoms, constraints_of
+from scfx_geometry.criteria import Criteria, criteria_of
+from scfx_geometry.optimizers import AbstractOptimizer, optimizer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from jaxtyping import Float64
+
+    from scfx.model.system import System
+
+#: Hartree. A larger difference between the path's last energy and that from the standard guess is another solution.
+SAME_SOLUTION = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One point of a path: positions in bohr, energy in hartree, gradient in hartree/bohr."""
+
+    positions: Float64[np.ndarray, "natm 3"]
+    energy: float
+    gradient: Float64[np.ndarray, "natm 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """How the relaxation of one molecule ended. Energies in hartree, gradients in hartree/bohr.
+
+    `status` is "converged" or "not_relaxed", with the `reason`. `system` has the last geometry that was computed (the
+    start, if none was). `energy`, `gradient` and `dipole` are those of the standard guess at that geometry for a
+    converged one, else the path's last (None if there are none). `energy_difference` is the energy from the standard
+    guess minus the path's; beyond 1e-6 hartree `another_solution` is True. `rearranged` says which bonds broke or
+    formed. `steps` counts the energies and gradients of the path, `iterations` their SCF iterations together.
+    `frames` is the path, where it was asked for.
+    """
+
+    start: System
+    system: System
+    status: str
+    reason: str
+    steps: int
+    iterations: int
+    energy: float | None = None
+    gradient: Float64[np.ndarray, "natm 3"] | None = None
+    dipole: Float64[np.ndarray, "3"] | None = None
+    energy_difference: float | None = None
+    rearranged: str = ""
+    frames: tuple[Frame, ...] = ()
+
+    @property
+    def converged(self) -> bool:
+        return self.status == "converged"
+
+    @property
+    def another_solution(self) -> bool:
+        return self.energy_difference is not None and abs(self.energy_difference) > SAME_SOLUTION
+
+
+@dataclass
+class _Lane:
+    """A molecule on its way. `settled`: converged, its last geometry is solved once more from the standard guess."""
+
+    index: int
+    start: System
+    system: System
+    optimizer: AbstractOptimizer
+    density: np.ndarray | None = None
+    last: Frame | None = None
+    dipole: np.ndarray | None = None
+    settled: bool = False
+    steps: int = 0
+    iterations: int = 0
+    frames: list[Frame] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is the same for all molecules of a call."""
+
+    optimizer: type[AbstractOptimizer]
+    criteria: Criteria
+    constraints: tuple[Constraint, ...]
+    max_steps: int
+    trajectory: bool
+
+    def ended(self, lane: _Lane, status: str, reason: str = "", **values: Any) -> Relaxation:
+        last = lane.last
+        found: dict[str, Any] = (
+            {} if last is None else {"energy": last.energy, "gradient": last.gradient, "dipole": lane.dipole}
+        )
+        system = lane.start if last is None else replace(lane.system, positions=last.positions)
+        return Relaxation(
+            lane.start, system, status, reason, lane.steps, lane.iterations, **{**found, **values},
+            rearranged=rearrangement(lane.start, system), frames=tuple(lane.frames),
+        )  # fmt: skip
+
+
+def relax(
+    solver: Any,
+    systems: Sequence[System],
+    optimizer: str = "berny",
+    criteria: str | Mapping[str, Any] | Criteria = "gau",
+    max_steps: int = 100,
+    constraints: Sequence[Constraint | Mapping[str, Any]] | None = None,
+    *,
+    trajectory: bool = False,
+    lanes: int = 128,
+) -> list[Relaxation]:
+    """The relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
+
+    `solver`: a `scfx.Solver` with `properties=["gradient"]`. `optimizer`: "berny" or "ase-bfgs". `criteria`: "gau",
+    "gau_tight", "gau_loose", "fmax", or a table `{"fmax": 0.01}` (eV/angstrom). `constraints` as in
+    `scfx_geometry.constraints` (for all systems alike). `lanes`: molecules on their way at once; those that are done
+    leave, and the next take their places.
+
+    Every step begins from the density of the molecule's own step before, so its path depends on its start, the level
+    and the versions of the libraries, and not on its company. Raises `InputError` before anything is computed for what
+    cannot be done as asked.
+    """
+    done: list[Relaxation | None] = [None] * len(systems)
+    for index, relaxation in relaxed(
+        solver, systems, optimizer, criteria, max_steps, constraints, trajectory=trajectory, lanes=lanes
+    ):
+        done[index] = relaxation
+    return [each for each in done if each is not None]
+
+
+def relaxed(
+    solver: Any,
+    systems: Iterable[System],
+    optimizer: str = "berny",
+    criteria: str | Mapping[str, Any] | Criteria = "gau",
+    max_steps: int = 100,
+    constraints: Sequence[Constraint | Mapping[str, Any]] | None = None,
+    *,
+    trajectory: bool = False,
+    lanes: int = 128,
+) -> Iterator[tuple[int, Relaxation]]:
+    """As `relax`, giving (index, relaxation) as soon as each is done; molecules of one structure share rounds."""
+    if max_steps < 1 or lanes < 1:
+        raise InputError(f"max_steps and lanes must be at least 1, got {max_steps} and {lanes}")
+    kept = constraints_of(constraints)
+    plan = _Plan(optimizer_of(optimizer, kept), criteria_of(criteria), kept, max_steps, trajectory)
+    structures: dict[tuple[Any, ...], deque[tuple[int, System]]] = {}
+    for index, system in enumerate(systems):
+        _check(system, f"systems[{index}]")
+        check_atoms(kept, system)
+        key = (system.atomic_numbers.tobytes(), system.charge, system.multiplicity)
+        structures.setdefault(key, deque()).append((index, system))
+    check_solver(solver)
+    return _rounds(solver, plan, structures.values(), lanes)
+
+
+def _rounds(
+    solver: Any, plan: _Plan, structures: Iterable[deque[tuple[int, System]]], lanes: int
+) -> Iterator[tuple[int, Relaxation]]:
+    for queue in structures:
+        active: list[_Lane] = []
+        while queue or active:
+            while queue and len(active) < lanes:
+                index, system = queue.popleft()
+                lane = _started(plan, index, system)
+                if isinstance(lane, Relaxation):
+                    yield index, lane
+                else:
+                    active.append(lane)
+            if not active:
+                continue
+            solved = solver.solve(
+                [lane.system for lane in active],
+                return_density=True,
+                # A settled one is solved as if nothing had gone before.
+                initial_density=[None if lane.settled else lane.density for lane in active],
+            )
+            moving = []
+            for row, lane in enumerate(active):
+                end = _advance(plan, lane, solved, row)
+                if end is None:
+                    moving.append(lane)
+                else:
+                    yield lane.index, end
+            active = moving
+
+
+def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
+    try:
+        return _Lane(index, system, system, plan.optimizer(system, plan.criteria, plan.constraints))
+    except Exception as error:  # a library's own, of any kind: it costs this row and says why
+        reason = f"{plan.optimizer.name} cannot start: {type(error).__name__}: {error}"
+        return Relaxation(system, system, "not_relaxed", reason, 0, 0)
+
+
+def _advance(plan: _Plan, lane: _Lane, solved: Any, row: int) -> Relaxation | None:
+    """Take one result; None while there is more to compute."""
+    if not solved.converged[row]:
+        where = "the last geometry from the standard guess" if lane.settled else f"step {lane.steps + 1}"
+        why = solved.reason[row] or solved.status[row].explain()
+        return plan.ended(lane, "not_relaxed", f"SCF of {where}: {why}")
+    gradient = None if solved.gradient is None else solved.gradient[row]
+    if gradient is None:
+        reasons = solved.property_reasons.get("gradient")
+        return plan.ended(lane, "not_relaxed", f"no gradient: {reasons[row] if reasons else 'none given'}")
+    energy, gradient = float(solved.energy[row]), np.array(gradient, dtype=np.float64)
+    dipole = np.array(solved.dipole[row], dtype=np.float64)
+    if lane.settled:
+        assert lane.last is not None
+        return plan.ended(
+            lane, "converged", energy=energy, gradient=gradient, dipole=dipole,
+            energy_difference=energy - lane.last.energy,
+        )  # fmt: skip
+    lane.steps += 1
+    lane.iterations += int(solved.iterations[row])
+    lane.density = np.array(solved.density[row])
+    lane.last, lane.dipole = Frame(lane.system.positions, energy, gradient), dipole
+    if plan.trajectory:
+        lane.frames.append(lane.last)
+    try:
+        positions = lane.optimizer.advance(lane.system.positions, energy, gradient)
+        if positions is None:
+            lane.settled = True
+            return None
+        if lane.steps >= plan.max_steps:
+            return plan.ended(lane, "not_relaxed", f"not converged after max_steps = {plan.max_steps} steps")
+        lane.system = replace(lane.system, positions=positions)
+    except Exception as error:  # as above: also positions that are not finite or coincide
+        reason = f"{plan.optimizer.name} after step {lane.steps}: {type(error).__name__}: {error}"
+        return plan.ended(lane, "not_relaxed", reason)
+    return None
+
+
+def _check(system: System, where: str) -> None:
+    if system.ghost.any():
+        raise InputError(f"{where} ({system!r}) has ghost atoms, which a relaxation would move; leave them out")
+
+
+def check_solver(solver: Any) -> None:
+    """`InputError` if a solver gives no gradients."""
+    if "gradient" not in solver.resolved.properties:
+        raise InputError("scf.properties: the solver gives no gradients; use properties = ['gradient']")
