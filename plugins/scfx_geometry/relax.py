@@ -1,10 +1,10 @@
 """`relax` and `relaxed`: many molecules to their minima, side by side, each by its own optimiser.
 
-    from scfx_geometry.relax import relax
+from scfx_geometry.relax import relax
 
-    solver = scfx.Solver(functional="hf", basis="sto-3g", properties=["gradient"])
-    (done,) = relax(solver, [scfx.System.from_smiles("O")])
-    done.system.positions_angstrom
+solver = scfx.Solver(functional="hf", basis="sto-3g", properties=["gradient"])
+(done,) = relax(solver, [scfx.System.from_smiles("O")])
+done.system.positions_angstrom
 """
 
 from __future__ import annotations
@@ -249,7 +249,9 @@ def _advance(plan: _Plan, lane: _Lane, solved: Any, row: int) -> Relaxation | No
 
 def _check(system: System, where: str) -> None:
     if system.ghost.any():
-        raise InputError(f"{where} ({system!r}) has ghost atoms, which a relaxation would move; leave them out")
+        raise InputError(
+            f"{where} ({system!r}) has ghost atoms, which a relaxation would move; leave them out"
+        )
 
 
 def check_solver(solver: Any) -> None:

@@ -1,0 +1,93 @@
+"""The frequencies task: the harmonic analysis of the geometries of a file, as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from scfx.errors import ConfigError, ScfxError
+from scfx_geometry.frequencies import Analysis, frequencies
+from scfx_geometry.isotopes import commonest_isotope_masses
+from scfx_geometry.options import FrequenciesOptions
+from scfx_geometry.tables import FREQUENCY_COLUMNS, write_table
+from scfx_geometry.task import GeometryTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from scfx_geometry.sources import Record, Source
+    from scfx_geometry.store import RowStore
+
+
+class FrequenciesTask(GeometryTask):
+    """Frequencies, intensities, rotational constants and thermochemistry, a row a molecule (docs/geometries.md)."""
+
+    Options: ClassVar[type[BaseModel]] = FrequenciesOptions
+    _lost = "failed"
+    _good = "ok"
+
+    @property
+    def _settings(self) -> FrequenciesOptions:
+        assert isinstance(self.options, FrequenciesOptions)
+        return self.options
+
+    @property
+    def _distributions(self) -> tuple[str, ...]:
+        return ("ase",)
+
+    def _check_source(self, source: Source) -> None:
+        for record in source.records:
+            if record.system is not None:
+                commonest_isotope_masses(record.system.atomic_numbers)
+                if record.system.ghost.any():
+                    raise ConfigError(
+                        "task.molecules", f"{record.system!r} has ghost atoms, which have no mass"
+                    )
+
+    def _compute(
+        self, solver: Any, todo: Sequence[tuple[int, Record]]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        settings = self._settings
+        for index, record in todo:
+            assert record.system is not None
+            given = {"positions_angstrom": record.system.positions_angstrom.tolist()}
+            try:
+                found = frequencies(
+                    solver, record.system, settings.step, settings.temperature, settings.pressure
+                )
+            except ScfxError as error:  # this molecule's own: it costs its row and says why
+                yield index, {**given, "status": "failed", "reason": str(error)}
+            else:
+                yield index, {**given, **_row(found)}
+
+    def _write(self, store: RowStore, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        write_table(store.folder / "frequencies.parquet", FREQUENCY_COLUMNS, rows)
+        return ["frequencies.parquet"]
+
+
+def _row(found: Analysis) -> dict[str, Any]:
+    thermo, differences, modes = found.thermochemistry, found.differences, found.modes
+    return {
+        "status": "ok",
+        "reason": "; ".join(text for text in (found.doubt, thermo.reason) if text),
+        "energy_hartree": differences.energy,
+        "gradient_max": float(np.abs(differences.gradient).max()),
+        "geometry": modes.geometry,
+        "symmetry_number": thermo.symmetry_number,
+        "rotational_constants_ghz": list(found.rotational_constants),
+        "frequencies_cm1": modes.frequencies.tolist(),
+        "intensities_km_per_mol": modes.intensities.tolist(),
+        "imaginary": int((modes.frequencies < 0).sum()),
+        "zpve_hartree": thermo.zpve,
+        "u0_hartree": thermo.u0,
+        "u_hartree": thermo.u,
+        "h_hartree": thermo.h,
+        "g_hartree": thermo.g,
+        "cv_cal_per_mol_k": thermo.cv,
+        "entropy_cal_per_mol_k": thermo.entropy,
+        "asymmetry": differences.asymmetry,
+        "acoustic_sum": differences.acoustic_sum,
+    }

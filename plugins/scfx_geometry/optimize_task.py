@@ -1,0 +1,105 @@
+"""The optimize task: the molecules of a file to their minima."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from scfx.model.system import BOHR_IN_ANGSTROM, DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
+from scfx_geometry.constraints import check_atoms
+from scfx_geometry.criteria import criteria_of
+from scfx_geometry.optimizers import optimizer_of
+from scfx_geometry.options import OptimizeOptions
+from scfx_geometry.relax import Relaxation, relaxed
+from scfx_geometry.tables import FRAME_COLUMNS, GEOMETRY_COLUMNS, write_table, write_xyz
+from scfx_geometry.task import GeometryTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from scfx_geometry.sources import Record, Source
+    from scfx_geometry.store import RowStore
+
+_FORCE = HARTREE_IN_EV / BOHR_IN_ANGSTROM
+
+
+class OptimizeTask(GeometryTask):
+    """Relaxed geometries, a row a molecule, whatever became of it (docs/geometries.md)."""
+
+    Options: ClassVar[type[BaseModel]] = OptimizeOptions
+    _lost = "not_relaxed"
+    _good = "converged"
+
+    @property
+    def _settings(self) -> OptimizeOptions:
+        assert isinstance(self.options, OptimizeOptions)
+        return self.options
+
+    @property
+    def _distributions(self) -> tuple[str, ...]:
+        return optimizer_of(self._settings.optimizer, key="task.optimizer").distributions
+
+    def _check_source(self, source: Source) -> None:
+        settings = self._settings
+        optimizer_of(settings.optimizer, settings.constraints, "task.optimizer")
+        criteria_of(settings.criteria, "task.criteria")
+        for record in source.records:
+            if record.system is not None:
+                check_atoms(settings.constraints, record.system, "task.constraints")
+
+    def _compute(
+        self, solver: Any, todo: Sequence[tuple[int, Record]]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        settings = self._settings
+        systems = [record.system for _, record in todo if record.system is not None]
+        for place, done in relaxed(
+            solver, systems, settings.optimizer, settings.criteria, settings.max_steps, settings.constraints,
+            trajectory=settings.trajectory, lanes=settings.lanes,
+        ):  # fmt: skip
+            yield todo[place][0], _row(done)
+
+    def _write(self, store: RowStore, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        write_table(store.folder / "geometries.parquet", GEOMETRY_COLUMNS, rows)
+        write_xyz(store.folder / "geometries.xyz", [row for row in rows if row["status"] == self._good])
+        names = ["geometries.parquet", "geometries.xyz"]
+        if self._settings.trajectory:
+            frames = [
+                {**row, **frame, "step": step}
+                for row in rows
+                for step, frame in enumerate(row.get("frames", ()))
+            ]
+            write_table(store.folder / "trajectory.parquet", FRAME_COLUMNS, frames)
+            names.append("trajectory.parquet")
+        return names
+
+
+def _row(done: Relaxation) -> dict[str, Any]:
+    return {
+        "status": done.status,
+        "reason": done.reason,
+        "positions_angstrom": done.system.positions_angstrom.tolist(),
+        "energy_hartree": done.energy,
+        "forces_ev_per_angstrom": None if done.gradient is None else _forces(done.gradient),
+        "dipole_debye": None if done.dipole is None else (done.dipole * DIPOLE_AU_IN_DEBYE).tolist(),
+        "energy_difference_hartree": done.energy_difference,
+        "another_solution": done.another_solution,
+        "rearranged": done.rearranged,
+        "steps": done.steps,
+        "iterations": done.iterations,
+        "frames": [
+            {
+                "positions_angstrom": (frame.positions * BOHR_IN_ANGSTROM).tolist(),
+                "energy_hartree": frame.energy,
+                "forces_ev_per_angstrom": _forces(frame.gradient),
+            }
+            for frame in done.frames
+        ],
+    }
+
+
+def _forces(gradient: np.ndarray) -> list[list[float]]:
+    # + 0.0: no minus zero.
+    return (-gradient * _FORCE + 0.0).tolist()

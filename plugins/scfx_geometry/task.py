@@ -1,0 +1,141 @@
+"""What the two tasks share: source, solver, the folder of rows, and how a run ends."""
+
+from __future__ import annotations
+
+import abc
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from scfx.config.spec import SCFSpec
+from scfx.contracts.task import AbstractTask, TaskContext
+from scfx.versions import versions
+from scfx_geometry.options import SourceOptions
+from scfx_geometry.sources import Record, Source, read_source
+from scfx_geometry.store import RowStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+
+def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> Any:
+    """The core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""
+    from scfx.driver import Solver
+
+    named = [choice if isinstance(choice, str) else choice["name"] for choice in _choices(spec)]
+    if "gradient" not in named:
+        spec = SCFSpec.create(
+            {**spec.model_dump(exclude_unset=True), "properties": [*_choices(spec), "gradient"]}
+        )
+    return Solver(spec, registry, atomic_numbers=atomic_numbers)
+
+
+def _choices(spec: SCFSpec) -> list[Any]:
+    return list(spec.properties)
+
+
+class GeometryTask(AbstractTask):
+    """A task over the molecules of a file, a row each, in a folder that a run goes on with.
+
+    `solver_factory(spec, registry, atomic_numbers)` replaces the core's solver, for tests.
+    """
+
+    def __init__(
+        self, options: BaseModel, solver_factory: Callable[[Any, Any, Sequence[int]], Any] = make_solver
+    ):
+        super().__init__(options)
+        self._solver_factory = solver_factory
+        self._prepared: tuple[Source, Any] | None = None
+
+    @property
+    @abc.abstractmethod
+    def _distributions(self) -> tuple[str, ...]:
+        """Packages beside scfx's own whose versions decide the rows."""
+
+    @abc.abstractmethod
+    def _compute(
+        self, solver: Any, todo: Sequence[tuple[int, Record]]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(index, row) of records with a system, as soon as each is done."""
+
+    @abc.abstractmethod
+    def _write(self, store: RowStore, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Write the tables; returns their names."""
+
+    #: Status of a row of a record that has no system.
+    _lost: str
+    #: Status of a row that is as it should be.
+    _good: str
+
+    def check(self, context: TaskContext) -> None:
+        """Everything that can be refused before the first SCF."""
+        assert isinstance(self.options, SourceOptions)
+        source = read_source(self.options, context.config_path)
+        elements = sorted(
+            {int(z) for r in source.records if r.system is not None for z in r.system.atomic_numbers}
+        )
+        self._check_source(source)
+        solver = self._solver_factory(context.spec, context.registry, elements) if elements else None
+        self._prepared = source, solver
+
+    def _check_source(self, source: Source) -> None:
+        """Refuse what the options say of these molecules."""
+
+    def run(self, context: TaskContext) -> int:
+        """Exit code 0: every molecule has its row and some row is good; 1: none is good; 130: interrupted."""
+        if self._prepared is None:
+            self.check(context)
+        assert self._prepared is not None and isinstance(self.options, SourceOptions)
+        source, solver = self._prepared
+        store = RowStore(self.options.output, self._identity(source, solver))
+        finished = store.finished()
+        todo = [(i, record) for i, record in enumerate(source.records) if i not in finished]
+        try:
+            for index, record in todo:
+                if record.system is None:
+                    store.write(
+                        index, _named(index, record, {"status": self._lost, "reason": record.problem})
+                    )
+            able = [(i, record) for i, record in todo if record.system is not None]
+            for index, row in self._compute(solver, able):
+                store.write(index, _named(index, source.records[index], row))
+        except KeyboardInterrupt:
+            left = len(source.records) - len(store.finished())
+            context.console.print(f"stopped; {left} rows are left: run the same command again to go on")
+            return 130
+        rows = store.rows()
+        names = self._write(store, rows)
+        good = sum(row["status"] == self._good for row in rows)
+        context.console.print(
+            f"{good} of {len(rows)} {self._good} ({len(finished)} were there); wrote {', '.join(names)} in "
+            f"{self.options.output}"
+        )
+        return 0 if good else 1
+
+    def _identity(self, source: Source, solver: Any) -> dict[str, Any]:
+        assert isinstance(self.options, SourceOptions)
+        return {
+            "options": self.options.row_options(),
+            "molecules_sha256": source.sha256,
+            "spec_hash": "" if solver is None else solver.spec_hash,
+            "versions": {**versions(), **{name: _version(name) for name in self._distributions}},
+        }
+
+
+def _named(index: int, record: Record, row: Mapping[str, Any]) -> dict[str, Any]:
+    stated: dict[str, Any] = {"index": index, "name": record.name}
+    if record.system is not None:
+        stated |= {
+            "charge": record.system.charge,
+            "multiplicity": record.system.multiplicity,
+            "atomic_numbers": record.system.atomic_numbers.tolist(),
+        }
+    return stated | dict(row)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "absent"
