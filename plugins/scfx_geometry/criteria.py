@@ -38,12 +38,14 @@ class Criteria:
         """Whether a Cartesian gradient (hartree/bohr) and the step planned from there (bohr) are small enough."""
         if self.fmax is not None:
             return float(np.linalg.norm(gradient, axis=1).max()) * _EV_PER_ANGSTROM < self.fmax
-        assert self.gradient_max and self.gradient_rms and self.step_max and self.step_rms
-        return (
-            float(np.abs(gradient).max()) < self.gradient_max
-            and float(np.sqrt(np.mean(gradient**2))) < self.gradient_rms
-            and float(np.abs(step).max()) < self.step_max
-            and float(np.sqrt(np.mean(step**2))) < self.step_rms
+        return all(
+            threshold is not None and value < threshold
+            for value, threshold in (
+                (float(np.abs(gradient).max()), self.gradient_max),
+                (float(np.sqrt(np.mean(gradient**2))), self.gradient_rms),
+                (float(np.abs(step).max()), self.step_max),
+                (float(np.sqrt(np.mean(step**2))), self.step_rms),
+            )
         )
 
 

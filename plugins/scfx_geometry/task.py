@@ -23,16 +23,13 @@ def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> 
     """The core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""
     from scfx.driver import Solver
 
-    named = [choice if isinstance(choice, str) else choice["name"] for choice in _choices(spec)]
-    if "gradient" not in named:
-        spec = SCFSpec.create(
-            {**spec.model_dump(exclude_unset=True), "properties": [*_choices(spec), "gradient"]}
-        )
+    if not any(_name(choice) == "gradient" for choice in spec.properties):
+        spec = spec.model_copy(update={"properties": (*spec.properties, "gradient")})
     return Solver(spec, registry, atomic_numbers=atomic_numbers)
 
 
-def _choices(spec: SCFSpec) -> list[Any]:
-    return list(spec.properties)
+def _name(choice: Any) -> Any:
+    return choice.get("name") if isinstance(choice, dict) else getattr(choice, "name", choice)
 
 
 class GeometryTask(AbstractTask):
@@ -86,7 +83,8 @@ class GeometryTask(AbstractTask):
         """Exit code 0: every molecule has its row and some row is good; 1: none is good; 130: interrupted."""
         if self._prepared is None:
             self.check(context)
-        assert self._prepared is not None and isinstance(self.options, SourceOptions)
+        assert self._prepared is not None
+        assert isinstance(self.options, SourceOptions)
         source, solver = self._prepared
         store = RowStore(self.options.output, self._identity(source, solver))
         finished = store.finished()
