@@ -1,0 +1,253 @@
+"""The tasks optimize and frequencies: what they leave, what they refuse, and that a killed one loses no row."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import geometry_fake
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from geometry_fake import SpringSolver, optimize
+from molecules import GEOMETRIES, distorted, molecule
+from scfx_geometry.options import FrequenciesOptions, OptimizeOptions
+from scfx_geometry.tables import write_xyz
+
+import scfx
+from scfx.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_starts(path, systems):
+    """An xyz file of systems named 0, 1, 2, ..."""
+    rows = [
+        {
+            "name": str(i), "index": i, "charge": s.charge, "multiplicity": s.multiplicity, "energy_hartree": 0.0,
+            "atomic_numbers": s.atomic_numbers.tolist(), "positions_angstrom": s.positions_angstrom.tolist(),
+            "forces_ev_per_angstrom": np.zeros((s.natm, 3)).tolist(),
+        }
+        for i, s in enumerate(systems)
+    ]  # fmt: skip
+    write_xyz(path, rows)
+    return str(path)
+
+
+@pytest.fixture
+def starts(tmp_path):
+    systems = [*distorted(molecule("H2O"), 3, size=0.2), *distorted(molecule("CH4"), 3, size=0.2)]
+    return write_starts(tmp_path / "starts.xyz", systems)
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_every_molecule_has_its_row_whatever_became_of_it(tmp_path, starts):
+    code, _ = optimize(
+        SpringSolver(lost=("4",)), molecules=starts, output=str(tmp_path / "out"), trajectory=True
+    )
+    assert code == 0
+    rows = pq.read_table(tmp_path / "out" / "geometries.parquet").to_pylist()
+    assert [row["name"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
+    assert [row["status"] for row in rows] == ["converged"] * 4 + ["not_relaxed", "converged"]
+    assert rows[4]["reason"] == "SCF of step 1: made not to converge"
+    frames = pq.read_table(tmp_path / "out" / "trajectory.parquet").to_pylist()
+    assert [f["index"] for f in frames].count(0) == rows[0]["steps"]
+    last = [f for f in frames if f["index"] == 0][-1]
+    assert last["positions_angstrom"] == rows[0]["positions_angstrom"]
+    # What was relaxed is a file that everything reads.
+    again = scfx.System.all_from_xyz(tmp_path / "out" / "geometries.xyz")
+    assert [s.name for s in again] == ["0", "1", "2", "3", "5"]
+    np.testing.assert_allclose(again[0].positions_angstrom, rows[0]["positions_angstrom"], rtol=1e-14)
+
+
+def test_finished_rows_are_not_computed_again(tmp_path, starts):
+    options = {"molecules": starts, "output": str(tmp_path / "out")}
+    optimize(SpringSolver(), **options)
+    before = contents(tmp_path / "out")
+    (tmp_path / "out" / "rows" / "00000002.json").unlink()
+    springs = SpringSolver()
+    optimize(springs, **options)
+    assert {name for call in springs.calls for name in call} == {"2"}
+    assert contents(tmp_path / "out") == before
+
+
+class Death(BaseException):
+    """What stands for SIGKILL: nothing catches it."""
+
+
+def test_a_task_that_dies_at_any_write_gives_the_same_bytes(tmp_path, starts, monkeypatch):
+    options = {"molecules": starts, "trajectory": True, "lanes": 2}
+    optimize(SpringSolver(), output=str(tmp_path / "whole"), **options)
+    real, deaths = os.replace, 0
+    random = np.random.default_rng(20)
+
+    def replace(source, target):
+        nonlocal deaths
+        fate = random.integers(4)
+        if deaths < 20 and fate == 0:
+            deaths += 1
+            Path(source).write_bytes(Path(source).read_bytes()[:10])  # torn
+            raise Death
+        real(source, target)
+        if deaths < 20 and fate == 1:
+            deaths += 1
+            raise Death
+
+    for _ in range(60):
+        monkeypatch.setattr(os, "replace", replace)
+        try:
+            optimize(SpringSolver(), output=str(tmp_path / "torn"), **options)
+        except Death:
+            continue
+        if deaths >= 10:
+            break
+        for path in (tmp_path / "torn" / "rows").glob("*.json"):
+            path.unlink()
+    monkeypatch.setattr(os, "replace", real)
+    optimize(SpringSolver(), output=str(tmp_path / "torn"), **options)
+    assert deaths >= 10
+    for leftover in (tmp_path / "torn").rglob("*.tmp"):
+        leftover.unlink()
+    assert contents(tmp_path / "torn") == contents(tmp_path / "whole")
+
+
+def test_a_killed_process_goes_on_to_the_same_bytes(tmp_path, starts):
+    options = {"molecules": starts, "trajectory": True, "lanes": 1}
+    optimize(SpringSolver(), output=str(tmp_path / "whole"), **options)
+    (tmp_path / "options.json").write_text(json.dumps({**options, "output": str(tmp_path / "killed")}))
+    command = [sys.executable, geometry_fake.__file__, str(tmp_path / "options.json")]
+    for count in ("9", "14"):
+        assert subprocess.run([*command, count], timeout=120).returncode == -9
+    done = len(list((tmp_path / "killed" / "rows").glob("*.json")))
+    assert 0 < done < 6
+    optimize(SpringSolver(), output=str(tmp_path / "killed"), **options)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_a_folder_of_another_calculation_is_refused(tmp_path, starts):
+    optimize(SpringSolver(), molecules=starts, output=str(tmp_path / "out"))
+    with pytest.raises(scfx.InputError, match="options differ"):
+        optimize(SpringSolver(), molecules=starts, output=str(tmp_path / "out"), criteria="gau_tight")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("years")
+    with pytest.raises(scfx.InputError, match="not empty"):
+        optimize(SpringSolver(), molecules=starts, output=str(tmp_path / "other"))
+
+
+def test_a_smiles_that_cannot_be_read_is_a_row_with_its_reason(tmp_path):
+    (tmp_path / "some.smi").write_text("O water\nC(C)(C)(C)(C)C impossible\n")
+    code, _ = optimize(SpringSolver(), molecules=str(tmp_path / "some.smi"), output=str(tmp_path / "out"))
+    rows = pq.read_table(tmp_path / "out" / "geometries.parquet").to_pylist()
+    assert code == 0
+    assert [row["status"] for row in rows] == ["converged", "not_relaxed"]
+    assert rows[1]["reason"]
+
+
+# ---- the command ---------------------------------------------------------------------------------------------------
+
+CONFIG = """
+[scf]
+functional = "{functional}"
+basis = "sto-3g"
+backend = "{backend}"
+threads = 1
+
+[[task]]
+name = "{task}"
+molecules = "{molecules}"
+output = "{output}"
+{more}
+"""
+
+
+def config(tmp_path, task, molecules, more="", functional="hf", backend="auto"):
+    path = tmp_path / f"{task}.toml"
+    path.write_text(
+        CONFIG.format(
+            task=task, molecules=molecules, more=more, functional=functional, backend=backend,
+            output=tmp_path / task,
+        )
+    )  # fmt: skip
+    return str(path)
+
+
+def test_from_a_start_to_frequencies_by_the_command_line(tmp_path):
+    start = write_starts(tmp_path / "start.xyz", [molecule("H2O")])
+    assert main(["run", config(tmp_path, "optimize", start, 'criteria = "gau_tight"')]) == 0
+    relaxed = tmp_path / "optimize" / "geometries.xyz"
+    assert main(["run", config(tmp_path, "frequencies", relaxed)]) == 0
+    (row,) = pq.read_table(tmp_path / "frequencies" / "frequencies.parquet").to_pylist()
+    assert (row["status"], row["reason"], row["imaginary"], row["symmetry_number"]) == ("ok", "", 0, 2)
+    # CCCBDB (NIST SRD 101), HF/STO-3G: 2170, 4140, 4391 cm-1.
+    np.testing.assert_allclose(row["frequencies_cm1"], [2170, 4140, 4391], rtol=0, atol=1.0)
+    assert row["u0_hartree"] == pytest.approx(row["energy_hartree"] + row["zpve_hartree"], abs=1e-12)
+    # The plan does not depend on the run: nothing is computed again.
+    before = contents(tmp_path / "frequencies")
+    assert main(["run", config(tmp_path, "frequencies", relaxed)]) == 0
+    assert contents(tmp_path / "frequencies") == before
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ('optimizer = "bernie"', "task.optimizer"),
+        ('optimizer = "sella"', "Sella is not wrapped yet"),
+        ('criteria = "tight"', "task.criteria"),
+        (
+            'optimizer = "ase-bfgs"\nconstraints = [{ keep = "atoms", atoms = [7] }]',
+            "task.constraints.0.atoms",
+        ),
+        ('constraints = [{ keep = "atoms", atoms = [0] }]', "cannot keep constraints"),
+        ("max_steps = 0", "max_steps"),
+        ('extra = "key"', "extra"),
+    ],
+)
+def test_bad_options_are_refused_with_their_key_before_any_calculation(tmp_path, capsys, more, key):
+    start = write_starts(tmp_path / "start.xyz", [molecule("H2O")])
+    assert main(["run", config(tmp_path, "optimize", start, more)]) == 2
+    assert key in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "optimize").exists()
+
+
+def test_a_backend_without_gradients_is_refused(tmp_path, capsys):
+    start = write_starts(tmp_path / "start.xyz", [molecule("H2O")])
+    assert main(["run", config(tmp_path, "optimize", start, backend="ipu")]) == 2
+    assert "ipu" in capsys.readouterr().err
+    assert not (tmp_path / "optimize").exists()
+
+
+def test_a_source_that_is_not_read_here_is_refused(tmp_path, capsys):
+    (tmp_path / "set.sdf").write_text("")
+    assert main(["run", config(tmp_path, "optimize", tmp_path / "set.sdf")]) == 2
+    assert "task.molecules" in capsys.readouterr().err
+    assert main(["run", config(tmp_path, "frequencies", tmp_path / "none.xyz")]) == 2
+
+
+def test_the_example_of_the_documentation_is_valid(registry, monkeypatch):
+    from scfx.config.file import Config
+    from scfx.contracts.task import TaskContext
+
+    monkeypatch.chdir(ROOT)
+    path = "examples/relax.toml"
+    loaded = Config.load(path, ())
+    (task,) = loaded.tasks(registry)
+    task.check(TaskContext(loaded.scf, registry, None, path))
+
+
+def test_every_option_is_listed_in_the_documentation_with_its_default():
+    text = (ROOT / "docs" / "geometries.md").read_text(encoding="utf-8")
+    for options in (OptimizeOptions, FrequenciesOptions):
+        for name in options.model_fields:
+            assert f"| `{name}` |" in text, f"docs/geometries.md does not list {name}"
+
+
+def test_the_file_of_starts_says_what_the_systems_are(tmp_path):
+    charged = scfx.System.from_arrays(*GEOMETRIES["NH4"], charge=1)
+    path = write_starts(tmp_path / "one.xyz", [charged])
+    assert scfx.System.from_xyz(path).charge == 1
