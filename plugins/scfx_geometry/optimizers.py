@@ -65,7 +65,7 @@ class Berny(AbstractOptimizer):
 
         self._criteria = criteria
         if criteria.fmax is None:
-            thresholds = {
+            thresholds: dict[str, Any] = {
                 "gradientmax": criteria.gradient_max,
                 "gradientrms": criteria.gradient_rms,
                 "stepmax": criteria.step_max,

@@ -99,10 +99,11 @@ def _best_pair(numbers: np.ndarray, x: np.ndarray) -> tuple[int, int]:
     """Two atoms off one line with the centre, of as rare elements as possible: fewest rotations to try."""
     radii = np.linalg.norm(x, axis=1)
     count = {int(z): int((numbers == z).sum()) for z in set(numbers.tolist())}
-    best, chosen = (np.inf, 0.0), (0, 0)
+    best: tuple[float, float] = (np.inf, 0.0)
+    chosen = (0, 0)
     for i in range(len(x)):
         for j in range(len(x)):
-            area = np.linalg.norm(np.cross(x[i], x[j]))
+            area = float(np.linalg.norm(np.cross(x[i], x[j])))
             # Far off the line enough that an atom's uncertainty turns the plane little.
             if i != j and radii[i] > 0.3 and area > 0.2 * radii[i] * max(radii[j], 1.0):
                 rank = (count[int(numbers[i])] * count[int(numbers[j])], -area)
