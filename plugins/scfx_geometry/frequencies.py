@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scfx.errors import InputError
+from scfx.hessian import STEP
+from scfx_geometry.differences import Differences, differences
 from scfx_geometry.harmonic import Modes, normal_modes
-from scfx_geometry.hessian import STEP, Differences, differences
 from scfx_geometry.isotopes import commonest_isotope_masses
 from scfx_geometry.relax import check_solver
 from scfx_geometry.rotor import rotational_constants, symmetry_number

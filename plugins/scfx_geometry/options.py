@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from scfx.hessian import STEP
 from scfx_geometry.constraints import Constraint
-from scfx_geometry.hessian import STEP
 from scfx_geometry.thermochemistry import PRESSURE, TEMPERATURE
 
 

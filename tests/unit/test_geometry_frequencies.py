@@ -57,7 +57,7 @@ def test_frequencies_of_water_are_those_of_the_analytic_hessian(water, analysed)
     np.testing.assert_allclose(analysed.modes.frequencies, [2170, 4140, 4391], rtol=0, atol=1.0)
     assert analysed.modes.geometry == "nonlinear"
     assert analysed.doubt == ""
-    assert analysed.differences.acoustic_sum < 1e-9  # no grid: the energy does not know where the molecule is
+    assert analysed.differences.acoustic_sum < 1e-5  # third derivatives times the square of the step
     assert analysed.differences.asymmetry < 1e-4
 
 

@@ -1,0 +1,58 @@
+"""What differences along every coordinate give: the core's Hessian, the dipole's derivatives, and how good they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scfx.hessian import hessian
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
+    from scfx.model.system import System
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """At one geometry: energy (hartree), gradient (hartree/bohr), and what differences of step `step` (bohr) give.
+
+    `hessian` [3 natm, 3 natm] in hartree/bohr², symmetrised; `asymmetry` is the largest difference of two elements
+    that should be equal, before that. `acoustic_sum` is the largest of the sums over atoms of a row's elements along
+    one axis, which are 0 where moving the molecule as a whole changes no gradient. `dipole_derivatives` [3 natm, 3] in
+    elementary charges.
+    """
+
+    system: System
+    energy: float
+    gradient: Float64[np.ndarray, "natm 3"]
+    hessian: Float64[np.ndarray, "coordinates coordinates"]
+    dipole_derivatives: Float64[np.ndarray, "coordinates 3"]
+    step: float
+    asymmetry: float
+    acoustic_sum: float
+
+
+def differences(solver: Any, system: System, step: float) -> Differences:
+    """6 natm geometries in one call of the solver, each coordinate moved by `step` bohr both ways.
+
+    Raises `InputError` for a step that is not positive, `ConvergenceError` if a geometry does not converge.
+    """
+    found = hessian(solver, system, step)
+    result = found.result
+    dipoles = np.asarray(result.dipole)
+    assert result.gradient is not None
+    sums = found.matrix.reshape(-1, system.natm, 3).sum(axis=1)
+    return Differences(
+        system=system,
+        energy=float(result.energy[0]),
+        gradient=np.array(result.gradient[0]),
+        hessian=found.matrix,
+        # Behind the geometry itself, each coordinate's displacement forth and back.
+        dipole_derivatives=(dipoles[1::2] - dipoles[2::2]) / (2 * step),
+        step=step,
+        asymmetry=found.asymmetry,
+        acoustic_sum=float(np.abs(sums).max()),
+    )
