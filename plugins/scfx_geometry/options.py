@@ -46,7 +46,7 @@ class OptimizeOptions(SourceOptions):
     max_steps: int = Field(100, ge=1, description="most energies and gradients of one molecule's path")
     constraints: tuple[Constraint, ...] = Field((), description="what is kept, of every molecule")
     trajectory: bool = Field(False, description="keep every frame with its energy and forces")
-    lanes: int = Field(128, ge=1, description="molecules of one structure on their way at once")
+    lanes: int = Field(128, ge=1, description="molecules on their way at once")
 
 
 class FrequenciesOptions(SourceOptions):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,45 +161,45 @@ def relaxed(
         raise InputError(f"max_steps and lanes must be at least 1, got {max_steps} and {lanes}")
     kept = constraints_of(constraints)
     plan = _Plan(optimizer_of(optimizer, kept), criteria_of(criteria), kept, max_steps, trajectory)
-    structures: dict[tuple[Any, ...], deque[tuple[int, System]]] = {}
+    structures: dict[tuple[Any, ...], list[tuple[int, System]]] = {}
     for index, system in enumerate(systems):
         _check(system, f"systems[{index}]")
         check_atoms(kept, system)
         key = (system.atomic_numbers.tobytes(), system.charge, system.multiplicity)
-        structures.setdefault(key, deque()).append((index, system))
+        structures.setdefault(key, []).append((index, system))
     check_solver(solver)
-    return _rounds(solver, plan, structures.values(), lanes)
+    # Those of one structure one after another, so that they share rounds, and in them a batch of the solver.
+    return _rounds(solver, plan, deque(chain(*structures.values())), lanes)
 
 
 def _rounds(
-    solver: Any, plan: _Plan, structures: Iterable[deque[tuple[int, System]]], lanes: int
+    solver: Any, plan: _Plan, queue: deque[tuple[int, System]], lanes: int
 ) -> Iterator[tuple[int, Relaxation]]:
-    for queue in structures:
-        active: list[_Lane] = []
-        while queue or active:
-            while queue and len(active) < lanes:
-                index, system = queue.popleft()
-                lane = _started(plan, index, system)
-                if isinstance(lane, Relaxation):
-                    yield index, lane
-                else:
-                    active.append(lane)
-            if not active:
-                continue
-            solved = solver.solve(
-                [lane.system for lane in active],
-                return_density=True,
-                # A settled one is solved as if nothing had gone before.
-                initial_density=[None if lane.settled else lane.density for lane in active],
-            )
-            moving = []
-            for row, lane in enumerate(active):
-                end = _advance(plan, lane, solved, row)
-                if end is None:
-                    moving.append(lane)
-                else:
-                    yield lane.index, end
-            active = moving
+    active: list[_Lane] = []
+    while queue or active:
+        while queue and len(active) < lanes:
+            index, system = queue.popleft()
+            lane = _started(plan, index, system)
+            if isinstance(lane, Relaxation):
+                yield index, lane
+            else:
+                active.append(lane)
+        if not active:
+            continue
+        solved = solver.solve(
+            [lane.system for lane in active],
+            return_density=True,
+            # A settled one is solved as if nothing had gone before.
+            initial_density=[None if lane.settled else lane.density for lane in active],
+        )
+        moving = []
+        for row, lane in enumerate(active):
+            end = _advance(plan, lane, solved, row)
+            if end is None:
+                moving.append(lane)
+            else:
+                yield lane.index, end
+        active = moving
 
 
 def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
