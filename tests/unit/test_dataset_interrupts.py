@@ -140,8 +140,11 @@ def test_a_batch_queue_and_a_closed_terminal_stop_as_cleanly_as_ctrl_c(tmp_path,
 def test_nohup_is_respected(tmp_path, rings):
     source, reference = rings
     output, log = tmp_path / "out", tmp_path / "log"
-    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731 - what nohup does
-    process = start(source, output, log, 0.02, 1, stderr=subprocess.DEVNULL, preexec_fn=ignore)
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does; a child inherits it
+    try:
+        process = start(source, output, log, 0.02, 1, stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGHUP, usual)
     wait_for(lambda: len(lines(log)) > 3, process)
     process.send_signal(signal.SIGHUP)
     assert process.wait(timeout=60) == 0

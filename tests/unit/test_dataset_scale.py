@@ -195,7 +195,7 @@ def test_displaced_and_plain_rows_have_different_identities(tmp_path):
 def test_relaxed_labels_come_with_a_geometry_that_says_so(tmp_path):
     import scfx_dataset
 
-    source = write_smiles(tmp_path / "m.smi", ["CCCO", "[Fe]"])
+    source = write_smiles(tmp_path / "m.smi", ["CCCO", "[Xe]"])
     code = run_fake(molecules=source, output=str(tmp_path / "out"), embedding={"relax": "mmff94"})
     assert code == 0
     table = scfx_dataset.open(tmp_path / "out").to_table().to_pylist()

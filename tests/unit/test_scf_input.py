@@ -54,7 +54,9 @@ def test_bare_nuclei_are_refused(registry):
 
 
 def test_what_is_not_a_system_is_refused(registry):
-    with pytest.raises(scfx.InputError, match=r"systems\[0\] is a str, expected a scfx\.System"):
+    with pytest.raises(scfx.InputError, match=r"systems\[1\]: got int 3, expected a scfx\.System"):
+        _solve([molecule("H2"), 3], registry)
+    with pytest.raises(scfx.InputError, match=r"systems\[0\]: cannot read 'water\.xyz'"):
         _solve(["water.xyz"], registry)
     with pytest.raises(scfx.InputError, match="at least one System"):
         _solve([], registry)
