@@ -158,7 +158,9 @@ def test_lower_triangles_are_unpacked_row_by_row():
     assert (unpacked(full[:, rows, columns]) == full).all()
 
 
-@pytest.mark.parametrize("functional", ["hf", "pbe", "wb97x"])
+@pytest.mark.parametrize(
+    "functional", ["hf", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pbe", "wb97x"))]
+)
 @pytest.mark.parametrize("fitted", ["jk", "j"])
 def test_gradient_of_a_fitted_energy_is_its_derivative(fitted, functional, registry):
     fitting = {"basis": FITTING, "fitted": fitted}

@@ -109,6 +109,7 @@ def test_the_dispersion_of_the_name_comes_with_it(registry, level):
     registry.dispersion({"name": method, "functional": parameters})  # has parameters
 
 
+@pytest.mark.slow
 def test_case_and_separators_tell_no_two_names_apart(registry):
     names = [n for text in (*table.PLAIN.values(), *table.WITH_VV10.values()) for n in text.split()]
     names += [n for text in table.WITH_DISPERSION.values() for n in text.split("|")]
