@@ -91,6 +91,19 @@ def test_direct_minimisation_gives_the_gradient_of_diis(monkeypatch, name, multi
     np.testing.assert_allclose(minimised.gradient[0], by_diis.gradient[0], rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    "fitted", [None, {"basis": "def2-universal-jkfit", "fitted": "jk"}], ids=["exact", "fitted"]
+)
+def test_a_core_potential_moves_with_its_atom_with_exact_and_fitted_integrals(fitted):
+    system = scfx.System.from_arrays("HI", [[0, 0, 0], [0.1, 0.2, 1.6]])
+    options = {**OPTIONS, "basis": "def2-svp", "density_fitting": fitted}
+    found = _solve(system, **options).raise_for_status().gradient[0]
+    (along,) = directions(system, 1)
+    (numeric,) = difference_along(system, [along], **options)
+    assert np.sum(found * along) == pytest.approx(numeric, abs=1e-7)
+    np.testing.assert_allclose(found.sum(axis=0), 0.0, atol=1e-9)
+
+
 class SlaterExchange(scfx.AbstractFunctional):
     """A third party's functional: the energy at a point in JAX and nothing else (Dirac 1930)."""
 
