@@ -380,7 +380,9 @@ def test_keyword_arguments_are_those_of_the_spec():
     assert set(keywords.ConvergenceTable.__annotations__) == {"preset", *Convergence.model_fields}
     assert set(keywords.GridTable.__annotations__) == {f.name for f in dataclasses.fields(GridSpec)}
     for name in ("guess", "reference", "device"):
-        ours = re.findall(r"'([^']+)'|\"([^\"]+)\"", str(keywords.SCFOptions.__annotations__[name]))
+        ours = re.findall(
+            r"'([^']+)'|\"([^\"]+)\"", keywords.SCFOptions.__annotations__[name].__forward_arg__
+        )
         assert {a or b for a, b in ours} == set(typing.get_args(scfx.SCFSpec.model_fields[name].annotation))
 
 
