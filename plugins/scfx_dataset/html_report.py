@@ -56,7 +56,7 @@ summary { cursor: pointer; color: var(--blue); }
   main { padding: 16px 10px 48px; }
   section { padding: 12px; }
   .plot svg { overflow: visible; }
-  .plot svg text { font-size: 12px !important; }
+  .plot svg text { font-size: 11px !important; }
 }
 """
 #: Nothing in the report runs or is fetched, whatever a text in it should be.

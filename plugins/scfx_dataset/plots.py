@@ -34,8 +34,9 @@ def kde(
     """Gaussian kernel density of (weighted) values on a grid: (x, density), whose integral is 1.
 
     Where all values are positive, as gaps are, so is the grid: density that would lie below zero is folded back at zero
-    (Silverman 1986, section 2.10), so that the integral stays 1. The width is Silverman's rule of thumb, 0.9 min(s.d., interquartile range / 1.34) n^(-1/5) (Silverman 1986, eq.
-    3.31), where n is the sum of the weights; so `weights` may be the counts of a histogram.
+    (Silverman 1986, section 2.10), so that the integral stays 1. The width is Silverman's rule of thumb, 0.9 min(s.d.,
+    interquartile range / 1.34) n^(-1/5) (Silverman 1986, eq. 3.31), where n is the sum of the weights; so `weights` may
+    be the counts of a histogram.
     """
     x = np.asarray(values, dtype=np.float64)
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
