@@ -225,7 +225,9 @@ def read_molecule(
     if is_xyz_path(molecule):
         if seed is not None:
             raise InputError("--seed is for conformers of SMILES strings; the geometry of a file has none")
-        return System.from_xyz(molecule, charge, multiplicity, cast("LengthUnit | None", unit), frame=frame)
+        return System.from_xyz(
+            molecule, charge, multiplicity, unit=cast("LengthUnit | None", unit), frame=frame
+        )
     for option, value in (("--unit", unit), ("--frame", frame)):
         if value is not None:
             raise InputError(

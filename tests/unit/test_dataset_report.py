@@ -102,7 +102,7 @@ def test_the_report_needs_no_network_and_shows_all_of_it(dataset):
         "HOMO-LUMO gap",
         "Spread over conformers",
         "Throughput",
-        "not_converged",
+        "not converged",
         "cannot parse",
         "2 geometries short",
     ):
