@@ -6,10 +6,12 @@ Exit codes: 0 done; 1 it ran, but a result is not usable (not converged); 2 the 
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 import warnings
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +23,7 @@ from scfx.commands.energy import energy
 from scfx.commands.info import info
 from scfx.commands.plugins import plugins
 from scfx.commands.run import run
-from scfx.errors import InputError, ResourceError, ScfxError
+from scfx.errors import InputError, PluginUnavailableError, ResourceError, ScfxError
 from scfx.execution.interrupt import leave_at_second_interrupt
 from scfx.registry import PluginWarning, Registry
 
@@ -118,6 +120,8 @@ def main(arguments: Sequence[str] | None = None, *, registry: Registry | None = 
         except ScfxError as error:
             return _fail(error, 1, debug)
         except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and (remedy := _how_to_install(error.name or "")):
+                return _fail(PluginUnavailableError("", remedy), 2, debug)
             if debug:
                 traceback.print_exc()
             click.echo(
@@ -127,6 +131,27 @@ def main(arguments: Sequence[str] | None = None, *, registry: Registry | None = 
             )
             return 1
     return code if isinstance(code, int) else 0
+
+
+def _how_to_install(module: str) -> str:
+    """What to say where a package is missing that an extra of scfx names; "" for any other module."""
+    package = module.partition(".")[0].replace("_", "-").lower()
+    try:
+        wanted = requires("scfx") or []
+    except PackageNotFoundError:
+        return ""
+    for line in wanted:
+        name, _, marker = line.partition(";")
+        extra = re.search(r"""extra\s*==\s*['"]([^'"]+)""", marker)
+        if (
+            extra
+            and extra[1] != "dev"
+            and re.split(r"[^A-Za-z0-9_.-]", name)[0].replace("_", "-").lower() == package
+        ):
+            return (
+                f"this needs the package {package!r}, which is not installed: pip install 'scfx[{extra[1]}]'"
+            )
+    return ""
 
 
 def _fail(error: Exception, code: int, debug: bool) -> int:

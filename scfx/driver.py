@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import jax
 import numpy as np
@@ -29,6 +29,17 @@ from scfx.scf.recovery import solve_entries
 from scfx.scf.run import BatchRun
 from scfx.versions import versions
 
+if TYPE_CHECKING:
+    from scfx.config.keywords import (
+        BackendChoice,
+        BasisChoice,
+        FunctionalChoice,
+        GridChoice,
+        PrecisionChoice,
+        SCFKeywords,
+        SCFOptions,
+    )
+
 
 class Solver:
     """A resolved specification, ready for any number of batches; compiled functions and atomic guesses are kept.
@@ -42,7 +53,7 @@ class Solver:
         registry: Registry | None = None,
         *,
         atomic_numbers: Iterable[int] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[SCFKeywords],
     ):
         """`spec`, or its fields as keyword arguments; `registry` defaults to the installed plugins.
 
@@ -290,15 +301,15 @@ class Solver:
 
 def solve(
     systems: Any,
-    functional: Any = "b3lyp",
-    basis: Any = "sto-3g",
-    backend: Any = "auto",
-    precision: Any = "float64",
-    grid: Any = 3,
+    functional: FunctionalChoice = "b3lyp",
+    basis: BasisChoice = "sto-3g",
+    backend: BackendChoice = "auto",
+    precision: PrecisionChoice = "float64",
+    grid: GridChoice = 3,
     *,
     registry: Registry | None = None,
     return_density: bool = False,
-    **options: Any,
+    **options: Unpack[SCFOptions],
 ) -> SCFResult:
     """Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.system.as_system` makes one of.
 

@@ -11,7 +11,10 @@ import click
     "--format", "form", required=True, help="qm1b, extxyz, ase, pyg, parquet, mace, hdf5, torchani or spice."
 )
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False), help="File to write; default: export.<ending> in PATH."
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False),
+    help="File to write; default: export-FORMAT.<ending> in PATH.",
 )
 @click.option(
     "--part", type=click.Choice(["train", "validation", "test"]), help="Only this part of the molecules."

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from scfx.errors import InputError, PluginUnavailableError
 from scfx.model.elements import SYMBOLS
-from scfx.model.system import BOHR_IN_ANGSTROM
+from scfx.model.system import BOHR_IN_ANGSTROM, DIPOLE_AU_IN_DEBYE
 from scfx_dataset import exports_trainers
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def export(dataset: Dataset, form: str, path: str | os.PathLike[str]) -> int:
 
 def export_beside(dataset: Dataset, form: str, stem: str = "export") -> tuple[int, str]:
     """As `export`, into the folder or bucket of the dataset. Returns the rows written and the full name of the file."""
-    store, name = dataset.plan.store, stem + _format(form).ending
+    store, name = dataset.plan.store, default_name(form, stem)
     here = store.local_path(name)
     if here is not None:
         return export(dataset, form, here), store.where(name)
@@ -108,6 +108,12 @@ def export_beside(dataset: Dataset, form: str, stem: str = "export") -> tuple[in
         with (Path(scratch) / name).open("rb") as made, store.writer(name) as handle:
             shutil.copyfileobj(made, handle)
     return rows, store.where(name)
+
+
+def default_name(form: str, stem: str = "export") -> str:
+    """The file of an export that was given no name: with the format in it, so that no two formats have one name."""
+    ending = _format(form).ending
+    return stem + ending if ending == f".{form}" else f"{stem}-{form}{ending}"
 
 
 def _format(form: str) -> Format:
@@ -195,6 +201,10 @@ def _extxyz(dataset: Dataset, path: Path) -> int:
             info: dict[str, Any] = {"energy": row["energy_ev"]} | {
                 name: row[name] for name in _IDENTITY + TARGETS
             }
+            if row["dipole_vector_debye"]:
+                # As ASE's calculators give it, under ASE's own name: e angstrom.
+                dipole = np.array(row["dipole_vector_debye"]) / DIPOLE_AU_IN_DEBYE * BOHR_IN_ANGSTROM
+                info["dipole"] = " ".join(map(repr, dipole.tolist()))
             info["dipole_vector_debye"] = " ".join(map(repr, row["dipole_vector_debye"] or ()))
             stated = [f"{key}={_quoted(value)}" for key, value in info.items() if value not in (None, "")]
             file.write(f"{len(row['atomic_numbers'])}\n")

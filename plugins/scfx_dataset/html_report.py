@@ -11,6 +11,7 @@ import numpy as np
 from scfx_dataset.drawing import inline, structure_svg
 from scfx_dataset.findings import Findings, throughput
 from scfx_dataset.plots import draw_density, draw_rate, draw_spread, figure, kde, save
+from scfx_dataset.summary import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,12 +52,36 @@ h3 { font-size: .95rem; margin: 16px 0 8px; }
 .bar i { display: block; height: 100%; }
 pre { overflow-x: auto; background: #f4f6f8; padding: 10px; border-radius: 6px; font-size: .82rem; }
 summary { cursor: pointer; color: var(--blue); }
-@media (max-width: 600px) { .plot { overflow-x: auto; } .plot svg { min-width: 480px; } }
+@media (max-width: 600px) {
+  main { padding: 16px 10px 48px; }
+  section { padding: 12px; }
+  .plot svg { overflow: visible; }
+  .plot svg text { font-size: 11px !important; }
+}
 """
 #: Nothing in the report runs or is fetched, whatever a text in it should be.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 _COLOURS = {"ok": "#3c8d5a", "not_converged": "#d9a441", "failed": "#c1432e", "poison": "#5b2a86"}
+#: Stages of the solver and of an attempt in words; others, as of properties, are words but for underscores.
+_STAGES = {
+    "compile": "compiling",
+    "coulomb_exchange": "Coulomb and exchange",
+    "density_fitting": "density fitting",
+    "diagonalise": "diagonalisation",
+    "embedding": "embedding of conformers (beside the solver)",
+    "exchange_correlation": "exchange-correlation",
+    "fock": "Fock matrix and DIIS",
+    "grid": "integration grid",
+    "guess": "initial guess",
+    "one_electron": "one-electron integrals",
+    "prepare": "preparation of batches",
+    "quadrature": "orbitals on the grid",
+    "scf": "self-consistent field",
+    "start": "start of the workers",
+    "two_electron": "two-electron integrals",
+    "write": "writing",
+}
 _TITLES = {
     "smallest": "Smallest gaps",
     "largest": "Largest gaps",
@@ -124,14 +149,22 @@ def _tiles(summary: dict[str, Any], found: Findings) -> str:
         (f"{summary['planned']['molecules']:,}", "molecules planned"),
         (f"{found.mean:.2f} eV" if found.n else "-", f"mean gap, s.d. {found.standard_deviation:.2f} eV"),
         (f"{speed:.1f}" if speed else "-", "labels a second a worker"),
-        (f"{summary['worker_seconds'].get('total', 0) / 3600:.2f}", "worker-hours"),
-        (f"{summary['bytes'] / 1e6:.1f} MB", "in Parquet shards"),
+        _duration(summary["worker_seconds"].get("total", 0)),
+        (size_text(summary["bytes"]), "in Parquet shards"),
     ]
     inner = "".join(
         f'<div class="tile"><b>{_text(big)}</b><span class="soft">{_text(small)}</span></div>'
         for big, small in tiles
     )
     return f'<div class="tiles">{inner}</div>'
+
+
+def _duration(seconds: float) -> tuple[str, str]:
+    """Time of workers, in the unit in which there is at least one."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:,.1f}", f"worker-{unit}"
+    return f"{seconds:.1f}", "worker-seconds"
 
 
 def _distribution(found: Findings) -> str:
@@ -207,12 +240,18 @@ def _statuses(summary: dict[str, Any], found: Findings) -> str:
         f'<i style="width:{100 * n / rows:.3f}%;background:{_COLOURS[status]}" title="{_text(status)}: {n}"></i>'
         for status, n in summary["statuses"].items()
     )
-    shares = [(s, f"{n:,} ({100 * n / rows:.2f} %)") for s, n in summary["statuses"].items()]
+    shares = [
+        (s.replace("_", " "), f"{n:,} ({100 * n / rows:.2f} %)") for s, n in summary["statuses"].items()
+    ]
     parts = [f'<div class="bar">{bar}</div>', _table(("status", "rows"), shares)]
     if found.reasons:
         parts.append("<h3>Why rows are not ok</h3>")
         top = found.reasons.most_common(12)
-        parts.append(_table(("reason (numbers as #)", "rows"), [(f"{s}: {r}", n) for (s, r), n in top]))
+        parts.append(
+            _table(
+                ("reason (numbers as #)", "rows"), [(f"{s.replace('_', ' ')}: {r}", n) for (s, r), n in top]
+            )
+        )
     return _section("Rows", *parts)
 
 
@@ -247,7 +286,11 @@ def _throughput(dataset: Dataset, summary: dict[str, Any]) -> str:
         parts.append(_figure(made, "labels a second over time"))
     if busy:
         shares = sorted(((v / busy, k) for k, v in stages.items()), reverse=True)
-        rows = [(name, f"{100 * share:.1f} %") for share, name in shares if share > 5e-3]
+        rows = [
+            (_STAGES.get(name, name.replace("_", " ")), f"{100 * share:.1f} %")
+            for share, name in shares
+            if share > 5e-3
+        ]
         parts.append(_table(("stage", "share of the time"), rows))
     return _section("Throughput", *parts) if parts else ""
 

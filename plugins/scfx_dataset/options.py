@@ -96,7 +96,7 @@ class DatasetOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     molecules: str = Field(description="file or folder of molecules or geometries")
-    format: Literal["auto", "smiles", "csv", "sdf", "xyz", "qm9", "parquet", "dataset"] = Field(
+    format: Literal["auto", "smiles", "csv", "sdf", "xyz", "qm9", "parquet", "dataset", "ase"] = Field(
         "auto", description="what `molecules` is; auto: by the name's ending"
     )
     column: str = Field("smiles", description="column with the SMILES, for .csv and .parquet files")

@@ -33,8 +33,10 @@ def kde(
 ) -> tuple[Float64[np.ndarray, "point"], Float64[np.ndarray, "point"]]:
     """Gaussian kernel density of (weighted) values on a grid: (x, density), whose integral is 1.
 
-    The width is Silverman's rule of thumb, 0.9 min(s.d., interquartile range / 1.34) n^(-1/5) (Silverman 1986, eq.
-    3.31), where n is the sum of the weights; so `weights` may be the counts of a histogram.
+    Where all values are positive, as gaps are, so is the grid: density that would lie below zero is folded back at zero
+    (Silverman 1986, section 2.10), so that the integral stays 1. The width is Silverman's rule of thumb, 0.9 min(s.d.,
+    interquartile range / 1.34) n^(-1/5) (Silverman 1986, eq. 3.31), where n is the sum of the weights; so `weights` may
+    be the counts of a histogram.
     """
     x = np.asarray(values, dtype=np.float64)
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -45,9 +47,13 @@ def kde(
     quartiles = np.interp([0.25, 0.75], (np.cumsum(w[order]) - 0.5 * w[order]) / n, x[order])
     scales = [s for s in (deviation, (quartiles[1] - quartiles[0]) / 1.34) if s > 0]
     width = 0.9 * min(scales) * n**-0.2 if scales else 0.01
-    grid = np.linspace(x.min() - 4 * width, x.max() + 4 * width, points)
-    kernel = np.exp(-0.5 * ((grid[:, None] - x[None, :]) / width) ** 2) / (width * np.sqrt(2 * np.pi))
-    return grid, kernel @ w / n
+    positive = x.min() > 0
+    low = x.min() - 4 * width
+    grid = np.linspace(max(0.0, low) if positive else low, x.max() + 4 * width, points)
+    kernel = np.exp(-0.5 * ((grid[:, None] - x[None, :]) / width) ** 2)
+    if positive and low < 0:
+        kernel += np.exp(-0.5 * ((grid[:, None] + x[None, :]) / width) ** 2)
+    return grid, kernel @ w / (n * width * np.sqrt(2 * np.pi))
 
 
 def figure(width: float = 6.8, height: float = 3.6) -> tuple[Any, Any]:
@@ -116,7 +122,8 @@ def draw_spread(
 
 def draw_rate(axes: Any, hours: np.ndarray, rate: np.ndarray) -> None:
     """Labels a second over time."""
-    unit, scale = ("hours", 1.0) if hours.size and hours[-1] > 2 else ("minutes", 60.0)
+    last = hours[-1] if hours.size else 0.0
+    unit, scale = ("hours", 1.0) if last > 2 else ("minutes", 60.0) if last > 1 / 30 else ("seconds", 3600.0)
     axes.step(hours * scale, rate, where="mid", color=BLUE, linewidth=1.4)
     axes.fill_between(hours * scale, rate, step="mid", color=BLUE, alpha=0.15, linewidth=0)
     axes.set_xlabel(f"{unit} since the first attempt began")

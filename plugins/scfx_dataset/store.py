@@ -38,6 +38,12 @@ class AbstractStore(abc.ABC):
     def create(self) -> None:
         """Make ready for writing, and prove it; `InputError` if that is not possible."""
 
+    @contextmanager
+    def created(self) -> Iterator[None]:
+        """`create`; where what follows fails, take empty folders back that were not there before."""
+        self.create()
+        yield
+
     @abc.abstractmethod
     def where(self, name: str = "") -> str:
         """The full name of a file (default: of the whole dataset), for messages."""
@@ -132,6 +138,25 @@ class LocalStore(AbstractStore):
             probe.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"task.output: cannot write to {str(self.root)!r}: {error}") from error
+
+    @contextmanager
+    def created(self) -> Iterator[None]:
+        folders = [self.root / name for name in FOLDERS]
+        new = [
+            folder
+            for folder in dict.fromkeys([*folders, self.root, *self.root.absolute().parents])
+            if not folder.exists()
+        ]
+        self.create()
+        try:
+            yield
+        except BaseException:
+            for folder in new:  # the innermost first
+                try:
+                    folder.rmdir()
+                except OSError:  # not empty: somebody uses it
+                    break
+            raise
 
     def path(self, name: str) -> Path:
         return self.root / inside(name)

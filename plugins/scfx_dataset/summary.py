@@ -147,5 +147,15 @@ def as_text(summary: dict[str, Any]) -> str:
         shares = sorted(((v / busy, k) for k, v in stages.items()), reverse=True)
         lines.append(f"compiling  {100 * summary['compile_share']:.1f} % of the time")
         lines.append("time       " + ", ".join(f"{k} {100 * v:.1f} %" for v, k in shares if v > 0.001))
-    lines.append(f"data       {summary['bytes'] / 1e6:.2f} MB in Parquet shards")
+    lines.append(f"data       {size_text(summary['bytes'])} in Parquet shards")
     return "\n".join(lines)
+
+
+def size_text(count: int) -> str:
+    """Bytes in the decimal unit in which there is at least one."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 99.5 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -81,8 +81,8 @@ class DatasetTask(AbstractTask):
         )
         check(self.options.take_over, identity, self.options.continue_with_other_versions)
         store = open_store(self.options.output)
-        store.create()
-        return ensure_plan(store, identity, source, self.options, description.cost)
+        with store.created():
+            return ensure_plan(store, identity, source, self.options, description.cost)
 
     def run(self, context: TaskContext) -> int:
         """Exit code 0: every shard of this part is committed and some row is ok; 1: not so; 130: interrupted.

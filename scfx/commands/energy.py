@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 if TYPE_CHECKING:
     from scfx.cli import Session
+    from scfx.model.stated import LengthUnit
     from scfx.model.system import System
     from scfx.results import SCFResult
 
@@ -224,7 +225,9 @@ def read_molecule(
     if is_xyz_path(molecule):
         if seed is not None:
             raise InputError("--seed is for conformers of SMILES strings; the geometry of a file has none")
-        return System.from_xyz(molecule, charge, multiplicity, unit=unit, frame=frame)
+        return System.from_xyz(
+            molecule, charge, multiplicity, unit=cast("LengthUnit | None", unit), frame=frame
+        )
     for option, value in (("--unit", unit), ("--frame", frame)):
         if value is not None:
             raise InputError(

@@ -65,8 +65,15 @@ def _grid(value: Any) -> Any:
         if unknown:
             raise ValueError(f"unknown key {unknown[0]!r} (keys: {', '.join(_GRID_KEYS)})")
         return dict(value)
-    if isinstance(value, (bool, str, float, list, tuple)) or value is None:
-        raise ValueError("expected a level 0 to 9, or a table as { level = 3 }")
+    if isinstance(value, (list, tuple)):
+        if len(value) == 2:  # as PySCF's atom_grid
+            return {"atom_grid": list(value)}
+        raise ValueError(
+            "expected a level 0 to 9, two numbers (radial shells, Lebedev points), or a table as "
+            "{ atom_grid = [75, 302] }"
+        )
+    if isinstance(value, (bool, str, float)) or value is None:
+        raise ValueError("expected a level 0 to 9, or a table as { level = 3 } or { atom_grid = [75, 302] }")
     if isinstance(value, int) and not 0 <= value <= 9:
         raise ValueError("grid levels are 0 to 9")
     return value
@@ -115,8 +122,9 @@ class SCFSpec(BaseModel):
 
     `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object;
     `basis` may be a table by element too (`scfx.model.mixed_basis`).
-    `grid`: PySCF's level 0 to 9, or a table of `scfx.grid.GridSpec`'s fields; `nonlocal_grid`: the same for the VV10
-    part of a functional that has one (its cost grows with the square of the number of points).
+    `grid`: PySCF's level 0 to 9, (radial shells, Lebedev points) for every atom, or a table of `scfx.grid.GridSpec`'s
+    fields; `nonlocal_grid`: the same for the VV10 part of a functional that has one (its cost grows with the square of
+    the number of points).
     `convergence`: "default", "tight", "forces", "loose", "qm1b" (the paper's), or a table of `Convergence`'s fields
     with an optional `preset`. Left out, it is "forces" where a gradient is asked for (with a ten times larger threshold
     where integrals are stored in float32), else "default".

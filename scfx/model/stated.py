@@ -7,7 +7,7 @@ each other are refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from scfx.model.elements import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+#: What to write for a unit of positions; `length_unit` takes other spellings of the two as well.
+LengthUnit = Literal["angstrom", "bohr"]
 
 _CHARGE = ("charge", "total_charge", "molecular_charge", "net_charge")
 _MULTIPLICITY = ("multiplicity", "spin_multiplicity", "molecular_multiplicity", "mult")

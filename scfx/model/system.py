@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
 from scfx.errors import InputError
 from scfx.model.elements import SYMBOLS, nucleus, whole_number
-from scfx.model.stated import Assumed, AssumedUnit, length_unit, lowest_multiplicity
+from scfx.model.stated import Assumed, AssumedUnit, LengthUnit, length_unit, lowest_multiplicity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BOHR_IN_ANGSTROM = 0.52917721092
 #: CODATA 2018 hartree in electronvolt.
 HARTREE_IN_EV = 27.211386245988
+_UNSTATED_UNIT = cast("LengthUnit", AssumedUnit("angstrom"))
 #: Atomic unit of the electric dipole moment in debye.
 DIPOLE_AU_IN_DEBYE = 2.541746473
 
@@ -179,7 +180,7 @@ class System:
         cls,
         symbols_or_numbers: Sequence[str] | Sequence[int] | np.ndarray,
         positions: Any,
-        unit: str = AssumedUnit("angstrom"),
+        unit: LengthUnit = _UNSTATED_UNIT,
         charge: int = Assumed(0),
         multiplicity: int | None = Assumed(1),
         name: str = "",
@@ -213,7 +214,7 @@ class System:
         charge: int | None = None,
         multiplicity: int | None = None,
         *,
-        unit: str | None = None,
+        unit: LengthUnit | None = None,
         frame: int | None = None,
     ) -> System:
         """Read an xyz or extended xyz file of one frame, or frame number `frame` (from 1) of several.
@@ -241,7 +242,7 @@ class System:
         charge: int | None = None,
         multiplicity: int | None = None,
         *,
-        unit: str | None = None,
+        unit: LengthUnit | None = None,
     ) -> list[System]:
         """Every frame of an xyz file, as `from_xyz` reads one; the arguments are for all of them."""
         from scfx.model.xyz import read_xyz
@@ -258,7 +259,7 @@ class System:
         return cls.from_arrays(
             frame.numbers,
             frame.positions,
-            stated if unit is None else unit,
+            cast("LengthUnit", stated if unit is None else unit),
             _first(charge, frame.charge, Assumed(0)),
             frame.multiplicity if multiplicity is None else multiplicity,
             str(frame.info.get("name") or frame.comment),
@@ -336,7 +337,13 @@ class System:
         suggested = None if suggested is None or total != given.charge else Assumed(suggested)
         spin = next((m for m in (multiplicity, given.multiplicity, suggested) if m is not None), None)
         return cls.from_arrays(
-            given.labels, given.positions, given.unit, total, spin, given.name, given.ghosts
+            given.labels,
+            given.positions,
+            cast("LengthUnit", given.unit),
+            total,
+            spin,
+            given.name,
+            given.ghosts,
         )
 
 

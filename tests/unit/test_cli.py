@@ -330,6 +330,26 @@ def test_cite_names_the_paper_and_what_it_stands_on(capsys):
     assert "no address" in out.split("\n@")[0]
 
 
+@pytest.mark.parametrize(
+    ("module", "code", "said"),
+    [
+        ("rdkit.Chem", 2, "needs the package 'rdkit', which is not installed: pip install 'scfx[dataset]'"),
+        ("basis_set_exchange", 2, "'basis-set-exchange', which is not installed: pip install 'scfx[bse]'"),
+        ("scfx_dataset.nothing", 1, "a fault of scfx"),
+    ],
+)
+def test_a_missing_extra_ends_in_the_command_that_installs_it(module, code, said, capsys):
+    class Commands:
+        @scfx.hookimpl
+        def scfx_register_commands(self, group):
+            @group.command()
+            def needy():
+                raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    assert run("needy", plugins={"c": Commands()}) == code
+    assert said in capsys.readouterr().err
+
+
 def test_plugins_keeps_its_summaries_in_a_narrow_terminal(monkeypatch):
     from rich.console import Console
 

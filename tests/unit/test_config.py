@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
+import re
+import sys
+import typing
 
 import numpy as np
 import pytest
@@ -153,6 +158,7 @@ def test_a_memory_budget_may_be_text_with_a_unit(text, expected):
         ({"bakend": "x"}, r"scf\.bakend: unknown key; did you mean 'backend'\? \(keys: backend, "),
         ({"grid": 10}, r"scf\.grid: got 10; grid levels are 0 to 9"),
         ({"grid": "fine"}, r"scf\.grid: got 'fine'; expected a level 0 to 9, or a table"),
+        ({"grid": (75, 302, 1)}, r"scf\.grid: .*two numbers .* as \{ atom_grid = \[75, 302\] \}"),
         ({"grid": {"levle": 1}}, r"scf\.grid: .*unknown key 'levle' \(keys: level, atom_grid, prune, turn\)"),
         ({"convergence": "tigt"}, r"scf\.convergence: got 'tigt'; unknown preset .*tight"),
         ({"convergence": {"enrgy": 1}}, r"scf\.convergence\.enrgy: unknown key; did you mean 'energy'"),
@@ -353,3 +359,66 @@ def test_a_list_in_scf_is_for_tasks_that_take_lists_and_refused_by_key_elsewhere
 
 def test_a_plain_configuration_has_no_lists():
     assert dict(Config.from_table({"scf": {"grid": {"atom_grid": [75, 302]}}}).scf_lists) == {}
+
+
+# ---- what an editor knows
+
+
+def test_keyword_arguments_are_those_of_the_spec():
+    from scfx.config import keywords
+    from scfx.grid import GridSpec
+
+    assert set(keywords.SCFKeywords.__annotations__) | set(keywords.SCFOptions.__annotations__) == set(
+        scfx.SCFSpec.model_fields
+    )
+    # solve names the five others itself.
+    named = inspect.signature(scfx.solve).parameters
+    assert set(keywords.SCFOptions.__annotations__) == set(scfx.SCFSpec.model_fields) - set(named)
+    assert set(typing.get_args(keywords.Preset)) == set(CONVERGENCE_PRESETS)
+    assert set(keywords.ConvergenceTable.__annotations__) == {"preset", *Convergence.model_fields}
+    assert set(keywords.GridTable.__annotations__) == {f.name for f in dataclasses.fields(GridSpec)}
+    for name in ("guess", "reference", "device"):
+        ours = re.findall(
+            r"'([^']+)'|\"([^\"]+)\"", keywords.SCFOptions.__annotations__[name].__forward_arg__
+        )
+        assert {a or b for a, b in ours} == set(typing.get_args(scfx.SCFSpec.model_fields[name].annotation))
+
+
+def test_a_checker_finds_misspelt_keywords_and_units(tmp_path):
+    import subprocess
+
+    code = [
+        "import scfx",
+        "s = scfx.System.from_arrays(['He'], [[0, 0, 0]], unit='ang')",
+        "scfx.solve(s, convergance='tight')",
+        "scfx.Solver(bassis='sto-3g')",
+        "scfx.solve(s, convergence='tigt')",
+        "scfx.solve(s, reference='rohf')",
+        "scfx.solve(s, 'hf', {'name': 'sto-3g'}, grid=(75, 302), convergence={'preset': 'tight', 'diis_space': 6})",
+        "scfx.Solver(scfx.SCFSpec(), functional='pbe', properties=['gradient'], memory_budget='4 GiB', threads=None)",
+        "scfx.System.from_arrays(['He'], [[0, 0, 0]], 'bohr')",
+        "scfx.System.from_arrays(['He'], [[0, 0, 0]])",
+    ]
+    (tmp_path / "typed.py").write_text("\n".join(code) + "\n")
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pyright",
+            "--outputjson",
+            "--pythonpath",
+            sys.executable,
+            str(tmp_path / "typed.py"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(ran.stdout)["generalDiagnostics"]
+    assert sorted({d["range"]["start"]["line"] + 1 for d in found}) == [2, 3, 4, 5, 6], found
+
+
+def test_two_numbers_are_the_grid_of_every_atom():
+    spec, table = scfx.SCFSpec(grid=(75, 302)), scfx.SCFSpec(grid={"atom_grid": [75, 302]})
+    assert spec == table
+    assert spec.resolve(Registry.discover()).grid.counts(8) == (75, 302)

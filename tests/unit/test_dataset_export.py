@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import scfx_dataset
 from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
-from scfx_dataset.exports import FORMATS, TARGETS, export
+from scfx_dataset.exports import FORMATS, TARGETS, default_name, export
 
 import scfx
 from scfx.cli import main
@@ -75,6 +75,8 @@ def test_ase_reads_extended_xyz_with_labels_and_smiles(dataset, rows, tmp_path):
         assert [atoms.info[name] for name in TARGETS] == [row[name] for name in TARGETS]
         assert atoms.info["smiles"] == row["smiles"]
         assert not atoms.pbc.any()
+        in_e_bohr = np.array(row["dipole_vector_debye"]) / DIPOLE_AU_IN_DEBYE
+        assert np.allclose(atoms.get_dipole_moment(), in_e_bohr * BOHR_IN_ANGSTROM, rtol=1e-14, atol=0)
 
 
 def test_ase_databases_hold_energy_and_dipole_in_ases_units(dataset, rows, tmp_path):
@@ -91,6 +93,60 @@ def test_ase_databases_hold_energy_and_dipole_in_ases_units(dataset, rows, tmp_p
         )  # ASE's own debye has 6 digits
         assert np.array_equal(found.toatoms().positions, row["positions_angstrom"])
         assert found.data["smiles"] == row["smiles"]
+
+
+def test_an_ase_database_is_a_source_of_the_same_geometries_and_states(tmp_path):
+    pytest.importorskip("ase.db")
+    source = write_smiles(tmp_path / "m.smi", ["C[NH3+]", "[CH3]", "[O-]C=O", "C/C=C\\C"])
+    assert run_fake(molecules=source, output=str(tmp_path / "out")) == 0
+    first = scfx_dataset.open(tmp_path / "out")
+    export(first, "ase", tmp_path / "x.db")
+    assert run_fake(molecules=str(tmp_path / "x.db"), geometry="given", output=str(tmp_path / "again")) == 0
+    first, again = (
+        sorted(each.to_table().to_pylist(), key=lambda row: row["smiles"])
+        for each in (first, scfx_dataset.open(tmp_path / "again"))
+    )
+    assert [row["smiles"] for row in again] == [row["smiles"] for row in first]
+    for one, other in zip(first, again, strict=True):
+        for name in ("charge", "multiplicity", "atomic_numbers"):
+            assert other[name] == one[name]
+        # To bohr and back costs an ulp.
+        assert np.allclose(other["positions_angstrom"], one["positions_angstrom"], atol=1e-14, rtol=0)
+        assert other["energy_ev"] == pytest.approx(one["energy_ev"], abs=1e-9)
+
+
+def test_a_database_row_that_is_periodic_is_one_failed_row(tmp_path):
+    connect = pytest.importorskip("ase.db").connect
+    from ase import Atoms
+
+    with connect(str(tmp_path / "x.db")) as database:
+        database.write(Atoms("OH", [[0, 0, 0], [0, 0, 0.97]]))
+        database.write(Atoms("He", cell=[4, 4, 4], pbc=True))
+    assert run_fake(molecules=str(tmp_path / "x.db"), geometry="given", output=str(tmp_path / "out")) == 0
+    rows = scfx_dataset.open(tmp_path / "out").to_table().to_pylist()
+    assert sorted(row["status"] for row in rows) == ["failed", "ok"]
+    assert any("pbc" in row["reason"] for row in rows)
+    assert next(row["multiplicity"] for row in rows if row["status"] == "ok") == 2
+    (tmp_path / "y.db").write_bytes(b"SQLite format 3\0 and then nothing of it")
+    with pytest.raises(scfx.InputError, match="as an ASE database"):
+        run_fake(molecules=str(tmp_path / "y.db"), geometry="given", output=str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_no_two_formats_default_to_one_file():
+    names = [default_name(form) for form in FORMATS]
+    assert len(set(names)) == len(names)
+    assert {"export.parquet", "export-qm1b.parquet", "export.extxyz", "export-ase.db"} <= set(names)
+
+
+def test_a_refused_run_leaves_no_folder(tmp_path):
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "mine").mkdir()
+    for output in (tmp_path / "new" / "deep", tmp_path / "mine"):
+        with pytest.raises(scfx.InputError):
+            run_fake(molecules=str(tmp_path / "bad.csv"), output=str(output))
+    assert not (tmp_path / "new").exists()
+    assert list((tmp_path / "mine").iterdir()) == []  # a folder that was there stays
 
 
 def test_pytorch_geometric_loads_the_collated_graphs(dataset, rows, tmp_path):

@@ -10,7 +10,9 @@ import pytest
 import scfx_dataset
 from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
 from scfx_dataset.findings import look, throughput
+from scfx_dataset.html_report import html_report
 from scfx_dataset.plots import kde
+from scfx_dataset.summary import size_text
 
 from scfx.cli import main
 
@@ -100,7 +102,7 @@ def test_the_report_needs_no_network_and_shows_all_of_it(dataset):
         "HOMO-LUMO gap",
         "Spread over conformers",
         "Throughput",
-        "not_converged",
+        "not converged",
         "cannot parse",
         "2 geometries short",
     ):
@@ -144,6 +146,46 @@ def test_kernel_density_integrates_to_one_and_weights_are_repetitions():
     centres, counts = np.unique(rounded, return_counts=True)
     assert np.allclose(kde(rounded)[1], kde(centres, counts)[1], rtol=1e-6, atol=1e-9)
     assert np.isfinite(kde(np.full(3, 2.0))[1]).all()
+
+
+def test_the_density_of_gaps_is_nowhere_below_zero_and_still_integrates_to_one():
+    values = np.abs(np.random.default_rng(1).normal(0.0, 0.5, 400)) + 1e-3
+    x, density = kde(values)
+    assert x[0] == 0.0
+    assert (density >= 0).all()
+    assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-3)
+    x, _ = kde(values - 1.0)  # not all positive: as far as the kernels reach
+    assert x[0] < -1.0
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (4_321, "4.3 kB"),
+        (155_400, "155 kB"),
+        (999_700, "1.0 MB"),
+        (3e12, "3.0 TB"),
+    ],
+)
+def test_sizes_are_in_a_unit_of_which_there_is_one(count, text):
+    assert size_text(count) == text
+
+
+def test_the_report_speaks_in_words_and_fits_a_phone(dataset):
+    found = dataset.summary()
+    page = html_report(dataset, found, look(dataset), "b3lyp/sto-3g")
+    shown = re.sub(r"<pre>.*?</pre>", "", page, flags=re.S)
+    assert "not converged" in shown
+    for code_name in (">not_converged<", ">compile<", "0.0 MB", "one_electron"):
+        assert code_name not in shown
+    assert ">compiling<" in shown
+    # A plot is as wide as its place, never wider: min-width would be cut off by the screen.
+    assert "min-width: 480px" not in page
+    for svg in re.findall(r'<div class="plot".*?(<svg[^>]*>)', page, flags=re.S):
+        assert "viewBox" in svg
+        assert " width=" not in svg
 
 
 def test_throughput_over_time_adds_up_to_the_labels(dataset):

@@ -161,18 +161,22 @@ def test_report_and_exports_go_to_the_bucket_or_to_a_file_here(tmp_path, bucket,
     assert store.read("report.html") == (tmp_path / "here" / "r.html").read_bytes()
     # qm1b is written piece by piece, an ASE database by SQLite.
     pytest.importorskip("ase")
-    for form, name in (("qm1b", "export.parquet"), ("ase", "export.db")):
+    for form, name in (("qm1b", "export-qm1b.parquet"), ("ase", "export-ase.db")):
         assert main(["dataset", "export", bucket, "--format", form]) == 0
         assert f"wrote 6 rows to s3://datasets/some/prefix/{name}" in capsys.readouterr().out
         assert main(["dataset", "export", bucket, "--format", form, "-o", name]) == 0
         assert main(["dataset", "export", bucket, "--format", form]) == 2
         assert "exists; remove it" in capsys.readouterr().err
-    assert store.read("export.parquet") == (tmp_path / "here" / "export.parquet").read_bytes()
-    assert store.read("export.db").startswith(b"SQLite format 3")
+    assert store.read("export-qm1b.parquet") == (tmp_path / "here" / "export-qm1b.parquet").read_bytes()
+    assert store.read("export-ase.db").startswith(b"SQLite format 3")
     for command in (["report"], ["export", "--format", "qm1b"]):
         assert main(["dataset", *command, bucket, "-o", f"{store.where()}/x"]) == 2
         assert "expected a file of this machine" in capsys.readouterr().err
-    assert {p.name for p in (tmp_path / "here").iterdir()} == {"r.html", "export.parquet", "export.db"}
+    assert {p.name for p in (tmp_path / "here").iterdir()} == {
+        "r.html",
+        "export-qm1b.parquet",
+        "export-ase.db",
+    }
 
 
 def test_a_bucket_that_is_not_there_and_a_malformed_address_are_clear_errors(server, credentials):

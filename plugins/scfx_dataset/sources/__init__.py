@@ -26,10 +26,11 @@ __all__ = ["Record", "Source", "resolve"]
 _ENDINGS = {
     ".csv": "csv", ".sdf": "sdf", ".mol": "sdf", ".xyz": "xyz", ".extxyz": "xyz", ".parquet": "parquet",
     ".tar": "qm9", ".tgz": "qm9", ".tbz2": "qm9",
+    ".db": "ase",
 }  # fmt: skip
 _COMPRESSED = (".gz", ".bz2")
 #: Formats whose records hold positions.
-_WITH_GEOMETRIES = ("csv", "sdf", "xyz", "qm9", "parquet", "dataset")
+_WITH_GEOMETRIES = ("csv", "sdf", "xyz", "qm9", "parquet", "dataset", "ase")
 
 
 def resolve(path: str, config_path: str | None) -> Path:
@@ -110,6 +111,10 @@ class Source:
             return read_parquet(
                 self.path, self.column, self.limits, self.positions_column, self.positions_unit
             )
+        if self.format == "ase":
+            from scfx_dataset.sources.ase_database import read_ase_database
+
+            return read_ase_database(self.path, self.limits)
         from scfx_dataset.sources.table import read_dataset
 
         return read_dataset(self.path)
