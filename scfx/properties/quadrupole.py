@@ -1,7 +1,6 @@
-"""The traceless quadrupole moment from a density matrix, for every backend: its integrals are made here.
+"""The traceless quadrupole moment from a density matrix, for every backend: its integrals are the core's own.
 
-Second moments of pairs of Gaussians are polynomials times one Gaussian along each axis, which Gauss-Hermite quadrature
-integrates without error. Asked for by `scf.quadrupole`: it costs more than the dipole, whose integrals a backend has.
+Asked for by `scf.quadrupole`: it costs more than the dipole, whose integrals a backend has.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from scfx.contracts.property import AbstractProperty, Column
-from scfx.model.basis import angular_factor, cartesian_powers
+from scfx.energy.moments import entry_second_moments
 
 if TYPE_CHECKING:
     from scfx.model.batch import Batch
@@ -59,42 +58,5 @@ def centre_of_nuclear_charge(batch: Batch, entry: int) -> Float64[np.ndarray, "3
 def electronic_second_moments(
     batch: Batch, entry: int, density: Float64[np.ndarray, "nao nao"], origin: Float64[np.ndarray, "3"]
 ) -> Float64[np.ndarray, "3 3"]:
-    """Σ_ij D_ij <i| (r - origin)(r - origin) |j>, summed over pairs of primitive Cartesian functions."""
-    layout = batch.layout
-    exponent, factor, centre, powers, contracted = [], [], [], [], []
-    for shell, l in enumerate(layout.angular_momentum):
-        start = int(layout.cartesian_offset[shell])
-        for p in range(*layout.primitive_offset[shell : shell + 2]):
-            for component, power in enumerate(cartesian_powers(l)):
-                exponent.append(batch.exponents[entry, p])
-                factor.append(batch.coefficients[entry, p] * angular_factor(l))
-                centre.append(batch.positions[entry, layout.atom[shell]])
-                powers.append(power)
-                contracted.append(start + component)
-    a, c, r, power = np.array(exponent), np.array(factor), np.array(centre) - origin, np.array(powers)
-    cartesian = layout.cart_to_ao @ density @ layout.cart_to_ao.T
-    weights = cartesian[np.ix_(contracted, contracted)] * c[:, None] * c[None, :]
-
-    total = a[:, None] + a[None, :]
-    # Polynomials of degree 2 l + 2 at most.
-    nodes, node_weights = np.polynomial.hermite.hermgauss(max(layout.angular_momentum) + 2)
-    moments = []  # [axis][order]: ∫ x^order of the pair along the axis
-    for axis in range(3):
-        x, n = r[:, axis], power[:, axis]
-        middle = (a[:, None] * x[:, None] + a[None, :] * x[None, :]) / total
-        overlap = np.exp(-a[:, None] * a[None, :] / total * (x[:, None] - x[None, :]) ** 2) / np.sqrt(total)
-        orders = [np.zeros_like(total) for _ in range(3)]
-        for t, weight in zip(nodes, node_weights, strict=True):
-            at = middle + t / np.sqrt(total)
-            value = weight * overlap * (at - x[:, None]) ** n[:, None] * (at - x[None, :]) ** n[None, :]
-            for order in range(3):
-                orders[order] += value * at**order
-        moments.append(orders)
-    out = np.empty((3, 3))
-    for i in range(3):
-        for j in range(3):
-            orders = [(axis == i) + (axis == j) for axis in range(3)]
-            out[i, j] = np.sum(
-                weights * moments[0][orders[0]] * moments[1][orders[1]] * moments[2][orders[2]]
-            )
-    return out
+    """Σ_ij D_ij <i| (r - origin)(r - origin) |j> in bohr², with the electrons' density counted positive."""
+    return np.einsum("xyij,ij->xy", entry_second_moments(batch, entry, origin), density)
