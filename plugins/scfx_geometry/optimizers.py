@@ -60,8 +60,9 @@ class Berny(AbstractOptimizer):
     distributions = ("pyberny", "molsym")
 
     def __init__(self, system: System, criteria: Criteria, constraints: Sequence[Constraint]):
-        from berny import Berny as Coroutine
-        from berny.geomlib import Geometry
+        with np.printoptions():  # molsym, which pyberny imports, changes how everybody's arrays are printed
+            from berny import Berny as Coroutine
+            from berny.geomlib import Geometry
 
         self._criteria = criteria
         if criteria.fmax is None:
@@ -75,10 +76,11 @@ class Berny(AbstractOptimizer):
             thresholds = dict.fromkeys(("gradientmax", "gradientrms", "stepmax", "steprms"), 0.0)
         geometry = Geometry(list(system.symbols), system.positions_angstrom)
         # "nowarn": the starting symmetry is kept, as by other optimisers; `frequencies` tells saddles.
-        self._state: Any = Coroutine(
-            geometry, maxsteps=2**31, logger=_SILENT, symmetry="nowarn", **thresholds
-        )
-        next(self._state)
+        with np.printoptions():
+            self._state: Any = Coroutine(
+                geometry, maxsteps=2**31, logger=_SILENT, symmetry="nowarn", **thresholds
+            )
+            next(self._state)
 
     def advance(
         self,

@@ -61,9 +61,9 @@ def build(tmp_path, monkeypatch):
     shutil.copy(source / library.name, library)
     monkeypatch.setenv("SCFX_NATIVE_DIR", str(tmp_path / "prefix"))
     native.load.cache_clear()
+    monkeypatch.setattr(native, "_loaded", {})
     yield library
     native.load.cache_clear()
-    native._loaded.clear()
 
 
 def test_a_lesser_variant_than_the_best_is_said(build, monkeypatch, capsys):
