@@ -8,6 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import scfx
@@ -63,7 +64,9 @@ def test_documented_python_runs_and_prints_what_it_says(page, monkeypatch):
         if language != "python" or "no-run" in rest:
             continue
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
+        # Whatever a library that an earlier test imported has done to how arrays are printed.
+        usual = np.printoptions(precision=8, threshold=1000, linewidth=75, suppress=False)
+        with contextlib.redirect_stdout(printed), usual:
             exec(compile("\n" * line + source, str(page), "exec"), namespace)
         if index + 1 < len(found) and found[index + 1][0] == "text":
             assert printed.getvalue() == found[index + 1][2], f"{page.name}, line {line}"
