@@ -145,7 +145,8 @@ def densities(table: pd.DataFrame, labels: Sequence[str], reference: str) -> Fig
         )
     axis.set_xlabel("HOMO-LUMO gap (eV)")
     axis.set_ylabel("density (1/eV)")
-    axis.legend(frameon=False, fontsize=8)
+    if axis.get_legend_handles_labels()[0]:  # nothing was drawn where no error was measured
+        axis.legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -229,7 +230,8 @@ def convergence(traces: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -
         axis.set_xlabel(f"iteration (conformer {j + 1})", fontsize=8)
         axis.tick_params(labelsize=7)
     axes[0, 0].set_ylabel("largest element of the orbital gradient (hartree)", fontsize=8)
-    axes[0, 0].legend(frameon=False, fontsize=7)
+    if axes[0, 0].get_legend_handles_labels()[0]:  # nothing was drawn where no error was measured
+        axes[0, 0].legend(frameon=False, fontsize=7)
     return figure
 
 
