@@ -57,8 +57,13 @@ def scfx_register_tasks() -> list[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def scfx_register_labels() -> list[Offer]:  # type: ignore[empty-body]
+    """Makers and readers of datasets of labels (`AbstractLabels`), which other tasks ask for. All are collected."""
+
+
+@hookspec
 def scfx_register_executors() -> list[Offer]:  # type: ignore[empty-body]
-    """Executors (`AbstractExecutor`) that run the attempts of a task. All results are collected."""
+    """Executors (`AbstractExecutor`) that run the attempts of a job. All results are collected."""
 
 
 @hookspec

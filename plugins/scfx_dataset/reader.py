@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from scfx.contracts.labels import AbstractDataset
 from scfx.errors import InputError, PluginUnavailableError
-from scfx_dataset.commits import committed, read_commit, read_record
+from scfx.jobs.commits import committed, read_commit, read_record
+from scfx.jobs.store import open_store
 from scfx_dataset.plan import Plan
 from scfx_dataset.schema import FULL_SCHEMA, STATUSES
 from scfx_dataset.split import KEY_COLUMNS, Part, parts
-from scfx_dataset.store import open_store
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from scfx_dataset.plan import Shard
 
 
-class Dataset:
+class Dataset(AbstractDataset):
     """A dataset on disk. Opening reads the plan only; rows are read when asked for.
 
     `dataset.to_table()` gives all committed rows ordered by `row_id`, `dataset.to_pandas()` the same as a DataFrame;
@@ -100,6 +101,14 @@ class Dataset:
         return sum(n for status, n in statuses.items() if self._statuses is None or status in self._statuses)
 
     @property
+    def identity(self) -> str:
+        return f"plan {self.plan.plan_id}, {len(self)} rows"
+
+    @property
+    def planned(self) -> int:
+        return self.plan.counts["rows"]
+
+    @property
     def complete(self) -> bool:
         """Whether every planned row is committed."""
         return len(committed(self.plan)) == len(self.plan.shards)
@@ -130,7 +139,7 @@ class Dataset:
 
         `fractions` of the molecules by name; default 0.8 "train", 0.1 "validation", 0.1 "test". Or a sequence of them:
         then the parts are a list in its order. A molecule's part is a function of the seed and its InChIKey's
-        connectivity block (`scfx_dataset.split.molecule_key`): it stays the same when the dataset grows, and in every
+        connectivity block (`scfx.model.same_molecule`): it stays the same when the dataset grows, and in every
         dataset. So sizes meet the fractions only on average. Raises `InputError` for fractions that are not positive
         or exceed 1.
         """

@@ -6,9 +6,9 @@ import json
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from scfx_dataset.commits import committed, read_commit
+from scfx.jobs.commits import committed, read_commit
+from scfx.jobs.records import canonical_json
 from scfx_dataset.findings import look
-from scfx_dataset.plan import canonical_json
 from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:

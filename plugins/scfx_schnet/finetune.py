@@ -85,15 +85,16 @@ class FinetuneTask(AbstractTask):
         with processes(self.options.training.device) as group:
             runs = Runs(Path(self.options.output) / "runs", context.registry, group, console_of(context))
             try:
-                return self._run(runs, group)
+                return self._run(runs, group, context)
             except KeyboardInterrupt:
                 runs.say("stopped; run the same command again to go on from the last checkpoint")
                 return 130
 
-    def _run(self, runs: Runs, group: Processes) -> int:
+    def _run(self, runs: Runs, group: Processes, context: TaskContext) -> int:
         options, root = self.options, Path(self.options.output)
-        generated = open_shared(options.pretraining.data, root / "cache", group, "task.pretraining.data")
-        better = open_shared(options.data, root / "cache", group)
+        cache, registry = root / "cache", context.registry
+        generated = open_shared(options.pretraining.data, cache, group, registry, "task.pretraining.data")
+        better = open_shared(options.data, cache, group, registry)
         kept = np.flatnonzero(~np.isin(better.keys, generated.keys))
         if not len(kept):
             raise ConfigError(

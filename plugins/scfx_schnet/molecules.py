@@ -19,7 +19,7 @@ from scfx_schnet.batch import PackedBatch, pack_arrays
 from scfx_schnet.targets import MAX_ATOMIC_NUMBER, TARGETS
 
 #: Raised when the layout of the files changes: caches of another version are made again.
-FORMAT = 1
+FORMAT = 2
 _COLUMNS = {"sizes": np.int32, "keys": np.uint64, **dict.fromkeys(TARGETS, np.float64)}
 
 
@@ -27,26 +27,26 @@ _COLUMNS = {"sizes": np.int32, "keys": np.uint64, **dict.fromkeys(TARGETS, np.fl
 class Chunk:
     """Some rows on their way from a source: sizes [row], concatenated atoms (angstrom), targets in eV or None.
 
-    `smiles` are canonical (RDKit); they identify molecules.
+    `molecules` are texts that are equal for rows of the same molecule (`scfx.model.same_molecule`).
     """
 
     sizes: np.ndarray
     numbers: np.ndarray
     positions: np.ndarray
-    smiles: Sequence[str]
+    molecules: Sequence[str]
     targets: dict[str, np.ndarray]
 
 
-def molecule_key(smiles: str) -> int:
-    """64 bits that stand for a canonical SMILES: two of a billion molecules share them with a chance of 3%."""
-    return int.from_bytes(hashlib.blake2b(smiles.encode(), digest_size=8).digest(), "little")
+def key_number(molecule: str) -> int:
+    """64 bits that stand for a molecule: two of a billion molecules share them with a chance of 3%."""
+    return int.from_bytes(hashlib.blake2b(molecule.encode(), digest_size=8).digest(), "little")
 
 
 class Molecules:
     """Rows (conformers) of a data set, read where they are needed. Positions in angstrom, targets in eV.
 
-    `keys` [row]: `molecule_key` of each row's canonical SMILES, by which splits are made; `available` targets have a
-    value in every row.
+    `keys` [row]: `key_number` of each row's molecule, by which splits are made; `available` targets have a value in
+    every row.
     """
 
     def __init__(self, folder: Path):
@@ -134,7 +134,7 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
             files["numbers"].write(chunk.numbers.astype(np.uint8).tobytes())
             files["positions"].write(np.ascontiguousarray(chunk.positions, dtype=np.float32).tobytes())
             files["sizes"].write(chunk.sizes.astype(np.int32).tobytes())
-            files["keys"].write(np.array([molecule_key(s) for s in chunk.smiles], dtype=np.uint64).tobytes())
+            files["keys"].write(np.array([key_number(m) for m in chunk.molecules], dtype=np.uint64).tobytes())
             for name in found:
                 files[name].write(chunk.targets[name].astype(np.float64).tobytes())
             rows += len(chunk.sizes)

@@ -122,12 +122,9 @@ class Study:
 
     def complete(self) -> bool:
         """Whether every planned row of every option is committed."""
-        from scfx_study.labels import opened
-
-        return all(
-            (self.labels / o.key / "plan.json").exists() and opened(o, self.labels, self._context).complete
-            for o in self.options
-        )
+        labels = self._context.labels()
+        folders = [self.labels / option.key for option in self.options]
+        return all(labels.reads(folder) and labels.open(folder).complete for folder in folders)
 
     def table(self) -> pd.DataFrame:
         """One row for each option and conformer; computes first what is missing, unless `report_only`.
