@@ -5,11 +5,14 @@ Hooks run on the host, at discovery or around a calculation, never inside `jit`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
+    import click
+
+    from scfx.config.spec import ResolvedSpec
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.construction import ConstructionContext
     from scfx.contracts.functional import AbstractFunctional
@@ -90,7 +93,7 @@ def scfx_resolve_basis(name: str, context: ConstructionContext) -> AbstractBasis
 
 
 @hookspec
-def scfx_register_commands(group: Any) -> None:
+def scfx_register_commands(group: click.Group) -> None:
     """Add commands to the `scfx` command line: `group` is its `click.Group`. Import heavy modules in the callbacks."""
 
 
@@ -100,7 +103,7 @@ def scfx_report_header() -> str | list[str]:  # type: ignore[empty-body]
 
 
 @hookspec
-def scfx_before_scf(batch: Batch, spec: Any) -> None:
+def scfx_before_scf(batch: Batch, spec: ResolvedSpec) -> None:
     """Called before each batch is solved. Observes only: the batch is read-only. Host side."""
 
 

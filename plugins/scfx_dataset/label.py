@@ -20,7 +20,7 @@ from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from scfx.results import Status
 from scfx_dataset.conformers import Conformer, displace
 from scfx_dataset.embedding import embedder
-from scfx_dataset.property_columns import property_values
+from scfx_dataset.property_columns import matrix_columns, property_values
 from scfx_dataset.schema import row_schema
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ def label_rows(
 def blank_row(planned: dict[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
     """A planned row as it stands before any work: no status, no labels; failed already if planning says so."""
     row: dict[str, Any] = dict.fromkeys(row_schema(identity).names)
+    row |= dict.fromkeys(
+        column["column"] for column in matrix_columns(identity["options"].get("columns") or ())
+    )
     for name in planned.keys() & row.keys():
         row[name] = planned[name]
     versions = json.dumps(identity["versions"], sort_keys=True, separators=(",", ":"))

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 #: What belongs to the plan of the new dataset; all other columns are taken over.
 _OF_THE_PLAN = frozenset(MANIFEST.names) - {"atomic_numbers", "positions_angstrom", "reason"}
 #: Keys of the identity that decide a row of a given `geometry_id`.
-_DECISIVE = ("spec_hash", "solver", "options.embedding", "options.extras", "format_version")
+_DECISIVE = (
+    "spec_hash",
+    "solver",
+    "options.embedding",
+    "options.extras",
+    "options.columns",
+    "format_version",
+)
 _TABLES = 8
 
 
@@ -120,6 +127,9 @@ class Earlier:
         if home not in self._tables:
             dataset, shard = self._homes[home]
             rows = dataset.read_shard(shard).to_pylist()
+            if dataset.matrix_schema.names != ["row_id"]:
+                beside = dataset.read_matrices(shard).to_pylist()
+                rows = [row | matrices for row, matrices in zip(rows, beside, strict=True)]
             self._tables[home] = {row["geometry_id"]: row for row in rows if row["geometry_id"] is not None}
             if len(self._tables) > _TABLES:
                 self._tables.popitem(last=False)

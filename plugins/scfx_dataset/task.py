@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scfx.abstract import AbstractTask, TaskContext
+from scfx.config.spec import SCFSpec
+from scfx.errors import InputError
 from scfx.jobs.commits import read_commits, remove_orphans
 from scfx.jobs.run import pending
 from scfx.jobs.service import Finished, machine_fault, progress_of, run_plan, say_what_was_given_up
@@ -55,7 +59,29 @@ class DatasetTask(AbstractTask):
 
         Raises `InputError` if the folder holds another dataset, or the source cannot be read.
         """
-        return self._plan(self._describe(context.spec, context.registry, self._elements()), context)
+        task, context = self._translated(context)
+        return task._plan(task._describe(context.spec, context.registry, task._elements()), context)
+
+    def _translated(self, context: TaskContext) -> tuple[DatasetTask, TaskContext]:
+        """This task with `extras` said as `scf.properties`, which they became; with a warning.
+
+        A dataset that was begun with `extras` goes on with them.
+        """
+        extras, spec = self.options.extras, context.spec
+        if not extras or not isinstance(spec, SCFSpec) or _begun_with_extras(self.options.output):
+            return self, context
+        names = [item if isinstance(item, str) else item["name"] for item in spec.properties]
+        properties = [*spec.properties, *(name for name in extras if name not in names)]
+        warnings.warn(
+            f"task.extras became scf.properties: write properties = [{', '.join(map(repr, extras))}] under [scf], and "
+            "leave extras out; the columns are the same",
+            FutureWarning,
+            stacklevel=2,
+        )
+        stated = {name: getattr(spec, name) for name in spec.model_fields_set}
+        options = self.options.model_copy(update={"extras": ()})
+        task = type(self)(options, solver_factory=self._solver_factory, describe=self._describe)
+        return task, replace(context, spec=SCFSpec.create({**stated, "properties": properties}))
 
     def _elements(self) -> tuple[int, ...] | None:
         """Atomic numbers that the filter allows; None: any."""
@@ -85,8 +111,9 @@ class DatasetTask(AbstractTask):
         Raises `InputError` for a configuration or folder that does not fit, `ScfxError` if the machine fails (a full
         disk); what is committed stays committed.
         """
+        task, context = self._translated(context)
         try:
-            return self._run(context)
+            return task._run(context)
         except OSError as error:
             raise machine_fault(self.options.output, error) from error
 
@@ -95,9 +122,6 @@ class DatasetTask(AbstractTask):
         description = self._describe(context.spec, context.registry, self._elements())
         plan, made = self._plan(description, context)
         progress = progress_of(plan, options, context.console)
-        if options.extras:
-            names = ", ".join(map(repr, options.extras))
-            progress.say(f"task.extras is taken as before; scf.properties = [{names}] gives the same columns")
         if made:
             progress.say(
                 f"planned {plan.counts['rows']} rows in {plan.counts['shards']} shards: {options.output}"
@@ -149,3 +173,11 @@ class DatasetTask(AbstractTask):
             written = write_report(dataset, plan.store, summary)
             progress.finish(summary, as_text(summary))
             progress.say(f"wrote {', '.join(written)} in {self.options.output}")
+
+
+def _begun_with_extras(output: str) -> bool:
+    """Whether the folder holds the plan of a dataset with `extras`."""
+    try:
+        return bool(Plan.load(open_store(output)).identity["options"].get("extras"))
+    except InputError:  # no plan yet, or one that planning will refuse
+        return False

@@ -15,6 +15,7 @@ from scfx.jobs.records import canonical_json
 from scfx_dataset.embedding import embedder
 from scfx_dataset.label import blank_row, label_rows
 from scfx_dataset.plan import Plan, current_versions
+from scfx_dataset.property_columns import MATRICES, matrix_columns, matrix_table
 from scfx_dataset.solvers import LabelSolver, make_solver
 from scfx_dataset.takeover import Earlier
 
@@ -105,7 +106,14 @@ class LabelWork(AbstractWork):
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=plan.schema)
         buffer = io.BytesIO()
         pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
-        return {self.ending: buffer.getvalue()}
+        files = {self.ending: buffer.getvalue()}
+        columns = identity["options"].get("columns") or ()
+        if matrix_columns(columns):
+            beside = matrix_table(rows, columns)
+            buffer = io.BytesIO()
+            pq.write_table(beside.replace_schema_metadata(metadata), buffer, compression="zstd")
+            files[MATRICES] = buffer.getvalue()
+        return files
 
     def versions(self) -> dict[str, str]:
         return current_versions()

@@ -131,10 +131,12 @@ class ScalingTask(AbstractTask):
         key = f"task.curves.{curve.name}"
         data, where = (curve.data, f"{key}.data") if curve.data else (self.options.data, "task.data")
         molecules = open_shared(data, cache, group, registry, where)
+        molecules.check(self.targets, "task.targets")
         split = self.options.split.of(molecules.keys)
         judge = None
         if curve.judge is not None:
             judged = open_shared(curve.judge, cache, group, registry, f"{key}.judge")
+            judged.check(self.targets, f"{key}.judge")
             judge = Judge(
                 judged, self.options.split.of(judged.keys), self.targets, self.options.calibration_rows
             )
@@ -148,6 +150,7 @@ class ScalingTask(AbstractTask):
             "validation": len(split.validation),
             "test": len(split.test),
             "seconds_per_label": cost,
+            "units": {target: molecules.unit(target) for target in self.targets},
             "median_mae_ev": median_mae(molecules, split.pool, split.validation, self.targets),
             "training": training.model_dump(mode="json"),
         }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from scfx.contracts.labels import AbstractDataset, is_dataset, open_dataset
+from scfx.contracts.labels import AbstractDataset, is_dataset, open_dataset, scalar_properties
 from scfx.errors import ConfigError
 from scfx.model.same_molecule import molecule_key
 from scfx.registry import Registry
@@ -20,6 +20,8 @@ from scfx_schnet.molecules import Chunk, Molecules, open_or_write
 from scfx_schnet.targets import TARGETS
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from scfx_schnet.processes import Processes
 
 Layout = Literal["auto", "scfx", "xyz", "table"]
@@ -108,6 +110,7 @@ def _limited(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
                 chunk.positions[:atoms],
                 chunk.molecules[:left],
                 {k: v[:left] for k, v in chunk.targets.items()},
+                chunk.units,
             )
         if left is not None:
             left -= len(chunk.sizes)
@@ -122,12 +125,12 @@ def _dataset(dataset: AbstractDataset) -> tuple[Any, dict[str, Any], Iterator[Ch
     ok = dataset.filter(status="ok")
     description = {"rows_planned": dataset.planned, **_label_cost(dataset)}
     names = [name for name in ("smiles", "inchikey") if name in dataset.schema.names]
-    columns = [*names, "atomic_numbers", "positions_angstrom", *(f"{t}_ev" for t in TARGETS)]
-    return (
-        dataset.identity,
-        description,
-        (_from_arrow(table) for table in ok.shards(columns) if table.num_rows),
-    )
+    properties = scalar_properties(dataset.schema)
+    targets = {name: column for name, (column, _) in properties.items()} | {t: f"{t}_ev" for t in TARGETS}
+    columns = [*names, "atomic_numbers", "positions_angstrom", *targets.values()]
+    units = {name: unit for name, (_, unit) in properties.items() if name not in TARGETS and unit != "eV"}
+    chunks = (_from_arrow(table, targets, units) for table in ok.shards(columns) if table.num_rows)
+    return dataset.identity, description, chunks
 
 
 def _label_cost(dataset: AbstractDataset) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def _label_cost(dataset: AbstractDataset) -> dict[str, Any]:
     return {"seconds_per_label": seconds / labels} if seconds and labels else {}
 
 
-def _from_arrow(table: Any) -> Chunk:
+def _from_arrow(table: pa.Table, targets: Mapping[str, str], units: Mapping[str, str]) -> Chunk:
     numbers = table["atomic_numbers"].combine_chunks()
     known = table["inchikey"].to_pylist() if "inchikey" in table.column_names else [None] * table.num_rows
     rows = zip(table["smiles"].to_pylist(), known, table["atomic_numbers"].to_pylist(), strict=True)
@@ -148,7 +151,10 @@ def _from_arrow(table: Any) -> Chunk:
         numbers=numbers.flatten().to_numpy(),
         positions=positions.flatten().flatten().to_numpy().reshape(-1, 3),
         molecules=[molecule_key(*row) for row in rows],
-        targets={t: table[f"{t}_ev"].to_numpy() for t in TARGETS if not table[f"{t}_ev"].null_count},
+        targets={
+            t: table[column].to_numpy() for t, column in targets.items() if not table[column].null_count
+        },
+        units=units,
     )
 
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scfx.contracts.labels import scalar_properties
 from scfx.errors import InputError
 from scfx_study.combinations import KEY
+from scfx_study.statistics import QUANTITY_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +49,22 @@ def opened(option: Option, folder: Path, context: TaskContext) -> AbstractDatase
     return context.labels().open(folder / option.key)
 
 
+def quantities_of(
+    options: Sequence[Option], folder: Path, context: TaskContext
+) -> dict[str, tuple[str, str]]:
+    """Properties that are numbers and that all options have: by name, (column, unit of its statistics).
+
+    Energies are in meV there, others in the unit of their column.
+    """
+    found = [scalar_properties(opened(option, folder, context).schema) for option in options]
+    common = set.intersection(*map(set, found)) - set(QUANTITY_COLUMNS)
+    return {
+        name: (column, "meV" if unit == "eV" else unit)
+        for name, (column, unit) in found[0].items()
+        if name in common
+    }
+
+
 def table(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.DataFrame:
     """One row for each option and conformer, in the order of options and of rows.
 
@@ -57,8 +75,10 @@ def table(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.D
     parts = []
     by_rows = len({_source(option) for option in options}) == 1
     for option in options:
-        found = opened(option, folder, context).to_table()
-        part = found.select([name for name in _COLUMNS if name in found.column_names]).to_pandas()
+        dataset = opened(option, folder, context)
+        columns = [name for name in _COLUMNS if name in dataset.schema.names]
+        columns += [name for name, _ in scalar_properties(dataset.schema).values() if name not in columns]
+        part = dataset.to_table(columns).select(columns).to_pandas()
         part.insert(0, "option", option.label)
         part.insert(1, "entry", part["row_id"] if by_rows else _pairing(part, option))
         parts.append(part)

@@ -104,6 +104,19 @@ class AbstractLabels(abc.ABC):
         """Open a dataset for reading. `InputError` if there is none, or it is damaged."""
 
 
+def scalar_properties(schema: pa.Schema) -> dict[str, tuple[str, str]]:
+    """The properties of a dataset that are numbers: by name, (column, unit of the column; "" for pure numbers).
+
+    What can be averaged, compared or learnt without knowing more of the property.
+    """
+    found = {}
+    for field in schema:
+        metadata = field.metadata or {}
+        if b"property" in metadata and b"axes" not in metadata and str(field.type) == "double":
+            found[metadata[b"property"].decode()] = field.name, metadata.get(b"unit", b"").decode()
+    return found
+
+
 def makers(registry: Registry) -> list[AbstractLabels]:
     """Every maker of labels that can be used here, by name."""
     available = [o for o in registry.offers("labels") if o.status == "available"]

@@ -13,6 +13,7 @@ from scfx.versions import versions
 
 if TYPE_CHECKING:
     from scfx.jobs.plan import AbstractPlan, Shard
+    from scfx.jobs.store import AbstractStore
 
 #: One result: plain data by name, with at least "status" (one of `STATUSES`) and, unless that is "ok", "reason".
 Row = Mapping[str, Any]
@@ -98,7 +99,7 @@ class AbstractWork(abc.ABC):
         """Versions of the packages here that rows depend on; those of another machine must be equal."""
         return versions()
 
-    def load_plan(self, store: Any) -> AbstractPlan:
+    def load_plan(self, store: AbstractStore) -> AbstractPlan:
         """The plan in a store."""
         from scfx.jobs.plan import ItemPlan
 

@@ -7,7 +7,7 @@ front module of each plugin and nothing behind it; an offer's target is imported
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -349,12 +349,13 @@ class HookCaller:
     def __init__(self, plugins: Sequence[PluginRecord]):
         self._plugins = plugins
 
-    def __getattr__(self, hook: str) -> Any:
+    # What the answers are, each hook says for itself.
+    def __getattr__(self, hook: str) -> Callable[..., list[Any]]:
         if hook not in HOOKS:
             raise AttributeError(f"scfx has no hook {hook!r}; there are {', '.join(HOOKS)}")
 
-        def call(**arguments: Any) -> list[Any]:
-            out = []
+        def call(**arguments: object) -> list[object]:
+            out: list[object] = []
             for plugin in self._plugins:
                 if hook not in plugin.hooks or plugin.status != "available":
                     continue
@@ -371,7 +372,7 @@ class HookCaller:
         return call
 
 
-def _answers(result: Any) -> list[Any]:
+def _answers(result: object) -> list[object]:
     # A plugin asked alone answers in a list of one; the hooks that stop at the first result answer bare.
     return result if isinstance(result, list) else [] if result is None else [result]
 

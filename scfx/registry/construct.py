@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def target(record: OfferRecord, key: str) -> Any:
+def target(record: OfferRecord, key: str) -> object:
     """Import what the offer points at."""
     module, _, attribute = record.offer.target.partition(":")
     what = f"{KINDS[record.kind][0]} {record.name!r} of {record.distribution}"
@@ -77,9 +77,11 @@ def instance(
 def must_take(record: OfferRecord, names: tuple[str, ...], key: str) -> None:
     """Refuse an offer whose constructor does not take these keyword arguments, as its contract says it must."""
     made = target(record, key)
+    if not callable(made):  # constructing it will tell
+        return
     try:
         parameters = inspect.signature(made).parameters.values()
-    except (TypeError, ValueError):  # no class, or built without a signature: constructing it will tell
+    except (TypeError, ValueError):  # built without a signature: constructing it will tell
         return
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scfx_dataset
 
 import scfx
 from scfx.jobs import open_results
@@ -116,32 +117,35 @@ def test_its_property_shows_up_in_json_under_name_and_unit(example, tmp_path, re
     assert "property_reasons" not in record
 
 
-def test_its_property_is_a_column_of_a_dataset(example, tmp_path):
-    import pyarrow.parquet as pq
-
-    (tmp_path / "water.xyz").write_text(WATER)
-    (tmp_path / "config.toml").write_text(
-        f"""
-[scf]
-functional = "hf"
-backend = "libcint"
-properties = ["example_charge_spread"]
-
-[[task]]
-name = "dataset"
-molecules = {str(tmp_path / "water.xyz")!r}
-geometry = "given"
-output = {str(tmp_path / "out")!r}
-workers = 1
-progress = "quiet"
+def test_its_property_is_a_column_of_a_dataset_and_a_quantity_of_a_study(example, tmp_path):
+    (tmp_path / "water.xyz").write_text(WATER + WATER.replace("0.7572", "0.7"))
+    script = """
+import scfx_study
+study = scfx_study.Study(
+    {"functional": "hf", "backend": "libcint", "basis": ["sto-3g", "3-21g"], "properties": ["example_charge_spread"]},
+    reference="sto-3g", molecules="water.xyz", geometry="given", output="out", workers=1, progress="quiet", traces=0,
+    bootstrap=0,
+)
+assert study.run() == 0
+found = study.statistics().set_index("quantity").loc["example_charge_spread"]
+print(found["n"], found["unit"], repr(float(found["mae"])))
 """
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(example), cwd=tmp_path, capture_output=True, text=True
     )
-    python("-m", "scfx", "run", str(tmp_path / "config.toml"), folders=(example,))
+    assert done.returncode == 0, done.stderr
+    n, *unit, mae = done.stdout.split()
+    assert (n, " ".join(unit)) == ("2", "elementary charge")
     # Read here, where the example is not installed.
-    (shard,) = (tmp_path / "out" / "attempts").glob("*.parquet")
-    table = pq.read_table(shard)
-    assert table.schema.field("example_charge_spread").metadata[b"unit"] == b"elementary charge"
-    assert table["example_charge_spread"].to_pylist()[0] > 0.1
+    folders = [path.parent for path in (tmp_path / "out" / "labels").glob("*/plan.json")]
+    values = {}
+    for folder in folders:
+        dataset = scfx_dataset.open(folder)
+        assert dataset.schema.field("example_charge_spread").metadata[b"unit"] == b"elementary charge"
+        basis = dataset.plan.identity["spec"]["basis"]
+        values[basis] = dataset.to_table()["example_charge_spread"].to_numpy()
+    assert min(values["sto-3g"]) > 0.1
+    assert float(mae) == pytest.approx(np.abs(values["3-21g"] - values["sto-3g"]).mean(), rel=1e-12)
 
 
 SPECTRUM = """
