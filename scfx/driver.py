@@ -223,8 +223,12 @@ class Solver:
     def _check_core_potentials(self, basis: BasisSet) -> None:
         # A Solver made without the elements to come could not be asked for this when its backend was chosen.
         backend = self.resolved.backend
-        if basis.core_potentials and not isinstance(backend, AbstractCorePotentialBackend):
-            elements = ", ".join(SYMBOLS[z] for z in basis.core_potentials)
+        with_cores = [
+            *basis.core_potentials,
+            *(z for b in basis.labelled.values() for z in b.core_potentials),
+        ]
+        if with_cores and not isinstance(backend, AbstractCorePotentialBackend):
+            elements = ", ".join(SYMBOLS[z] for z in sorted(set(with_cores)))
             raise InputError(
                 f"scf.backend: basis {basis.name!r} has effective core potentials for {elements}, which backend "
                 f"{backend.name!r} cannot compute; use backend = 'libcint', or an all-electron basis set"

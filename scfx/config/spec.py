@@ -16,7 +16,7 @@ from scfx.config.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, C
 from scfx.config.spec_hash import spec_hash
 from scfx.config.toml import validation_error
 from scfx.errors import CapabilityError, ConfigError, InputError
-from scfx.model.elements import SYMBOLS
+from scfx.model.elements import SYMBOLS, nucleus
 
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
@@ -121,7 +121,7 @@ class SCFSpec(BaseModel):
     """How to compute: the `[scf]` table, and the keyword arguments of `scfx.solve`.
 
     `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object;
-    `basis` may be a table by element too (`scfx.model.mixed_basis`).
+    `basis` may be a table by element or atom label too (`scfx.model.mixed_basis`).
     `grid`: PySCF's level 0 to 9, (radial shells, Lebedev points) for every atom, or a table of `scfx.grid.GridSpec`'s
     fields; `nonlocal_grid`: the same for the VV10 part of a functional that has one (its cost grows with the square of
     the number of points).
@@ -213,8 +213,10 @@ class SCFSpec(BaseModel):
         functional = registry.functional(self.functional)
         basis = registry.basis(self.basis)
         policy = registry.precision(self.precision)
-        shells = [s for z in sorted({int(z) for z in atomic_numbers or ()}) for s in basis.shells(z)]
-        cores = [z for z in {int(z) for z in atomic_numbers or ()} if basis.core_potential(z) is not None]
+        elements = [(basis, z) for z in sorted({int(z) for z in atomic_numbers or ()})]
+        elements += [(own, nucleus(label)[0]) for label, own in basis.labelled().items()]
+        shells = [shell for source, z in elements for shell in source.shells(z)]
+        cores = [z for source, z in elements if source.core_potential(z) is not None]
         stored = {policy.integrals} | ({"float64"} if policy.schwarz_float64 is not None else set())
         properties = self._properties(registry)
         need = Need(
