@@ -152,7 +152,6 @@ def test_a_store_that_answers_500_late_or_not_at_all_loses_no_row(
 ):
     from botocore.awsrequest import AWSResponse
     from scfx_dataset import s3
-    from scfx_dataset.commits import read_commit
 
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)  # between its repetitions
     done: Counter[str] = Counter()
@@ -200,11 +199,7 @@ def test_a_store_that_answers_500_late_or_not_at_all_loses_no_row(
         state["share"] = 0.0
         assert run_fake(**options) == 0
         check_all(output, reference)
-        dataset = scfx_dataset.open(output)
-        found = {shard.id: read_commit(dataset.plan, shard)["sha256"] for shard in dataset.plan.shards}
-        assert found == reference
-        store = dataset.plan.store
-        assert len(store.names("attempts")) == len(reference)
+        assert len(scfx_dataset.open(output).plan.store.names("attempts")) == len(reference)
     clear = ("Committed shards are safe", "cannot write to", "cannot be read")
     assert all(any(words in text for words in clear) for text in said), said
     print(f"{done.total()} answers: {dict(sorted(done.items()))}")
