@@ -37,6 +37,20 @@ def stopping_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread: a process that is started meanwhile has it blocked for good, in all its threads."""
+    from multiprocessing import resource_tracker
+
+    # Where it does not run yet, starting a process starts it, and that unblocks the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def leave_at_second_interrupt() -> Iterator[None]:
     """While entered, a second SIGINT ends the process with exit code 130, whatever it is doing.
 
