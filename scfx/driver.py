@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from scfx.config import levels
 from scfx.config.spec import SCFSpec
 from scfx.contracts.backend import AbstractCorePotentialBackend
 from scfx.errors import ConfigError, InputError, Interrupted, ResourceError, ScfxError
@@ -353,16 +354,17 @@ class Solver:
             "kernels": self.resolved.backend.kernels(),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
             "versions": versions(),
+            **levels.stated(self.resolved.spec),
         }
 
 
 def solve(
     systems: Any,
-    functional: FunctionalChoice = "b3lyp",
-    basis: BasisChoice = "sto-3g",
-    backend: BackendChoice = "auto",
-    precision: PrecisionChoice = "float64",
-    grid: GridChoice = 3,
+    functional: FunctionalChoice | None = None,
+    basis: BasisChoice | None = None,
+    backend: BackendChoice | None = None,
+    precision: PrecisionChoice | None = None,
+    grid: GridChoice | None = None,
     *,
     registry: Registry | None = None,
     return_density: bool = False,
@@ -374,6 +376,8 @@ def solve(
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.
+    Left out (or None) they are those of `level` (`level="spice"`), or without one "b3lyp", "sto-3g", "auto", "float64"
+    and 3.
     `options` are the other keys of `[scf]`: `convergence`, `guess`, `reference`, `recovery`, `quadrupole`, `stability`,
     `memory_budget`, `lane_width`, `threads`. Energies come back in hartree. For many calls with one specification keep
     a `Solver`, whose `solve` says what `progress` and `on_interrupt` are.
@@ -381,16 +385,14 @@ def solve(
     Raises `InputError` (or one of its kinds) for what cannot be done as asked. Entries that do not converge are
     returned as such; `.raise_for_status()` raises for them.
     """
-    spec = SCFSpec.create(
-        {
-            "functional": functional,
-            "basis": basis,
-            "backend": backend,
-            "precision": precision,
-            "grid": grid,
-            **options,
-        }
-    )
+    named = {
+        "functional": functional,
+        "basis": basis,
+        "backend": backend,
+        "precision": precision,
+        "grid": grid,
+    }
+    spec = SCFSpec.create({**{key: value for key, value in named.items() if value is not None}, **options})
     systems = as_systems(systems)
     elements = {int(z) for system in systems for z in system.atomic_numbers}
     return Solver(spec, registry, atomic_numbers=elements).solve(

@@ -10,9 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 from scfx.config.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence, convergence_fields
+from scfx.config.levels import expanded, level_name
 from scfx.config.spec_hash import spec_hash
 from scfx.config.toml import validation_error
 from scfx.errors import CapabilityError, ConfigError, InputError
@@ -120,6 +129,8 @@ Choice = Annotated[Any, BeforeValidator(_choice)]
 class SCFSpec(BaseModel):
     """How to compute: the `[scf]` table, and the keyword arguments of `scfx.solve`.
 
+    `level`: the name of a published dataset's level of theory (`scfx.config.levels`), whose keys stand where none is
+    given; `scfx level` prints it. The spec hash is that of the keys.
     `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object;
     `basis` may be a table by element or atom label too (`scfx.model.mixed_basis`).
     `grid`: PySCF's level 0 to 9, (radial shells, Lebedev points) for every atom, or a table of `scfx.grid.GridSpec`'s
@@ -169,6 +180,18 @@ class SCFSpec(BaseModel):
     lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
     device: Literal["cpu"] = "cpu"
+    #: Left out of dumps, which have the keys that it stands for.
+    level: Annotated[str | None, BeforeValidator(level_name)] = Field(default=None, exclude=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_level(cls, values: Any, handler: Any) -> SCFSpec:
+        if not isinstance(values, Mapping) or values.get("level") is None:
+            return handler(values)
+        made = handler(expanded(values))
+        # What the level says is not said by the user: another level, put in its place, is not overruled by it.
+        made.__pydantic_fields_set__.intersection_update(values)
+        return made
 
     @classmethod
     def create(cls, values: Mapping[str, Any] | None = None, /, *, key: str = "scf", **more: Any) -> SCFSpec:
@@ -335,7 +358,7 @@ class SCFSpec(BaseModel):
                 "a gradient needs a density that is stationary, and the rule 'qm1b' bounds no residual; use "
                 "convergence = 'forces', or leave 'gradient' out of scf.properties",
             )
-        if "convergence" in self.model_fields_set:
+        if "convergence" in self.model_fields_set or self.level is not None:
             return self.convergence
         return CONVERGENCE_PRESETS["forces"] if policy.integrals == "float64" else FORCES_BELOW_FLOAT64
 
