@@ -213,9 +213,7 @@ def recompute(path: Path, given: argparse.Namespace) -> None:
 
     rows = drawn(path, given.count or 100, given.seed)
     kept = beside(path, "pyscf.jsonl")
-    found = (
-        {r["row_id"]: r for r in map(json.loads, kept.read_text().splitlines())} if kept.exists() else {}
-    )
+    found = {r["row_id"]: r for r in map(json.loads, kept.read_text().splitlines())} if kept.exists() else {}
     source = scfx.Registry.discover().basis("sto-3g")
     for row, system in zip(rows, systems_of(rows), strict=True):
         if row["row_id"] in found:
@@ -273,8 +271,12 @@ def policies(path: Path, given: argparse.Namespace) -> None:
     size = FORCE * np.sqrt(np.mean(np.concatenate([g.ravel() for g in found["float64"]]) ** 2))
     stored = [-1e3 * np.array(row["forces_ev_per_angstrom"]) / FORCE for row in rows]
     print(describe())
-    print(f"{len(rows)} conformers of {len({row['smiles'] for row in rows})} molecules; RMS {size:.0f} meV/angstrom")
-    print("| policy | MAE, meV/angstrom | RMSE | worst component | worst conformer's MAE | net force | target |")
+    print(
+        f"{len(rows)} conformers of {len({row['smiles'] for row in rows})} molecules; RMS {size:.0f} meV/angstrom"
+    )
+    print(
+        "| policy | MAE, meV/angstrom | RMSE | worst component | worst conformer's MAE | net force | target |"
+    )
     print("|---|---|---|---|---|---|---|")
     for policy, target in TARGETS.items():
         pairs = zip(found[policy], found["float64"], strict=True)
@@ -285,7 +287,10 @@ def policies(path: Path, given: argparse.Namespace) -> None:
             f"| `{policy}` | {every.mean():.5f} | {np.sqrt((every**2).mean()):.5f} | {every.max():.5f} "
             f"| {max(e.mean() for e in errors):.5f} | {net:.0e} | {target} |"
         )
-    exact = all(np.array_equal(a, b) or np.abs(a - b).max() < 1e-12 for a, b in zip(stored, found["mixed"], strict=True))
+    exact = all(
+        np.array_equal(a, b) or np.abs(a - b).max() < 1e-12
+        for a, b in zip(stored, found["mixed"], strict=True)
+    )
     print(f"stored forces are those of `mixed` here, to rounding of the unit: {exact}")
 
 
