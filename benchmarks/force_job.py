@@ -8,7 +8,7 @@
 B3LYP/STO-3G in `mixed` with the preset `forces` on grid level 0: conformers by RDKit of the molecules in `MOLECULES`
 (five to nine heavy atoms), every coordinate moved by a normal deviate of 0.05 angstrom.
 
-`run` kills the whole process group by SIGKILL, at a random moment of a shard, so many times, and starts the same command
+`run` kills the whole process group by SIGKILL, at a random moment of a shard, so many times, and starts the command
 again. What was committed at each kill stands in PATH.kills.json. `--prefix` is put before the command ("taskset -c 1").
 `check` reads the finished folder: every planned row once, no attempt but the committed ones, what was committed at a
 kill unchanged to the byte; and runs some shards again, undisturbed and elsewhere, which must give the same bytes.
@@ -41,7 +41,7 @@ from scfx_dataset.commits import read_commits  # noqa: E402
 import scfx  # noqa: E402
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV  # noqa: E402
 
-#: Five to nine heavy atoms: rings, chains, unsaturated, H C N O F; the last ten are from examples/gdb9.smi and study_gdb.smi.
+#: Five to nine heavy atoms: rings, chains, unsaturated, H C N O F; the last ten are from the examples.
 MOLECULES = (
     "CCCCC", "CC(C)C=O", "c1ccoc1", "c1c[nH]cn1", "CC(=O)OC", "NCC(=O)O", "CC(N)C=O", "FC(F)(F)CO", "CCOC=O", "C1CCOC1",
     "c1ccccc1", "c1ccncc1", "CC(=O)NCC", "OC1CCCC1", "CC(C)C(=O)O", "Cc1ccco1", "N#CCCC=O", "CCCCCC", "c1ccc(F)cc1",
@@ -244,9 +244,9 @@ def recompute(path: Path, given: argparse.Namespace) -> None:
     print(describe())
     print(
         f"{len(chosen)} rows of {len({r['smiles'] for r in chosen})} molecules, {len(components)} components, "
-        f"{sum(not r['converged'] for r in chosen)} unconverged in PySCF; meV/angstrom: mean {components.mean():.6f}, worst "
-        f"component {components.max():.6f}, worst row's mean {by_row.max():.6f} (target {TARGETS['mixed']}); energies off by "
-        f"{energies.mean():.6f} meV, at most {energies.max():.6f}"
+        f"{sum(not r['converged'] for r in chosen)} unconverged in PySCF; meV/angstrom: mean {components.mean():.6f}, "
+        f"worst component {components.max():.6f}, worst row's mean {by_row.max():.6f} (target {TARGETS['mixed']}); "
+        f"energies off by {energies.mean():.6f} meV, at most {energies.max():.6f}"
     )
 
 
