@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -24,6 +26,7 @@ from scfx.model.basis import BasisSet
 from scfx.model.batch import Batch, ShellLayout, group_by_structure
 from scfx.model.elements import SYMBOLS
 from scfx.model.system import System, as_systems
+from scfx.properties.requests import Requested
 from scfx.registry import Registry
 from scfx.results import SCFResult
 from scfx.scf.entries import Entry, collected, entries_of, failed_entry
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
         SCFKeywords,
         SCFOptions,
     )
+    from scfx.config.spec import ResolvedSpec
 
     Progress = bool | None | Callable[[int, int, dict[str, int]], Any]
     OnInterrupt = Literal["raise", "return"]
@@ -290,14 +294,40 @@ class Solver:
         )
         return 1 if restricted else 2
 
+    def _displaced(
+        self,
+        budget: int,
+        basis: BasisSet,
+        watch: LaneWatch,
+        systems: list[System],
+        initial: list[np.ndarray | None],
+    ) -> list[Entry]:
+        """Energies of a molecule in other geometries, for properties that displace atoms: see `BatchRun.displaced`."""
+        bare = replace(self.resolved, properties=Requested())
+        out: list[Entry | None] = [None] * len(systems)
+        threads = max(1, self.resolved.memory_budget // budget)
+        for indices, batch in self._cut(group_by_structure(systems, basis), threads):
+            own = [initial[i] for i in indices]
+            entries, _ = self._solve_batch(batch, budget, own, watch.aside(len(batch)), bare)
+            for index, entry in zip(indices, entries, strict=True):
+                out[index] = entry
+        return [entry for entry in out if entry is not None]
+
     def _solve_batch(
-        self, batch: Batch, budget: int, initial: list[np.ndarray | None] | None, watch: LaneWatch
+        self,
+        batch: Batch,
+        budget: int,
+        initial: list[np.ndarray | None] | None,
+        watch: LaneWatch,
+        resolved: ResolvedSpec | None = None,
     ) -> Solved:
-        if watch.stopped:
+        """`resolved`: in place of the solver's own; the hook then hears nothing of it."""
+        if watch.stopped and resolved is None:
             return self._undone(batch), {}
-        self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
+        if resolved is None:
+            self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
         try:
-            return self._converged(batch, budget, initial, watch)
+            return self._converged(batch, budget, initial, watch, resolved)
         except (ConfigError, ResourceError):
             raise
         except (ScfxError, np.linalg.LinAlgError) as error:
@@ -309,27 +339,37 @@ class Solver:
         dtypes: dict[str, set[str]] = {}
         for index in range(len(batch)):
             own = None if initial is None else [initial[index]]
-            solved, used = self._solve_batch(batch.take([index]), budget, own, watch.of(index))
+            solved, used = self._solve_batch(batch.take([index]), budget, own, watch.of(index), resolved)
             entries += solved
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
         return entries, dtypes
 
     def _converged(
-        self, batch: Batch, budget: int, initial: list[np.ndarray | None] | None, watch: LaneWatch
+        self,
+        batch: Batch,
+        budget: int,
+        initial: list[np.ndarray | None] | None,
+        watch: LaneWatch,
+        resolved: ResolvedSpec | None = None,
     ) -> Solved:
         profile, nspin = Profile(), self._nspin(batch)
         with (
             on_device(self.resolved.spec.device),
             jax.enable_x64(True),
-            BatchRun(self.resolved, batch, self._guess, profile, nspin, budget, watch) as run,
+            BatchRun(resolved or self.resolved, batch, self._guess, profile, nspin, budget, watch) as run,
         ):
+            run.displaced = partial(self._displaced, budget, batch.basis, watch)
             cut = False
             try:
                 converged, rung = solve_entries(run, initial)
             except Stopped:
+                if resolved is not None:
+                    raise
                 converged, rung, cut = watch.converged, run.rung, True
             entries = [] if cut and not converged.any() else entries_of(run, converged, rung)
+        if resolved is not None:  # its time is that of the property that asked
+            return entries, run.dtypes
         with self._lock:
             for name, seconds in profile.seconds.items():
                 self._profile.seconds[name] += seconds
@@ -353,6 +393,7 @@ class Solver:
             "functional_implementation": self.resolved.functional.implementation,
             "kernels": self.resolved.backend.kernels(),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
+            **({"properties": how} if (how := self.resolved.properties.definition(last)) else {}),
             "versions": versions(),
             **levels.stated(self.resolved.spec),
         }

@@ -289,6 +289,8 @@ class SCFSpec(BaseModel):
             definition["grid_response"] = False
         if self.linear_dependence != LINEAR_DEPENDENCE:
             definition["linear_dependence"] = self.linear_dependence
+        if how := properties.definition(policy.refined()):
+            definition["properties"] = how
         resolved = ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
             convergence, dispersion, fitting, nonlocal_grid, properties,
@@ -342,7 +344,7 @@ class SCFSpec(BaseModel):
         from scfx.properties.requests import requested
 
         choices = list(self.properties)
-        if self.stability and not any(_bare(choice) == "stability" for choice in choices):
+        if self.stability and not any(name_of(choice) == "stability" for choice in choices):
             from scfx.properties.stability import StabilityEigenvalues
 
             choices.append(StabilityEigenvalues())
@@ -350,22 +352,24 @@ class SCFSpec(BaseModel):
 
     def _convergence(self, policy: PrecisionPolicy, properties: Requested) -> Convergence:
         """The thresholds in force: those asked for, or the ones that what is asked for needs."""
-        if not properties.derivatives:
+        if not properties.stationary:
             return self.convergence
-        if self.convergence.rule == "qm1b":
+        if self.convergence.rule == "qm1b" and not properties.any_residual:
             raise ConfigError(
                 "scf.convergence",
                 "a gradient needs a density that is stationary, and the rule 'qm1b' bounds no residual; use "
-                "convergence = 'forces', or leave 'gradient' out of scf.properties",
+                "convergence = 'forces', leave 'gradient' out of scf.properties, or ask for it there with "
+                "any_residual = true to have it all the same",
             )
         if "convergence" in self.model_fields_set or self.level is not None:
             return self.convergence
         return CONVERGENCE_PRESETS["forces"] if policy.integrals == "float64" else FORCES_BELOW_FLOAT64
 
 
-def _bare(choice: Any) -> str:
-    """The name in a choice, case-free and without a "dist:" prefix; empty for an object."""
+def name_of(choice: Any) -> str:
+    """The name in a choice, case-free and without a "dist:" prefix; an object's own; empty where there is none."""
     text = choice.get("name") if isinstance(choice, dict) else choice
+    text = text if isinstance(text, str) else getattr(choice, "name", None)
     return text.rpartition(":")[2].strip().casefold() if isinstance(text, str) else ""
 
 
