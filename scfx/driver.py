@@ -23,7 +23,7 @@ from scfx.execution.profile import Profile
 from scfx.execution.progress_bar import reporting
 from scfx.execution.watch import LaneWatch, Stopped, Watch, side_by_side
 from scfx.model.basis import BasisSet
-from scfx.model.batch import Batch, ShellLayout, group_by_structure
+from scfx.model.batch import Batch, group_by_structure
 from scfx.model.elements import SYMBOLS
 from scfx.model.system import System, as_systems
 from scfx.properties.requests import Requested
@@ -238,7 +238,7 @@ class Solver:
         )
         out = []
         for indices, batch in groups:
-            limit = self._most_entries(batch.layout, share)
+            limit = self._most_entries(batch, share)
             if limit == 0:
                 raise ResourceError(
                     f"scf.memory_budget: the integrals of one {batch.systems[0]!r} ({batch.nao} AOs) exceed "
@@ -251,15 +251,15 @@ class Solver:
                 out.append(([indices[i] for i in part], batch.take(part)))
         return out
 
-    def _most_entries(self, layout: ShellLayout, budget: int) -> int | None:
+    def _most_entries(self, batch: Batch, budget: int) -> int | None:
         """How many entries' integrals fit a budget; None: any number."""
-        fitting = self.resolved.fitting
+        fitting, backend, policy = self.resolved.fitting, self.resolved.backend, self.resolved.precision
         if fitting is None:
-            return self.resolved.backend.max_batch(layout, self.resolved.precision, budget)
-        fits = fitting.most_entries(layout, budget)
+            return backend.max_batch(batch.layout, policy, budget)
+        fits = fitting.most_entries(backend, batch, policy, budget)
         if fitting.fitted == "jk" or (self.resolved.functional.family != "none" and not self._has_exchange()):
             return fits
-        exact = self.resolved.backend.max_batch(layout, self.resolved.precision, budget // 2)
+        exact = backend.max_batch(batch.layout, policy, budget // 2)
         return fits if exact is None else min(fits, exact)
 
     def _has_exchange(self) -> bool:

@@ -306,6 +306,7 @@ class SCFSpec(BaseModel):
         basis: AbstractBasisSource,
         policy: PrecisionPolicy,
     ) -> DensityFitting | None:
+        from scfx.contracts.fitting import AbstractFittingRowsBackend
         from scfx.energy.two_electron.fitted import DensityFitting
         from scfx.energy.two_electron.term import fitting_backend
 
@@ -331,11 +332,12 @@ class SCFSpec(BaseModel):
                     f"no auxiliary basis set is published for {_shown(self.basis, basis)!r}; name one, such as "
                     "'def2-universal-jkfit'",
                 )
-        if policy.integrals != "float64":
+        if policy.integrals != "float64" and not isinstance(backend, AbstractFittingRowsBackend):
             raise CapabilityError(
                 "scf.precision",
-                f"density fitting stores float64 integrals only, policy {policy.name!r} asks for {policy.integrals}; "
-                "use precision = 'float64', or leave scf.density_fitting out",
+                f"density fitting with backend {backend.name!r} stores float64 integrals only, policy {policy.name!r} "
+                f"asks for {policy.integrals}; use backend = 'simd', or precision = 'float64', or leave "
+                "scf.density_fitting out",
             )
         return DensityFitting(registry.basis(chosen, key=key), fitted)
 
