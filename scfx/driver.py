@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -11,6 +13,7 @@ import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from scfx.config import levels
 from scfx.config.spec import SCFSpec
 from scfx.contracts.backend import AbstractCorePotentialBackend
 from scfx.errors import ConfigError, InputError, Interrupted, ResourceError, ScfxError
@@ -20,9 +23,10 @@ from scfx.execution.profile import Profile
 from scfx.execution.progress_bar import reporting
 from scfx.execution.watch import LaneWatch, Stopped, Watch, side_by_side
 from scfx.model.basis import BasisSet
-from scfx.model.batch import Batch, ShellLayout, group_by_structure
+from scfx.model.batch import Batch, group_by_structure
 from scfx.model.elements import SYMBOLS
 from scfx.model.system import System, as_systems
+from scfx.properties.requests import Requested
 from scfx.registry import Registry
 from scfx.results import SCFResult
 from scfx.scf.entries import Entry, collected, entries_of, failed_entry
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
         SCFKeywords,
         SCFOptions,
     )
+    from scfx.config.spec import ResolvedSpec
 
     Progress = bool | None | Callable[[int, int, dict[str, int]], Any]
     OnInterrupt = Literal["raise", "return"]
@@ -233,7 +238,7 @@ class Solver:
         )
         out = []
         for indices, batch in groups:
-            limit = self._most_entries(batch.layout, share)
+            limit = self._most_entries(batch, share)
             if limit == 0:
                 raise ResourceError(
                     f"scf.memory_budget: the integrals of one {batch.systems[0]!r} ({batch.nao} AOs) exceed "
@@ -246,15 +251,15 @@ class Solver:
                 out.append(([indices[i] for i in part], batch.take(part)))
         return out
 
-    def _most_entries(self, layout: ShellLayout, budget: int) -> int | None:
+    def _most_entries(self, batch: Batch, budget: int) -> int | None:
         """How many entries' integrals fit a budget; None: any number."""
-        fitting = self.resolved.fitting
+        fitting, backend, policy = self.resolved.fitting, self.resolved.backend, self.resolved.precision
         if fitting is None:
-            return self.resolved.backend.max_batch(layout, self.resolved.precision, budget)
-        fits = fitting.most_entries(layout, budget)
+            return backend.max_batch(batch.layout, policy, budget)
+        fits = fitting.most_entries(backend, batch, policy, budget)
         if fitting.fitted == "jk" or (self.resolved.functional.family != "none" and not self._has_exchange()):
             return fits
-        exact = self.resolved.backend.max_batch(layout, self.resolved.precision, budget // 2)
+        exact = backend.max_batch(batch.layout, policy, budget // 2)
         return fits if exact is None else min(fits, exact)
 
     def _has_exchange(self) -> bool:
@@ -289,14 +294,40 @@ class Solver:
         )
         return 1 if restricted else 2
 
+    def _displaced(
+        self,
+        budget: int,
+        basis: BasisSet,
+        watch: LaneWatch,
+        systems: list[System],
+        initial: list[np.ndarray | None],
+    ) -> list[Entry]:
+        """Energies of a molecule in other geometries, for properties that displace atoms: see `BatchRun.displaced`."""
+        bare = replace(self.resolved, properties=Requested())
+        out: list[Entry | None] = [None] * len(systems)
+        threads = max(1, self.resolved.memory_budget // budget)
+        for indices, batch in self._cut(group_by_structure(systems, basis), threads):
+            own = [initial[i] for i in indices]
+            entries, _ = self._solve_batch(batch, budget, own, watch.aside(len(batch)), bare)
+            for index, entry in zip(indices, entries, strict=True):
+                out[index] = entry
+        return [entry for entry in out if entry is not None]
+
     def _solve_batch(
-        self, batch: Batch, budget: int, initial: list[np.ndarray | None] | None, watch: LaneWatch
+        self,
+        batch: Batch,
+        budget: int,
+        initial: list[np.ndarray | None] | None,
+        watch: LaneWatch,
+        resolved: ResolvedSpec | None = None,
     ) -> Solved:
-        if watch.stopped:
+        """`resolved`: in place of the solver's own; the hook then hears nothing of it."""
+        if watch.stopped and resolved is None:
             return self._undone(batch), {}
-        self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
+        if resolved is None:
+            self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
         try:
-            return self._converged(batch, budget, initial, watch)
+            return self._converged(batch, budget, initial, watch, resolved)
         except (ConfigError, ResourceError):
             raise
         except (ScfxError, np.linalg.LinAlgError) as error:
@@ -308,27 +339,37 @@ class Solver:
         dtypes: dict[str, set[str]] = {}
         for index in range(len(batch)):
             own = None if initial is None else [initial[index]]
-            solved, used = self._solve_batch(batch.take([index]), budget, own, watch.of(index))
+            solved, used = self._solve_batch(batch.take([index]), budget, own, watch.of(index), resolved)
             entries += solved
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
         return entries, dtypes
 
     def _converged(
-        self, batch: Batch, budget: int, initial: list[np.ndarray | None] | None, watch: LaneWatch
+        self,
+        batch: Batch,
+        budget: int,
+        initial: list[np.ndarray | None] | None,
+        watch: LaneWatch,
+        resolved: ResolvedSpec | None = None,
     ) -> Solved:
         profile, nspin = Profile(), self._nspin(batch)
         with (
             on_device(self.resolved.spec.device),
             jax.enable_x64(True),
-            BatchRun(self.resolved, batch, self._guess, profile, nspin, budget, watch) as run,
+            BatchRun(resolved or self.resolved, batch, self._guess, profile, nspin, budget, watch) as run,
         ):
+            run.displaced = partial(self._displaced, budget, batch.basis, watch)
             cut = False
             try:
                 converged, rung = solve_entries(run, initial)
             except Stopped:
+                if resolved is not None:
+                    raise
                 converged, rung, cut = watch.converged, run.rung, True
             entries = [] if cut and not converged.any() else entries_of(run, converged, rung)
+        if resolved is not None:  # its time is that of the property that asked
+            return entries, run.dtypes
         with self._lock:
             for name, seconds in profile.seconds.items():
                 self._profile.seconds[name] += seconds
@@ -352,17 +393,19 @@ class Solver:
             "functional_implementation": self.resolved.functional.implementation,
             "kernels": self.resolved.backend.kernels(),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
+            **({"properties": how} if (how := self.resolved.properties.definition(last)) else {}),
             "versions": versions(),
+            **levels.stated(self.resolved.spec),
         }
 
 
 def solve(
     systems: Any,
-    functional: FunctionalChoice = "b3lyp",
-    basis: BasisChoice = "sto-3g",
-    backend: BackendChoice = "auto",
-    precision: PrecisionChoice = "float64",
-    grid: GridChoice = 3,
+    functional: FunctionalChoice | None = None,
+    basis: BasisChoice | None = None,
+    backend: BackendChoice | None = None,
+    precision: PrecisionChoice | None = None,
+    grid: GridChoice | None = None,
     *,
     registry: Registry | None = None,
     return_density: bool = False,
@@ -374,6 +417,8 @@ def solve(
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.
+    Left out (or None) they are those of `level` (`level="spice"`), or without one "b3lyp", "sto-3g", "auto", "float64"
+    and 3.
     `options` are the other keys of `[scf]`: `convergence`, `guess`, `reference`, `recovery`, `quadrupole`, `stability`,
     `memory_budget`, `lane_width`, `threads`. Energies come back in hartree. For many calls with one specification keep
     a `Solver`, whose `solve` says what `progress` and `on_interrupt` are.
@@ -381,16 +426,14 @@ def solve(
     Raises `InputError` (or one of its kinds) for what cannot be done as asked. Entries that do not converge are
     returned as such; `.raise_for_status()` raises for them.
     """
-    spec = SCFSpec.create(
-        {
-            "functional": functional,
-            "basis": basis,
-            "backend": backend,
-            "precision": precision,
-            "grid": grid,
-            **options,
-        }
-    )
+    named = {
+        "functional": functional,
+        "basis": basis,
+        "backend": backend,
+        "precision": precision,
+        "grid": grid,
+    }
+    spec = SCFSpec.create({**{key: value for key, value in named.items() if value is not None}, **options})
     systems = as_systems(systems)
     elements = {int(z) for system in systems for z in system.atomic_numbers}
     return Solver(spec, registry, atomic_numbers=elements).solve(

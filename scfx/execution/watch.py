@@ -55,9 +55,10 @@ class Watch:
 class LaneWatch:
     """The part of a `Watch` that one batch reports to."""
 
-    def __init__(self, watch: Watch, indices: Sequence[int]):
+    def __init__(self, watch: Watch, indices: Sequence[int], *, counts: bool = True):
         self._watch = watch
         self._indices = tuple(indices)
+        self._counts = counts
         #: Which entries have converged so far.
         self.converged: Bool[np.ndarray, "batch"] = np.zeros(len(self._indices), dtype=bool)
 
@@ -74,11 +75,16 @@ class LaneWatch:
     def settle(self, lane: int, status: str = "converged") -> None:
         """An entry has ended so."""
         self.converged[lane] = status == "converged"
-        self._watch.settle(self._indices[lane], status)
+        if self._counts:
+            self._watch.settle(self._indices[lane], status)
 
     def of(self, lane: int) -> LaneWatch:
         """For a batch of this entry alone."""
-        return LaneWatch(self._watch, [self._indices[lane]])
+        return LaneWatch(self._watch, [self._indices[lane]], counts=self._counts)
+
+    def aside(self, entries: int) -> LaneWatch:
+        """For a batch that an entry of this one needs: it stops with this one, and nobody counts it."""
+        return LaneWatch(self._watch, range(entries), counts=False)
 
 
 def unwatched(entries: int) -> LaneWatch:

@@ -19,10 +19,14 @@ from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin
 from scfx.scf.step import Control, Orbitals, State, advance, build, canonical_orbitals, shift_history
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scfx.config.spec import ResolvedSpec
     from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid
     from scfx.execution.profile import Profile
     from scfx.model.batch import Batch
+    from scfx.model.system import System
+    from scfx.scf.entries import Entry
     from scfx.scf.guess import AtomicGuess
 
 
@@ -88,6 +92,9 @@ class BatchRun:
         #: Energies by name [batch], and the electrons that the grid integrates to, at the present densities.
         self.energies: dict[str, np.ndarray] = {}
         self.electrons = np.full(len(batch), np.nan)
+        #: Solves other geometries of these molecules in the same way, from initial densities as `begin_with` takes
+        #: them, without the properties that were asked for. The driver, which owns the procedure, puts it here.
+        self.displaced: Callable[[list[System], list[np.ndarray | None]], list[Entry]] | None = None
 
     # ---- precision -------------------------------------------------------------------------------------------
 
