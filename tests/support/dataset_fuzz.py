@@ -118,9 +118,12 @@ def disturb(
             time.sleep(chance.uniform(0.05, 0.5))
             os.killpg(process.pid, signal.SIGCONT)
         elif where.cluster:
-            found = where.cluster.actors()
-            if kind == "kill a worker of an actor":
-                found = [child for actor in found for child in children(actor)]
+            found: list[int] = []
+            while not found and process.poll() is None and time.monotonic() < end + latest:
+                found = where.cluster.actors()
+                if kind == "kill a worker of an actor":
+                    found = [child for actor in found for child in children(actor)]
+                time.sleep(0.02)
             if not found:
                 return
             victim = chance.choice(found)
