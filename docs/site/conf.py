@@ -44,6 +44,7 @@ html_title = f"scfx {release}"
 html_static_path = ["static"]
 html_css_files = ["scfx.css"]
 html_copy_source = True
+html_show_copyright = False
 html_sourcelink_suffix = ""
 html_theme_options = {"navigation_with_keys": True}
 
