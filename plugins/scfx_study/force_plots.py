@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scfx_study.force_statistics import ALL
-from scfx_study.plots import _GREY, _panels, colour
+from scfx_study.plots import _GREY, _number, _panels, colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ _SMALLEST_ANGLE = 1e-12
 
 
 def force_errors_by_option(found: pd.DataFrame) -> Figure:
-    """Mean absolute error of a component with its interval, and 1 - cosine, of each option; letters are elements.
+    """Mean absolute error of a component and 1 - cosine of each option, with their intervals.
 
     `found` is `force_statistics`' table. Axes are logarithmic: options differ by powers of ten.
     """
@@ -33,15 +33,8 @@ def force_errors_by_option(found: pd.DataFrame) -> Figure:
     for place, (option, against) in enumerate(options):
         part = found[(found["option"] == option) & (found["against"] == against)].set_index("element")
         whole = part.loc[ALL]
-        _marker(left, whole, place, "mae", lambda v: v)
+        _marker(left, whole, place, "mae", float)
         _marker(right, whole, place, "cosine", _angle)
-        for element in part.index.drop(ALL):
-            value = float(part.loc[element, "mae"])
-            if value > 0.0:
-                left.annotate(
-                    element, (value, place), xytext=(0, 5), textcoords="offset points", fontsize=6, ha="center",
-                    color=_GREY,
-                )  # fmt: skip
     names = [f"{option}\nagainst {against}" for option, against in options]
     for axis, title in ((left, "MAE of a component (meV/angstrom)"), (right, "1 - cosine of the angle")):
         axis.set_xscale("log")
@@ -69,11 +62,15 @@ def _marker(axis: Axes, row: Any, place: int, name: str, shown: Any) -> None:
     value = row.get(name)
     if value is None or pd.isna(value) or shown(float(value)) <= 0.0:
         return
+    middle = shown(float(value))
     ends = [row.get(f"{name}_{end}") for end in ("low", "high")]
     if all(end is not None and np.isfinite(end) for end in ends):
         low, high = sorted(shown(float(end)) for end in ends)
         axis.plot(
-            [max(low, 1e-300), high], [place, place], color=colour(place), linewidth=3, alpha=0.45,
-            solid_capstyle="butt",
-        )  # fmt: skip
-    axis.plot(shown(float(value)), place, "o", markersize=5, color=colour(place))
+            [max(low, 1e-300), high], [place, place], "|-", color=colour(place), linewidth=1.2, markersize=9
+        )
+    axis.plot(middle, place, "o", markersize=3.5, color=colour(place))
+    axis.annotate(
+        _number(middle), (middle, place), xytext=(0, 6), textcoords="offset points", fontsize=6.5, ha="center",
+        color=_GREY,
+    )  # fmt: skip

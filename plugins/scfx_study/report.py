@@ -37,8 +37,8 @@ _CAPTIONS = {
     "spread": "Gaps of the conformers of each molecule (QM1B's Figure 4).",
     "pareto": "What accuracy costs. The line joins options that none beats in both. Seconds are those of the run that "
     "made the labels, without compiling; compare them only if the machine did nothing else.",
-    "forces": "What each option costs a force: mean absolute error of a component and 1 - cosine of the angle to the force "
-    "that it is compared with, with bootstrap intervals over molecules; letters are the error on atoms of an element.",
+    "forces": "What each option costs a force: mean absolute error of a component and 1 - cosine of the angle to the "
+    "force that it is compared with, with bootstrap intervals over molecules.",
     "convergence": "What each iteration leaves over, for a few conformers solved again under every option.",
 }
 #: Figures of several panels beside each other.
