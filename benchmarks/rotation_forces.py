@@ -1,6 +1,6 @@
 """What a grid costs in rotation covariance: forces of a turned molecule, turned back, against their mean.
 
-    python benchmarks/rotation_forces.py                                    # levels 0 to 3, B3LYP/STO-3G, four molecules
+    python benchmarks/rotation_forces.py                    # levels 0 to 3, B3LYP/STO-3G, four molecules
     python benchmarks/rotation_forces.py --levels 1 --functional r2scan --rotations 32
 
 Exact forces turn with the molecule. Those of a quadrature whose points are fixed in space do not, by as much as the
