@@ -4,7 +4,7 @@ Counted by formulas that follow the kernels' loops, with the screening of each q
 
 - two-electron gradient (gradient.cpp, gradient_quartet.cpp, gradient_ket.cpp): of each primitive quartet that is kept
   its Hermite integrals one degree up, the density in Hermite functions, energy and derivatives from them, and the
-  potentials of the lowered ket; of each primitive of a bra its density. Pair data, bounds and the bra's lowered pair are
+  potentials of the lowered ket; of each primitive of a bra its density. Pair data, bounds and the lowered bra are
   left out.
 - exchange-correlation gradient (grid_gradient.cpp): two products of AOs with the density on each tile, as the mean
   number of AOs kept there implies, and the AOs' second derivatives at 24 operations a function and point.
