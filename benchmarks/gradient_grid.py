@@ -11,7 +11,7 @@ operator with all AO values kept. In turns, by round:
 - gradient with response: the whole, with points and weights.
 - weights: the response of the weights alone, by the operator and (portable) in JAX.
 - grid: making points and weights.
-- of a functional with VV10 (`--functional wb97m-v`): its energy and potential on the non-local grid, of level 1, and its
+- of a functional with VV10 (`--functional wb97m-v`): its energy and potential on the non-local grid of level 1, and its
   gradient with the response of that grid; in float64 always.
 
 Figures are medians over rounds; the deviation is that of the gradient with response from float64's, hartree/bohr.
