@@ -167,6 +167,10 @@ class Bench:
 
     def gradient(self) -> list[Stage]:
         """The stages of a nuclear gradient, at converged densities in the batch's own order."""
+        with jax.enable_x64(True):
+            return self._gradient()
+
+    def _gradient(self) -> list[Stage]:
         ordered = [in_batch_order(self.batch, i) for i in range(len(self.batch))]
         batch = Batch.from_systems(ordered, self.basis)
         matrices = self.solvers["mixed"].solve(ordered, return_density=True).density
