@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _SAID_ELSEWHERE = {
     "functional": "model.method",
     "basis": "model.basis",
+    "level": "model.method and model.basis, and as keywords the other keys that `scfx level NAME` prints",
     "threads": "task_config = {'ncores': ...}",
     "memory_budget": "task_config = {'memory': ...} (GiB)",
 }

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.contracts.property import PropertyError
+from scfx.execution.watch import Stopped
 
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
@@ -51,7 +52,12 @@ def gradients_by_differences(
             for axis in range(3)
             for n, _ in STENCIL
         ]
-        out.append(_derivative(run.displaced(displaced, [density] * len(displaced)), step, kept[lane]))
+        try:
+            entries = run.displaced(displaced, [density] * len(displaced))
+        except Stopped:
+            out.append(PropertyError("interrupted"))
+            continue
+        out.append(_derivative(entries, step, kept[lane]))
     return out
 
 

@@ -12,6 +12,7 @@ from scfx.config.precision import PrecisionPolicy
 from scfx.energy.hamiltonian import EnergyFunctional
 from scfx.errors import InputError
 from scfx.execution.lanes import lane_capacity, pad_lanes
+from scfx.execution.watch import LaneWatch, unwatched
 from scfx.scf.diis import empty_diis
 from scfx.scf.phases import Phase, phases_of
 from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
@@ -58,10 +59,14 @@ class BatchRun:
         profile: Profile,
         nspin: int,
         memory_budget: int,
+        watch: LaneWatch | None = None,
     ):
         self.spec = resolved
         self.batch = batch
         self.profile = profile
+        self.watch = unwatched(len(batch)) if watch is None else watch
+        #: Rung of the recovery ladder that each entry got to.
+        self.rung = [""] * len(batch)
         self.nspin = nspin
         self.shared_orbitals = nspin == 2 and resolved.reference == "restricted-open"
         self.capacity = lane_capacity(len(batch), resolved.lane_width)
