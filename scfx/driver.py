@@ -13,7 +13,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from scfx.config.spec import SCFSpec
-from scfx.contracts.backend import AbstractCorePotentialBackend
 from scfx.errors import ConfigError, InputError, ResourceError, ScfxError
 from scfx.execution.device import on_device
 from scfx.execution.profile import Profile
@@ -68,7 +67,7 @@ class Solver:
         elements = None if atomic_numbers is None else sorted({int(z) for z in atomic_numbers})
         self.resolved = spec.resolve(self.registry, elements)
         self._profile = Profile()
-        self._guess = AtomicGuess(self.resolved.backend, spec.memory_budget)
+        self._guess = AtomicGuess(self.resolved.integrals, spec.memory_budget)
         self._lock = Lock()
         self._corrected: set[int] = set()  # elements that the dispersion correction has parameters for
 
@@ -140,7 +139,7 @@ class Solver:
             self.resolved.spec,
             basis,
             self.resolved.properties,
-            self.provenance(dtypes),
+            self.provenance(dtypes, [batch for _, batch in batches]),
             return_density,
         )
         self.registry.hook.scfx_after_scf(result=result)
@@ -207,13 +206,13 @@ class Solver:
 
     def _most_entries(self, layout: ShellLayout, budget: int) -> int | None:
         """How many entries' integrals fit a budget; None: any number."""
-        fitting = self.resolved.fitting
+        fitting, backend = self.resolved.fitting, self.resolved.integrals.two_electron(layout)
         if fitting is None:
-            return self.resolved.backend.max_batch(layout, self.resolved.precision, budget)
+            return backend.max_batch(layout, self.resolved.precision, budget)
         fits = fitting.most_entries(layout, budget)
         if fitting.fitted == "jk" or (self.resolved.functional.family != "none" and not self._has_exchange()):
             return fits
-        exact = self.resolved.backend.max_batch(layout, self.resolved.precision, budget // 2)
+        exact = backend.max_batch(layout, self.resolved.precision, budget // 2)
         return fits if exact is None else min(fits, exact)
 
     def _has_exchange(self) -> bool:
@@ -223,7 +222,7 @@ class Solver:
     def _check_core_potentials(self, basis: BasisSet) -> None:
         # A Solver made without the elements to come could not be asked for this when its backend was chosen.
         backend = self.resolved.backend
-        if basis.core_potentials and not isinstance(backend, AbstractCorePotentialBackend):
+        if basis.core_potentials and not self.resolved.integrals.has_core_potentials():
             elements = ", ".join(SYMBOLS[z] for z in basis.core_potentials)
             raise InputError(
                 f"scf.backend: basis {basis.name!r} has effective core potentials for {elements}, which backend "
@@ -282,8 +281,12 @@ class Solver:
                 self._profile.seconds[name] += seconds
         return entries, run.dtypes
 
-    def provenance(self, dtypes: dict[str, set[str]] | None = None) -> dict[str, Any]:
-        """What ran: names, spec hash, device, versions, thresholds in force, and the dtypes each stage really used."""
+    def provenance(
+        self, dtypes: dict[str, set[str]] | None = None, batches: Sequence[Batch] = ()
+    ) -> dict[str, Any]:
+        """What ran: names, spec hash, device, versions, thresholds in force, the dtypes each stage really used, and the
+        backends that gave integrals which the chosen one borrowed, by part, for these `batches`.
+        """
         last, convergence = self.resolved.precision.refined(), self.resolved.convergence
         return {
             **self.resolved.names,
@@ -293,7 +296,8 @@ class Solver:
             "energy_threshold": max(convergence.energy, last.energy_floor),
             "gradient_threshold": max(convergence.gradient, last.gradient_floor),
             "functional_implementation": self.resolved.functional.implementation,
-            "kernels": self.resolved.backend.kernels(),
+            "kernels": self.resolved.integrals.kernels(batches),
+            "borrowed": self.resolved.integrals.borrowed(batches),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
             "versions": versions(),
         }

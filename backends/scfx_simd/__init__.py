@@ -19,6 +19,7 @@ def scfx_register_backends() -> list[Offer]:
                 range_separation=True,
                 derivatives=1,
                 preference=20,
+                borrows=("one_electron", "two_electron"),
             ),
         )
     ]

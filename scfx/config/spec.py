@@ -7,7 +7,7 @@ they stand for, and hashes the definitions, not the names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.energy.integral_sources import IntegralSources
     from scfx.energy.two_electron.fitted import DensityFitting
     from scfx.grid import GridSpec
     from scfx.properties.requests import Requested
@@ -208,6 +209,7 @@ class SCFSpec(BaseModel):
         With `atomic_numbers` the highest shell of the basis on those elements is part of what the backend must do.
         Raises `ConfigError` (unknown or ambiguous name, missing package, capability) with the key.
         """
+        from scfx.energy.integral_sources import IntegralSources
         from scfx.registry import Need
 
         functional = registry.functional(self.functional)
@@ -232,7 +234,16 @@ class SCFSpec(BaseModel):
         options = (
             {k: v for k, v in self.backend.items() if k != "name"} if isinstance(self.backend, dict) else {}
         )
-        fitting = self._fitting(registry, backend, basis, policy)
+        integrals = IntegralSources(
+            backend,
+            lambda: registry.lender(Need(ecp=True, derivatives=properties.derivatives)),
+            lambda highest: registry.lender(
+                replace(need, max_angular_momentum=highest, platform=None, family=None)
+            ),
+        )
+        highest = need.max_angular_momentum
+        who = backend if highest is None else integrals.for_angular_momentum(highest)
+        fitting = self._fitting(registry, who, basis, policy)
         own = backend.definition()
         names = {
             "backend": backend.name,
@@ -266,7 +277,7 @@ class SCFSpec(BaseModel):
             definition["linear_dependence"] = self.linear_dependence
         resolved = ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
-            convergence, dispersion, fitting, nonlocal_grid, properties,
+            convergence, integrals, dispersion, fitting, nonlocal_grid, properties,
         )  # fmt: skip
         for each in properties.ordered:
             each.check(resolved)
@@ -386,6 +397,8 @@ class ResolvedSpec:
     definition: Mapping[str, Any]
     spec_hash: str
     convergence: Convergence
+    #: Who gives which integrals: `backend`, and whom it borrows from.
+    integrals: IntegralSources
     #: The correction that the functional names, and the quadrature of its VV10 part; None where it has none.
     dispersion: AbstractDispersionCorrection | None = None
     #: What J and K are fitted with; None: they are exact.

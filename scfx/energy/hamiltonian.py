@@ -147,7 +147,7 @@ class EnergyFunctional:
         #: What each stage really used so far.
         self.dtypes: dict[str, set[str]] = defaultdict(set)
         with profile.stage("one_electron"):
-            self.core = CoreHamiltonian(batch, resolved.backend)
+            self.core = CoreHamiltonian(batch, resolved.integrals)
         self.repulsion = NuclearRepulsion(batch)
         self.dispersion = None
         if resolved.dispersion is not None:
@@ -166,7 +166,14 @@ class EnergyFunctional:
         terms: list[Term] = [
             self._once(
                 (TwoElectron, stored),
-                lambda: TwoElectron(batch, backend, functional, policy, memory, resolved.fitting),
+                lambda: TwoElectron(
+                    batch,
+                    resolved.integrals.two_electron(batch.layout),
+                    functional,
+                    policy,
+                    memory,
+                    resolved.fitting,
+                ),
             )
         ]
         if functional.family != "none":
