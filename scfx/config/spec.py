@@ -131,7 +131,8 @@ class SCFSpec(BaseModel):
     where integrals are stored in float32), else "default".
     `density_fitting`: an auxiliary basis set for J and K ("def2-universal-jkfit", or "auto" for the one published with
     the basis), or a table {basis = ..., fitted = "j"} to fit J alone; left out, J and K are exact.
-    `guess`: "atomic" (superposed atomic densities) or "core".
+    `guess`: "atomic" (superposed atomic densities), "sap" (orbitals of superposed atomic potentials) or "core".
+    `accelerator`: "cdiis", or "adiis" for ADIIS far from convergence and CDIIS near to it.
     `reference`: "auto" is restricted for singlets, unrestricted otherwise; "restricted-open" (ROHF, ROKS) is restricted
     for singlets, and otherwise has the same orbitals for both spins.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
@@ -158,7 +159,8 @@ class SCFSpec(BaseModel):
     nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
     convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
     density_fitting: Annotated[Any, BeforeValidator(_density_fitting)] = None
-    guess: Literal["atomic", "core"] = "atomic"
+    guess: Literal["atomic", "sap", "core"] = "atomic"
+    accelerator: Literal["cdiis", "adiis"] = "cdiis"
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"] = "auto"
     linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
@@ -269,6 +271,15 @@ class SCFSpec(BaseModel):
         if functional.vv10 is not None:
             nonlocal_grid = _grid_spec(self.nonlocal_grid, "scf.nonlocal_grid")
             definition["nonlocal_grid"] = nonlocal_grid.definition()
+        guess_potentials = None
+        if self.guess == "sap":
+            from scfx.scf.potential_guess import PUBLISHED
+
+            guess_potentials = registry.basis(PUBLISHED, key="scf.guess")
+            definition["guess"] = {"name": self.guess, "potentials": guess_potentials.definition()}
+        if self.accelerator != "cdiis":
+            self._check_accelerator()
+            definition["accelerator"] = self.accelerator
         if fitting is not None:
             definition["density_fitting"] = fitting.definition()
         if not self.grid_response:
@@ -278,6 +289,7 @@ class SCFSpec(BaseModel):
         resolved = ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
             convergence, integrals, dispersion, fitting, nonlocal_grid, properties,
+            guess_potentials,
         )  # fmt: skip
         for each in properties.ordered:
             each.check(resolved)
@@ -333,6 +345,19 @@ class SCFSpec(BaseModel):
 
             choices.append(StabilityEigenvalues())
         return requested(registry, choices)
+
+    def _check_accelerator(self) -> None:
+        if self.reference == "restricted-open":
+            raise ConfigError(
+                "scf.accelerator",
+                f"{self.accelerator!r} needs the energy's derivative by each spin's density, which the effective Fock "
+                "matrix of reference = 'restricted-open' is not; use accelerator = 'cdiis'",
+            )
+        if self.convergence.rule == "qm1b":
+            raise ConfigError(
+                "scf.accelerator",
+                f"convergence = 'qm1b' is the paper's CDIIS alone, not {self.accelerator!r}",
+            )
 
     def _convergence(self, policy: PrecisionPolicy, properties: Requested) -> Convergence:
         """The thresholds in force: those asked for, or the ones that what is asked for needs."""
@@ -406,6 +431,8 @@ class ResolvedSpec:
     nonlocal_grid: GridSpec | None = None
     #: What is computed of converged entries.
     properties: Requested = field(default_factory=lambda: _nothing_requested())
+    #: Atomic potentials of guess = "sap".
+    guess_potentials: AbstractBasisSource | None = None
 
     @property
     def guess(self) -> str:

@@ -112,19 +112,18 @@ def spin_densities(total: Float64[np.ndarray, "batch n n"], batch: Batch, nspin:
     return share[:, :, None, None] * total[:, None]
 
 
-def core_density(prepared: Prepared, entries: int) -> np.ndarray:
-    """Density [entry, spin, n, n] of the core Hamiltonian's lowest orbitals."""
+def orbital_density(prepared: Prepared, hamiltonian: Float64[np.ndarray, "batch nao nao"]) -> np.ndarray:
+    """Density [entry, spin, n, n] of the lowest orbitals of a one-electron Hamiltonian in the AO basis."""
     nspin = prepared.n_occupied.shape[1]
-    out = np.zeros((entries, nspin, *prepared.one.overlap.shape[1:]))
-    for b in range(entries):
+    out = np.zeros((len(hamiltonian), nspin, *prepared.one.overlap.shape[1:]))
+    for b, matrix in enumerate(hamiltonian):
         n = int(prepared.n_orbitals[b])
         x = (
             prepared.orthogonaliser[b][:, :n]
             if n < prepared.one.overlap.shape[1]
             else prepared.orthogonaliser[b]
         )
-        core = prepared.one.kinetic[b] + prepared.one.nuclear[b]
-        _, vectors = np.linalg.eigh(x.T @ core @ x)
+        _, vectors = np.linalg.eigh(x.T @ matrix @ x)
         for s, count in enumerate(prepared.n_occupied[b]):
             occupied = x @ vectors[:, : int(count)]
             out[b, s] = (2.0 if nspin == 1 else 1.0) * occupied @ occupied.T

@@ -12,10 +12,21 @@ from scfx.config.precision import PrecisionPolicy
 from scfx.energy.hamiltonian import EnergyFunctional
 from scfx.errors import InputError
 from scfx.execution.lanes import lane_capacity, pad_lanes
+from scfx.scf.adiis import DensityHistory, share
 from scfx.scf.diis import empty_diis
 from scfx.scf.phases import Phase, phases_of
-from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
-from scfx.scf.step import Control, Orbitals, State, advance, build, canonical_orbitals, shift_history
+from scfx.scf.potential_guess import screening_matrix
+from scfx.scf.prepare import Prepared, orbital_density, pad_matrices, prepare, spin_densities
+from scfx.scf.step import (
+    Control,
+    Orbitals,
+    State,
+    advance,
+    advance_with,
+    build,
+    canonical_orbitals,
+    shift_history,
+)
 
 if TYPE_CHECKING:
     from scfx.config.spec import ResolvedSpec
@@ -78,6 +89,10 @@ class BatchRun:
         self.phases = phases_of(self.energy, resolved.precision, resolved.convergence)
         self.size = self.prepared.fixed.core.shape[-1]
         self.state = self._empty_state()
+        #: What ADIIS averages; None: CDIIS alone.
+        self._densities: DensityHistory | None = None
+        if resolved.spec.accelerator == "adiis":
+            self._densities = DensityHistory(len(batch), resolved.convergence.diis_space)
         self.iterations = np.zeros(len(batch), dtype=np.int32)
         self.history: list[list[tuple[float, float]]] = [[] for _ in range(len(batch))]
         #: Energies by name [batch], and the electrons that the grid integrates to, at the present densities.
@@ -134,11 +149,20 @@ class BatchRun:
     def start(self, lanes: Int32[np.ndarray, "active"], guess: str) -> None:
         """Put the initial density of the given entries in place and empty their DIIS history."""
         with self.profile.stage("guess"):
+            core = self.energy.core.matrix()
             if guess == "core":
-                density = core_density(self.prepared, len(self.batch))
+                density = orbital_density(self.prepared, core)
+            elif guess == "sap":
+                source = self.spec.guess_potentials
+                assert source is not None
+                screened = core + screening_matrix(self.batch, self.spec.backend, source)
+                density = orbital_density(self.prepared, screened)
             else:
                 density = spin_densities(self._guess.density(self.batch), self.batch, self.nspin)
         self.set_density(lanes, density[lanes])
+        if guess == "sap":
+            # Orbitals' densities are idempotent: their Fock matrix may enter the DIIS history.
+            self.state = self.state._replace(energy=self.state.energy.at[lanes].set(0.0))
 
     def begin_with(self, initial: list[np.ndarray | None]) -> None:
         """Put given densities in place of the guess, made idempotent for the overlap here, for the entries with one.
@@ -219,6 +243,9 @@ class BatchRun:
                 shared=self.shared_orbitals,
             )
             self.state.energy.block_until_ready()
+        if self._densities is not None:
+            for change in found.changes:
+                self._shift_densities(self._densities, np.asarray(change.potential), change.lanes)
         for name, values in found.energies.items():
             self.energies.setdefault(name, np.full(len(self.batch), np.nan))[lanes] = values
         if found.electrons is not None:
@@ -229,16 +256,41 @@ class BatchRun:
         for dtype, members in self._by_eigensolver(lanes, phase.policy):
             self.dtypes["linear_algebra"].add(dtype)
             with self.profile.stage("diagonalise"):
-                self.state = advance(
-                    self.state,
-                    self.prepared.fixed,
-                    control,
-                    pad_lanes(members, self.capacity),
-                    len(members),
-                    dtype=dtype,
-                    shared=self.shared_orbitals,
-                )
+                averaged, active = self._averaged(members, control), pad_lanes(members, self.capacity)
+                options = {"dtype": dtype, "shared": self.shared_orbitals}
+                fixed, count = self.prepared.fixed, len(members)
+                if averaged is None:
+                    self.state = advance(self.state, fixed, control, active, count, **options)
+                else:
+                    self.state = advance_with(self.state, fixed, control, *averaged, active, count, **options)
                 self.state.density.block_until_ready()
+
+    def _averaged(
+        self, members: Int32[np.ndarray, "some"], control: Control
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Fock matrices of ADIIS and their shares beside CDIIS; None where CDIIS has all."""
+        if self._densities is None or not np.asarray(control.use_diis)[members].all():
+            return None
+        density, fock = np.asarray(self.state.density_orth), np.asarray(self.state.fock_orth)
+        residual = np.asarray(self.state.residual)
+        from_guess = ~np.isfinite(np.asarray(self.state.energy_change))
+        shares, given = np.zeros(self.capacity), np.zeros(fock.shape)
+        for lane in map(int, members):
+            if from_guess[lane]:  # its density is no determinant's
+                self._densities.forget(lane)
+                continue
+            self._densities.add(lane, density[lane], fock[lane])
+            shares[lane] = share(float(residual[lane]))
+            if shares[lane]:
+                given[lane] = self._densities.average(lane)
+        return (given, shares) if shares.any() else None
+
+    def _shift_densities(
+        self, history: DensityHistory, potential: np.ndarray, lanes: Int32[np.ndarray, "some"]
+    ) -> None:
+        x = np.asarray(self.prepared.fixed.orthogonaliser)
+        for lane in map(int, lanes):
+            history.shift(lane, x[lane].T @ potential[lane] @ x[lane])
 
     def _by_eigensolver(
         self, lanes: Int32[np.ndarray, "active"], policy: PrecisionPolicy
