@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import erf
 
 from scfx.config.precision import FLOAT64
 from scfx.contracts.grid import AbstractGridBackend
@@ -51,6 +50,8 @@ def screening_potential(
     batch: Batch, entry: int, source: AbstractBasisSource, points: Float64[np.ndarray, "npoint 3"]
 ) -> Float64[np.ndarray, "npoint"]:
     """The repulsion that the superposed neutral atoms of an entry exert on an electron at `points`, hartree."""
+    from scipy.special import erf  # slow to import, and no other guess needs it
+
     out = np.zeros(len(points))
     for atom, z in enumerate(batch.atomic_numbers[entry]):
         if batch.nuclear_charges[entry, atom] == 0:  # a ghost atom screens nothing

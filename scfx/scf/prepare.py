@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.contracts.backend import OneElectron
 from scfx.energy.core import CoreHamiltonian
 from scfx.errors import InputError
+from scfx.execution.device import to_device
 from scfx.execution.lanes import ao_bucket
 from scfx.model.batch import Batch
 from scfx.scf.step import Fixed
@@ -83,11 +83,11 @@ def prepare(
         return out
 
     fixed = Fixed(
-        core=jnp.asarray(pad_matrices(hamiltonian.matrix(), capacity, size)),
-        orthogonaliser=jnp.asarray(pad_matrices(x, capacity, size)),
-        nuclear_repulsion=jnp.asarray(lanes(batch.nuclear_repulsion)),
-        n_occupied=jnp.asarray(lanes(n_occupied)),
-        n_orbitals=jnp.asarray(lanes(n_orbitals)),
+        core=to_device(pad_matrices(hamiltonian.matrix(), capacity, size)),
+        orthogonaliser=to_device(pad_matrices(x, capacity, size)),
+        nuclear_repulsion=to_device(lanes(batch.nuclear_repulsion)),
+        n_occupied=to_device(lanes(n_occupied)),
+        n_orbitals=to_device(lanes(n_orbitals)),
     )
     return Prepared(one, x, inverse, n_orbitals, n_occupied, fixed)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Array, Float64, Int32
 
 from scfx.config.precision import PrecisionPolicy
 from scfx.energy.hamiltonian import EnergyFunctional
 from scfx.errors import InputError
+from scfx.execution.device import to_device
 from scfx.execution.lanes import lane_capacity, pad_lanes
 from scfx.scf.adiis import DensityHistory, share
 from scfx.scf.diis import empty_diis
@@ -52,6 +52,13 @@ def purified(
             return new
         density = new
     return density
+
+
+def _with_rows(values: Array, rows: Int32[np.ndarray, "some"], new: Any) -> Array:
+    # On the host, so that nothing is compiled for it.
+    out = np.array(values)
+    out[rows] = new
+    return to_device(out)
 
 
 class BatchRun:
@@ -135,14 +142,17 @@ class BatchRun:
 
     def _empty_state(self) -> State:
         shape = (self.capacity, self.nspin, self.size, self.size)
+        # One array each: `build` gives its argument's memory back.
+        density, density_orth, fock_orth, previous_fock = (to_device(np.zeros(shape)) for _ in range(4))
+        energy, change, residual = (to_device(np.full(self.capacity, np.inf)) for _ in range(3))
         return State(
-            density=jnp.zeros(shape),
-            density_orth=jnp.zeros(shape),
-            fock_orth=jnp.zeros(shape),
-            previous_fock=jnp.zeros(shape),
-            energy=jnp.full(self.capacity, jnp.inf),
-            energy_change=jnp.full(self.capacity, jnp.inf),
-            residual=jnp.full(self.capacity, jnp.inf),
+            density=density,
+            density_orth=density_orth,
+            fock_orth=fock_orth,
+            previous_fock=previous_fock,
+            energy=energy,
+            energy_change=change,
+            residual=residual,
             diis=empty_diis(self.capacity, self.spec.convergence.diis_space, self.nspin, self.size),
         )
 
@@ -162,7 +172,7 @@ class BatchRun:
         self.set_density(lanes, density[lanes])
         if guess == "sap":
             # Orbitals' densities are idempotent: their Fock matrix may enter the DIIS history.
-            self.state = self.state._replace(energy=self.state.energy.at[lanes].set(0.0))
+            self._set_energy(lanes, 0.0)
 
     def begin_with(self, initial: list[np.ndarray | None]) -> None:
         """Put given densities in place of the guess, made idempotent for the overlap here, for the entries with one.
@@ -198,7 +208,7 @@ class BatchRun:
                 continue  # far from any determinant here: the guess is better
             self.set_density(np.array([lane], dtype=np.int32), pure[None])
             # Unlike a guess's, its Fock matrix belongs to a determinant and may enter the DIIS history.
-            self.state = self.state._replace(energy=self.state.energy.at[lane].set(0.0))
+            self._set_energy(np.array([lane], dtype=np.int32), 0.0)
 
     def set_density(
         self, lanes: Int32[np.ndarray, "active"], density: Float64[np.ndarray, "active spin n n"]
@@ -208,11 +218,15 @@ class BatchRun:
         orth = pad_matrices(back @ density @ np.swapaxes(back, -1, -2), len(lanes), self.size)
         s = self.state
         self.state = s._replace(
-            density=s.density.at[lanes].set(pad_matrices(density, len(lanes), self.size)),
-            density_orth=s.density_orth.at[lanes].set(orth),
-            energy=s.energy.at[lanes].set(jnp.inf),
-            diis=s.diis._replace(count=s.diis.count.at[lanes].set(0)),
+            density=_with_rows(s.density, lanes, pad_matrices(density, len(lanes), self.size)),
+            density_orth=_with_rows(s.density_orth, lanes, orth),
+            diis=s.diis._replace(count=_with_rows(s.diis.count, lanes, 0)),
         )
+        self._set_energy(lanes, np.inf)
+
+    def _set_energy(self, lanes: Int32[np.ndarray, "some"], energy: float) -> None:
+        """Infinite: the present density is a guess, whose Fock matrix stays out of the DIIS history."""
+        self.state = self.state._replace(energy=_with_rows(self.state.energy, lanes, energy))
 
     # ---- one iteration ---------------------------------------------------------------------------------------
 
