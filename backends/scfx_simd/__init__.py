@@ -20,6 +20,7 @@ def scfx_register_backends() -> list[Offer]:
                 derivatives=1,
                 fitting=True,
                 preference=20,
+                borrows=("one_electron", "two_electron"),
             ),
         )
     ]

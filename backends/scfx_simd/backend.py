@@ -15,7 +15,7 @@ from scfx.execution.native import loaded_variant
 from scfx_simd import gradient
 from scfx_simd.fitting import SimdFittingRows
 from scfx_simd.grid import SimdGridOperator
-from scfx_simd.kernels import address, check, lane_counts, library, pack
+from scfx_simd.kernels import MAX_ANGULAR_MOMENTUM, address, check, lane_counts, library, pack
 from scfx_simd.two_electron import (
     ROUNDED_FROM,
     ROUNDED_FROM_D,
@@ -49,6 +49,8 @@ class SimdBackend(
     """
 
     name = "simd"
+    max_angular_momentum = MAX_ANGULAR_MOMENTUM
+    borrows = ("one_electron", "two_electron")
 
     def __init__(self, threads: int = 1, screening: float = 1e-13, screening_float32: float = 1e-10):
         if threads < 1:
