@@ -61,12 +61,13 @@ class Bench:
 
     def solver(self, backend: str, precision: str, fitted: bool = True, tight: bool = False) -> scfx.Solver:
         """One thread, with PySCF's threshold for linear dependence."""
+        options: dict[str, Any] = {"density_fitting": FIT} if fitted else {}
         return scfx.Solver(
             registry=self.registry, functional=self.functional, basis=self.basis, backend=backend,
             precision=precision, grid=self.arguments.grid, nonlocal_grid=1,
             convergence="tight" if tight else {"energy": 1e-9, "gradient": 1e-5},
             linear_dependence=overlap_zero_eigenvalue_threshold, threads=1,
-            memory_budget=self.arguments.memory_budget, **({"density_fitting": FIT} if fitted else {}),
+            memory_budget=self.arguments.memory_budget, **options,
         )  # fmt: skip
 
     def speed(self, smiles: str, backend: str, precision: str) -> None:
@@ -123,7 +124,7 @@ class Bench:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
     parser.add_argument("--smiles", nargs="+", default=SMILES)
     parser.add_argument("--backends", nargs="+", default=["simd"])

@@ -12,7 +12,8 @@ from scfx_simd.backend import SimdBackend
 
 import scfx
 from scfx.energy.two_electron.fitted import DensityFitting, FittedTwoElectron
-from scfx.energy.two_electron.fitted_rows import FittedEntry, RowFittedTwoElectron, fitted_dtype, least_bytes
+from scfx.energy.two_electron.fitted_entry import FittedEntry, least_bytes
+from scfx.energy.two_electron.fitted_rows import RowFittedTwoElectron, fitted_dtype
 from scfx.errors import CapabilityError, InputError, ResourceError
 from scfx.model.basis import BasisSet, Shell
 from scfx.model.batch import Batch
@@ -117,7 +118,7 @@ def test_contractions_are_those_of_all_integrals_at_once(water_batch, operator, 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_bits_depend_on_neither_budget_nor_company(water_batch, dtype, registry, monkeypatch):
     # Few orbitals at a time, so that several passes are made.
-    monkeypatch.setattr("scfx.energy.two_electron.fitted_rows.MOST_ORBITALS", 8)
+    monkeypatch.setattr("scfx.energy.two_electron.fitted_entry.MOST_ORBITALS", 8)
     auxiliary, backend = _auxiliary(registry, 1, 8), SimdBackend()
     density = random_symmetric(7, 4, 1, water_batch.nao, water_batch.nao)
     alone = water_batch.take([2])
