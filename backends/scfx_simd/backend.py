@@ -204,10 +204,9 @@ class SimdBackend(
             return rows.metric_gradient(density)
 
     def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
-        """Entries whose unscreened integrals fit, in whole groups of lanes; one group where even that does not fit.
+        """Entries whose unscreened integrals fit: whole groups of lanes, or as few as compute with lanes of their own.
 
-        Never 0: beyond the budget integrals are recomputed. Where float32 and float64 integrals are mixed, the last
-        resort is a group of float64 lanes: half-empty float32 vectors cost less than recomputing in every iteration.
+        Never 0: beyond the budget integrals are recomputed.
         """
         pairs = layout.nao * (layout.nao + 1) // 2
         mixed = policy.integrals == "float32" and policy.schwarz_float64 is not None
@@ -215,4 +214,6 @@ class SimdBackend(
         fits = int(memory_budget / (pairs * (pairs + 1) // 2 * width * 1.1))
         double, single = lane_counts()
         group = double if policy.integrals == "float64" else single
-        return fits // group * group or (double if mixed else group)
+        if fits >= group:
+            return fits // group * group
+        return double if fits >= double else max(1, min(fits, double // 2))

@@ -18,10 +18,11 @@ class SourceOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     molecules: str = Field(
-        description="file of geometries (.xyz, .extxyz) or of SMILES (.smi, .smiles, .txt)"
+        description="file of geometries (.xyz, .extxyz) or of SMILES (.smi, .smiles, .txt), or the output folder of an "
+        "optimize task, which may be an earlier one of the same configuration"
     )
-    format: Literal["auto", "xyz", "smiles"] = Field(
-        "auto", description="what `molecules` is; auto: by the name's ending"
+    format: Literal["auto", "xyz", "smiles", "relaxed"] = Field(
+        "auto", description="what `molecules` is; auto: a folder is relaxed, a file is what its name ends in"
     )
     charge: int | None = Field(None, description="of every molecule; default: what the file states, else 0")
     multiplicity: int | None = Field(

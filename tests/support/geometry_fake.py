@@ -18,6 +18,7 @@ from scfx_geometry.optimize_task import OptimizeTask
 from scfx_geometry.options import OptimizeOptions
 
 import scfx
+from scfx.properties.requests import Requested
 
 BOHR = 0.52917721092
 
@@ -28,7 +29,7 @@ class SpringSolver:
     """
 
     def __init__(self, lost: tuple[str, ...] = (), other_solution: float = 0.0, factor: float = 1.0):
-        self.resolved = SimpleNamespace(properties=("gradient",))
+        self.resolved = SimpleNamespace(properties=Requested(reported=("gradient",)))
         self.spec_hash = "springs"
         self._lost, self._shift, self._factor = lost, other_solution, factor
         self.calls: list[list[str]] = []
@@ -49,6 +50,7 @@ class SpringSolver:
             status=[scfx.Status.CONVERGED if ok else scfx.Status.NOT_CONVERGED for ok in good],
             iterations=np.full(len(systems), 7),
             density=[np.zeros((1, 1, 1)) for _ in systems] if return_density else None,
+            properties={},
             property_reasons={"gradient": [""] * len(systems)},
         )
 
@@ -94,7 +96,7 @@ def optimize(solver: SpringSolver, **options: Any) -> tuple[int, list[str]]:
     """Exit code and what was said of the optimize task with a solver that takes no time."""
     task = OptimizeTask(OptimizeOptions(**options), solver_factory=lambda *_: solver)
     console = Console()
-    context = scfx.TaskContext(None, None, console)
+    context = scfx.TaskContext(scfx.SCFSpec(), None, console)
     task.check(context)
     return task.run(context), console.lines
 

@@ -175,20 +175,74 @@ def config(tmp_path, task, molecules, more="", functional="hf", backend="auto"):
     return str(path)
 
 
-def test_from_a_start_to_frequencies_by_the_command_line(tmp_path):
-    start = write_starts(tmp_path / "start.xyz", [molecule("H2O")])
-    assert main(["run", config(tmp_path, "optimize", start, 'criteria = "gau_tight"')]) == 0
-    relaxed = tmp_path / "optimize" / "geometries.xyz"
-    assert main(["run", config(tmp_path, "frequencies", relaxed)]) == 0
-    (row,) = pq.read_table(tmp_path / "frequencies" / "frequencies.parquet").to_pylist()
+CHAIN = """
+[scf]
+functional = "hf"
+basis = "sto-3g"
+threads = 1
+properties = ["r2", "net_torque"]
+
+[[task]]
+name = "optimize"
+molecules = "{folder}/start.smi"
+criteria = "gau_tight"
+output = "{folder}/relaxed"
+
+[[task]]
+name = "frequencies"
+molecules = "{folder}/relaxed"
+output = "{folder}/frequencies"
+"""
+
+
+def test_one_file_goes_from_smiles_to_thermochemistry(tmp_path):
+    (tmp_path / "start.smi").write_text("O water\nC(C)(C)(C)(C)C impossible\n")
+    chain = tmp_path / "chain.toml"
+    chain.write_text(CHAIN.format(folder=tmp_path))
+    assert main(["run", str(chain)]) == 0
+    row, lost = pq.read_table(tmp_path / "frequencies" / "frequencies.parquet").to_pylist()
     assert (row["status"], row["reason"], row["imaginary"], row["symmetry_number"]) == ("ok", "", 0, 2)
-    # CCCBDB (NIST SRD 101), HF/STO-3G: 2170, 4140, 4391 cm-1.
+    assert (lost["status"], lost["name"]) == ("failed", "C(C)(C)(C)(C)C impossible")
+    assert lost["reason"].startswith("not relaxed: ")
+    # CCCBDB (NIST SRD 101), HF/STO-3G: 2170, 4140, 4391 cm-1; dipole 1.71 debye.
     np.testing.assert_allclose(row["frequencies_cm1"], [2170, 4140, 4391], rtol=0, atol=1.0)
     assert row["u0_hartree"] == pytest.approx(row["energy_hartree"] + row["zpve_hartree"], abs=1e-12)
-    # The plan does not depend on the run: nothing is computed again.
+    assert row["dipole_debye"] == pytest.approx(1.71, abs=0.005)
+    assert row["gap_hartree"] == row["lumo_hartree"] - row["homo_hartree"]
+    relaxed = pq.read_table(tmp_path / "relaxed" / "geometries.parquet").to_pylist()[0]
+    # The label of the geometry is that of the task before, but for the rounding of angstrom and bohr.
+    for column in ("energy_hartree", "dipole_debye", "electronic_spatial_extent_bohr2", "net_torque_ev"):
+        assert row[column] == pytest.approx(relaxed[column], abs=1e-10), column
+    assert row["electronic_spatial_extent_bohr2"] > 10
+    # Nothing is computed again.
     before = contents(tmp_path / "frequencies")
-    assert main(["run", config(tmp_path, "frequencies", relaxed)]) == 0
+    assert main(["run", str(chain)]) == 0
     assert contents(tmp_path / "frequencies") == before
+    # One that was killed between goes on.
+    (tmp_path / "frequencies" / "rows" / "00000001.json").unlink()
+    (tmp_path / "relaxed" / "geometries.parquet").unlink()
+    assert main(["run", str(chain)]) == 0
+    assert contents(tmp_path / "frequencies") == before
+
+
+def test_a_folder_of_no_optimize_task_is_refused(tmp_path, capsys):
+    (tmp_path / "relaxed").mkdir()
+    assert main(["run", config(tmp_path, "frequencies", tmp_path / "relaxed")]) == 2
+    assert "holds no finished optimize task" in " ".join(capsys.readouterr().err.split())
+    # What is said of molecules that state it themselves.
+    for more, key in (("seed = 3", "task.seed"), ("charge = 1", "task.charge")):
+        text = CHAIN.format(folder=tmp_path) + more
+        (tmp_path / "start.smi").write_text("O\n")
+        (tmp_path / "chain.toml").write_text(text)
+        assert main(["run", str(tmp_path / "chain.toml")]) == 2
+        assert key in capsys.readouterr().err
+
+
+def test_a_property_without_a_column_is_refused(tmp_path, capsys):
+    (tmp_path / "start.smi").write_text("O\n")
+    (tmp_path / "chain.toml").write_text(CHAIN.format(folder=tmp_path).replace("net_torque", "fock_matrix"))
+    assert main(["run", str(tmp_path / "chain.toml")]) == 2
+    assert "'fock_matrix' has no place in the rows" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
