@@ -92,10 +92,14 @@ def test_functions_beyond_the_kernels_are_refused_by_name(registry):
     ):
         with pytest.raises(CapabilityError, match=message):
             SimdBackend().fitting_rows(batch, 0, BasisSet("odd", {1: (shell,)}))
-    with pytest.raises(scfx.errors.ScfxError, match="Og"):
-        DensityFitting(registry.basis(FITTING)).basis(
-            _batch([scfx.System.from_arrays([118], [[0, 0, 0]])], "sto-3g", registry)
-        )
+
+
+def test_an_auxiliary_basis_without_an_element_is_refused_by_name(registry):
+    unknown = scfx.System.from_arrays([118], [[0, 0, 0]])
+    orbital = BasisSet("one s", {118: (Shell.normalised(0, [1.0], [1.0]),)})
+    fitting = DensityFitting(registry.basis(FITTING))
+    with pytest.raises(scfx.errors.ScfxError, match="'def2-universal-JKFIT' has no functions for Og"):
+        fitting.basis(Batch.from_systems([unknown], orbital))
 
 
 @pytest.mark.parametrize(("operator", "omega"), [("coulomb", 0.0), ("erf", 0.3)])
