@@ -6,6 +6,7 @@ it is held or made again, and sums run over the blocks in one order: the budget 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -34,16 +35,27 @@ WIDENED = 512
 
 
 class FittedEntry:
-    """The fitted integrals of one entry: B [column, row, naux] by blocks, or (P|ij) where only J is fitted."""
+    """The fitted integrals of one entry: B [column, row, naux] by blocks, or (P|ij) where only J is fitted.
+
+    `smooth`: see `Metric`.
+    """
 
     def __init__(
-        self, rows: AbstractFittingRows, nao: int, memory_budget: int, dtype: str, fits_exchange: bool
+        self,
+        rows: AbstractFittingRows,
+        nao: int,
+        memory_budget: int,
+        dtype: str,
+        fits_exchange: bool,
+        smooth: bool = False,
     ):
         self._rows = rows
         self._nao = nao
         self._dtype = np.dtype(dtype)
         self._whitens = fits_exchange
         self._held: dict[int, np.ndarray] = {}
+        self._metric = Metric(rows.metric(), smooth)
+        self._count = self._metric.count if fits_exchange else rows.n_auxiliary
         sizes = [self._bytes(block) for block in rows.blocks]
         least = least_bytes(nao, rows.n_auxiliary, max(sizes) if sizes else 0, fits_exchange)
         if least > memory_budget:
@@ -52,7 +64,6 @@ class FittedEntry:
                 f"functions takes {least:,} bytes at least, its share of the budget is {memory_budget:,}; use a "
                 "smaller scf.lane_width, fewer scf.threads, or raise scf.memory_budget"
             )
-        self._metric = Metric(rows.metric())
         left = memory_budget - least
         for index, size in enumerate(sizes):
             if size > left:
@@ -61,7 +72,7 @@ class FittedEntry:
             self._held[index] = self._made(index)
 
     def _bytes(self, block: RowBlock) -> int:
-        return self._dtype.itemsize * block.columns.size * (block.stop - block.start) * self._rows.n_auxiliary
+        return self._dtype.itemsize * block.columns.size * (block.stop - block.start) * self._count
 
     @property
     def held_bytes(self) -> int:
@@ -97,7 +108,7 @@ class FittedEntry:
             raise InputError("these integrals were made for J alone")
         factors = [_Orbitals(matrix) for matrix in density] if exchange else []
         k = np.zeros(density.shape) if exchange else None
-        naux = self._metric.count if self._whitens else self._rows.n_auxiliary
+        naux = self._count
         charges = np.zeros((len(density), naux))
         most = most_orbitals(self._nao, naux)
         longest = max((len(each.signs) for each in factors), default=0)
@@ -125,15 +136,20 @@ class FittedEntry:
 
 
 class Metric:
-    """(P|Q) = L Lᵀ; where the auxiliary basis is linearly dependent, its canonical orthogonalisation."""
+    """(P|Q) = L Lᵀ; where the auxiliary basis is linearly dependent, its canonical orthogonalisation.
 
-    def __init__(self, metric: Float64[np.ndarray, "naux naux"]):
+    Always the latter for a `smooth` operator: erf(omega r)/r does not see tight functions, so that a third of its
+    metric's eigenvalues are rounding (ethanol, omega 0.3), whether or not the decomposition notices it.
+    """
+
+    def __init__(self, metric: Float64[np.ndarray, "naux naux"], smooth: bool = False):
         self._lower: np.ndarray | None = None
         self._vectors = np.empty((0, 0))
-        try:
-            self._lower = scipy.linalg.cholesky(metric, lower=True)
-            self.count = len(metric)
-        except np.linalg.LinAlgError:
+        if not smooth:
+            with contextlib.suppress(np.linalg.LinAlgError):
+                self._lower = scipy.linalg.cholesky(metric, lower=True)
+                self.count = len(metric)
+        if self._lower is None:
             values, vectors = np.linalg.eigh(metric)
             kept = values > 1e-10 * values[-1]
             self._vectors = vectors[:, kept] / np.sqrt(values[kept])

@@ -50,7 +50,8 @@ class RowFittedTwoElectron(LaneTwoElectron):
             for entry in range(len(batch)):
                 rows = backend.fitting_rows(batch, entry, auxiliary, operator, omega)
                 share = memory_budget // len(batch)
-                self._lanes.append(FittedEntry(rows, batch.nao, share, dtype, exchange and exact is None))
+                fits_exchange, smooth = exchange and exact is None, operator == "erf"
+                self._lanes.append(FittedEntry(rows, batch.nao, share, dtype, fits_exchange, smooth))
         except BaseException:
             self._free()
             raise
