@@ -55,7 +55,7 @@ class Entry {
   SmallDensity small_density(const double* packed) const;
   unsigned negligible(const SmallDensity& density, int bra, const KetBlock& block, bool exchange) const;
   template <class T, class Drop, class Allocate, class Done>
-  void generate(int from, int to, Drop drop, Allocate allocate, Done done) const;
+  void generate(int from, int to, Drop drop, Allocate allocate, Done done, int64_t& seen, int64_t& skipped) const;
   template <class T> struct Work;
   template <class S, class T>
   void evaluate(int bra, const EntryPairs<S>& pairs, const std::vector<KetLanes<S>>& kets, Work<T>& work) const;
