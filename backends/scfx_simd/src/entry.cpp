@@ -60,7 +60,7 @@ double Entry::scale(int bra, int ket) const {
   return (x.a == x.b ? 0.5 : 1.0) * (y.a == y.b ? 0.5 : 1.0) * (bra == ket ? 0.5 : 1.0);
 }
 
-template <class T> Entry::Precision<T> Entry::precision(int bra, int range) const {
+template <class T> Entry::Bounds Entry::bounds(int bra, int range) const {
   if (sizeof(T) == 8) return {options_.double_from, HUGE_VAL, HUGE_VAL};
   const bool without_d = s_.pairs[bra].pattern < 0 && s_.pairs[plan_.ranges[range].first].pattern < 0;
   return {options_.single_from, options_.double_from, without_d ? options_.rounded_from : options_.rounded_from_d};
@@ -123,7 +123,7 @@ void Entry::evaluate(int bra, const EntryPairs<S>& pairs, const std::vector<KetL
 // `allocate(size)` where they go, and `done(bra, blocks, data)` gets them.
 template <class T, class Drop, class Allocate, class Done>
 void Entry::generate(int from, int to, Drop drop, Allocate allocate, Done done, int64_t& seen, int64_t& skipped) const {
-  if (!(precision<T>(0, 0).low < precision<T>(0, 0).high)) return;
+  if (!(bounds<T>(0, 0).low < bounds<T>(0, 0).high)) return;
   Work<T> work;
   work.place.assign(s_.pairs.size(), nullptr);
   work.step.assign(s_.pairs.size(), 0);
@@ -132,7 +132,7 @@ void Entry::generate(int from, int to, Drop drop, Allocate allocate, Done done, 
   std::vector<int> kets;
   for (int bra = from; bra < to; ++bra)
     for (int range = 0; range < int(plan_.ranges.size()) && plan_.ranges[range].first <= bra; ++range) {
-      const Precision<T> p = precision<T>(bra, range);
+      const Bounds p = bounds<T>(bra, range);
       blocks.clear();
       kets.clear();
       size_t size = 0;
