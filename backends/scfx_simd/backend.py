@@ -40,7 +40,11 @@ _MIXED_BYTES = 7
 class SimdBackend(
     AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradientBackend, AbstractFittingRowsBackend
 ):
-    """McMurchie-Davidson integrals with one conformer to each SIMD lane.
+    """McMurchie-Davidson integrals with one conformer, or one shell pair of a conformer alone, to each SIMD lane.
+
+    Where entries fill vectors, a lane is an entry. Up to half a vector of entries that are left over, or a single one,
+    compute one by one with the kets of a bra as lanes, and hold their own integrals only. An entry's bits are the same
+    either way.
 
     Options: `threads` (over groups of conformers; no number depends on it), `screening` and `screening_float32`
     (hartree): shell quartets whose Schwarz bound is below are dropped, conformer by conformer. Times the elements of a
