@@ -10,6 +10,13 @@ import scfx
 
 
 @scfx.hookimpl
+def scfx_register_optimizers() -> list[scfx.Offer]:
+    from scfx_geometry.optimizers import OFFERS
+
+    return OFFERS
+
+
+@scfx.hookimpl
 def scfx_register_tasks() -> list[scfx.Offer]:
     return [
         scfx.Offer(

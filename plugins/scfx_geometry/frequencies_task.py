@@ -42,7 +42,7 @@ class FrequenciesTask(GeometryTask):
     def _distributions(self) -> tuple[str, ...]:
         return ("ase",)
 
-    def _check_source(self, source: Source) -> None:
+    def _check_source(self, source: Source, registry: Any) -> None:
         for record in source.records:
             if record.system is not None:
                 commonest_isotope_masses(record.system.atomic_numbers)

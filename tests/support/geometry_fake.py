@@ -23,6 +23,9 @@ from scfx.properties.requests import Requested
 BOHR = 0.52917721092
 
 
+REGISTRY = scfx.Registry.discover()
+
+
 class SpringSolver:
     """E = sum over pairs of (d - d0)² / 4, d0 from covalent radii (twice that for atoms that are not neighbours of the
     first one). What `lost` names does not converge; from the standard guess the energy is higher by `other_solution`.
@@ -31,6 +34,7 @@ class SpringSolver:
     def __init__(self, lost: tuple[str, ...] = (), other_solution: float = 0.0, factor: float = 1.0):
         self.resolved = SimpleNamespace(properties=Requested(reported=("gradient",)))
         self.spec_hash = "springs"
+        self.registry = REGISTRY
         self._lost, self._shift, self._factor = lost, other_solution, factor
         self.calls: list[list[str]] = []
 
@@ -96,7 +100,7 @@ def optimize(solver: SpringSolver, **options: Any) -> tuple[int, list[str]]:
     """Exit code and what was said of the optimize task with a solver that takes no time."""
     task = OptimizeTask(OptimizeOptions(**options), solver_factory=lambda *_: solver)
     console = Console()
-    context = scfx.TaskContext(scfx.SCFSpec(), None, console)
+    context = scfx.TaskContext(scfx.SCFSpec(), REGISTRY, console)
     task.check(context)
     return task.run(context), console.lines
 

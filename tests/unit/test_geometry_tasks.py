@@ -249,7 +249,6 @@ def test_a_property_without_a_column_is_refused(tmp_path, capsys):
     ("more", "key"),
     [
         ('optimizer = "bernie"', "task.optimizer"),
-        ('optimizer = "sella"', "Sella is not wrapped yet"),
         ('criteria = "tight"', "task.criteria"),
         (
             'optimizer = "ase-bfgs"\nconstraints = [{ keep = "atoms", atoms = [7] }]',
