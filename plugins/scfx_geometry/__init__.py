@@ -31,4 +31,10 @@ def scfx_register_tasks() -> list[scfx.Offer]:
             summary="harmonic frequencies, infrared intensities and thermochemistry of the geometries of a file",
             requires=("ase", "pyarrow"),
         ),
+        scfx.Offer(
+            "sample",
+            "scfx_geometry.sampling.task:SampleTask",
+            summary="geometries around those of a file by normal modes, dynamics or torsions, with energies and forces",
+            requires=("ase", "pyarrow"),
+        ),
     ]

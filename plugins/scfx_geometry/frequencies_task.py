@@ -61,7 +61,7 @@ class FrequenciesTask(GeometryTask):
             try:
                 found = frequencies(
                     solvers.steps, record.system, settings.step, settings.temperature, settings.pressure,
-                    labels=solvers.labels,
+                    settings.symmetry_number, labels=solvers.labels,
                 )  # fmt: skip
             except ScfxError as error:  # this molecule's own: it costs its row and says why
                 yield index, {**given, "status": "failed", "reason": str(error)}

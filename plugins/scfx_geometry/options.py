@@ -56,3 +56,6 @@ class FrequenciesOptions(SourceOptions):
     step: float = Field(STEP, gt=0, le=0.1, description="displacement of each coordinate, in bohr")
     temperature: float = Field(TEMPERATURE, gt=0, description="kelvin")
     pressure: float = Field(PRESSURE, gt=0, description="pascal; the default is 1 atm")
+    symmetry_number: int | None = Field(
+        None, ge=1, description="of every molecule; default: found from its geometry (QM9's G has 1 for all)"
+    )

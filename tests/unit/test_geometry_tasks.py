@@ -12,10 +12,9 @@ import geometry_fake
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from geometry_fake import SpringSolver, optimize
+from geometry_fake import SpringSolver, contents, optimize, write_starts
 from molecules import GEOMETRIES, distorted, molecule
 from scfx_geometry.options import FrequenciesOptions, OptimizeOptions
-from scfx_geometry.tables import write_xyz
 
 import scfx
 from scfx.cli import main
@@ -23,28 +22,10 @@ from scfx.cli import main
 ROOT = Path(__file__).parents[2]
 
 
-def write_starts(path, systems):
-    """An xyz file of systems named 0, 1, 2, ..."""
-    rows = [
-        {
-            "name": str(i), "index": i, "charge": s.charge, "multiplicity": s.multiplicity, "energy_hartree": 0.0,
-            "atomic_numbers": s.atomic_numbers.tolist(), "positions_angstrom": s.positions_angstrom.tolist(),
-            "forces_ev_per_angstrom": np.zeros((s.natm, 3)).tolist(),
-        }
-        for i, s in enumerate(systems)
-    ]  # fmt: skip
-    write_xyz(path, rows)
-    return str(path)
-
-
 @pytest.fixture
 def starts(tmp_path):
     systems = [*distorted(molecule("H2O"), 3, size=0.2), *distorted(molecule("CH4"), 3, size=0.2)]
     return write_starts(tmp_path / "starts.xyz", systems)
-
-
-def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_every_molecule_has_its_row_whatever_became_of_it(tmp_path, starts):
