@@ -67,7 +67,7 @@ def test_quantum_displacements_are_those_of_a_harmonic_oscillator():
 
 def test_dynamics_keep_their_temperature_and_do_not_depend_on_company(minimum):
     plan = Dynamics(
-        samples=150, seed=3, temperature=300.0, timestep=1.0, friction=0.05, warm_up=100, interval=10
+        samples=60, seed=3, temperature=300.0, timestep=1.0, friction=0.05, warm_up=60, interval=8
     )
     springs = SpringSolver()
     others = [minimum, *distorted(molecule("H2O"), 1, size=0.05)]
@@ -76,8 +76,8 @@ def test_dynamics_keep_their_temperature_and_do_not_depend_on_company(minimum):
     for ours, theirs in zip(found[0], alone, strict=True):
         np.testing.assert_array_equal(ours.positions, theirs.positions)
     energies = springs.solve(alone).energy - springs.solve([minimum]).energy[0]
-    # Half kT in each of three vibrations, within the error of some 100 independent frames.
-    assert energies.mean() == pytest.approx(1.5 * KELVIN * 300.0, rel=0.35)
+    # Half kT in each of three vibrations, within the error of some 40 independent frames.
+    assert energies.mean() == pytest.approx(1.5 * KELVIN * 300.0, rel=0.4)
 
 
 # ---- torsions ------------------------------------------------------------------------------------------------------
@@ -156,6 +156,7 @@ method = {{ {method} }}
 """
 
 
+@pytest.mark.slow
 def test_one_file_relaxes_and_samples_at_a_level_of_its_own(tmp_path):
     write_starts(tmp_path / "start.xyz", [molecule("H2O")])
     text = CONFIG.format(
@@ -178,8 +179,8 @@ def test_one_file_relaxes_and_samples_at_a_level_of_its_own(tmp_path):
     ("method", "more", "key"),
     [
         ('kind = "magic"', "", "method"),
-        ('kind = "torsion", atoms = [0, 1, 2, 9]', "", "task.method"),
-        ('kind = "torsion", atoms = [0, 1, 2, 0]', "", "task.method.0"),
+        ('kind = "torsion", atoms = [0, 1, 2, 9]', "", "task.method.atoms"),
+        ('kind = "torsion", atoms = [0, 1, 2, 0]', "", "names an atom twice"),
         ('kind = "torsion", atoms = [1, 0, 2, 3], optimizer = "berny"', "", "cannot keep constraints"),
         ('kind = "dynamics", temperature = 0', "", "temperature"),
         ('kind = "normal_modes"', 'level = { functional = "none-such" }', "task.level"),
