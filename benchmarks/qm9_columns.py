@@ -6,8 +6,8 @@ QM9.parquet: columns idx, smiles_gdb, z, pos (angstrom), mu, alpha, homo, lumo, 
 in QM9's units. Molecules are taken by their number of heavy atoms, then by their index. Each is a line of OUT.jsonl,
 written when it is done; a second run goes on. `--hours` stops before a molecule that would begin after that time.
 
-For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight -> Hessian,
-polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the smallest RMSD
+For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight ->
+Hessian, polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the smallest RMSD
 of heavy atoms and hydrogens (best mapping of like atoms, mirror images allowed, `rdMolAlign.GetBestRMS`) to QM9's
 geometry is relaxed. It is the same conformer where the relaxed one is within 0.1 angstrom of QM9's by that measure; the
 others are counted and left out of the table. QM9's geometry itself is never an input of the calculation.

@@ -7,8 +7,8 @@
 Functional, basis numbers, grid level and criteria (`gau`) are the same. For each chunk of conformers scfx relaxes by
 pyberny, then by geomeTRIC, in each policy; then PySCF relaxes each conformer by geomeTRIC with its own default gradient
 (without grid response) or, with --response, with it. Nothing is timed that compiles: a relaxation of other seeds goes
-first, and what compiles later is taken off. The same minimum: RMSD of all atoms after superposing below 0.01 angstrom and
-energies within 1e-6 hartree; energies of both are PySCF's at the final geometries, converged tightly, so that a
+first, and what compiles later is taken off. The same minimum: RMSD of all atoms after superposing below 0.01 angstrom
+and energies within 1e-6 hartree; energies of both are PySCF's at the final geometries, converged tightly, so that a
 difference is one of geometry. `no guess` is pyberny with every step begun from the standard guess.
 """
 
