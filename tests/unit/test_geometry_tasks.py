@@ -15,6 +15,7 @@ import pytest
 from geometry_fake import SpringSolver, contents, optimize, write_starts
 from molecules import GEOMETRIES, distorted, molecule
 from scfx_geometry.options import FrequenciesOptions, OptimizeOptions
+from scfx_geometry.sampling.options import SampleOptions
 
 import scfx
 from scfx.cli import main
@@ -261,20 +262,22 @@ def test_a_source_that_is_not_read_here_is_refused(tmp_path, capsys):
     assert main(["run", config(tmp_path, "frequencies", tmp_path / "none.xyz")]) == 2
 
 
-def test_the_example_of_the_documentation_is_valid(registry, monkeypatch):
+@pytest.mark.parametrize("name", ["relax", "qm9", "relaxed_pcq", "ani_like", "spice_like"])
+def test_the_examples_are_valid(registry, monkeypatch, name):
     from scfx.config.file import Config
     from scfx.contracts.task import TaskContext
 
     monkeypatch.chdir(ROOT)
-    path = "examples/relax.toml"
+    path = f"examples/{name}.toml"
     loaded = Config.load(path, ())
-    (task,) = loaded.tasks(registry)
-    task.check(TaskContext(loaded.scf, registry, None, path))
+    tasks = loaded.tasks(registry)
+    for index, task in enumerate(tasks):
+        task.check(TaskContext(loaded.scf, registry, None, path, earlier=tasks[:index]))
 
 
 def test_every_option_is_listed_in_the_documentation_with_its_default():
     text = (ROOT / "docs" / "geometries.md").read_text(encoding="utf-8")
-    for options in (OptimizeOptions, FrequenciesOptions):
+    for options in (OptimizeOptions, FrequenciesOptions, SampleOptions):
         for name in options.model_fields:
             assert f"| `{name}` |" in text, f"docs/geometries.md does not list {name}"
 
