@@ -7,10 +7,10 @@ in QM9's units. Molecules are taken by their number of heavy atoms, then by thei
 written when it is done; a second run goes on. `--hours` stops before a molecule that would begin after that time.
 
 For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight ->
-Hessian, polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the smallest RMSD
-of heavy atoms and hydrogens (best mapping of like atoms, mirror images allowed, `rdMolAlign.GetBestRMS`) to QM9's
-geometry is relaxed. It is the same conformer where the relaxed one is within 0.1 angstrom of QM9's by that measure; the
-others are counted and left out of the table. QM9's geometry itself is never an input of the calculation.
+Hessian, polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the
+smallest RMSD of all atoms (best mapping of like atoms, mirror images allowed, `rdMolAlign.GetBestRMS`) to QM9's
+geometry is relaxed. It is the same conformer where the relaxed one is within 0.1 angstrom of QM9's by that measure; the others
+are counted and left out of the table. QM9's geometry itself is never an input of the calculation.
 """
 
 from __future__ import annotations
