@@ -9,7 +9,7 @@ written when it is done; a second run goes on. `--hours` stops before a molecule
 For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight ->
 Hessian, polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the
 smallest RMSD of all atoms (best mapping of like atoms, mirror images allowed, `rdMolAlign.GetBestRMS`) to QM9's
-geometry is relaxed. It is the same conformer where the relaxed one is within 0.1 angstrom of QM9's by that measure; the others
+geometry is relaxed. It is the same conformer where the relaxed one is within 0.1 angstrom of it by that measure; others
 are counted and left out of the table. QM9's geometry itself is never an input of the calculation.
 """
 
