@@ -2,7 +2,7 @@
 
     python3.12 benchmarks/torchsim_model.py
 
-Needs Python 3.12 and `pip install scfx[torchsim]`. Prints one line for each check; docs/measurements/trainers.md has them.
+Needs Python 3.12 and `pip install scfx[torchsim]`. Prints one line a check; docs/measurements/trainers.md has them.
 """
 
 from __future__ import annotations
@@ -51,10 +51,14 @@ def main() -> None:
         other.calc = SCFX(**LEVEL)
         BFGS(other, logfile=None).run(fmax=0.01)
         difference = energy - other.get_potential_energy()
-        print(f"relaxed {atoms.get_chemical_formula()}: {energy:.5f} eV, ASE's BFGS {difference:+.1e} eV away")
+        print(
+            f"relaxed {atoms.get_chemical_formula()}: {energy:.5f} eV, ASE's BFGS {difference:+.1e} eV away"
+        )
         assert abs(difference) < 1e-3
 
-    ion = ts.io.atoms_to_state([Atoms("OH", [[0, 0, 0], [0, 0, 0.97]])] * 2, torch.device("cpu"), torch.float64)
+    ion = ts.io.atoms_to_state(
+        [Atoms("OH", [[0, 0, 0], [0, 0, 0.97]])] * 2, torch.device("cpu"), torch.float64
+    )
     ion.store_model_extras({"charge": torch.tensor([-1.0, 0.0]), "spin": torch.tensor([1.0, 2.0])})
     energies = model(ion)["energy"].tolist()
     print(f"charge and spin from the state: hydroxide {energies[0]:.4f}, hydroxyl {energies[1]:.4f} eV")

@@ -133,7 +133,7 @@ class SCFXModel(ModelInterface):
                     raise InputError(f"state.{name}[{index}] is {value}, expected a whole number")
                 if out[index] not in (None, round(value)):
                     raise InputError(
-                        f"system {index}: {name} is {round(value)} in the state, and {out[index]} elsewhere; say it once"
+                        f"system {index}: {name} is {round(value)} in the state and {out[index]} elsewhere; say it once"
                     )
                 out[index] = round(value)
         return out

@@ -156,7 +156,7 @@ def export_card(selected: Selected, form: str, written: Mapping[str, int]) -> st
     """
     plan = selected.plan
     rows = sum(written.values())
-    splits = "".join(f"  - split: {name}\n    path: {name}.parquet\n" for name in written)
+    splits = "".join(f"  - split: {name}\n    path: {name}.parquet\n" for name, n in written.items() if n)
     configs = f"configs:\n- config_name: default\n  data_files:\n{splits}" if form == "huggingface" else ""
     parts = "\n".join(f"| {name} | {n} |" for name, n in written.items())
     counts = selected.counts

@@ -6,10 +6,12 @@ Key names and units are those of the readers: fairchem's `core/datasets/ase_data
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
@@ -146,19 +148,38 @@ def _write_set(
 def huggingface(dataset: Selected, path: Path) -> int:
     """A folder for `datasets.load_dataset`: all columns in a Parquet file for each part, and the card README.md.
 
-    The parts are those asked for, else one, "train".
+    The parts are those asked for, but for empty ones, else one, "train". Columns of numbers or reasons by name are JSON
+    here: `datasets` has no type for Arrow's maps.
     """
+    schema = pa.schema(
+        [
+            pa.field(f.name, pa.string(), metadata=f.metadata) if pa.types.is_map(f.type) else f
+            for f in dataset.schema
+        ]
+    )
     parts = dataset.parts or {"train": dataset}
     counts: dict[str, int] = {}
     path.mkdir()
     for name, part in parts.items():
         counts[name] = 0
-        with pq.ParquetWriter(path / f"{name}.parquet", part.schema, compression="zstd") as file:
+        with pq.ParquetWriter(path / f"{name}.parquet", schema, compression="zstd") as file:
             for table in part.shards():
                 if table.num_rows:
-                    file.write_table(table.cast(part.schema))
+                    file.write_table(_without_maps(table).cast(schema))
                 counts[name] += table.num_rows
+        if not counts[name]:  # a split without rows cannot be loaded
+            (path / f"{name}.parquet").unlink()
     if not sum(counts.values()):
         raise InputError("no row is left: there is nothing to load")
     (path / "README.md").write_text(export_card(dataset, "huggingface", counts), encoding="utf-8")
     return sum(counts.values())
+
+
+def _without_maps(table: pa.Table) -> pa.Table:
+    for index, field in enumerate(table.schema):
+        if pa.types.is_map(field.type):
+            texts = [
+                None if value is None else json.dumps(dict(value)) for value in table[field.name].to_pylist()
+            ]
+            table = table.set_column(index, field.name, pa.array(texts, pa.string()))
+    return table

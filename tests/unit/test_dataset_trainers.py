@@ -5,10 +5,13 @@ benchmarks/trainer_readers.py reads them by the readers themselves, in environme
 
 from __future__ import annotations
 
+import json
+
 import ase.db
 import ase.io
 import h5py
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scfx_dataset
@@ -188,11 +191,16 @@ def test_huggingface_has_a_file_a_part_and_a_card_that_names_them(dataset, rows,
     card = (tmp_path / "x/README.md").read_text()
     found = {}
     for name, part in parts.items():
-        assert f"  - split: {name}\n    path: {name}.parquet\n" in card
+        assert (f"  - split: {name}\n    path: {name}.parquet\n" in card) == bool(len(part))
+        assert f"| {name} | {len(part)} |" in card
+        if not len(part):
+            continue
         table = pq.read_table(tmp_path / "x" / f"{name}.parquet")
         assert table.num_rows == len(part)
+        assert not any(pa.types.is_map(f.type) for f in table.schema)  # `datasets` has no type for them
         found |= {row["row_id"]: row for row in table.to_pylist()}
-    assert found == rows
+    reasons = {i: json.dumps(dict(row["property_reasons"])) for i, row in rows.items()}
+    assert found == {i: {**row, "property_reasons": reasons[i]} for i, row in rows.items()}
 
 
 def test_filters_leave_rows_out_and_the_card_says_how_many(dataset, rows, tmp_path, capsys):
