@@ -21,7 +21,12 @@ from scfx.contracts.derivatives import (
 )
 from scfx.contracts.dispersion import AbstractDispersionCorrection
 from scfx.contracts.executor import AbstractExecutor, AbstractIsolatingExecutor
-from scfx.contracts.fitting import AbstractFittingBackend
+from scfx.contracts.fitting import (
+    AbstractFittingBackend,
+    AbstractFittingRows,
+    AbstractFittingRowsBackend,
+    RowBlock,
+)
 from scfx.contracts.functional import AbstractFunctional, ClosedShellDensity, Density, Family
 from scfx.contracts.grid import AbstractGridBackend, AbstractGridOperator
 from scfx.contracts.labels import AbstractDataset, AbstractLabels
@@ -39,6 +44,8 @@ __all__ = [
     "AbstractDispersionCorrection",
     "AbstractExecutor",
     "AbstractFittingBackend",
+    "AbstractFittingRows",
+    "AbstractFittingRowsBackend",
     "AbstractFunctional",
     "AbstractGradientBackend",
     "AbstractGridBackend",
@@ -55,6 +62,7 @@ __all__ = [
     "Density",
     "Family",
     "OneElectron",
+    "RowBlock",
     "TaskContext",
     "TwoElectronEnergy",
     "TwoElectronRequest",

@@ -65,6 +65,11 @@ def scfx_register_labels() -> list[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def scfx_register_optimizers() -> list[Offer]:  # type: ignore[empty-body]
+    """Optimisers of geometries (`AbstractOptimizer` classes) that a task can name. All results are collected."""
+
+
+@hookspec
 def scfx_register_executors() -> list[Offer]:  # type: ignore[empty-body]
     """Executors (`AbstractExecutor`) that run the attempts of a job. All results are collected."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +23,7 @@ class TaskContext:
     """What a task is given: the validated `[scf]` spec, the registry, the console, and where the config lies.
 
     `scf_lists`: keys of `[scf]` that the file gives as lists, each with its values; `spec` has the first of each.
+    `earlier`: the tasks of the file that run before this one, whose outputs it may read; each has been checked.
     `console` None: nobody listens, as where a task is run by another one.
     """
 
@@ -31,6 +32,7 @@ class TaskContext:
     console: Console | None
     config_path: str | None = None
     scf_lists: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    earlier: Sequence[AbstractTask] = ()
 
     def labels(self, choice: Named | None = None) -> AbstractLabels:
         """Who makes datasets of labels, resumably: for tasks that need labels of their own. See `Registry.labels`."""

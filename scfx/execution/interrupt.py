@@ -1,4 +1,4 @@
-"""What signals do: stopping when asked, leaving at once when a user presses Ctrl-C again, and who is not to hear it."""
+"""What signals do: stopping where nothing is lost, leaving at once at the second, and who is not to hear them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,44 @@ from typing import Any
 
 #: Ctrl-C, a batch queue, a terminal that was closed.
 _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def stopping_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """While entered, the first SIGINT calls `stop`, and the next one raises KeyboardInterrupt as ever.
+
+    Does nothing outside the main thread, where Python delivers no signals, and where somebody else handles SIGINT.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+
+    def first(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread: a process that is started meanwhile has it blocked for good, in all its threads."""
+    from multiprocessing import resource_tracker
+
+    # Where it does not run yet, starting a process starts it, and that unblocks the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -44,20 +82,6 @@ def leave_at_second_interrupt() -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before)
         os.close(write)
-
-
-@contextmanager
-def interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in this thread: a process that is started meanwhile has it blocked for good, in all its threads."""
-    from multiprocessing import resource_tracker
-
-    # Where it does not run yet, starting a process starts it, and that unblocks the signal.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

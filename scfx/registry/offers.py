@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "tasks": ("task", "task.name"),
     "properties": ("property", "scf.properties"),
     "labels": ("maker of labels", "task"),
+    "optimizers": ("optimizer", "task.optimizer"),
     "executors": ("executor", "task.executor"),
     "models": ("model", "task.model"),
 }
