@@ -107,16 +107,10 @@ class SCFXModel(ModelInterface):
         systems = []
         for index, own in enumerate(atoms):
             try:
-                charge = {} if charges[index] is None else {"charge": charges[index]}
-                systems.append(
-                    System.from_arrays(
-                        numbers[own],
-                        positions[own],
-                        "angstrom",
-                        multiplicity=multiplicities[index],
-                        **charge,
-                    )
-                )
+                stated: dict[str, Any] = {"multiplicity": multiplicities[index]}
+                if charges[index] is not None:
+                    stated["charge"] = charges[index]
+                systems.append(System.from_arrays(numbers[own], positions[own], "angstrom", **stated))
             except InputError as error:
                 raise InputError(f"system {index}: {error}") from error
         return systems, atoms
