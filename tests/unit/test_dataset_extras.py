@@ -33,6 +33,7 @@ progress = "quiet"
 FRAME = "3\ncharge={charge} smiles={smiles}\nO 0.0 0.0 0.1\nH 0.0 0.76 -0.49\nH 0.0 -0.75 -0.48\n"
 
 
+@pytest.mark.filterwarnings("default:task.extras became:FutureWarning")
 def test_orbital_energies_and_mulliken_charges_are_pyscfs(tmp_path, capsys):
     pytest.importorskip("pyscf")
     from pyscf import gto, scf
@@ -108,6 +109,7 @@ InChI=1S/CH4/h1H4\tInChI=1S/CH4/h1H4
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default:task.extras became:FutureWarning")
 def test_qm9s_methane_has_qm9s_labels(tmp_path):
     (tmp_path / "frames.xyz").write_text(METHANE)
     config = tmp_path / "config.toml"
