@@ -208,8 +208,8 @@ def table(lines: list[dict]) -> str:
     rows = [
         f"{len(lines)} molecules: {len(done)} relaxed and analysed, {len(same)} of these to QM9's conformer, "
         f"{len(used)} of these minima.",
-        f"QM9's G has the symmetry number 1 for {len(without)} of the {sum(l['symmetry_number'] > 1 for l in used)} that "
-        "have a higher one.",
+        f"QM9's G has the symmetry number 1 for {len(without)} of the "
+        f"{sum(line['symmetry_number'] > 1 for line in used)} that have a higher one.",
         "",
         "| column | unit | MAE | median | worst | at |",
         "|---|---|---|---|---|---|",
