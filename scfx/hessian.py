@@ -30,22 +30,25 @@ class Hessian:
 
     `matrix` [3 natm, 3 natm] in hartree/bohr², symmetric, rows and columns by atom, then x, y, z, in the system's own
     order. `asymmetry` is the largest difference between an element and its mirror image before they were averaged, in
-    the same unit: how far the differences are to be believed. `step` in bohr. `result` has the system itself as entry
-    0, with energy, gradient and all else that the solver computes, then each coordinate's displacement forth and back.
+    the same unit: how far the differences are to be believed. `step` in bohr. `result` is that of the system itself,
+    with energy, gradient and all else that its solver computes; `displaced` has each coordinate's displacement forth
+    and back.
     """
 
     matrix: Float64[np.ndarray, "n n"]
     asymmetry: float
     step: float
     result: SCFResult
+    displaced: SCFResult
 
 
-def hessian(solver: Solver, system: System, step: float = STEP) -> Hessian:
+def hessian(solver: Solver, system: System, step: float = STEP, *, centre: Solver | None = None) -> Hessian:
     """The Hessian of `system` by central differences of gradients, `step` bohr forth and back along each coordinate.
 
-    All 6 natm displaced geometries, and the system itself, are one call of `solver.solve`. `solver` must compute the
-    gradient (`properties="gradient"`). Each geometry starts from the guess, so the matrix depends on the geometry
-    alone. Ghost atoms are displaced like the others.
+    All 6 natm displaced geometries are one call of `solver.solve`, which must compute the gradient
+    (`properties="gradient"`). The system itself is solved before, from the standard guess, by `centre` if that is given
+    (a solver of the same level that computes more properties); the others start from its density. So the matrix depends
+    on the geometry alone. Ghost atoms are displaced like the others.
 
     Raises `InputError` for a solver without gradients or a step that is not positive, and `ConvergenceError` naming
     the displacement where one did not converge or has no gradient.
@@ -57,12 +60,15 @@ def hessian(solver: Solver, system: System, step: float = STEP) -> Hessian:
         )
     if not (math.isfinite(step) and step > 0):
         raise InputError(f"step is {step!r}, expected a positive length in bohr, such as {STEP}")
-    systems = [system, *_displaced(system, step)]
-    result = solver.solve(systems)
-    gradients = np.stack([_gradient(result, index, step) for index in range(len(systems))])
-    forth, back = gradients[1::2], gradients[2::2]
-    matrix = (forth - back) / (2 * step)
-    return Hessian(0.5 * (matrix + matrix.T), float(np.abs(matrix - matrix.T).max()), step, result)
+    result = (centre or solver).solve([system], return_density=True)
+    _gradient(result, 0, "the undisplaced geometry")
+    systems = _displaced(system, step)
+    assert result.density is not None
+    displaced = solver.solve(systems, initial_density=[np.array(result.density[0])] * len(systems))
+    gradients = np.stack([_gradient(displaced, i, _moved(i, step)) for i in range(len(systems))])
+    matrix = (gradients[0::2] - gradients[1::2]) / (2 * step)
+    asymmetry = float(np.abs(matrix - matrix.T).max())
+    return Hessian(0.5 * (matrix + matrix.T), asymmetry, step, result, displaced)
 
 
 def _displaced(system: System, step: float) -> list[System]:
@@ -76,12 +82,12 @@ def _displaced(system: System, step: float) -> list[System]:
     return out
 
 
-def _gradient(result: SCFResult, index: int, step: float) -> Float64[np.ndarray, "n"]:
-    if index:
-        atom, axis = divmod((index - 1) // 2, 3)
-        where = f"atom {atom} moved by {step if index % 2 else -step} bohr along {'xyz'[axis]}"
-    else:
-        where = "the undisplaced geometry"
+def _moved(index: int, step: float) -> str:
+    atom, axis = divmod(index // 2, 3)
+    return f"atom {atom} moved by {-step if index % 2 else step} bohr along {'xyz'[axis]}"
+
+
+def _gradient(result: SCFResult, index: int, where: str) -> Float64[np.ndarray, "n"]:
     if not result.converged[index]:
         reason = result.reason[index] or result.status[index].explain()
         raise ConvergenceError(f"Hessian: {where}: {reason}")

@@ -122,7 +122,7 @@ def _computed(input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
         extras |= {
             "hessian_asymmetry": differences.asymmetry,
             "hessian_step": differences.step,
-            "hessian_gradients": len(result) - 1,
+            "hessian_gradients": len(differences.displaced),
         }
     else:
         result = solver.solve([system])

@@ -23,7 +23,7 @@ class Differences:
     `hessian` [3 natm, 3 natm] in hartree/bohr², symmetrised; `asymmetry` is the largest difference of two elements
     that should be equal, before that. `acoustic_sum` is the largest of the sums over atoms of a row's elements along
     one axis, which are 0 where moving the molecule as a whole changes no gradient. `dipole_derivatives` [3 natm, 3] in
-    elementary charges. `result` has the geometry itself as entry 0, then each displacement forth and back.
+    elementary charges. `result` is that of the geometry itself.
     """
 
     system: System
@@ -37,14 +37,15 @@ class Differences:
     acoustic_sum: float
 
 
-def differences(solver: Any, system: System, step: float) -> Differences:
+def differences(solver: Any, system: System, step: float, labels: Any = None) -> Differences:
     """6 natm geometries in one call of the solver, each coordinate moved by `step` bohr both ways.
+
+    `labels`: the solver of the geometry itself, if that is to have more properties.
 
     Raises `InputError` for a step that is not positive, `ConvergenceError` if a geometry does not converge.
     """
-    found = hessian(solver, system, step)
-    result = found.result
-    dipoles = np.asarray(result.dipole)
+    found = hessian(solver, system, step, centre=labels)
+    result, dipoles = found.result, np.asarray(found.displaced.dipole)
     assert result.gradient is not None
     sums = found.matrix.reshape(-1, system.natm, 3).sum(axis=1)
     return Differences(
@@ -53,8 +54,8 @@ def differences(solver: Any, system: System, step: float) -> Differences:
         energy=float(result.energy[0]),
         gradient=np.array(result.gradient[0]),
         hessian=found.matrix,
-        # Behind the geometry itself, each coordinate's displacement forth and back.
-        dipole_derivatives=(dipoles[1::2] - dipoles[2::2]) / (2 * step),
+        # Each coordinate's displacement forth and back.
+        dipole_derivatives=(dipoles[0::2] - dipoles[1::2]) / (2 * step),
         step=step,
         asymmetry=found.asymmetry,
         acoustic_sum=float(np.abs(sums).max()),

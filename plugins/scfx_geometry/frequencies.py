@@ -70,17 +70,16 @@ def frequencies(
     if not (temperature > 0 and pressure > 0):
         raise InputError(f"temperature and pressure must be positive, got {temperature} and {pressure}")
     masses = commonest_isotope_masses(system.atomic_numbers)
-    found = differences(solver, system, step)
+    found = differences(solver, system, step, labels)
     modes = normal_modes(masses, system.positions, found.hessian, found.dipole_derivatives)
     number = symmetry or symmetry_number(system.atomic_numbers, masses, system.positions)
     largest = float(np.abs(found.gradient).max())
     doubt = ""
     if largest > STATIONARY:
         doubt = f"not a stationary point: the gradient reaches {largest:.1e} hartree/bohr; relax it first"
-    label = found.result if labels is None or labels is solver else labels.solve([system])
     return Analysis(
         differences=found,
-        label=label,
+        label=found.result,
         modes=modes,
         rotational_constants=rotational_constants(masses, system.positions),
         thermochemistry=thermochemistry(system, found.energy, masses, modes, number, temperature, pressure),

@@ -57,5 +57,5 @@ class FrequenciesOptions(SourceOptions):
     temperature: float = Field(TEMPERATURE, gt=0, description="kelvin")
     pressure: float = Field(PRESSURE, gt=0, description="pascal; the default is 1 atm")
     symmetry_number: int | None = Field(
-        None, ge=1, description="of every molecule; default: found from its geometry (QM9's G has 1 for all)"
+        None, ge=1, description="of every molecule; default: found from its geometry"
     )

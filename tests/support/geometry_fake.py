@@ -94,7 +94,7 @@ class Console:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def print(self, text: str) -> None:
+    def print(self, text: str, **how: object) -> None:
         self.lines.append(text)
 
 
