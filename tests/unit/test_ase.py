@@ -104,3 +104,31 @@ def test_many_images_are_solved_in_batches_and_come_back_with_their_results():
     alone.calc = SCFX(**CHEAP)
     np.testing.assert_array_equal(done[2].get_forces(), alone.get_forces())
     assert images[2].calc is None
+
+
+#: Value, tolerance: HF/STO-3G bond lengths of H2 and H2O and the stretch of H2 as CCCBDB has them (0.712 and 0.989
+#: angstrom, 5481 1/cm); the barrier from its pyramidal and planar NH3 (11.1 kcal/mol), which five images come close to.
+EXAMPLES = {
+    "bfgs": (0.989, 0.002), "vibrations": (5481.0, 10.0), "neb": (0.482, 0.02), "geometric": (0.712, 0.001),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_give_what_is_published(name):
+    value, tolerance = EXAMPLES[name]
+    assert _example()[name]() == pytest.approx(value, abs=tolerance)
+
+
+@pytest.mark.slow
+def test_the_dynamics_of_the_example_stays_near_its_minimum():
+    energies = _example()["langevin"]()
+    assert energies.shape == (5,)
+    assert np.ptp(energies) < 0.5  # eV; 300 K are 0.026
+
+
+def _example():
+    import runpy
+    from pathlib import Path
+
+    return runpy.run_path(str(Path(__file__).parents[2] / "examples" / "ase_dynamics.py"))["PARTS"]
