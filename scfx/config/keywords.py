@@ -58,7 +58,8 @@ class SCFOptions(TypedDict, total=False):
     nonlocal_grid: GridChoice
     convergence: Preset | ConvergenceTable | Convergence
     density_fitting: str | bool | Table | AbstractBasisSource | None
-    guess: Literal["atomic", "core"]
+    guess: Literal["atomic", "sap", "core"]
+    accelerator: Literal["cdiis", "adiis"]
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"]
     linear_dependence: float
     recovery: bool
