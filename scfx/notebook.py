@@ -63,7 +63,7 @@ def listing(header: Sequence[str], rows: Sequence[tuple[Sequence[Any], bool]]) -
 def system_html(system: System) -> str:
     """Formula, charge, multiplicity, what was assumed of them, and the geometry."""
     assumed = ", ".join(sorted(system.assumed))
-    rows = [
+    rows: list[tuple[str, Any, bool]] = [
         ("atoms", system.natm, False),
         ("electrons", system.n_electrons, False),
         ("charge", system.charge, False),

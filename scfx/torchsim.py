@@ -107,7 +107,7 @@ class SCFXModel(ModelInterface):
         systems = []
         for index, own in enumerate(atoms):
             try:
-                charge = {} if charges[index] is None else {"charge": charges[index]}
+                charge: dict[str, Any] = {} if charges[index] is None else {"charge": charges[index]}
                 systems.append(
                     System.from_arrays(
                         numbers[own],

@@ -13,6 +13,7 @@ from scfx.model.elements import SYMBOLS, electrons_by_angular_momentum
 from scfx.model.system import HARTREE_IN_EV
 
 if TYPE_CHECKING:
+    from scfx_dataset.quality import Selected
     from scfx_dataset.reader import Dataset
 
 
@@ -25,7 +26,7 @@ class IsolatedAtom:
     energy_ev: float
 
 
-def isolated_atoms(dataset: Dataset, atomic_numbers: Iterable[int]) -> list[IsolatedAtom]:
+def isolated_atoms(dataset: Dataset | Selected, atomic_numbers: Iterable[int]) -> list[IsolatedAtom]:
     """The neutral atoms of these elements, computed as the plan of `dataset` says, by atomic number.
 
     A plan that asks for restricted orbitals is followed but for that, since most atoms have open shells. Raises
