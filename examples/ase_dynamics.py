@@ -41,11 +41,13 @@ def bfgs() -> float:
 def langevin(steps: int = 20) -> np.ndarray:
     """Twenty femtoseconds of H2 at 300 K; its energies in eV, all in one batch: labels depend on the geometry alone."""
     from ase.md.langevin import Langevin
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
     atoms, rng, frames = hydrogen(0.71), np.random.default_rng(1), []
-    MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=rng)
-    dynamics = Langevin(atoms, 1.0 * units.fs, temperature_K=300, friction=0.01 / units.fs, rng=rng)
+    thermal = np.sqrt(atoms.get_masses() * units.kB * 300)  # width of each momentum's distribution
+    atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * thermal[:, None])
+    dynamics = Langevin(
+        atoms, 1.0 * units.fs, temperature_K=300, friction=0.01 / units.fs, rng=rng, fixcm=False
+    )
     dynamics.attach(lambda: frames.append(atoms.copy()), interval=5)
     dynamics.run(steps)
     return np.array([frame.get_potential_energy() for frame in evaluate(frames, **LEVEL)])
@@ -71,7 +73,7 @@ def neb(images: int = 5) -> float:
     last = first.copy()
     last.positions[:, 2] *= -1  # the mirror image, in the plane of the hydrogens
     band = [first.copy() for _ in range(images - 1)] + [last]
-    chain = NEB(band, allow_shared_calculator=True)
+    chain = NEB(band, allow_shared_calculator=True, method="improvedtangent")
     chain.interpolate()
     for image in band:
         image.calc = calculator
