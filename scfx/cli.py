@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import get_completion_class
 
 import scfx
 from scfx.commands import compilation_cache
@@ -40,6 +41,10 @@ Examples:
   scfx run config.toml --set scf.precision=mixed   the [[task]] entries of a file
   scfx plugins                                     which names can be used here
 """
+
+
+#: The variable by which a shell asks for completions; click's own name for the program "scfx".
+_COMPLETE = "_SCFX_COMPLETE"
 
 
 class Session:
@@ -82,9 +87,27 @@ class _Group(click.Group):
         return ctx.meta["plugin_commands"]
 
 
+def _completion(ctx: click.Context, _: click.Parameter, shell: str | None) -> None:
+    """Print click's script for a shell, to be put into its start-up file, and end."""
+    if shell is None or ctx.resilient_parsing:
+        return
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(ctx.command, {}, "scfx", _COMPLETE).source())
+    ctx.exit()
+
+
 @click.group(cls=_Group, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(scfx.__version__, prog_name="scfx")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--completion",
+    type=click.Choice(["bash", "zsh", "fish"]),
+    is_eager=True,
+    expose_value=False,
+    callback=_completion,
+    help="Print what makes this shell complete commands and options.",
+)
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
     ctx.ensure_object(Session)
@@ -109,7 +132,13 @@ def main(arguments: Sequence[str] | None = None, *, registry: Registry | None = 
         try:
             compilation_cache.enable()
             with leave_at_second_interrupt():
-                code = cli.main(arguments, prog_name="scfx", standalone_mode=False, obj=Session(registry))
+                code = cli.main(
+                    arguments,
+                    prog_name="scfx",
+                    complete_var=_COMPLETE,
+                    standalone_mode=False,
+                    obj=Session(registry),
+                )
         except click.ClickException as error:
             error.show()
             return 2

@@ -28,7 +28,9 @@ from scfx.config.toml import unknown_key
 from scfx.contracts.property import plain
 from scfx.driver import Solver
 from scfx.hessian import hessian
+from scfx.model.basis import BasisSet
 from scfx.model.system import System
+from scfx.wavefunction import check_sayable, qcschema_wavefunction
 
 if TYPE_CHECKING:
     from qcengine.config import TaskConfig
@@ -58,7 +60,8 @@ class SCFXHarness(ProgramHarness):
 
     The driver "properties" returns dipole, charges, bond orders, orbital energies and what `keywords.properties` names;
     with other drivers the latter are in `extras["scfx"]["properties"]`. A Hessian is made of differences of gradients
-    (`scfx.hessian`), all in one batch; its asymmetry is in `extras["scfx"]`.
+    (`scfx.hessian`), all in one batch; its asymmetry is in `extras["scfx"]`. `protocols.wavefunction` gives basis set,
+    orbitals, their energies and occupations, and densities, but for Cartesian shells and core potentials.
     """
 
     _defaults: ClassVar[dict[str, Any]] = {
@@ -115,7 +118,7 @@ def _computed(input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
     wants_gradient = driver in ("gradient", "hessian")
     solver = _solver(scf, wants_gradient, system, config)
     extras: dict[str, Any] = {"spec_hash": solver.spec_hash}
-    matrix = None
+    matrix = wavefunction = None
     if driver == "hessian":
         differences = hessian(solver, system)
         result, matrix = differences.result, differences.matrix
@@ -125,8 +128,13 @@ def _computed(input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
             "hessian_gradients": len(differences.displaced),
         }
     else:
-        result = solver.solve([system])
+        wants_orbitals = specification.protocols.wavefunction.value != "none"
+        if wants_orbitals:
+            check_sayable(BasisSet.from_source(solver.resolved.basis, set(system.atomic_numbers.tolist())))
+        result = solver.solve([system], return_density=wants_orbitals)
         _raise_for(result)
+        if wants_orbitals:
+            wavefunction = qcschema_wavefunction(result)
     gradient = _gradient(result) if wants_gradient else None
     asked = {name: _plain(values[0]) for name, values in result.properties.items()}
     reasons = {name: why[0] for name, why in result.property_reasons.items() if why[0]}
@@ -143,6 +151,7 @@ def _computed(input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
         molecule=input_data.molecule,
         properties=_properties(result, system, gradient, matrix),
         return_result=returned[driver],
+        wavefunction=wavefunction,
         provenance=Provenance(creator="scfx", version=scfx.__version__, routine="scfx.solve"),
         extras={"scfx": extras},
         success=True,
@@ -154,11 +163,10 @@ def _computed(input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
 
 def _refuse_what_there_is_not(specification: Any, config: TaskConfig) -> None:
     protocols = specification.protocols
-    if protocols.wavefunction.value != "none":
+    if protocols.wavefunction.value != "none" and specification.driver.value == "hessian":
         raise errors.ConfigError(
             "protocols.wavefunction",
-            f"got {protocols.wavefunction.value!r}: scfx returns no wavefunction in QCSchema; use 'none', and write "
-            "orbitals with scfx.export.to_molden",
+            f"got {protocols.wavefunction.value!r}: a Hessian is of many geometries; use 'none' or another driver",
         )
     if protocols.native_files.value != "none":
         raise errors.ConfigError(

@@ -160,6 +160,11 @@ class SCFResult:
     def __len__(self) -> int:
         return len(self.systems)
 
+    def _repr_html_(self) -> str:
+        from scfx.notebook import result_html
+
+        return result_html(self)
+
     def __repr__(self) -> str:
         """One line: how many, how they ended, and what they are of."""
         counts = ", ".join(

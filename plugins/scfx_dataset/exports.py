@@ -147,14 +147,19 @@ def export_beside(
 
 def default_name(form: str, stem: str = "export") -> str:
     """The file of an export that was given no name: with the format in it, so that no two formats have one name."""
-    ending = _format(form).ending
+    ending = _named(form).ending
     return stem + ending if ending == f".{form}" else f"{stem}-{form}{ending}"
 
 
-def _format(form: str) -> Format:
+def _named(form: str) -> Format:
     if form not in FORMATS:
         raise InputError(f"format: got {form!r}, expected one of {', '.join(FORMATS)}")
-    chosen = FORMATS[form]
+    return FORMATS[form]
+
+
+def _format(form: str) -> Format:
+    """The same, if the package that it needs is installed."""
+    chosen = _named(form)
     if chosen.module and importlib.util.find_spec(chosen.module) is None:
         raise PluginUnavailableError(
             "",

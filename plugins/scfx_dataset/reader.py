@@ -52,6 +52,11 @@ class Dataset(AbstractDataset):
         #: The plan: `plan.counts`, `plan.identity` (spec, options, versions), `plan.shards`, `plan.excluded()`.
         self.plan = Plan.load(self._store)
 
+    def _repr_html_(self) -> str:
+        from scfx_dataset.notebook import dataset_html
+
+        return dataset_html(self)
+
     def __repr__(self) -> str:
         kept = "" if self._statuses is None else f", status in {self._statuses}"
         kept += "" if self._part is None else f", molecules in {self._part}"

@@ -81,6 +81,18 @@ class Study:
         self.labels = Path(settings.labels) if settings.labels else self.output / "labels"
         self._table: pd.DataFrame | None = None
 
+    def _repr_html_(self) -> str:
+        from scfx.notebook import listing, panel
+
+        header = ("option", "functional", "basis", "precision", "compared with", "labels")
+        rows = []
+        for option in self.options:
+            there = (self.labels / option.key).is_dir()
+            level = (option.names[key] for key in ("functional", "basis", "precision"))
+            against = "(reference)" if option is self.reference else option.against
+            rows.append(((option.label, *level, against, "begun" if there else "none yet"), False))
+        return panel(f"Study of {len(self.options)} options, output {self.output}", listing(header, rows))
+
     def __repr__(self) -> str:
         labels = ", ".join(option.label for option in self.options)
         return f"Study({labels}; reference {self.reference.label})"

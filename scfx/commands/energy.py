@@ -65,9 +65,20 @@ class Names(click.ParamType):
             self.fail(f"{value!r} is not a TOML list: {error}", param, ctx)
 
 
+def _levels(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from scfx.config.levels import LEVELS
+
+    return [name for name in LEVELS if name.startswith(incomplete)]
+
+
 @click.command(short_help="Energy, HOMO, LUMO and gap of one molecule.", epilog=_EPILOG)
 @click.argument("molecule")
-@click.option("--level", default=None, help="Of a published dataset, as spice; other flags win over it.")
+@click.option(
+    "--level",
+    default=None,
+    shell_complete=_levels,
+    help="Of a published dataset, as spice; other flags win over it.",
+)
 @click.option(
     "--functional", type=TomlValue(), default="b3lyp", show_default=True, help="PySCF's names, case-free."
 )
@@ -326,28 +337,55 @@ def _asked_for(result: SCFResult) -> dict[str, Any]:
 
 
 def _property_lines(result: SCFResult) -> list[str]:
-    """Numbers and short arrays of the properties asked for, one line a row; of large ones the shape."""
+    """The properties asked for, within 80 columns: a row an atom or a component; of large arrays the shape."""
     import numpy as np
 
-    lines = []
+    lines: list[str] = []
+    symbols = result.systems[0].symbols
     for name, values in result.properties.items():
-        value, unit = values[0], result.descriptors[name].unit
+        value, described = values[0], result.descriptors[name]
         if name == "stability" and value is not None:
             continue  # has a line of its own, with the verdict
+        head = f"{name} [{described.unit}]:" if described.unit else f"{name}:"
         if value is None:
-            lines.append(f"{name}: none, {result.property_reasons[name][0]}")
+            lines += _wrapped(f"{name}: none, {result.property_reasons[name][0]}", 2)
         elif isinstance(value, dict):
-            lines.append(f"{name} [{unit}]: " + ", ".join(f"{k} {v:.8f}" for k, v in value.items()))
+            width = max(map(len, value), default=0)
+            lines += [head, *(f"  {key:<{width}} {_digits(number)}" for key, number in value.items())]
         else:
-            array = np.asarray(value)
-            head = f"{name} [{unit}]:" if unit else f"{name}:"
-            if array.ndim == 2 and array.shape[1] <= 8:
-                lines += [head, *("  " + " ".join(f"{x:14.8f}" for x in row) for row in array)]
-            elif array.ndim > 1:
-                lines.append(f"{head} an array of shape {array.shape}; --json has it")
+            array = np.atleast_1d(np.asarray(value))
+            marks = [f"{s:<3}" for s in symbols] if described.axes[:1] == ("atom",) else [""] * len(array)
+            if array.ndim == 1 and array.size == 1:
+                lines.append(f"{head} {_digits(array[0]).strip()}")
+            elif not marks[0] and (array.ndim == 1 or (array.ndim == 2 and len(array) <= 2)):
+                lines += [head, *(line for row in np.atleast_2d(array) for line in _rows_of(row))]
+            elif array.size <= len(array) * _COLUMNS and array.ndim <= 2:
+                rows = zip(marks, array.reshape(len(array), -1), strict=True)
+                lines += [head, *("  " + mark + " ".join(map(_digits, row)) for mark, row in rows)]
             else:
-                lines.append(f"{head} " + " ".join(f"{x:.8f}" for x in np.atleast_1d(array)))
+                lines.append(f"{head} an array of shape {array.shape}; --json has it")
     return lines
+
+
+#: Numbers in a row of 80 columns.
+_COLUMNS = 5
+
+
+def _rows_of(numbers: Any) -> list[str]:
+    cut = (numbers[i : i + _COLUMNS] for i in range(0, len(numbers), _COLUMNS))
+    return ["  " + " ".join(map(_digits, row)) for row in cut]
+
+
+def _digits(number: Any) -> str:
+    return f"{round(float(number), 8) + 0.0:14.8f}"  # no negative zero
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(
+        text, 80, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _number(value: Any) -> float | None:
@@ -397,4 +435,4 @@ def _text(record: dict[str, Any]) -> str:
         from scfx.results import Status
 
         lines.append(f"not usable  {record['reason'] or Status(record['status']).explain()}")
-    return "\n".join(lines)
+    return "\n".join(line for text in lines for line in _wrapped(text, 12))

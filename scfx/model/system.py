@@ -185,6 +185,11 @@ class System:
         counts = {s: real.count(s) for s in sorted(set(real), key=lambda s: (s != "C", s))}
         return "".join(f"{s}{n if n > 1 else ''}" for s, n in counts.items())
 
+    def _repr_html_(self) -> str:
+        from scfx.notebook import system_html
+
+        return system_html(self)
+
     def __repr__(self) -> str:
         ghosts = f", ghosts={int(self.ghost.sum())}" if self.ghosts is not None else ""
         return f"System({self.formula}, charge={self.charge}, multiplicity={self.multiplicity}{ghosts})"

@@ -104,3 +104,59 @@ def test_many_images_are_solved_in_batches_and_come_back_with_their_results():
     alone.calc = SCFX(**CHEAP)
     np.testing.assert_array_equal(done[2].get_forces(), alone.get_forces())
     assert images[2].calc is None
+
+
+@pytest.mark.slow
+def test_examples_relax_to_the_known_bond_lengths():
+    """HF/STO-3G: 1.346 bohr in H2 and 1.871 bohr in water (Szabo and Ostlund, Modern Quantum Chemistry, chapter 3)."""
+    parts = _example()
+    assert parts["geometric"]() == pytest.approx(1.346 * BOHR_IN_ANGSTROM, abs=0.001)
+    assert parts["bfgs"]() == pytest.approx(1.871 * BOHR_IN_ANGSTROM, abs=0.002)
+
+
+@pytest.mark.slow
+def test_the_examples_vibration_is_the_curvature_of_pyscfs_energy():
+    from ase import units
+    from pyscf import gto, scf
+
+    def energy(distance):
+        return (
+            scf.RHF(gto.M(atom=f"H 0 0 0; H 0 0 {distance}", basis="sto-3g", verbose=0)).kernel()
+            * HARTREE_IN_EV
+        )
+
+    r, h = 0.71223, 0.01
+    curvature = (
+        16 * (energy(r + h) + energy(r - h)) - energy(r + 2 * h) - energy(r - 2 * h) - 30 * energy(r)
+    ) / (12 * h**2)
+    mass = Atoms("H").get_masses()[0] / 2
+    quantum = units._hbar * 1e10 / np.sqrt(units._e * units._amu) * np.sqrt(curvature / mass)  # eV
+    assert _example()["vibrations"]() == pytest.approx(quantum / units.invcm, rel=2e-3)
+
+
+@pytest.mark.slow
+def test_the_band_of_the_example_climbs_to_planar_ammonia():
+    level = {"functional": "hf", "basis": "sto-3g", "threads": 1}
+    planar = Atoms("NH3", [[0, 0, 0], *([np.cos(a), np.sin(a), 0] for a in 2 * np.pi / 3 * np.arange(3))])
+    pyramid = planar.copy()
+    pyramid.positions[0, 2] = 0.35
+    ends = []
+    for atoms in (planar, pyramid):
+        atoms.calc = SCFX(**level)
+        BFGS(atoms, logfile=None).run(fmax=0.01)
+        ends.append(atoms.get_potential_energy())
+    assert _example()["neb"]() == pytest.approx(ends[0] - ends[1], abs=0.02)
+
+
+@pytest.mark.slow
+def test_the_dynamics_of_the_example_stays_near_its_minimum():
+    energies = _example()["langevin"]()
+    assert energies.shape == (5,)
+    assert np.ptp(energies) < 0.5  # eV; 300 K are 0.026
+
+
+def _example():
+    import runpy
+    from pathlib import Path
+
+    return runpy.run_path(str(Path(__file__).parents[2] / "examples" / "ase_dynamics.py"))["PARTS"]

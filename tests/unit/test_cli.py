@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -314,6 +315,22 @@ def test_help_teaches_by_example(capsys):
     ):
         assert run(*arguments) == 0
         assert example in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_each_shell(shell, capsys):
+    assert scfx.cli.main(["--completion", shell]) == 0
+    assert "_SCFX_COMPLETE" in capsys.readouterr().out
+
+
+def test_a_shell_is_told_commands_options_and_levels(monkeypatch, capsys):
+    for words, expected in (("scfx lev", "level"), ("scfx energy --conv", "--convergence")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+        monkeypatch.setenv("_SCFX_COMPLETE", "bash_complete")
+        with contextlib.suppress(SystemExit):
+            scfx.cli.main([])
+        assert f"plain,{expected}" in capsys.readouterr().out.split()
 
 
 def test_cite_names_the_paper_and_what_it_stands_on(capsys):

@@ -200,4 +200,4 @@ def test_a_file_that_exists_is_not_overwritten_and_formats_are_named(dataset, tm
         export(dataset, "qm2b", tmp_path / "y")
     assert main(["dataset", "export", str(tmp_path), "--format", "nothing"]) == 2
     assert "expected one of qm1b" in capsys.readouterr().err
-    assert all(form.ending.startswith(".") for form in FORMATS.values())
+    assert all(form.folder != form.ending.startswith(".") for form in FORMATS.values())

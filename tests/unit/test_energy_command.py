@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -108,3 +109,18 @@ def test_what_cannot_be_heeded_is_refused(arguments, message, capsys):
 def test_a_seed_for_a_file_is_refused(oxygen, capsys):
     assert scfx.cli.main(["energy", oxygen, "--seed", "7"], registry=Registry.from_plugins({})) == 2
     assert "--seed is for conformers of SMILES strings" in capsys.readouterr().err
+
+
+def test_properties_line_up_within_80_columns(oxygen, capsys, registry):
+    names = "gradient,energy_components,orbital_energies,mulliken_charges,density_matrix,electrons_on_grid"
+    words = ["energy", oxygen, *QUICK, "--threads", "1"]
+    assert scfx.cli.main([*words, "--properties", names], registry=registry) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    start = lines.index("gradient [hartree/bohr]:")
+    rows = [re.fullmatch(r"  O  (( +-?\d+\.\d{8}){3})", line) for line in lines[start + 1 : start + 3]]
+    assert all(row and len(row[0]) == 49 for row in rows)
+    assert not re.search(r"-0\.0{8}\b", "\n".join(lines))
+    assert "density_matrix: an array of shape" in "\n".join(lines)
+    components = lines[lines.index("energy_components [hartree]:") + 1 :][:5]
+    assert len({line.rindex(".") for line in components}) == 1

@@ -175,7 +175,18 @@ def test_properties_are_returned_by_name():
         ({"keywords": {"reference": "closed"}}, "keywords.reference"),
         ({"keywords": {"threads": 4}}, "keywords.threads.*ncores"),
         ({"keywords": {"functional": "pbe"}}, "keywords.functional.*model.method"),
-        ({"protocols": {"wavefunction": "all"}}, "protocols.wavefunction.*to_molden"),
+        (
+            {
+                "protocols": {"wavefunction": "all"},
+                "model": {"method": "hf", "basis": "6-31g*"},
+                "molecule": WATER,
+            },
+            "protocols.wavefunction.*Cartesian.*to_molden",
+        ),
+        (
+            {"protocols": {"wavefunction": "all"}, "driver": "hessian"},
+            "protocols.wavefunction.*another driver",
+        ),
         ({"protocols": {"native_files": "all"}}, "protocols.native_files"),
         ({"driver": "gradient", "keywords": {"convergence": "qm1b"}}, "scf.convergence"),
     ],
@@ -218,3 +229,52 @@ def test_geometric_relaxes_water(tmp_path, monkeypatch):
     first, second = (h - oxygen for h in hydrogens)
     angle = np.degrees(np.arccos(first @ second / np.linalg.norm(first) / np.linalg.norm(second)))
     assert angle == pytest.approx(100.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("molecule", "multiplicity"), [(HYDROGEN, 1), (WATER, 3)])
+def test_orbitals_fit_the_basis_set_that_comes_with_them(molecule, multiplicity):
+    """PySCF's overlap matrix of the basis set in the result, in QCSchema's order of functions."""
+    from pyscf import gto
+
+    molecule = {**molecule, "molecular_multiplicity": multiplicity}
+    given = asked(
+        model={"method": "hf", "basis": "def2-svp"}, molecule=molecule, protocols={"wavefunction": "all"}
+    )
+    result = compute(given)
+    found = result.wavefunction
+    assert found.restricted == (multiplicity == 1)
+    shells = {
+        symbol: [
+            [s.angular_momentum[0], *([a, c] for a, c in zip(s.exponents, s.coefficients[0], strict=True))]
+            for s in found.basis.center_data[found.basis.atom_map[atom]].electron_shells
+        ]
+        for atom, symbol in enumerate(result.molecule.symbols)
+    }
+    atoms = [(s, r) for s, r in zip(result.molecule.symbols, result.molecule.geometry.tolist(), strict=True)]
+    other = gto.M(atom=atoms, unit="B", basis=shells, spin=multiplicity - 1, verbose=0)
+    # PySCF has p as x, y, z; QCSchema as m = -1, 0, 1.
+    starts = [other.ao_loc[i] for i in range(other.nbas)]
+    order = np.concatenate(
+        [
+            start
+            + (np.array([1, 2, 0]) if other.bas_angular(i) == 1 else np.arange(2 * other.bas_angular(i) + 1))
+            for i, start in enumerate(starts)
+        ]
+    )
+    overlap = other.intor("int1e_ovlp")[np.ix_(order, order)]
+    dipole = other.intor("int1e_r")[:, order][:, :, order]
+    electronic = 0.0
+    for spin in ("a",) if found.restricted else ("a", "b"):
+        orbitals = getattr(found, f"scf_orbitals_{spin}")
+        np.testing.assert_allclose(orbitals.T @ overlap @ orbitals, np.eye(orbitals.shape[1]), atol=1e-8)
+        density = getattr(found, f"scf_density_{spin}")
+        occupied = orbitals * getattr(found, f"scf_occupations_{spin}")
+        np.testing.assert_allclose(occupied @ occupied.T, density, atol=1e-6)
+        assert np.all(np.diff(getattr(found, f"scf_eigenvalues_{spin}")) > -1e-9)
+        assert getattr(found, f"orbitals_{spin}") == f"scf_orbitals_{spin}"
+        electronic -= np.einsum("xij,ij->x", dipole, density) * (2 if found.restricted else 1)
+    nuclear = result.molecule.atomic_numbers @ result.molecule.geometry
+    np.testing.assert_allclose(electronic + nuclear, result.properties.scf_dipole_moment, atol=1e-6)
+    part = compute({**given, "protocols": {"wavefunction": "occupations_and_eigenvalues"}}).wavefunction
+    assert part.scf_orbitals_a is None
+    assert part.scf_occupations_a is not None
