@@ -73,14 +73,14 @@ class GeometryTask(AbstractTask):
         elements = sorted(
             {int(z) for r in source.records if r.system is not None for z in r.system.atomic_numbers}
         )
-        self._check_source(source)
+        self._check_source(source, context.registry)
         solvers = None
         if elements:
             solvers = solvers_of(context.spec, context.registry, elements, self._solver_factory)
             reported(solvers.labels.resolved.properties, self._columns)
         self._prepared = source, solvers
 
-    def _check_source(self, source: Source) -> None:
+    def _check_source(self, source: Source, registry: Any) -> None:
         """Refuse what the options say of these molecules."""
 
     def run(self, context: TaskContext) -> int:
