@@ -1,6 +1,6 @@
 """Embedding where no Ctrl-C can reach RDKit: `scfx.execution.sheltered` says what it would do with one.
 
-Workers are started with SIGINT blocked in every thread (`interrupts_blocked`), so there RDKit works beside the solver;
+Workers are started with SIGINT blocked in every thread (`scfx.execution.interrupt.interrupts_blocked`), so there RDKit works beside the solver;
 where the work is in the command's own process, which must hear Ctrl-C, the embedding is in a process of its own that
 does not.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfx.errors import ScfxError
-from scfx.execution.interrupt import interrupts_blocked as interrupts_blocked
 from scfx.execution.sheltered import ProcessLostError, Sheltered
 
 if TYPE_CHECKING:

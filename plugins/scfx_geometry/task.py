@@ -106,12 +106,12 @@ class GeometryTask(AbstractTask):
                 store.write(index, _named(index, source.records[index], row))
         except KeyboardInterrupt:
             left = len(source.records) - len(store.finished())
-            context.console.print(f"stopped; {left} rows are left: run the same command again to go on")
+            context.say(f"stopped; {left} rows are left: run the same command again to go on")
             return 130
         rows = store.rows()
         names = self._write(store, rows, solvers)
         good = sum(row["status"] == self._good for row in rows)
-        context.console.print(
+        context.say(
             f"{good} of {len(rows)} {self._good} ({len(finished)} were there); wrote {', '.join(names)} in "
             f"{self.options.output}"
         )

@@ -40,7 +40,7 @@ class PluginRecord:
     misspelt: tuple[str, ...] = ()
     manager: Manager | None = field(default=None, repr=False, compare=False)
 
-    def ask(self, hook: str, **arguments: Any) -> Any:
+    def ask(self, hook: str, **arguments: object) -> object:
         """Call a hook of this plugin alone, so that what it raises can be laid at its door."""
         if self.manager is None:
             raise RuntimeError(f"plugin {self.name} is {self.status} and cannot be asked")
@@ -59,7 +59,7 @@ class Candidate:
     name: str
     distribution: str
     version: str
-    load: Callable[[], Any]
+    load: Callable[[], object]
 
 
 class Manager(pluggy.PluginManager):
@@ -114,12 +114,12 @@ def load(candidate: Candidate) -> PluginRecord:
     return replace(record, hooks=hooks, misspelt=tuple(_misspelt(plugin)), manager=manager)
 
 
-def own_attribute(plugin: Any, name: str) -> Any:
+def own_attribute(plugin: object, name: str) -> Any:
     """An attribute, or None; a module's lazy `__getattr__` is not asked."""
     return vars(plugin).get(name) if isinstance(plugin, ModuleType) else getattr(plugin, name, None)
 
 
-def _misspelt(plugin: Any) -> Iterable[str]:
+def _misspelt(plugin: object) -> Iterable[str]:
     """Functions called scfx_* that pluggy will never call, with what was probably meant."""
     names = vars(plugin) if isinstance(plugin, ModuleType) else dir(plugin)
     for name in sorted(names):

@@ -16,8 +16,8 @@ import numpy as np
 import scfx_dataset
 from dataset_fake import fake_energy
 from dataset_kills import children, lines, start, wait_until_gone
-from scfx_dataset.commits import read_record
 
+from scfx.jobs.commits import read_record
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 if TYPE_CHECKING:

@@ -12,14 +12,15 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scfx.contracts.executor import Outcome, Probe
 from scfx.errors import InputError
-from scfx_dataset.attempt import Outcome, Probe, Worker
-from scfx_dataset.embedding import embedder, interrupts_blocked
+from scfx.execution.interrupt import interrupts_blocked
+from scfx.jobs.attempt import Worker
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from scfx_dataset.attempt import Job
+    from scfx.contracts.executor import Job
 
 #: Environment that fixes the number of threads; read by BLAS and OpenMP libraries and (NPROC) by XLA's CPU client,
 #: each when first loaded, so it must stand before a worker's first import.
@@ -164,7 +165,6 @@ def _serve(connection: Connection, job: Job, threads: int, parent: int) -> None:
     """A worker process: attempts until told to stop, or until its parent is gone."""
     # Blocked since before its first thread; said again for the case that something in between unblocked it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    embedder.in_this_process = True
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     worker = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scfx_dataset.attempt import Job, Probe
+    from scfx.contracts.executor import Job, Probe
 
 #: Seconds between two looks at the limits of the worker process.
 _TICK = 0.25
@@ -32,7 +32,7 @@ class Actor:
 
     def work(self, work: int | Probe) -> Iterator[tuple[str, Any]]:
         """News as of `WorkerProcess.receive`; the last is ("done", outcome)."""
-        from scfx_dataset.process import WorkerProcess
+        from scfx.jobs.process import WorkerProcess
 
         self._process = self._process or WorkerProcess(self._job, self._threads)
         self._process.give(work)

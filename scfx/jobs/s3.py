@@ -1,4 +1,4 @@
-"""A dataset in an S3-compatible object store: `s3://bucket/prefix`, with commits by conditional writes.
+"""A job in an S3-compatible object store: `s3://bucket/prefix`, with commits by conditional writes.
 
 Credentials, region and endpoint are boto3's own (environment, profile, instance role; `AWS_ENDPOINT_URL_S3`). An
 endpoint can also stand in the address, which then is all that workers and readers need:
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from scfx.errors import InputError
-from scfx_dataset.store import AbstractStore, inside
+from scfx.jobs.store import AbstractStore, inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

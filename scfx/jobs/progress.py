@@ -1,4 +1,4 @@
-"""What a person (or a log collector) sees while a dataset is made."""
+"""What a person (or a log collector) sees while a job runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from scfx_dataset.live_bar import LiveBar, State, as_line, as_record
-from scfx_dataset.pace import Pace
+from scfx.jobs.live_bar import LiveBar, State, as_line, as_record
+from scfx.jobs.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +104,7 @@ class Progress:
                 self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def finish(self, summary: dict[str, Any], text: str) -> None:
-        """The summary of the dataset: text, or in the "json" mode one line."""
+        """The summary of the job: text, or in the "json" mode one line."""
         if self.mode == "json":
             with self._heard():
                 print(json.dumps({"summary": summary}), file=sys.stderr, flush=True)

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
+from scfx.contracts.executor import AbstractIsolatingExecutor, Outcome, Probe
 from scfx.errors import InputError, ScfxError
-from scfx_dataset.attempt import Outcome, Probe
-from scfx_dataset.executor import DatasetExecutor
-from scfx_dataset.ray_actor import Actor
-from scfx_dataset.solvers import available_cores
+from scfx.execution.cores import available_cores
+from scfx.jobs.ray_actor import Actor
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
-    from scfx_dataset.attempt import Job
+    from scfx.contracts.executor import Job
 
 #: Seconds between two looks at who has news; Ctrl-C is heard as often.
 _TICK = 0.5
@@ -34,8 +33,8 @@ class _Slot:
     work: int | Probe
 
 
-class RayExecutor(DatasetExecutor):
-    """Runs the attempts of a dataset job as actors of a Ray cluster.
+class RayExecutor(AbstractIsolatingExecutor):
+    """Runs the attempts of a job as actors of a Ray cluster.
 
     `address`: the cluster ("auto", "host:6379", "ray://host:10001"); default: $RAY_ADDRESS, else a cluster of this
     machine's cores that ends with the run. `workers` actors (0: one for each `cpus_per_worker` cores that the cluster

@@ -1,10 +1,10 @@
-"""Finding the rows that kill: a shard whose workers died is bisected, each part alone in a process that may die.
+"""Finding the items that kill: a shard whose workers died is bisected, each part alone in a process that may die.
 
-A dead worker proves nothing about a row. A row becomes `poison` only if
+A dead worker proves nothing about an item. Its row becomes `poison` only if
 
-- its process died, or passed a stated limit, `max_deaths` times while the row was alone in it,
+- its process died, or passed a stated limit, `max_deaths` times while the item was alone in it,
 - no other work of this run went on beside it,
-- and some other row was computed in the same way, so that it is not the machine that fails.
+- and some other item was computed in the same way, so that it is not the machine that fails.
 
 Deaths that were asked for (SIGTERM: preemption) or came before the work began are not counted.
 """
@@ -15,17 +15,16 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
+from scfx.contracts.executor import Outcome, Probe
+from scfx.contracts.work import Attempt
 from scfx.errors import InputError, ScfxError
-from scfx_dataset.attempt import Outcome, Probe, commit_rows
-from scfx_dataset.label import blank_row
-from scfx_dataset.plan import current_versions
+from scfx.jobs.attempt import commit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from scfx_dataset.plan import Plan, Shard
+    from scfx.contracts.work import AbstractWork, Row
+    from scfx.jobs.plan import AbstractPlan, Shard
 
 #: Deaths that do not count, over one shard, after which the run stops: something keeps ending its processes.
 MOST_UNCHARGED = 20
@@ -39,42 +38,48 @@ class Quarantine:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: AbstractPlan,
+        work: AbstractWork,
         alone: Callable[[Iterable[Probe]], Iterator[Outcome]],
         max_deaths: int,
         say: Callable[[str], None],
     ):
         self._plan = plan
+        self._work = work
         self._alone = alone
         self._max_deaths = max_deaths
         self._say = say
 
     def settle(self, shard: Shard, anything_worked: bool) -> Outcome | None:
-        """Commit the shard with its poison rows named; None if every row with a geometry died, which blames none.
+        """Commit the shard with its poison rows named; None if every item that needs work died, which blames none.
 
-        `anything_worked`: this run has computed some label already. Raises `ScfxError` for faults of the machine,
+        `anything_worked`: this run has computed some row already. Raises `ScfxError` for faults of the machine,
         `InputError` for those of the configuration.
         """
         began = time.perf_counter()
-        planned = self._plan.rows(shard).to_pylist()
-        versions = current_versions()
-        identity = {**self._plan.identity, "versions": versions}
-        rows = {row["row_id"]: blank_row(row, identity) for row in planned}
-        suspects = [row_id for row_id, row in rows.items() if not row["status"]]
-        found, poison = self._bisect(shard, suspects)
+        items = self._plan.items(shard)
+        attempt = Attempt(self._plan, shard, self._work.versions())
+        rows: dict[int, Row] = {}
+        for place, item in enumerate(items):
+            row = self._work.settled(item, attempt)
+            if row is not None:
+                rows[place] = row
+        found, poison = self._bisect(
+            shard, items, [place for place in range(len(items)) if place not in rows]
+        )
         if not (anything_worked or any(row["status"] in ("ok", "not_converged") for row in found.values())):
             return None
-        for row_id, reason in poison.items():
-            rows[row_id] |= {"status": "poison", "reason": reason}
         rows |= found
-        table = pa.Table.from_pylist([rows[row["row_id"]] for row in planned], schema=self._plan.schema)
-        seconds = {"quarantine": time.perf_counter() - began}
-        return commit_rows(self._plan, shard, table, seconds, began, versions)
+        rows |= {place: self._work.poison(items[place], why, attempt) for place, why in poison.items()}
+        attempt.seconds["quarantine"] = time.perf_counter() - began
+        return commit_rows(self._work, [rows[place] for place in range(len(items))], attempt, began)
 
-    def _bisect(self, shard: Shard, suspects: list[int]) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
-        """(computed rows by row_id, reasons of the poison rows by row_id)."""
+    def _bisect(
+        self, shard: Shard, items: Sequence[Any], suspects: list[int]
+    ) -> tuple[dict[int, Row], dict[int, str]]:
+        """(computed rows, reasons of the poison rows), both by place in the shard."""
         todo = [tuple(suspects)] if suspects else []
-        found: dict[int, dict[str, Any]] = {}
+        found: dict[int, Row] = {}
         poison: dict[int, str] = {}
         deaths: Counter[int] = Counter()
         uncharged = 0
@@ -88,8 +93,8 @@ class Quarantine:
         for outcome in self._alone(probes()):
             trial = current[0]
             if outcome.state == "tried":
-                assert outcome.table is not None
-                found |= {row["row_id"]: row for row in outcome.table.to_pylist()}
+                assert outcome.tried is not None
+                found |= dict(zip(trial, outcome.tried, strict=True))
             elif outcome.state == "error":
                 raise (InputError if outcome.bad_input else ScfxError)(f"shard {shard.id}: {outcome.message}")
             elif not outcome.charged:
@@ -104,15 +109,15 @@ class Quarantine:
                 half = len(trial) // 2
                 todo += [trial[half:], trial[:half]]
             else:
-                [row_id] = list(trial)
-                deaths[row_id] += 1
+                [place] = list(trial)
+                deaths[place] += 1
                 self._say(
-                    f"shard {shard.id}, row {row_id} alone: {outcome.message}; death {deaths[row_id]} of "
-                    f"{self._max_deaths}"
+                    f"shard {shard.id}, {self._work.name_of(items[place], place)} alone: {outcome.message}; death "
+                    f"{deaths[place]} of {self._max_deaths}"
                 )
-                if deaths[row_id] < self._max_deaths:
+                if deaths[place] < self._max_deaths:
                     todo.append(trial)
                 else:
-                    times = f"{deaths[row_id]} times of {deaths[row_id]}"
-                    poison[row_id] = f"alone in a process, {times}: {outcome.message}"
+                    times = f"{deaths[place]} times of {deaths[place]}"
+                    poison[place] = f"alone in a process, {times}: {outcome.message}"
         return found, poison

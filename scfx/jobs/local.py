@@ -6,25 +6,25 @@ import sys
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
+from scfx.contracts.executor import AbstractIsolatingExecutor, Outcome
 from scfx.errors import InputError
-from scfx_dataset.attempt import Outcome, Worker
-from scfx_dataset.executor import DatasetExecutor
-from scfx_dataset.process import WorkerProcess, failed
-from scfx_dataset.solvers import available_cores
+from scfx.execution.cores import available_cores
+from scfx.jobs.attempt import Worker
+from scfx.jobs.process import WorkerProcess, failed
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
     from multiprocessing.connection import Connection
 
-    from scfx_dataset.attempt import Job, Probe
+    from scfx.contracts.executor import Job, Probe
 
 #: Seconds between two looks at the limits of the workers.
 _TICK = 0.25
 
 
-class LocalExecutor(DatasetExecutor):
-    """Runs the attempts of a dataset job here.
+class LocalExecutor(AbstractIsolatingExecutor):
+    """Runs the attempts of a job here.
 
     `workers` processes (0: one per core, no more than attempts), each on its share of the cores; 1 runs in this
     process, on all threads, where neither a crash nor a limit of the job can be contained.

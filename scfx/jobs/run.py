@@ -6,28 +6,35 @@ from collections import Counter
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from scfx.errors import InputError, ScfxError
-from scfx_dataset.commits import committed
-from scfx_dataset.executor import DatasetExecutor
-from scfx_dataset.local import LocalExecutor
-from scfx_dataset.quarantine import MOST_UNCHARGED, Quarantine
+from scfx.contracts.executor import AbstractIsolatingExecutor, Outcome
+from scfx.errors import InputError, PluginUnavailableError, ScfxError
+from scfx.jobs.commits import committed
+from scfx.jobs.local import LocalExecutor
+from scfx.jobs.quarantine import MOST_UNCHARGED, Quarantine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
-    from scfx_dataset.attempt import Job, Outcome, Probe
-    from scfx_dataset.options import DatasetOptions
-    from scfx_dataset.plan import Plan, Shard
-    from scfx_dataset.progress import Progress
+    from scfx.contracts.executor import AbstractExecutor, Job, Probe
+    from scfx.jobs.options import JobOptions
+    from scfx.jobs.plan import AbstractPlan, Shard
+    from scfx.jobs.progress import Progress
 
 
 class Run:
     """One run over the pending shards of a plan (of one part of them, with `options.part`).
 
-    `executor` works on attempts; unless it is a `DatasetExecutor`, the local one tries rows alone.
+    `executor` works on attempts; unless it is an `AbstractIsolatingExecutor`, the local one tries items alone.
     """
 
-    def __init__(self, plan: Plan, options: DatasetOptions, progress: Progress, executor: Any, job: Job):
+    def __init__(
+        self,
+        plan: AbstractPlan,
+        options: JobOptions,
+        progress: Progress,
+        executor: AbstractExecutor,
+        job: Job,
+    ):
         self._plan = plan
         self._options = options
         self._progress = progress
@@ -48,10 +55,35 @@ class Run:
         """
         enough = self._options.quarantine_after
         while todo := [shard for shard in self.pending() if self._deaths[shard.index] < enough]:
-            for outcome in _ended(self._executor.run([shard.index for shard in todo])):
+            deaths = self._deaths.total() + self._uncharged.total()
+            asked = {shard.index for shard in todo}
+            for outcome in _ended(self._executor.run(sorted(asked))):
+                self._check(outcome, asked)
                 self._settle(self._plan.shards[outcome.shard], outcome)
+            died = self._deaths.total() + self._uncharged.total() - deaths
+            if not died and asked <= {shard.index for shard in self.pending()}:
+                raise self._fault(
+                    f"has ended {len(asked)} attempts, and none of them is committed or has died"
+                )
         for shard in self.pending():
             self._isolate(shard)
+
+    def _check(self, outcome: Any, asked: Collection[int]) -> None:
+        """Refuse what is no outcome of what was asked for: an executor may be anybody's."""
+        if not isinstance(outcome, Outcome):
+            raise self._fault(f"reported a {type(outcome).__name__}")
+        if outcome.shard not in asked or outcome.state not in ("committed", "lost", "died", "error"):
+            raise self._fault(f"reported {outcome.state!r} of shard {outcome.shard!r}")
+
+    def _fault(self, what: str) -> PluginUnavailableError:
+        kind = type(self._executor)
+        name = getattr(self._executor, "name", kind.__name__)
+        return PluginUnavailableError(
+            "task.executor",
+            f"executor {name!r} ({kind.__module__}.{kind.__qualname__}) {what}; its `run` must yield one "
+            "scfx.contracts.executor.Outcome for each shard index that it is given (docs/hooks.md, "
+            "scfx_register_executors)",
+        )
 
     def _settle(self, shard: Shard, outcome: Outcome) -> None:
         progress = self._progress
@@ -83,17 +115,20 @@ class Run:
             progress.settle_elsewhere(shard.index, shard.rows)
 
     def _isolate(self, shard: Shard) -> None:
-        """Find the rows that kill, now that nothing else runs."""
+        """Find the items that kill, now that nothing else runs."""
         self._progress.say(
             f"shard {shard.id}: trying its rows alone, to find what ended {self._deaths[shard.index]} workers"
         )
-        own = isinstance(self._executor, DatasetExecutor)
-        alone = self._executor.alone if own else LocalExecutor(self._job).alone
+        executor = self._executor
+        if not isinstance(executor, AbstractIsolatingExecutor):
+            executor = LocalExecutor(self._job)
 
         def try_alone(probes: Iterable[Probe]) -> Iterator[Outcome]:
-            return _ended(alone(probes))
+            return _ended(executor.alone(probes))
 
-        quarantine = Quarantine(self._plan, try_alone, self._options.max_deaths, self._progress.say)
+        quarantine = Quarantine(
+            self._plan, self._job.work, try_alone, self._options.max_deaths, self._progress.say
+        )
         outcome = quarantine.settle(shard, bool(self._progress.counts()["ok"]))
         if outcome is None:
             self.given_up.append(shard)
@@ -101,7 +136,7 @@ class Run:
             self._settle(shard, outcome)
 
 
-def pending(plan: Plan, part: str = "") -> list[Shard]:
+def pending(plan: AbstractPlan, part: str = "") -> list[Shard]:
     """Shards of a part ("i/N"; default: all) that have no commit."""
     done = {shard.index for shard in committed(plan)}
     index, count = map(int, part.split("/")) if part else (0, 1)

@@ -1,6 +1,6 @@
-"""The store of a dataset: names and bytes with three promises (write once, read back, put if absent).
+"""The store of a job: names and bytes with three promises (write once, read back, put if absent).
 
-`LocalStore` is a folder, `scfx_dataset.s3.S3Store` a prefix of a bucket. Nothing above this file knows which.
+`LocalStore` is a folder, `scfx.jobs.s3.S3Store` a prefix of a bucket. Nothing above this file knows which.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 #: Names that only this file gives.
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp|\.probe-[0-9a-f]{32}")
 
-#: The folders of a dataset.
+#: The folders of a job.
 FOLDERS = ("plan", "attempts", "commits")
 
 
@@ -46,7 +46,7 @@ class AbstractStore(abc.ABC):
 
     @abc.abstractmethod
     def where(self, name: str = "") -> str:
-        """The full name of a file (default: of the whole dataset), for messages."""
+        """The full name of a file (default: of all of it), for messages."""
 
     def local_path(self, name: str) -> Path | None:
         """Where a file is on this machine; None: elsewhere."""
@@ -101,7 +101,7 @@ class AbstractStore(abc.ABC):
 
 
 def open_store(url: str | os.PathLike[str]) -> AbstractStore:
-    """The store of a folder, or of an address `s3://bucket/prefix` (`scfx_dataset.s3` says what may follow)."""
+    """The store of a folder, or of an address `s3://bucket/prefix` (`scfx.jobs.s3` says what may follow)."""
     text = os.fspath(url)
     if "://" not in text:
         return LocalStore(text)
@@ -110,15 +110,15 @@ def open_store(url: str | os.PathLike[str]) -> AbstractStore:
         raise InputError(
             f"task.output: no store for {scheme}:// addresses; give a folder, or s3://bucket/prefix"
         )
-    from scfx_dataset.s3 import S3Store
+    from scfx.jobs.s3 import S3Store
 
     return S3Store(text)
 
 
 def inside(name: str) -> str:
-    """The name, if it stays in the dataset. Names are read from files, which somebody else may have written."""
+    """The name, if it stays in the store. Names are read from files, which somebody else may have written."""
     if name.startswith("/") or "\0" in name or "\\" in name or ".." in name.split("/"):
-        raise InputError(f"the name {name!r}, which the dataset's files state, leads outside the dataset")
+        raise InputError(f"the name {name!r}, which the files of the folder state, leads outside the folder")
     return name
 
 
