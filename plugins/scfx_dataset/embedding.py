@@ -1,8 +1,7 @@
 """Embedding where no Ctrl-C can reach RDKit: `scfx.execution.sheltered` says what it would do with one.
 
-Workers are started with SIGINT blocked in every thread (`scfx.execution.interrupt.interrupts_blocked`), so there RDKit works beside the solver;
-where the work is in the command's own process, which must hear Ctrl-C, the embedding is in a process of its own that
-does not.
+Workers are started with SIGINT blocked in every thread, so there RDKit works beside the solver; where the work is in
+the command's own process, which must hear Ctrl-C, the embedding is in a process of its own that does not.
 """
 
 from __future__ import annotations
