@@ -21,7 +21,6 @@ version = release = scfx.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode"]
 source_suffix = {".md": "myst-nb"}
 root_doc = "site/index"
-exclude_patterns = ["measurements", "packaging"]
 
 # The pages are read on their own too, so they are Markdown as any program shows it; headings are the anchors.
 myst_enable_extensions = ["dollarmath"]

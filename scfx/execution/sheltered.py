@@ -32,6 +32,14 @@ serve({function!r}, {parent})
 """
 
 
+class ProcessLostError(ScfxError):
+    """The other process of a `Sheltered` ended during a call."""
+
+    def __init__(self, function: str, exit_code: int):
+        super().__init__(f"the process of {function} ended with exit code {exit_code}")
+        self.exit_code = exit_code
+
+
 class Sheltered:
     """A function, called in another process that hears no signal of the terminal; arguments and result are pickled.
 
@@ -46,7 +54,7 @@ class Sheltered:
         self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any, wanted_by: object = None) -> Any:
-        """The function's result, or its exception. Raises `ScfxError` if the other process dies.
+        """The function's result, or its exception. Raises `ProcessLostError` if the other process dies.
 
         `cancel(wanted_by)` from another thread ends this call so.
         """
@@ -71,7 +79,7 @@ class Sheltered:
                     with contextlib.suppress(OSError):
                         stream.close()
                 if isinstance(error, (OSError, EOFError, ValueError, pickle.UnpicklingError)):
-                    raise ScfxError(f"the process of {self._function} ended with exit code {code}") from error
+                    raise ProcessLostError(self._function, code) from error
                 raise
             finally:
                 self._busy_for = None

@@ -46,7 +46,7 @@ def rings(tmp_path_factory):
 
 
 def test_rdkit_takes_sigint_for_itself():
-    # Why all of this: if it fails, RDKit has changed and scfx_dataset.embedding may be simplified.
+    # Why all of this: if it fails, RDKit has changed and scfx.execution.sheltered may be simplified.
     program = f"""
 import os, signal, threading, time
 from scfx_dataset.conformers import embed
@@ -201,7 +201,7 @@ def test_an_embedding_process_that_is_killed_is_an_error_that_says_so_and_nothin
         for pid in children(process.pid):
             try:
                 command = Path(f"/proc/{pid}/cmdline").read_text()
-                if "scfx_dataset.embedding" in command:
+                if "scfx_dataset.conformers:embed" in command:
                     os.kill(pid, signal.SIGKILL)
             except (OSError, ProcessLookupError):
                 continue

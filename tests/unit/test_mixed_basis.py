@@ -6,6 +6,7 @@ import pytest
 from molecules import molecule
 
 import scfx
+from scfx.energy.integral_sources import entries_with_core_potentials
 from scfx.model.system import BOHR_IN_ANGSTROM
 
 
@@ -126,10 +127,8 @@ def test_core_potentials_and_shells_follow_the_label(registry):
     charges = dict(zip(batch.atom_order[0].tolist(), batch.nuclear_charges[0].tolist(), strict=True))
     assert charges == {0: 53.0, 1: 25.0}
     assert batch.n_alpha.tolist() == [(106 - 28) // 2]
-    with pytest.raises(scfx.CapabilityError, match="core potential"):
-        scfx.SCFSpec.create({"basis": {"I1": "def2-svp", "default": "sto-3g"}, "backend": "simd"}).resolve(
-            registry, [53]
-        )
+    # By this a backend without core potentials knows that it must borrow them.
+    assert entries_with_core_potentials(batch).tolist() == [0]
 
 
 def test_a_label_that_no_atom_has_is_refused_with_those_that_exist(registry):
