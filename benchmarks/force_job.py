@@ -36,9 +36,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402 - after the number of threads is set
 import scfx_dataset  # noqa: E402
 from machine import describe  # noqa: E402
-from scfx_dataset.commits import read_commits  # noqa: E402
 
 import scfx  # noqa: E402
+from scfx.jobs.commits import read_commits  # noqa: E402
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV  # noqa: E402
 
 #: Five to nine heavy atoms: rings, chains, unsaturated, H C N O F; the last ten are from the examples.

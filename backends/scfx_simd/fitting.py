@@ -133,7 +133,7 @@ class SimdFittingRows(AbstractFittingRows):
             stop = start + 1
             while stop < n and offset[stop] - offset[start] < ROWS_PER_BLOCK:
                 stop += 1
-            columns = kept[start:stop, :stop].any(axis=0)
+            columns = np.asarray(kept[start:stop, :stop].any(axis=0))
             columns[start:] = True
             out.append((start, stop, np.flatnonzero(columns).astype(np.int32)))
             start = stop
@@ -141,7 +141,7 @@ class SimdFittingRows(AbstractFittingRows):
 
     def _row_block(self, start: int, stop: int, columns: np.ndarray) -> RowBlock:
         offset = self._layout.ao_offset
-        functions = [np.arange(offset[shell], offset[shell + 1], dtype=np.int64) for shell in columns]
+        functions = [np.arange(int(offset[s]), int(offset[s + 1]), dtype=np.int64) for s in columns]
         return RowBlock(int(offset[start]), int(offset[stop]), np.concatenate(functions))
 
     def order(self) -> Int64[np.ndarray, "naux"]:

@@ -240,8 +240,8 @@ def _convergence(cost: pd.DataFrame) -> list[str]:
 
 def _tables(found: pd.DataFrame) -> list[str]:
     out = ["<h2>Statistics by quantity</h2>"]
-    for quantity, (_, unit) in QUANTITY_COLUMNS.items():
-        part = found[found["quantity"] == quantity]
+    for quantity, part in found.groupby("quantity", sort=False):
+        unit = part["unit"].iloc[0]
         in_kcal = unit == "meV"
         rows = []
         for _, row in part.iterrows():
@@ -268,7 +268,8 @@ def _tables(found: pd.DataFrame) -> list[str]:
             "Spearman",
         ]
         heads += ["mean, kcal/mol", "MAE, kcal/mol", "RMSE, kcal/mol", "largest, kcal/mol"] if in_kcal else []
-        out += [f"<h3>{_TITLES[quantity]} ({unit})</h3>", table([*heads, "n", "against"], rows)]
+        title = escape(_TITLES.get(quantity, str(quantity))) + (f" ({escape(unit)})" if unit else "")
+        out += [f"<h3>{title}</h3>", table([*heads, "n", "against"], rows)]
     return out
 
 

@@ -13,8 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scfx_dataset
-from scfx_dataset.commits import read_commit
-from scfx_dataset.plan import sealed
 from scfx_dataset.verify import Bounds
 from scfx_dataset.verify_forces import MEV_PER_ANGSTROM, compare_forces, target_of
 
@@ -22,6 +20,8 @@ import scfx
 from scfx.cli import main
 from scfx.config.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64
 from scfx.config.precision import FLOAT64
+from scfx.jobs.commits import read_commit
+from scfx.jobs.records import sealed
 
 CONFIG = """
 [scf]
