@@ -3,7 +3,9 @@
     taskset -c 0 python benchmarks/throughput.py                     # the paper's setting and grid 1, four molecules
     taskset -c 0 python benchmarks/throughput.py --forces            # energies with forces (forces.py)
     taskset -c 0 python benchmarks/throughput.py --conformers 8 --grids 0 --molecules 1
+    taskset -c 0 python benchmarks/throughput.py --alone --basis 6-31g* --grids 3 --smiles "CC(N)=O"
 
+With `--alone` every policy has two rows: conformers in batches, and each of them solved by itself.
 Both programs get the same molecules, basis numbers, functional, grid level and convergence rule: energy change and
 largest element of the orbital gradient X^T (FDS - SDF) X below the same thresholds (--threshold, by default the
 tightest that the float32 policy can meet).
@@ -36,6 +38,8 @@ from scfx.model.elements import SYMBOLS  # noqa: E402
 
 MOLECULES = ("FC=C1C2CN2N=C1C=O", "Fc1nocnc(=O)c1=O", "CC(=O)OC1CCNC1", "CCCCCCCCC")
 MEV = 27211.386245988
+#: Ends the name of a policy whose conformers are solved one by one.
+ALONE = "alone"
 
 
 @dataclass
@@ -156,24 +160,28 @@ def run_scfx(solver: scfx.Solver, systems: list[scfx.System], into: Timed) -> No
     into.converged += int(result.converged.sum())
 
 
+def made(policy: str, level: int, arguments: argparse.Namespace) -> scfx.Solver:
+    """A solver of one policy."""
+    return scfx.Solver(
+        functional=arguments.functional,
+        basis=arguments.basis,
+        backend=arguments.backend,
+        precision=policy,
+        grid=level,
+        threads=1,
+        convergence={"energy": arguments.threshold, "gradient": arguments.threshold},
+    )
+
+
 def compare(smiles: str, level: int, arguments: argparse.Namespace) -> list[dict]:
     """One molecule at one grid level: every policy and PySCF, chunk by chunk in turn."""
-    solvers = {
-        policy: scfx.Solver(
-            functional=arguments.functional,
-            basis=arguments.basis,
-            backend=arguments.backend,
-            precision=policy,
-            grid=level,
-            threads=1,
-            convergence={"energy": arguments.threshold, "gradient": arguments.threshold},
-        )
-        for policy in arguments.policies
-    }
+    solvers = {policy: made(policy, level, arguments) for policy in arguments.policies}
+    if arguments.alone:
+        solvers |= {f"{policy} {ALONE}": made(policy, level, arguments) for policy in arguments.policies}
     timed = {name: Timed() for name in (*solvers, "pyscf")}
     warm = conformers(smiles, arguments.chunk, 100_000)
-    for solver in solvers.values():
-        solver.solve(warm)
+    for name, solver in solvers.items():
+        solver.solve(warm[:1] if name.endswith(ALONE) else warm)
     compiling = {policy: solver.profile.get("compile", 0.0) for policy, solver in solvers.items()}
     profiles = {policy: dict(solver.profile) for policy, solver in solvers.items()}
     systems = conformers(smiles, arguments.conformers, 0)
@@ -189,8 +197,9 @@ def compare(smiles: str, level: int, arguments: argparse.Namespace) -> list[dict
     run_pyscf(warm[:1], basis, level, arguments.functional, rule, Timed())
     for start in range(0, len(systems), arguments.chunk):
         chunk = systems[start : start + arguments.chunk]
-        for policy, solver in solvers.items():
-            run_scfx(solver, chunk, timed[policy])
+        for name, solver in solvers.items():
+            for part in [[system] for system in chunk] if name.endswith(ALONE) else [chunk]:
+                run_scfx(solver, part, timed[name])
         run_pyscf(chunk, basis, level, arguments.functional, rule, timed["pyscf"])
     rows = []
     peer = timed["pyscf"]
@@ -278,6 +287,7 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, default=16, help="conformers per turn; the lane width")
     parser.add_argument("--grids", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--policies", nargs="+", default=["float32", "mixed"])
+    parser.add_argument("--alone", action="store_true", help="each conformer by itself too")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--functional", default="b3lyp")
     parser.add_argument("--basis", default="sto-3g")
@@ -294,6 +304,8 @@ def main() -> None:
         f"scfx {scfx.__version__}, PySCF {pyscf.__version__}, {cores} core(s) in the affinity mask, 1 thread each"
     )
     print(f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule")
+    if arguments.forces and arguments.alone:
+        raise SystemExit("--alone is of energies; --forces --chunk 1 solves one molecule at a time")
     if arguments.forces:
         with_forces(arguments)
         return
@@ -303,7 +315,7 @@ def main() -> None:
             for row in compare(smiles, level, arguments):
                 rows.append(row)
                 print(
-                    f"grid {row['grid']} {row['molecule']:20s} nao {row['nao']:3d} {row['policy']:8s} "
+                    f"grid {row['grid']} {row['molecule']:20s} nao {row['nao']:3d} {row['policy']:14s} "
                     f"scfx {row['scfx_labels_per_s']:6.2f}/s PySCF {row['pyscf_labels_per_s']:5.2f}/s "
                     f"ratio {row['ratio']:5.1f}  dE {row['energy_mae_mev']:.4f} (max {row['energy_max_mev']:.4f}) "
                     f"dgap {row['gap_mae_mev']:.4f} meV  converged {row['converged']} ({row['pyscf_converged']})  "
@@ -315,7 +327,7 @@ def main() -> None:
                     "      ms a label: " + ", ".join(f"{k} {v:.1f}" for k, v in row["stage_ms"].items()),
                     flush=True,
                 )
-    for policy in arguments.policies:
+    for policy in dict.fromkeys(r["policy"] for r in rows):
         ratios = [r["ratio"] for r in rows if r["policy"] == policy]
         compiling = sum(r["compile_s"] for r in rows if r["policy"] == policy)
         labelling = 10_000 * np.mean([1 / r["scfx_labels_per_s"] for r in rows if r["policy"] == policy])

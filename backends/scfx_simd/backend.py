@@ -9,9 +9,11 @@ from jaxtyping import Float64, Int32
 
 from scfx.abstract import AbstractAttenuatedBackend, AbstractGridBackend, OneElectron
 from scfx.contracts.derivatives import AbstractGradientBackend
+from scfx.contracts.fitting import AbstractFittingRowsBackend
 from scfx.errors import ConfigError, InputError
 from scfx.execution.native import loaded_variant
 from scfx_simd import gradient
+from scfx_simd.fitting import SimdFittingRows
 from scfx_simd.grid import SimdGridOperator
 from scfx_simd.kernels import MAX_ANGULAR_MOMENTUM, address, check, lane_counts, library, pack
 from scfx_simd.two_electron import (
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
     from scfx.abstract import Family
     from scfx.config.precision import PrecisionPolicy
-    from scfx.contracts.derivatives import TwoElectronEnergy
+    from scfx.contracts.derivatives import Operator, TwoElectronEnergy
+    from scfx.model.basis import BasisSet
     from scfx.model.batch import Batch
 
 #: Bytes of an unscreened integral where those above a Schwarz bound are float64: measured 6.3 for C7H5FN2O in 6-31G*
@@ -34,8 +37,14 @@ if TYPE_CHECKING:
 _MIXED_BYTES = 7
 
 
-class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradientBackend):
-    """McMurchie-Davidson integrals with one conformer to each SIMD lane.
+class SimdBackend(
+    AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradientBackend, AbstractFittingRowsBackend
+):
+    """McMurchie-Davidson integrals with one conformer, or one shell pair of a conformer alone, to each SIMD lane.
+
+    Where entries fill vectors, a lane is an entry. Up to half a vector of entries that are left over, or a single one,
+    compute one by one with the kets of a bra as lanes, and hold their own integrals only. An entry's bits are the same
+    either way.
 
     Options: `threads` (over groups of conformers; no number depends on it), `screening` and `screening_float32`
     (hartree): shell quartets whose Schwarz bound is below are dropped, conformer by conformer. Times the elements of a
@@ -135,11 +144,75 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradie
         """See `AbstractGridBackend.grid_operator`; AO values beyond the budget are recomputed, to the same bits."""
         return SimdGridOperator(batch, points, weights, family, policy, memory_budget)
 
-    def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
-        """Entries whose unscreened integrals fit, in whole groups of lanes; one group where even that does not fit.
+    def fitting_rows(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> SimdFittingRows:
+        """See `AbstractFittingRowsBackend.fitting_rows`. In float64: the metric would magnify float32's rounding."""
+        return SimdFittingRows(batch, entry, auxiliary, operator, omega)
 
-        Never 0: beyond the budget integrals are recomputed. Where float32 and float64 integrals are mixed, the last
-        resort is a group of float64 lanes: half-empty float32 vectors cost less than recomputing in every iteration.
+    def three_index(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+        shells: tuple[int, int] | None = None,
+    ) -> Float64[np.ndarray, "naux npair"]:
+        """See `AbstractFittingBackend.three_index`."""
+        with SimdFittingRows(batch, entry, auxiliary, operator, omega, shells) as rows:
+            return rows.packed()
+
+    def two_index(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> Float64[np.ndarray, "naux naux"]:
+        """See `AbstractFittingBackend.two_index`."""
+        with SimdFittingRows(batch, entry, auxiliary, operator, omega) as rows:
+            metric, out, order = rows.metric(), np.empty((rows.n_auxiliary,) * 2), rows.order()
+            out[np.ix_(order, order)] = metric
+            return out
+
+    def three_index_gradient(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        density: Float64[np.ndarray, "naux npair"],
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+        shells: tuple[int, int] | None = None,
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractFittingBackend.three_index_gradient`."""
+        with SimdFittingRows(batch, entry, auxiliary, operator, omega, shells) as rows:
+            return rows.gradient(density)
+
+    def two_index_gradient(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        density: Float64[np.ndarray, "naux naux"],
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractFittingBackend.two_index_gradient`."""
+        with SimdFittingRows(batch, entry, auxiliary, operator, omega) as rows:
+            return rows.metric_gradient(density)
+
+    def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
+        """Entries whose unscreened integrals fit: whole groups of lanes, or as few as compute with lanes of their own.
+
+        Never 0: beyond the budget integrals are recomputed.
         """
         pairs = layout.nao * (layout.nao + 1) // 2
         mixed = policy.integrals == "float32" and policy.schwarz_float64 is not None
@@ -147,4 +220,6 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradie
         fits = int(memory_budget / (pairs * (pairs + 1) // 2 * width * 1.1))
         double, single = lane_counts()
         group = double if policy.integrals == "float64" else single
-        return fits // group * group or (double if mixed else group)
+        if fits >= group:
+            return fits // group * group
+        return double if fits >= double else max(1, min(fits, double // 2))

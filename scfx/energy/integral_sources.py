@@ -124,5 +124,14 @@ class IntegralSources:
 
 def entries_with_core_potentials(batch: Batch) -> Int32[np.ndarray, "some"]:
     """The entries of which some atom that is no ghost has an effective core potential in the basis."""
-    cores = np.isin(batch.atomic_numbers, list(batch.basis.core_potentials))
-    return np.flatnonzero((cores & (batch.nuclear_charges != 0)).any(axis=1)).astype(np.int32)
+    cores = [
+        any(
+            int(z) in own.core_potentials
+            for own, z, charge in zip(sets, numbers, charges, strict=True)
+            if charge
+        )
+        for sets, numbers, charges in zip(
+            batch.atom_basis, batch.atomic_numbers, batch.nuclear_charges, strict=True
+        )
+    ]
+    return np.flatnonzero(cores).astype(np.int32)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.executor import AbstractExecutor
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.contracts.optimizer import AbstractOptimizer
     from scfx.contracts.property import AbstractProperty
     from scfx.contracts.task import AbstractTask
     from scfx.offer import Capabilities
@@ -75,8 +76,8 @@ class Registry:
 
     def offers(self, kind: str) -> tuple[OfferRecord, ...]:
         """All offers of a kind ("backends", "functionals", "dispersion_corrections", "basis_sets",
-        "precision_policies", "properties", "tasks", "executors", "models"), sorted by name, whether or not they can be
-        used here."""
+        "precision_policies", "properties", "tasks", "optimizers", "executors", "models"), sorted by name, whether or
+        not they can be used here."""
         if kind not in KINDS:
             raise ConfigError("", f"unknown kind of offer {kind!r}; there are {', '.join(KINDS)}")
         return self._collected[1][kind]
@@ -228,6 +229,19 @@ class Registry:
         if not (isinstance(found, type) and issubclass(found, AbstractTask)):
             raise ConfigError(
                 key, f"task {record.name!r}: {record.offer.target} is not a scfx.AbstractTask class"
+            )
+        return found
+
+    def optimizer(self, name: str, *, key: str | None = None) -> type[AbstractOptimizer]:
+        """The class of an optimiser (not an instance: each molecule has its own)."""
+        from scfx.contracts.optimizer import AbstractOptimizer
+
+        key = key or KINDS["optimizers"][1]
+        record = self._record("optimizers", name, key)
+        found = construct.target(record, key)
+        if not (isinstance(found, type) and issubclass(found, AbstractOptimizer)):
+            raise ConfigError(
+                key, f"optimizer {record.name!r}: {record.offer.target} is not a scfx.AbstractOptimizer class"
             )
         return found
 

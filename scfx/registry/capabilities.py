@@ -56,7 +56,10 @@ def shortfalls(can: Capabilities, need: Need) -> list[str]:
     if need.fitting and not can.fitting:
         out.append("density fitting is asked, it has no two- and three-index integrals")
     if need.derivatives > can.derivatives:
-        out.append(f"nuclear derivatives of order {need.derivatives} are asked, it gives {can.derivatives}")
+        out.append(
+            f"nuclear derivatives of order {need.derivatives} are asked, it gives {can.derivatives} (a gradient by "
+            "differences of energies needs none: scf.properties = [{ name = 'gradient', method = 'five_point' }])"
+        )
     return out
 
 

@@ -44,7 +44,9 @@ class AtomicGuess:
                 if batch.nuclear_charges[entry, atom] == 0:  # a ghost atom brings no electrons
                     continue
                 rows = np.flatnonzero(owner == atom)
-                out[entry, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1] = self.atom(int(z), batch.basis)
+                out[entry, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1] = self.atom(
+                    int(z), batch.atom_basis[entry][atom]
+                )
             electrons = int(batch.n_alpha[entry] + batch.n_beta[entry])
             out[entry] *= electrons / float(batch.nuclear_charges[entry].sum())
         return out

@@ -58,6 +58,7 @@ def _iterate(
     for iteration in range(max_iterations):
         if not len(active):
             break
+        run.watch.check()
         for number, phase in enumerate(run.phases):
             members = active[phase_of[active] == number]
             if len(members):
@@ -83,6 +84,7 @@ def _iterate(
                 still.append(lane)
             elif settled and exact:
                 converged[lane] = True
+                run.watch.settle(int(lane))
             elif np.isfinite(residual[lane]):
                 still.append(lane)
         active = np.array(still, dtype=np.int32)

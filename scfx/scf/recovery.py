@@ -24,9 +24,8 @@ def solve_entries(
 
     `initial`: densities [spin, nao, nao] by entry, AOs in the order of the systems' own atoms, to begin with.
     """
-    entries = len(run.batch)
-    rung = [PLAIN] * entries
-    every = np.arange(entries, dtype=np.int32)
+    rung = run.rung
+    every = np.arange(len(run.batch), dtype=np.int32)
     run.start(every, run.spec.guess)
     if initial is not None:
         run.begin_with(initial)
@@ -57,3 +56,5 @@ def _climb(run: BatchRun, converged: Bool[np.ndarray, "batch"], rung: list[str],
         rung[lane] = prefix + MINIMISED
         run.start(np.array([lane], dtype=np.int32), run.spec.guess)
         converged[lane] = minimise(run, int(lane), 10 * run.spec.convergence.max_iterations)
+        if converged[lane]:
+            run.watch.settle(int(lane))

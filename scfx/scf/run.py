@@ -12,6 +12,7 @@ from scfx.energy.hamiltonian import EnergyFunctional
 from scfx.errors import InputError
 from scfx.execution.device import to_device
 from scfx.execution.lanes import lane_capacity, pad_lanes
+from scfx.execution.watch import LaneWatch, unwatched
 from scfx.scf.adiis import DensityHistory, share
 from scfx.scf.diis import empty_diis
 from scfx.scf.phases import Phase, phases_of
@@ -29,10 +30,14 @@ from scfx.scf.step import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scfx.config.spec import ResolvedSpec
     from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid
     from scfx.execution.profile import Profile
     from scfx.model.batch import Batch
+    from scfx.model.system import System
+    from scfx.scf.entries import Entry
     from scfx.scf.guess import AtomicGuess
 
 
@@ -72,10 +77,14 @@ class BatchRun:
         profile: Profile,
         nspin: int,
         memory_budget: int,
+        watch: LaneWatch | None = None,
     ):
         self.spec = resolved
         self.batch = batch
         self.profile = profile
+        self.watch = unwatched(len(batch)) if watch is None else watch
+        #: Rung of the recovery ladder that each entry got to.
+        self.rung = [""] * len(batch)
         self.nspin = nspin
         self.shared_orbitals = nspin == 2 and resolved.reference == "restricted-open"
         self.capacity = lane_capacity(len(batch), resolved.lane_width)
@@ -105,6 +114,9 @@ class BatchRun:
         #: Energies by name [batch], and the electrons that the grid integrates to, at the present densities.
         self.energies: dict[str, np.ndarray] = {}
         self.electrons = np.full(len(batch), np.nan)
+        #: Solves other geometries of these molecules in the same way, from initial densities as `begin_with` takes
+        #: them, without the properties that were asked for. The driver, which owns the procedure, puts it here.
+        self.displaced: Callable[[list[System], list[np.ndarray | None]], list[Entry]] | None = None
 
     # ---- precision -------------------------------------------------------------------------------------------
 

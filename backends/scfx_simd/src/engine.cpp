@@ -43,13 +43,25 @@ Engine::Engine(Structure structure, const BatchInput& input, const EngineOptions
     const Composite &a = s_.composites[pair.a], &b = s_.composites[pair.b];
     places_.push_back({a.first, a.nfunc, b.first, b.nfunc});
   }
-  const int n_groups = (n_entries_ + WD - 1) / WD;
+  const int rest = n_entries_ % WD;
+  in_teams_ = rest <= most_alone ? n_entries_ - rest : n_entries_;
+  const int n_groups = (in_teams_ + WD - 1) / WD;
   teams_.resize((n_groups + per_team - 1) / per_team);
   for (Team& team : teams_) team.groups.resize(per_team);
-  const int64_t share = options_.budget / std::max<int64_t>(1, int64_t(teams_.size()));
-  parallel(options_.threads, int(teams_.size()), [&](int i) {
+  alone_.resize(n_entries_ - in_teams_);
+  if (!alone_.empty()) plan_ = std::make_unique<LanePlan>(s_);
+  const int64_t share = options_.budget / n_entries_;
+  parallel(options_.threads, int(teams_.size() + (alone_.empty() ? 0 : 1)), [&](int i) {
+    if (i == int(teams_.size())) {
+      PairData pairs;
+      fill_pairs(s_, pack_geometry(s_, input, in_teams_, true), pairs);
+      fill_bounds(s_, pairs, options_.inverse_omega_squared);
+      for (int k = 0; k < int(alone_.size()); ++k)
+        alone_[k] = std::make_unique<Entry>(s_, *plan_, options_, pairs, k, share);
+      return;
+    }
     prepare(teams_[i], i, input);
-    store(teams_[i], share);
+    store(teams_[i], share * std::min(per_team * WD, in_teams_ - i * per_team * WD));
   });
 }
 
@@ -61,7 +73,7 @@ void Engine::prepare(Team& team, int index, const BatchInput& input) {
     fill_pairs(s_, g, group.pairs);
     fill_bounds(s_, group.pairs, options_.inverse_omega_squared);
     const PairData* self = &group.pairs;
-    if ((index * per_team + i) * WD < input.n) team.mask |= 1 << i;
+    if ((index * per_team + i) * WD < in_teams_) team.mask |= 1 << i;
     const double from = std::min({options_.double_from, options_.rounded_from, options_.rounded_from_d});
     if (std::isfinite(from) && (team.mask >> i & 1))
       compress_pairs<double>(s_, &self, options_.single_from * options_.primitive_fraction, from, group.double_pairs);
@@ -76,9 +88,6 @@ void Engine::prepare(Team& team, int index, const BatchInput& input) {
   }
 }
 
-// Densities with all elements below this (differences between iterations) are worth screening with.
-constexpr double small_density = 0.1;
-
 DensityBounds Engine::density_bounds(const vd* density) const {
   const int n = int(s_.composites.size());
   DensityBounds out;
@@ -88,7 +97,7 @@ DensityBounds Engine::density_bounds(const vd* density) const {
     most = select(less(most, size), size, most);
   };
   for (size_t e = 0; e < size_t(s_.nao) * s_.nao; ++e) grow(largest, density[e]);
-  const auto small = less(largest, splat(small_density));
+  const auto small = less(largest, splat(small_element));
   out.live = less(vd{}, largest);
   if (!any(Mask(small & out.live))) return out;
   out.screen = true;
@@ -164,8 +173,8 @@ void Engine::contract_stored(const Group& group, const Stream<T>& stored, const 
       ++k;
     }
   }
-  skipped_ += skipped;
-  seen_ += seen;
+  count_.skipped += skipped;
+  count_.seen += seen;
 }
 
 // Blocks of bra pairs [from, to) in precision T, each written for the groups of `group_mask` where
@@ -295,14 +304,22 @@ void Engine::store(Team& team, int64_t budget) {
 void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes, int nactive, double* J, double* K) {
   const int n = s_.nao;
   const size_t n2 = size_t(n) * n;
-  std::vector<int> slot_of(teams_.size() * per_team * WD, -1);
+  std::vector<int> slot_of(std::max(teams_.size() * per_team * WD, size_t(n_entries_)), -1);
   for (int i = 0; i < nactive; ++i) slot_of[lanes[i]] = i;
-  parallel(options_.threads, int(teams_.size()), [&](int index) {
+  parallel(options_.threads, int(teams_.size() + alone_.size()), [&](int index) {
+    if (index >= int(teams_.size())) {
+      const int slot = slot_of[in_teams_ + index - int(teams_.size())];
+      if (slot < 0) return;
+      const size_t base = size_t(slot) * nspin * n2;
+      alone_[index - teams_.size()]->coulomb_exchange(density + base, nspin, J ? J + base : nullptr,
+                                                      K ? K + base : nullptr, count_);
+      return;
+    }
     Team& team = teams_[index];
     int mask = 0;
     for (int i = 0; i < per_team; ++i)
       for (int lane = 0; lane < WD; ++lane)
-        if (slot_of[(index * per_team + i) * WD + lane] >= 0) mask |= 1 << i;
+        if ((index * per_team + i) * WD + lane < in_teams_ && slot_of[(index * per_team + i) * WD + lane] >= 0) mask |= 1 << i;
     if (!mask) return;
     Buffer<vd> D(n2 * per_team), Jp(J ? n2 * per_team : 1), Kp(K ? n2 * per_team : 1);
     Buffer<double> staging_double;
@@ -313,8 +330,8 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
       const auto drop = [&](int i, int bra, int ket) {
         if (!bounds[i].screen) return Mask{};
         const Mask out = negligible(team.groups[i], bounds[i], bra, ket, K != nullptr);
-        ++seen_;
-        if (all(out)) ++skipped_;
+        ++count_.seen;
+        if (all(out)) ++count_.skipped;
         return out;
       };
       for (int i = 0; i < per_team; ++i) {
@@ -373,6 +390,7 @@ void Engine::coulomb_exchange(const double* density, int nspin, const int* lanes
 }
 
 void Engine::dense(int entry, double* out) {
+  if (entry >= in_teams_) return alone_[entry - in_teams_]->dense(out);
   const int wanted = entry % (per_team * WD) / WD, lane = entry % WD, total = int(s_.pairs.size());
   Team& team = teams_[entry / (per_team * WD)];
   const size_t n = s_.nao;
@@ -414,11 +432,13 @@ int64_t Engine::stored_bytes() const {
   int64_t out = 0;
   for (const Team& team : teams_)
     for (const Group& group : team.groups) out += int64_t(group.in_double.data.size() + group.in_single.data.size());
+  for (const auto& entry : alone_) out += entry->stored_bytes();
   return out;
 }
 
 int64_t Engine::recomputed_pairs() const {
   int64_t out = 0;
+  for (const auto& entry : alone_) out += entry->recomputed_pairs();
   for (const Team& team : teams_) out += int64_t(s_.pairs.size()) - team.stored_pairs;
   return out;
 }

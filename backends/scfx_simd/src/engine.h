@@ -1,28 +1,15 @@
 // Two-electron integrals of a batch: stored in a budget, recomputed beyond it, contracted on request.
 #pragma once
 
-#include <atomic>
 #include <memory>
 
 #include "arena.h"
+#include "engine_options.h"
+#include "entry.h"
 #include "eri.h"
 #include "jk.h"
 
 namespace scfx_simd {
-
-struct EngineOptions {
-  // Quartets with Schwarz bound in [single_from, double_from) are computed and stored in float32, those above in
-  // float64, those below single_from nowhere; lane by lane. Pure float64: single_from = double_from.
-  double single_from, double_from;
-  double negligible_from;  // blocks whose bound times a small density is below are left out of J and K
-  // Of those in float32, quartets with a bound from here on are computed in float64 and rounded when stored. Without and
-  // with shells above p; infinite: all in float32.
-  double rounded_from, rounded_from_d;
-  double primitive_fraction;     // primitive thresholds are this fraction of single_from
-  double inverse_omega_squared;  // 0: 1/r
-  int64_t budget;                // bytes of stored integrals
-  int threads;
-};
 
 struct BatchInput {
   int n;
@@ -74,8 +61,8 @@ class Engine {
   int64_t stored_bytes() const;
   int64_t recomputed_pairs() const;
   // Blocks of integrals that J and K have looked at and left out for every lane, since the engine was made.
-  int64_t skipped_blocks() const { return skipped_; }
-  int64_t seen_blocks() const { return seen_; }
+  int64_t skipped_blocks() const { return count_.skipped; }
+  int64_t seen_blocks() const { return count_.seen; }
 
  private:
   static constexpr int per_team = WF / WD;  // groups that share a float32 vector
@@ -104,8 +91,11 @@ class Engine {
   EngineOptions options_;
   int n_entries_;
   std::vector<PairPlace> places_;  // by pair
+  int in_teams_;                   // entries before this one are lanes of teams, the others have lanes of their own
   std::vector<Team> teams_;
-  mutable std::atomic<int64_t> skipped_{0}, seen_{0};
+  std::unique_ptr<LanePlan> plan_;
+  std::vector<std::unique_ptr<Entry>> alone_;
+  mutable ScreeningCount count_;
 };
 
 }  // namespace scfx_simd

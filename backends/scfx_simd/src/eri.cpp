@@ -119,6 +119,24 @@ void fill_bounds(const Structure& s, PairData& data, double inverse_omega_square
 }
 
 template <class T>
+void copy_primitive(const PairShape& pair, const PairData& data, int lane, int primitive, int step, T* geometry,
+                    T* parameter) {
+  const vd* from = data.geometry.get() + pair.geometry_offset + size_t(primitive) * geometry_fields;
+  const vd* values = data.parameter.get() + pair.parameter_offset + size_t(primitive) * pair.npar;
+  for (int i = 0; i < geometry_fields; ++i) geometry[size_t(i) * step] = T(from[i][lane]);
+  for (int i = 0; i < pair.npar; ++i) parameter[size_t(i) * step] = T(values[i][lane]);
+  if (sizeof(T) == 4) {
+    // A distant repulsion goes as weight / sqrt(p): correct the weights for the rounding of p, which would otherwise
+    // scale every integral of this pair alike.
+    const double correction = std::sqrt(double(geometry[0]) / from[0][lane]);
+    const int weights = pair.pattern < 0 ? simple_weights(pair.code) : pair.npar;
+    for (int i = 0; i < weights; ++i) parameter[size_t(i) * step] = T(values[i][lane] * correction);
+  }
+}
+template void copy_primitive<double>(const PairShape&, const PairData&, int, int, int, double*, double*);
+template void copy_primitive<float>(const PairShape&, const PairData&, int, int, int, float*, float*);
+
+template <class T>
 void compress_pairs(const Structure& s, const PairData* const* groups, T threshold, double pair_threshold,
                     PairSet<T>& out) {
   using V = typename Lanes<T>::V;
@@ -135,10 +153,6 @@ void compress_pairs(const Structure& s, const PairData* const* groups, T thresho
       for (int lane = 0; lane < W; ++lane)
         largest[lane] = std::max(
             largest[lane], groups[lane / WD]->geometry[pair.geometry_offset + k * geometry_fields + 4][lane % WD]);
-  const auto copy = [&](Buffer<vd> PairData::*field, size_t from, int n, V* to) {
-    for (int i = 0; i < n; ++i)
-      for (int lane = 0; lane < W; ++lane) to[i][lane] = T((groups[lane / WD]->*field)[from + i][lane % WD]);
-  };
   V *geometry = out.geometry.get(), *parameter = out.parameter.get();
   for (const PairShape& pair : s.pairs) {
     const Pattern* pattern = pair.pattern < 0 ? nullptr : &s.patterns[pair.pattern];
@@ -152,21 +166,9 @@ void compress_pairs(const Structure& s, const PairData* const* groups, T thresho
       for (int lane = 0; lane < W; ++lane)
         keep |= groups[lane / WD]->geometry[from + 4][lane % WD] * largest[lane] >= double(threshold);
       if (!keep) continue;
-      copy(&PairData::geometry, from, geometry_fields, geometry);
-      copy(&PairData::parameter, pair.parameter_offset + size_t(k) * pair.npar, pair.npar, parameter);
-      if (sizeof(T) == 4) {
-        // A distant repulsion goes as weight / sqrt(p): correct the weights for the rounding of p, which would
-        // otherwise scale every integral of this pair alike.
-        const int weights = pair.pattern < 0 ? simple_weights(pair.code) : pair.npar;
-        for (int lane = 0; lane < W; ++lane) {
-          const PairData& group = *groups[lane / WD];
-          const double exact = group.geometry[from][lane % WD];
-          const double correction = std::sqrt(double(geometry[0][lane]) / exact);
-          for (int i = 0; i < weights; ++i)
-            parameter[i][lane] = T(
-                group.parameter[pair.parameter_offset + size_t(k) * pair.npar + i][lane % WD] * correction);
-        }
-      }
+      for (int lane = 0; lane < W; ++lane)
+        copy_primitive<T>(pair, *groups[lane / WD], lane % WD, k, W, reinterpret_cast<T*>(geometry) + lane,
+                          reinterpret_cast<T*>(parameter) + lane);
       geometry += geometry_fields;
       parameter += pair.npar;
       ++view.nkept;

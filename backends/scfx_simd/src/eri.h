@@ -28,6 +28,11 @@ template <class T>
 void compress_pairs(const Structure& s, const PairData* const* groups, T threshold, double pair_threshold,
                     PairSet<T>& out);
 
+// One primitive of one lane's pair in the arithmetic of T; `step` numbers lie between two fields.
+template <class T>
+void copy_primitive(const PairShape& pair, const PairData& data, int lane, int primitive, int step, T* geometry,
+                    T* parameter);
+
 template <class T> struct EriWorkspace {
   Buffer<typename Lanes<T>::V> hermite, half;
   std::vector<int> ket_list, bra_list;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gradient_density.h"
+#include "gradient_entry.h"
 #include "gradient_kernels.h"
 #include "parallel.h"
 
@@ -35,7 +37,8 @@ struct GradientGroup {
 class TeamGradient {
  public:
   TeamGradient(const Structure& s, const GradientShapes& shapes, const GradientOptions& options, int nspin)
-      : s_(s), shapes_(shapes), options_(options), nspin_(nspin), n_(s.nao), nc_(int(s.composites.size())) {}
+      : s_(s), shapes_(shapes), options_(options), factors_(options, nspin), nspin_(nspin), n_(s.nao),
+        nc_(int(s.composites.size())) {}
 
   void run(const BatchInput& input, int index, const double* density, double* out) {
     for (int i = 0; i < per_team; ++i) prepare(groups_[i], input, (index * per_team + i) * WD, density);
@@ -90,48 +93,42 @@ class TeamGradient {
     const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
     return (x.a == x.b ? 1.0 : 2.0) * (y.a == y.b ? 1.0 : 2.0) * (bra == ket ? 1.0 : 2.0);
   }
-  double coulomb_factor() const { return 0.5 * options_.coulomb; }
-  // Of (D_ik D_jl + D_il D_jk): the exchange energy is symmetrised in i and j.
-  double exchange_factor() const { return 0.25 * options_.exchange * (nspin_ == 1 ? 0.5 : 1.0); }
-
   // Bound of the two-particle density of a quartet, without the images.
-  vd density_bound(const GradientGroup& g, int bra, int ket) const {
+  vd bound_of(const GradientGroup& g, int bra, int ket) const {
     const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
-    vd out{};
-    if (options_.coulomb != 0.0) {
-      const vd* most = total_bound(g);
-      out = std::abs(coulomb_factor()) * most[x.a * nc_ + x.b] * most[y.a * nc_ + y.b];
+    const vd* total = total_bound(g);
+    LargestDensity most{total[x.a * nc_ + x.b], total[y.a * nc_ + y.b], {}, {}, {}, {}};
+    for (int spin = 0; spin < nspin_; ++spin) {
+      const vd* of = &g.largest[size_t(spin) * nc_ * nc_];
+      most.ac[spin] = of[x.a * nc_ + y.a];
+      most.bd[spin] = of[x.b * nc_ + y.b];
+      most.ad[spin] = of[x.a * nc_ + y.b];
+      most.bc[spin] = of[x.b * nc_ + y.a];
     }
-    if (options_.exchange != 0.0)
-      for (int spin = 0; spin < nspin_; ++spin) {
-        const vd* most = &g.largest[size_t(spin) * nc_ * nc_];
-        out += std::abs(exchange_factor()) * (most[x.a * nc_ + y.a] * most[x.b * nc_ + y.b] +
-                                              most[x.a * nc_ + y.b] * most[x.b * nc_ + y.a]);
-      }
-    return out;
+    return density_bound(factors_, most);
   }
 
-  // gamma [row of bra][row of ket], lanes of one group within vectors of T; zero where `factor` is.
-  template <class T> void two_particle_density(const GradientGroup& g, int bra, int ket, vd factor, T* gamma) const {
+  // gamma [row of bra][row of ket], lanes of one group within vectors of T; zero where `images` is.
+  template <class T> void density_of(const GradientGroup& g, int bra, int ket, vd images, T* gamma) {
     const PairShape &x = s_.pairs[bra], &y = s_.pairs[ket];
     const Composite &A = s_.composites[x.a], &B = s_.composites[x.b], &C = s_.composites[y.a], &D = s_.composites[y.b];
-    const vd *d = total(g), coulomb = factor * coulomb_factor(), exchange = factor * exchange_factor();
-    const size_t n = n_;
-    constexpr int W = Lanes<T>::width;
-    for (int i = A.first; i < A.first + A.nfunc; ++i)
-      for (int j = B.first; j < B.first + B.nfunc; ++j) {
-        const vd dij = coulomb * d[i * n + j];
-        for (int k = C.first; k < C.first + C.nfunc; ++k)
-          for (int l = D.first; l < D.first + D.nfunc; ++l, gamma += W) {
-            vd value = dij * d[k * n + l];
-            if (options_.exchange != 0.0)
-              for (int spin = 0; spin < nspin_; ++spin) {
-                const vd* e = g.density.get() + spin * n * n;
-                value -= exchange * (e[i * n + k] * e[j * n + l] + e[i * n + l] * e[j * n + k]);
-              }
-            store_lanes(gamma, value);
-          }
-      }
+    blocks_.reset(size_t(2 + 4 * nspin_) * max_functions * max_functions);
+    vd* at = blocks_.get();
+    const auto block = [&](const vd* matrix, const Composite& rows, const Composite& columns) {
+      const vd* from = at;
+      for (int i = 0; i < rows.nfunc; ++i)
+        for (int j = 0; j < columns.nfunc; ++j) *at++ = matrix[size_t(rows.first + i) * n_ + columns.first + j];
+      return from;
+    };
+    DensityBlocks d{A.nfunc, B.nfunc, C.nfunc, D.nfunc, block(total(g), A, B), block(total(g), C, D), {}, {}, {}, {}};
+    for (int spin = 0; spin < nspin_ && factors_.exchange != 0.0; ++spin) {
+      const vd* e = g.density.get() + size_t(spin) * n_ * n_;
+      d.ik[spin] = block(e, A, C);
+      d.jl[spin] = block(e, B, D);
+      d.il[spin] = block(e, A, D);
+      d.jk[spin] = block(e, B, C);
+    }
+    two_particle_density<T>(factors_, d, images, gamma);
   }
 
   // All quartets that are computed in T, of one group (float64) or of the team's (float32).
@@ -161,7 +158,7 @@ class TeamGradient {
         vd factor[n_groups], bound[n_groups];
         bool wanted = false;
         for (int i = 0; i < n_groups; ++i) {
-          const vd density = count * density_bound(groups[i], bra, ket);
+          const vd density = count * bound_of(groups[i], bra, ket);
           bound[i] = density * groups[i].pairs.schwarz[bra] * groups[i].pairs.schwarz[ket];
           const Mask dropped = Mask(less(bound[i], splat(low)) | at_least(bound[i], splat(high)));
           factor[i] = zero_where(dropped, splat(count));
@@ -174,7 +171,7 @@ class TeamGradient {
         gamma.reset(size_t(x.nrow) * y.nrow);
         V threshold;
         for (int i = 0; i < n_groups; ++i) {
-          two_particle_density<T>(groups[i], bra, ket, factor[i], reinterpret_cast<T*>(gamma.get()) + i * WD);
+          density_of<T>(groups[i], bra, ket, factor[i], reinterpret_cast<T*>(gamma.get()) + i * WD);
           store_lanes(reinterpret_cast<T*>(&threshold) + i * WD, bound[i]);
         }
         V out[9];
@@ -205,7 +202,9 @@ class TeamGradient {
   const Structure& s_;
   const GradientShapes& shapes_;
   const GradientOptions& options_;
+  DensityFactors factors_;
   int nspin_, n_, nc_;
+  Buffer<vd> blocks_;
   GradientGroup groups_[per_team];
 };
 
@@ -214,9 +213,26 @@ class TeamGradient {
 void two_electron_gradient(const Structure& s, const BatchInput& input, const GradientOptions& options,
                            const double* density, int nspin, double* out) {
   const GradientShapes shapes(s, false);
-  const int n_teams = (input.n + per_team * WD - 1) / (per_team * WD);
-  parallel(options.threads, n_teams, [&](int index) {
-    TeamGradient(s, shapes, options, nspin).run(input, index, density, out);
+  const int rest = input.n % WD, in_teams = rest <= most_alone ? input.n - rest : input.n;
+  const int n_teams = (in_teams + per_team * WD - 1) / (per_team * WD);
+  Geometry geometry;
+  PairData pairs;
+  std::unique_ptr<LanePlan> plan;
+  if (in_teams < input.n) {
+    plan = std::make_unique<LanePlan>(s);
+    geometry = pack_geometry(s, input, in_teams, true);
+    fill_pairs(s, geometry, pairs);
+    fill_bounds(s, pairs, options.inverse_omega_squared);
+  }
+  parallel(options.threads, n_teams + input.n - in_teams, [&](int index) {
+    if (index < n_teams) {
+      TeamGradient(s, shapes, options, nspin).run({in_teams, input.position, input.exponent, input.coefficient}, index,
+                                                  density, out);
+      return;
+    }
+    const size_t entry = size_t(in_teams) + index - n_teams;
+    entry_gradient(s, *plan, shapes, options, geometry, pairs, index - n_teams, density + entry * nspin * s.nao * s.nao,
+                   nspin, out + entry * 3 * s.natm);
   });
 }
 

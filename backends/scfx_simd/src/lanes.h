@@ -1,4 +1,4 @@
-// Lane vectors: one SIMD lane is one conformer. Everything above this file is written once for every instruction set.
+// Lane vectors: one SIMD lane is one conformer, or one shell pair of a conformer alone (ket_lanes.h). Everything above this file is written once for every instruction set.
 //
 // A lane's result must not depend on its neighbours, so nothing here reduces over lanes except `any`/`all`, which may
 // only decide whether work that is masked to exactly zero in every lane can be skipped.
@@ -46,6 +46,7 @@ template <> struct MaskOf<float> { using type = __mmask16; };
 SCFX_INLINE __mmask8 less(vd a, vd b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ); }
 SCFX_INLINE __mmask16 less(vf a, vf b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ); }
 SCFX_INLINE __mmask8 at_least(vd a, vd b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GE_OQ); }
+SCFX_INLINE unsigned bits(__mmask8 m) { return m; }
 SCFX_INLINE bool any(__mmask8 m) { return m != 0; }
 SCFX_INLINE bool any(__mmask16 m) { return m != 0; }
 SCFX_INLINE bool all(__mmask8 m) { return m == 0xff; }
@@ -78,6 +79,7 @@ template <class M, class V> SCFX_INLINE M compare(V a, V b, bool or_equal) {
 SCFX_INLINE vl less(vd a, vd b) { return compare<vl>(a, b, false); }
 SCFX_INLINE vi less(vf a, vf b) { return compare<vi>(a, b, false); }
 SCFX_INLINE vl at_least(vd a, vd b) { return compare<vl>(b, a, true); }
+SCFX_INLINE int bits(vl m) { return (m[0] != 0) | (m[1] != 0) << 1; }
 template <class M> SCFX_INLINE bool any(M m) {
   bool out = false;
   for (size_t i = 0; i < SCFX_VECTOR_BYTES / sizeof(m[0]); ++i) out |= m[i] != 0;
@@ -94,6 +96,52 @@ SCFX_INLINE vf select(vi m, vf a, vf b) { return m ? a : b; }
 SCFX_INLINE vd zero_where(vl m, vd a) { return m ? vd{} : a; }
 SCFX_INLINE vf zero_where(vi m, vf a) { return m ? vf{} : a; }
 #endif
+
+// Lanes by the bits of a number.
+SCFX_INLINE MaskOf<double>::type lanes_of(unsigned mask) {
+#if defined(SCFX_VARIANT_AVX512)
+  return __mmask8(mask);
+#elif defined(SCFX_VARIANT_AVX2)
+  return vl{-int64_t(mask & 1), -int64_t(mask >> 1 & 1), -int64_t(mask >> 2 & 1), -int64_t(mask >> 3 & 1)};
+#else
+  return vl{-int64_t(mask & 1), -int64_t(mask >> 1 & 1)};
+#endif
+}
+
+// r[x][y] to r[y][x].
+SCFX_INLINE void transpose(vd* r) {
+#if defined(SCFX_VARIANT_AVX512)
+  __m512d pairs[8], out[8];
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; ++k) {
+    pairs[k] = _mm512_unpacklo_pd((__m512d)r[2 * k], (__m512d)r[2 * k + 1]);
+    pairs[4 + k] = _mm512_unpackhi_pd((__m512d)r[2 * k], (__m512d)r[2 * k + 1]);
+  }
+#pragma GCC unroll 2
+  for (int odd = 0; odd < 2; ++odd) {
+    const __m512d* p = pairs + 4 * odd;
+    const __m512d low_a = _mm512_shuffle_f64x2(p[0], p[1], 0x44), low_b = _mm512_shuffle_f64x2(p[2], p[3], 0x44);
+    const __m512d high_a = _mm512_shuffle_f64x2(p[0], p[1], 0xee), high_b = _mm512_shuffle_f64x2(p[2], p[3], 0xee);
+    out[odd] = _mm512_shuffle_f64x2(low_a, low_b, 0x88);
+    out[2 + odd] = _mm512_shuffle_f64x2(low_a, low_b, 0xdd);
+    out[4 + odd] = _mm512_shuffle_f64x2(high_a, high_b, 0x88);
+    out[6 + odd] = _mm512_shuffle_f64x2(high_a, high_b, 0xdd);
+  }
+#pragma GCC unroll 8
+  for (int k = 0; k < 8; ++k) r[k] = (vd)out[k];
+#elif defined(SCFX_VARIANT_AVX2)
+  const __m256d a = _mm256_unpacklo_pd((__m256d)r[0], (__m256d)r[1]), b = _mm256_unpackhi_pd((__m256d)r[0], (__m256d)r[1]);
+  const __m256d c = _mm256_unpacklo_pd((__m256d)r[2], (__m256d)r[3]), d = _mm256_unpackhi_pd((__m256d)r[2], (__m256d)r[3]);
+  r[0] = (vd)_mm256_permute2f128_pd(a, c, 0x20);
+  r[1] = (vd)_mm256_permute2f128_pd(b, d, 0x20);
+  r[2] = (vd)_mm256_permute2f128_pd(a, c, 0x31);
+  r[3] = (vd)_mm256_permute2f128_pd(b, d, 0x31);
+#else
+  const vd a{r[0][0], r[1][0]}, b{r[0][1], r[1][1]};
+  r[0] = a;
+  r[1] = b;
+#endif
+}
 
 // ---- 1/sqrt --------------------------------------------------------------------------------------------------------
 
