@@ -81,9 +81,8 @@ def installed() -> list[Candidate]:
     found = []
     known: dict[int, tuple[str, str]] = {id(None): ("unknown", "")}
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        if (
-            id(point.dist) not in known
-        ):  # reading a package's metadata takes milliseconds: once, not for every plugin
+        # Reading a package's metadata takes milliseconds: once, not for every plugin.
+        if point.dist is not None and id(point.dist) not in known:
             metadata = point.dist.metadata
             known[id(point.dist)] = metadata["Name"], metadata["Version"] or ""
         found.append(Candidate(point.name, *known[id(point.dist)], point.load))
