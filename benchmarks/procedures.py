@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Literal
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -22,7 +23,15 @@ from throughput import MOLECULES, conformers  # noqa: E402
 
 import scfx  # noqa: E402
 
-PROCEDURES = (("atomic", "cdiis"), ("sap", "cdiis"), ("core", "cdiis"), ("atomic", "adiis"), ("sap", "adiis"))
+Guess = Literal["atomic", "sap", "core"]
+Accelerator = Literal["cdiis", "adiis"]
+PROCEDURES: tuple[tuple[Guess, Accelerator], ...] = (
+    ("atomic", "cdiis"),
+    ("sap", "cdiis"),
+    ("core", "cdiis"),
+    ("atomic", "adiis"),
+    ("sap", "adiis"),
+)
 HARD = Path(__file__).parents[1] / "examples" / "hard30.xyz"
 
 
@@ -33,7 +42,9 @@ def systems_of(name: str) -> list[scfx.System]:
     return scfx.System.all_from_xyz(HARD)
 
 
-def row(systems: list[scfx.System], level: str, guess: str, accelerator: str) -> tuple[str, np.ndarray]:
+def row(
+    systems: list[scfx.System], level: str, guess: Guess, accelerator: Accelerator
+) -> tuple[str, np.ndarray]:
     """A row of the table, and the energies (NaN where not converged)."""
     functional, basis, *grid = level.split("/")
     result = scfx.solve(
@@ -48,13 +59,13 @@ def row(systems: list[scfx.System], level: str, guess: str, accelerator: str) ->
     )
     done = np.asarray(result.converged)
     counts = result.iterations[done]
-    left = ", ".join(str(result.systems[i].name or i) for i in np.flatnonzero(~done))
+    left = ", ".join(str(result.systems[i].name or i) for i in map(int, np.flatnonzero(~done)))
     text = f"| {level} | {guess} | {accelerator} | {counts.mean():.1f} | {counts.max()} | {(~done).sum()} | {left} |"
     return text, np.where(done, result.energy, np.nan)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--levels", nargs="+", default=["hf/6-31g*", "b3lyp/sto-3g/0"], help="functional/basis/grid"
     )

@@ -301,6 +301,7 @@ def as_record(result: SCFResult) -> dict[str, Any]:
         **{key: facts[key] for key in ("level", "level_changed", "scf") if key in facts},
         "versions": facts["versions"],
         "device": facts["device"],
+        "borrowed": facts.get("borrowed", {}),
         "dipole_debye": [_number(x * DIPOLE_AU_IN_DEBYE) for x in result.dipole[0]],
         "s_squared": _number(result.s_squared[0]),
         "rung": result.rung[0],
@@ -402,6 +403,10 @@ def _text(record: dict[str, Any]) -> str:
         return f"{key} {record[key]}" + (" (assumed)" if key in assumed else "")
 
     unit = "; positions taken as angstrom (assumed)" if "unit" in assumed else ""
+    borrowed = "".join(
+        f"; {part.replace('_', '-')} integrals from {', '.join(names)}"
+        for part, names in record["borrowed"].items()
+    )
     lines = [
         f"molecule    {record['formula']}, {stated('charge')}, {stated('multiplicity')}{unit}",
         f"reference   {record['reference']}, <S^2> {shown('s_squared', '.6f')} (exact {record['s_squared_exact']:.2f})",
@@ -412,7 +417,7 @@ def _text(record: dict[str, Any]) -> str:
         f"status      {record['status']} after {record['iterations']} iterations"
         + (f" ({record['rung']})" if record["rung"] else ""),
         f"computed    {record['functional']} / {record['basis']}, {record['nao']} AOs, {record['n_grid']} grid points",
-        f"by          {record['backend']} on {record['device']}, {record['precision']}",
+        f"by          {record['backend']} on {record['device']}, {record['precision']}{borrowed}",
         f"spec        {record['spec_hash'][:16]}",
     ]
     if record["functional_implementation"] != "jax":  # the slow way, or somebody else's formulas

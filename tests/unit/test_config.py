@@ -164,7 +164,7 @@ def test_a_memory_budget_may_be_text_with_a_unit(text, expected):
         ({"convergence": {"enrgy": 1}}, r"scf\.convergence\.enrgy: unknown key; did you mean 'energy'"),
         ({"convergence": {"energy": -1.0}}, r"scf\.convergence\.energy: got -1.0; .*greater than 0"),
         ({"memory_budget": "4 parsec"}, r"scf\.memory_budget: got '4 parsec'; expected a number of bytes"),
-        ({"guess": "sad"}, r"scf\.guess: got 'sad'; input should be 'atomic' or 'core'"),
+        ({"guess": "sad"}, r"scf\.guess: got 'sad'; input should be 'atomic', 'sap' or 'core'"),
         ({"reference": "rohf"}, r"scf\.reference: .*'restricted'"),
         ({"backend": 3}, r"scf\.backend: got 3; expected a name, or a table"),
         ({"backend": {"tiles": 2}}, r"scf\.backend: .*a table needs a name"),

@@ -12,6 +12,7 @@ from scfx.model.basis import BasisSet
 from scfx.model.batch import Batch
 from scfx.scf import potential_guess
 from scfx.scf.adiis import DensityHistory, minimum_on_simplex, share, weights
+from scfx.scf.step import build
 
 WATER = "O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587"
 
@@ -86,7 +87,9 @@ def test_every_way_leads_to_one_energy_and_bits_depend_on_the_row_alone():
     symbols, positions = ["O", "H", "H"], water.atom_coords()
     systems = [scfx.System.from_arrays(symbols, factor * positions, unit="bohr") for factor in (1.0, 1.6)]
     options = {"functional": "hf", "basis": "sto-3g", "backend": "simd", "recovery": False}
+    compiled = build._cache_size()
     plain = scfx.solve(systems, **options).raise_for_status()
+    assert build._cache_size() - compiled <= 1, "one shape of batch compiles one function"
     hashes = {plain.provenance["spec_hash"]}
     for guess, accelerator in (("sap", "cdiis"), ("core", "adiis"), ("sap", "adiis")):
         other = scfx.solve(systems, guess=guess, accelerator=accelerator, **options)
