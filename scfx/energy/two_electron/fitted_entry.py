@@ -57,7 +57,7 @@ class FittedEntry:
         self._metric = Metric(rows.metric(), smooth)
         self._count = self._metric.count if fits_exchange else rows.n_auxiliary
         sizes = [self._bytes(block) for block in rows.blocks]
-        least = least_bytes(nao, rows.n_auxiliary, max(sizes) if sizes else 0, fits_exchange)
+        least = least_bytes(nao, rows.n_auxiliary, max(sizes), fits_exchange)
         if least > memory_budget:
             raise ResourceError(
                 f"scf.memory_budget: density fitting of an entry of {nao} functions with {rows.n_auxiliary} auxiliary "
