@@ -28,8 +28,8 @@ _SOLVE, _SQUARE = get_blas_funcs(("trsm", "syrk"), dtype=np.float64)
 #: K is built from at most so many of a density's orbitals at a time, and from fewer where half-transformed integrals
 #: would take more than so many bytes.
 MOST_ORBITALS, HALF_BYTES = 64, 2**28
-#: What of a density counts as rounding, as a fraction of its largest element: a basis near to linear dependence magnifies
-#: it (2e-12 for ethanol in def2-TZVPPD, where it passed for 21 orbitals beside the 13 occupied ones).
+#: What of a density counts as rounding, as a fraction of its largest element: a basis near to linear dependence
+#: magnifies it (2e-12 for ethanol in def2-TZVPPD, where it passed for 21 orbitals beside the 13 occupied ones).
 NOISE = 1e-10
 #: Columns of a block that are half-transformed at a time.
 COLUMNS = 64
