@@ -15,8 +15,9 @@ import json
 from collections import Counter, defaultdict
 
 import scfx_dataset
-from scfx_dataset.commits import read_commits
-from scfx_dataset.store import open_store
+
+from scfx.jobs.commits import read_commits
+from scfx.jobs.store import open_store
 
 
 def figures(path: str) -> dict:

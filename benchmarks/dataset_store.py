@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scfx_dataset.commits import COMPACTED, committed, compact, missing_data, read_commits
 from scfx_dataset.plan import Plan
 from scfx_dataset.schema import FORMAT_VERSION, SHARDS
-from scfx_dataset.store import open_store
+
+from scfx.jobs.commits import COMPACTED, committed, compact, missing_data, read_commits
+from scfx.jobs.store import open_store
 
 STAGES = (
     "compile", "coulomb_exchange", "diagonalise", "embedding", "exchange_correlation", "fock", "grid", "guess",

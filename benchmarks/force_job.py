@@ -3,7 +3,7 @@
     python benchmarks/force_job.py run out/forces            # 10,000 rows, twelve kills
     python benchmarks/force_job.py check out/forces          # exactly once, and the bytes of an undisturbed run
     python benchmarks/force_job.py recompute out/forces      # 100 rows, by PySCF
-    python benchmarks/force_job.py policies out/forces       # 200 rows, in float32 and mixed against float64
+    python benchmarks/force_job.py policies out/forces --count 200   # in float32 and mixed against float64
 
 B3LYP/STO-3G in `mixed` with the preset `forces` on grid level 0: conformers by RDKit of the molecules in `MOLECULES`
 (five to nine heavy atoms), every coordinate moved by a normal deviate of 0.05 angstrom.
@@ -13,7 +13,7 @@ again. What was committed at each kill stands in PATH.kills.json. `--prefix` is 
 `check` reads the finished folder: every planned row once, no attempt but the committed ones, what was committed at a
 kill unchanged to the byte; and runs some shards again, undisturbed and elsewhere, which must give the same bytes.
 `recompute` draws rows and solves them with PySCF (tight, with the response of its grid); each row is kept in
-PATH.pyscf.jsonl, so the command can be stopped and given again.
+PATH.pyscf.jsonl, so the command can be stopped and given again, also while the job runs.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402 - after the number of threads is set
 import scfx_dataset  # noqa: E402
 from machine import describe  # noqa: E402
-from scfx_dataset.commits import read_commits  # noqa: E402
 
 import scfx  # noqa: E402
+from scfx.jobs.commits import read_commits  # noqa: E402
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV  # noqa: E402
 
 #: Five to nine heavy atoms: rings, chains, unsaturated, H C N O F; the last ten are from the examples.
@@ -198,10 +198,12 @@ def systems_of(rows: list[dict[str, Any]]) -> list[scfx.System]:
 
 
 def drawn(path: Path, count: int, seed: int) -> list[dict[str, Any]]:
-    """`count` random rows that are ok."""
+    """`count` random rows of the planned ones, those that are there and ok."""
     columns = ["row_id", "smiles", "atomic_numbers", "positions_angstrom", "forces_ev_per_angstrom"]
-    rows = scfx_dataset.open(path).filter(status="ok").to_table([*columns, "energy_ev"]).to_pylist()
-    return random.Random(seed).sample(rows, count)
+    dataset = scfx_dataset.open(path)
+    chosen = set(random.Random(seed).sample(range(dataset.plan.counts["rows"]), count))
+    rows = dataset.filter(status="ok").to_table([*columns, "energy_ev"]).to_pylist()
+    return [row for row in rows if row["row_id"] in chosen]
 
 
 def recompute(path: Path, given: argparse.Namespace) -> None:
@@ -211,7 +213,7 @@ def recompute(path: Path, given: argparse.Namespace) -> None:
 
     from scfx.model.basis import BasisSet
 
-    rows = drawn(path, given.count or 100, given.seed)
+    rows = drawn(path, given.count, given.seed)
     kept = beside(path, "pyscf.jsonl")
     found = {r["row_id"]: r for r in map(json.loads, kept.read_text().splitlines())} if kept.exists() else {}
     source = scfx.Registry.discover().basis("sto-3g")
@@ -252,7 +254,7 @@ def recompute(path: Path, given: argparse.Namespace) -> None:
 
 def policies(path: Path, given: argparse.Namespace) -> None:
     """Rows in float32, mixed and float64, each with the preset `forces`."""
-    rows = drawn(path, given.count or 200, given.seed + 1)
+    rows = drawn(path, given.count, given.seed + 1)
     systems = systems_of(rows)
     found = {}
     for policy in ("float64", *TARGETS):
@@ -305,7 +307,7 @@ def main() -> None:
     parser.add_argument("--shard-seconds", type=float, default=20.0, help="a kill comes at most so late")
     parser.add_argument("--prefix", default="", help="put before the command of a run")
     parser.add_argument("--parts", type=int, default=27, help="check: one shard in so many is computed again")
-    parser.add_argument("--count", type=int, help="rows to draw")
+    parser.add_argument("--count", type=int, default=100, help="rows to draw")
     parser.add_argument("--seed", type=int, default=18)
     given = parser.parse_args()
     {"run": run, "check": check, "recompute": recompute, "policies": policies}[given.step](given.path, given)

@@ -63,7 +63,8 @@ def plan(molecules: int, conformers: int, shard_minutes: float) -> dict[str, flo
     from scfx_dataset.plan import Identity
     from scfx_dataset.planning import ensure_plan
     from scfx_dataset.sources import Source
-    from scfx_dataset.store import open_store
+
+    from scfx.jobs.store import open_store
 
     halfway: list[float] = []
 

@@ -6,11 +6,11 @@ QM9.parquet: columns idx, smiles_gdb, z, pos (angstrom), mu, alpha, homo, lumo, 
 in QM9's units. Molecules are taken by their number of heavy atoms, then by their index. Each is a line of OUT.jsonl,
 written when it is done; a second run goes on. `--hours` stops before a molecule that would begin after that time.
 
-For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight -> Hessian,
-polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the smallest RMSD
-of heavy atoms and hydrogens (best mapping of like atoms, mirror images allowed, `rdMolAlign.GetBestRMS`) to QM9's
-geometry is relaxed. It is the same conformer where the relaxed one is within 0.1 angstrom of QM9's by that measure; the
-others are counted and left out of the table. QM9's geometry itself is never an input of the calculation.
+For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight ->
+Hessian, polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the
+smallest RMSD of all atoms (best mapping of like atoms, mirror images allowed, `rdMolAlign.GetBestRMS`) to QM9's
+geometry is relaxed. It is the same conformer where the relaxed one is within 0.1 angstrom of it by that measure; others
+are counted and left out of the table. QM9's geometry itself is never an input of the calculation.
 """
 
 from __future__ import annotations
@@ -183,7 +183,8 @@ def compared(row: dict) -> dict:
     }  # fmt: skip
     numbers = np.array(row["z"], dtype=np.int32)
     constants = rotational_constants(
-        commonest_isotope_masses(numbers), np.array(row["pos"]).reshape(-1, 3) / scfx.model.system.BOHR_IN_ANGSTROM
+        commonest_isotope_masses(numbers),
+        np.array(row["pos"]).reshape(-1, 3) / scfx.model.system.BOHR_IN_ANGSTROM,
     )
     for name, mine, other in zip("ABC", found.rotational_constants, constants, strict=False):
         ours[name], theirs[name] = mine, other
@@ -219,10 +220,18 @@ def table(lines: list[dict]) -> str:
             rows.append(
                 f"| {name} | {unit} | {sizes.mean():.1e} | {np.median(sizes):.1e} | {worst:+.1e} | `{at}` |"
             )
-    rows += ["", "| molecule | atoms | steps | RMSD of the start | RMSD | seconds | what |", "|---|---|---|---|---|---|---|"]
+    rows += [
+        "",
+        "| molecule | atoms | steps | RMSD of the start | RMSD | seconds | what |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for line in lines:
         seconds = line.get("seconds_relaxing", 0) + line.get("seconds_frequencies", 0)
-        what = line.get("doubt") or line.get("reason") or ("" if line.get("rmsd", 9) <= SAME_CONFORMER else "another")
+        what = (
+            line.get("doubt")
+            or line.get("reason")
+            or ("" if line.get("rmsd", 9) <= SAME_CONFORMER else "another")
+        )
         rows.append(
             f"| `{line['smiles']}` | {line['natm']} | {line.get('steps', '')} | {line.get('rmsd_of_start', 0):.3f} | "
             f"{line.get('rmsd', float('nan')):.4f} | {seconds:.0f} | {what} |"
@@ -231,7 +240,9 @@ def table(lines: list[dict]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("qm9")
     parser.add_argument("out")
     parser.add_argument("--limit", type=int, default=50)
@@ -249,7 +260,12 @@ def main() -> None:
         try:
             line = compared(row)
         except (ValueError, RuntimeError, scfx.ScfxError) as error:
-            line = {"idx": row["idx"], "smiles": row["smiles_gdb"], "natm": len(row["z"]), "reason": str(error)}
+            line = {
+                "idx": row["idx"],
+                "smiles": row["smiles_gdb"],
+                "natm": len(row["z"]),
+                "reason": str(error),
+            }
         lines.append(line)
         with path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(line) + "\n")

@@ -20,7 +20,7 @@ from scfx.contracts.derivatives import (
     TwoElectronEnergy,
 )
 from scfx.contracts.dispersion import AbstractDispersionCorrection
-from scfx.contracts.executor import AbstractExecutor
+from scfx.contracts.executor import AbstractExecutor, AbstractIsolatingExecutor
 from scfx.contracts.fitting import (
     AbstractFittingBackend,
     AbstractFittingRows,
@@ -29,15 +29,18 @@ from scfx.contracts.fitting import (
 )
 from scfx.contracts.functional import AbstractFunctional, ClosedShellDensity, Density, Family
 from scfx.contracts.grid import AbstractGridBackend, AbstractGridOperator
+from scfx.contracts.labels import AbstractDataset, AbstractLabels
 from scfx.contracts.requests import TwoElectronRequest
 from scfx.contracts.task import AbstractTask, TaskContext
 from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
+from scfx.contracts.work import AbstractWork
 
 __all__ = [
     "AbstractAttenuatedBackend",
     "AbstractBasisSource",
     "AbstractCorePotentialBackend",
     "AbstractCrossOverlapBackend",
+    "AbstractDataset",
     "AbstractDispersionCorrection",
     "AbstractExecutor",
     "AbstractFittingBackend",
@@ -49,9 +52,12 @@ __all__ = [
     "AbstractGridGradientOperator",
     "AbstractGridOperator",
     "AbstractIntegralBackend",
+    "AbstractIsolatingExecutor",
+    "AbstractLabels",
     "AbstractLaneTwoElectron",
     "AbstractTask",
     "AbstractTwoElectron",
+    "AbstractWork",
     "ClosedShellDensity",
     "Density",
     "Family",

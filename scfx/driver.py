@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 
 from scfx.config import levels
 from scfx.config.spec import SCFSpec
-from scfx.contracts.backend import AbstractCorePotentialBackend
 from scfx.errors import ConfigError, InputError, Interrupted, ResourceError, ScfxError
 from scfx.execution.device import on_device
 from scfx.execution.interrupt import stopping_at_interrupt
@@ -80,7 +79,7 @@ class Solver:
         elements = None if atomic_numbers is None else sorted({int(z) for z in atomic_numbers})
         self.resolved = spec.resolve(self.registry, elements)
         self._profile = Profile()
-        self._guess = AtomicGuess(self.resolved.backend, spec.memory_budget)
+        self._guess = AtomicGuess(self.resolved.integrals, spec.memory_budget)
         self._lock = Lock()
         self._corrected: set[int] = set()  # elements that the dispersion correction has parameters for
 
@@ -150,7 +149,7 @@ class Solver:
             self.resolved.spec,
             basis,
             self.resolved.properties,
-            self.provenance(dtypes),
+            self.provenance(dtypes, [batch for _, batch in batches]),
             return_density,
         )
         if watch.stopped and on_interrupt == "raise":
@@ -253,7 +252,8 @@ class Solver:
 
     def _most_entries(self, batch: Batch, budget: int) -> int | None:
         """How many entries' integrals fit a budget; None: any number."""
-        fitting, backend, policy = self.resolved.fitting, self.resolved.backend, self.resolved.precision
+        fitting, policy = self.resolved.fitting, self.resolved.precision
+        backend = self.resolved.integrals.two_electron(batch.layout)
         if fitting is None:
             return backend.max_batch(batch.layout, policy, budget)
         fits = fitting.most_entries(backend, batch, policy, budget)
@@ -273,7 +273,7 @@ class Solver:
             *basis.core_potentials,
             *(z for b in basis.labelled.values() for z in b.core_potentials),
         ]
-        if with_cores and not isinstance(backend, AbstractCorePotentialBackend):
+        if with_cores and not self.resolved.integrals.has_core_potentials():
             elements = ", ".join(SYMBOLS[z] for z in sorted(set(with_cores)))
             raise InputError(
                 f"scf.backend: basis {basis.name!r} has effective core potentials for {elements}, which backend "
@@ -380,8 +380,12 @@ class Solver:
                 watch.settle(int(lane), "not_converged")
         return entries, run.dtypes
 
-    def provenance(self, dtypes: dict[str, set[str]] | None = None) -> dict[str, Any]:
-        """What ran: names, spec hash, device, versions, thresholds in force, and the dtypes each stage really used."""
+    def provenance(
+        self, dtypes: dict[str, set[str]] | None = None, batches: Sequence[Batch] = ()
+    ) -> dict[str, Any]:
+        """What ran: names, spec hash, device, versions, thresholds in force, the dtypes each stage really used, and the
+        backends that gave integrals which the chosen one borrowed, by part, for these `batches`.
+        """
         last, convergence = self.resolved.precision.refined(), self.resolved.convergence
         return {
             **self.resolved.names,
@@ -391,7 +395,8 @@ class Solver:
             "energy_threshold": max(convergence.energy, last.energy_floor),
             "gradient_threshold": max(convergence.gradient, last.gradient_floor),
             "functional_implementation": self.resolved.functional.implementation,
-            "kernels": self.resolved.backend.kernels(),
+            "kernels": self.resolved.integrals.kernels(batches),
+            "borrowed": self.resolved.integrals.borrowed(batches),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
             **({"properties": how} if (how := self.resolved.properties.definition(last)) else {}),
             "versions": versions(),

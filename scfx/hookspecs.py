@@ -5,11 +5,14 @@ Hooks run on the host, at discovery or around a calculation, never inside `jit`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
+    import click
+
+    from scfx.config.spec import ResolvedSpec
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.construction import ConstructionContext
     from scfx.contracts.functional import AbstractFunctional
@@ -57,8 +60,18 @@ def scfx_register_tasks() -> list[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def scfx_register_labels() -> list[Offer]:  # type: ignore[empty-body]
+    """Makers and readers of datasets of labels (`AbstractLabels`), which other tasks ask for. All are collected."""
+
+
+@hookspec
+def scfx_register_optimizers() -> list[Offer]:  # type: ignore[empty-body]
+    """Optimisers of geometries (`AbstractOptimizer` classes) that a task can name. All results are collected."""
+
+
+@hookspec
 def scfx_register_executors() -> list[Offer]:  # type: ignore[empty-body]
-    """Executors (`AbstractExecutor`) that run the attempts of a task. All results are collected."""
+    """Executors (`AbstractExecutor`) that run the attempts of a job. All results are collected."""
 
 
 @hookspec
@@ -85,7 +98,7 @@ def scfx_resolve_basis(name: str, context: ConstructionContext) -> AbstractBasis
 
 
 @hookspec
-def scfx_register_commands(group: Any) -> None:
+def scfx_register_commands(group: click.Group) -> None:
     """Add commands to the `scfx` command line: `group` is its `click.Group`. Import heavy modules in the callbacks."""
 
 
@@ -95,7 +108,7 @@ def scfx_report_header() -> str | list[str]:  # type: ignore[empty-body]
 
 
 @hookspec
-def scfx_before_scf(batch: Batch, spec: Any) -> None:
+def scfx_before_scf(batch: Batch, spec: ResolvedSpec) -> None:
     """Called before each batch is solved. Observes only: the batch is read-only. Host side."""
 
 

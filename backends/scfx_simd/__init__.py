@@ -1,4 +1,4 @@
-"""Integrals and Fock builds vectorised over conformers: one SIMD lane is one conformer, with no divergence."""
+"""Integrals and Fock builds in SIMD lanes: conformers, or the shell pairs of one that would leave lanes empty."""
 
 from scfx.hookspecs import hookimpl
 from scfx.offer import Capabilities, Offer
@@ -11,7 +11,7 @@ def scfx_register_backends() -> list[Offer]:
         Offer(
             name="simd",
             target="scfx_simd.backend:SimdBackend",
-            summary="compiled integrals and Fock builds, SIMD lanes = conformers",
+            summary="compiled integrals and Fock builds, SIMD lanes = conformers or shell pairs",
             capabilities=Capabilities(
                 platforms=("cpu",),
                 dtypes=("float32", "float64"),
@@ -20,6 +20,7 @@ def scfx_register_backends() -> list[Offer]:
                 derivatives=1,
                 fitting=True,
                 preference=20,
+                borrows=("one_electron", "two_electron"),
             ),
         )
     ]

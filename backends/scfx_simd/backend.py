@@ -15,7 +15,7 @@ from scfx.execution.native import loaded_variant
 from scfx_simd import gradient
 from scfx_simd.fitting import SimdFittingRows
 from scfx_simd.grid import SimdGridOperator
-from scfx_simd.kernels import address, check, lane_counts, library, pack
+from scfx_simd.kernels import MAX_ANGULAR_MOMENTUM, address, check, lane_counts, library, pack
 from scfx_simd.two_electron import (
     ROUNDED_FROM,
     ROUNDED_FROM_D,
@@ -40,7 +40,11 @@ _MIXED_BYTES = 7
 class SimdBackend(
     AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradientBackend, AbstractFittingRowsBackend
 ):
-    """McMurchie-Davidson integrals with one conformer to each SIMD lane.
+    """McMurchie-Davidson integrals with one conformer, or one shell pair of a conformer alone, to each SIMD lane.
+
+    Where entries fill vectors, a lane is an entry. Up to half a vector of entries that are left over, or a single one,
+    compute one by one with the kets of a bra as lanes, and hold their own integrals only. An entry's bits are the same
+    either way.
 
     Options: `threads` (over groups of conformers; no number depends on it), `screening` and `screening_float32`
     (hartree): shell quartets whose Schwarz bound is below are dropped, conformer by conformer. Times the elements of a
@@ -49,6 +53,8 @@ class SimdBackend(
     """
 
     name = "simd"
+    max_angular_momentum = MAX_ANGULAR_MOMENTUM
+    borrows = ("one_electron", "two_electron")
 
     def __init__(self, threads: int = 1, screening: float = 1e-13, screening_float32: float = 1e-10):
         if threads < 1:

@@ -41,16 +41,28 @@ def scfx_register_tasks() -> list[scfx.Offer]:
 
 
 @scfx.hookimpl
+def scfx_register_labels() -> list[scfx.Offer]:
+    return [
+        scfx.Offer(
+            "dataset",
+            "scfx_dataset.labels:DatasetLabels",
+            summary="datasets in committed Parquet shards, made and read for other tasks",
+            requires=("rdkit", "pyarrow"),
+        )
+    ]
+
+
+@scfx.hookimpl
 def scfx_register_executors() -> list[scfx.Offer]:
     return [
         scfx.Offer(
             "local",
-            "scfx_dataset.local:LocalExecutor",
+            "scfx.jobs.local:LocalExecutor",
             summary="worker processes on this machine, threads pinned",
         ),
         scfx.Offer(
             "ray",
-            "scfx_dataset.ray_executor:RayExecutor",
+            "scfx.jobs.ray_executor:RayExecutor",
             summary="actors of a Ray cluster: one that is given, or one of this machine's cores",
             requires=("ray",),
         ),

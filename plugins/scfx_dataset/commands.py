@@ -99,11 +99,11 @@ def verify(path: str, drop_damaged: bool, sample: int, seed: int, as_json: bool)
     compared with differences of the energy. Exit code 1: something is wrong.
     """
     import scfx_dataset
-    from scfx_dataset.commits import drop_damaged as drop
+    from scfx.jobs.commits import drop_damaged as drop
 
     opened = scfx_dataset.open(path)
     problems = opened.verify()
-    dropped = drop(opened) if problems and drop_damaged else 0
+    dropped = drop(opened.plan, opened.problem_of) if problems and drop_damaged else 0
     compared = None
     if not problems and sample:
         from scfx_dataset.verify import recompute
@@ -169,9 +169,9 @@ def _compared(sample: dict[str, Any]) -> str:
 def card(path: str, write: bool) -> None:
     """Print the dataset card (Hugging Face layout) of the dataset in PATH."""
     import scfx_dataset
+    from scfx.jobs.store import open_store
     from scfx_dataset.report import card as make_card
     from scfx_dataset.report import write_report
-    from scfx_dataset.store import open_store
 
     opened = scfx_dataset.open(path)
     found = opened.summary()
@@ -188,6 +188,6 @@ def compact(path: str) -> None:
     For datasets of many thousands of shards. The records stay, and only they say what is committed.
     """
     import scfx_dataset
-    from scfx_dataset.commits import compact as write
+    from scfx.jobs.commits import compact as write
 
     click.echo(f"compacted {write(scfx_dataset.open(path).plan)} commit records")

@@ -68,11 +68,6 @@ def displace(
     return positions + standard_deviation * generator.standard_normal(positions.shape)
 
 
-def inchikey(smiles: str) -> str:
-    """Standard InChIKey of a canonical SMILES; "" where InChI has none."""
-    return Chem.MolToInchiKey(Chem.AddHs(Chem.MolFromSmiles(smiles)))
-
-
 def embed(smiles: str, seeds: Sequence[int], options: Embedding) -> Conformers:
     """One conformer of canonical `smiles` per seed.
 

@@ -17,13 +17,13 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scfx.errors import ScfxError
+from scfx.execution.interrupt import interrupts_blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from scfx_dataset.conformers import Conformers
     from scfx_dataset.options import Embedding
@@ -32,20 +32,6 @@ if TYPE_CHECKING:
 _BLOCKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from scfx_dataset.embedding import serve; serve({parent})"
-
-
-@contextmanager
-def interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in this thread: a process that is started meanwhile has it blocked for good, in all its threads."""
-    from multiprocessing import resource_tracker
-
-    # Where it does not run yet, starting a process starts it, and that unblocks the signal.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Embedder:
@@ -128,8 +114,8 @@ def serve(parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not stand between the answers
+    from scfx.jobs.process import end_with
     from scfx_dataset.conformers import embed
-    from scfx_dataset.process import end_with
 
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     while True:

@@ -126,9 +126,16 @@ def _groups(plan: Plan, count: int, size: int, generator: np.random.Generator) -
 
 def _label(plan: Plan, planned: pa.Table, solver: LabelSolver, embedding: Embedding) -> pa.Table:
     seconds: dict[str, float] = defaultdict(float)
-    return label_rows(
-        planned, lambda: solver, embedding, planned.num_rows, plan.identity, lambda rows: None, seconds
+    rows = label_rows(
+        planned.to_pylist(),
+        lambda: solver,
+        embedding,
+        planned.num_rows,
+        plan.identity,
+        lambda rows: None,
+        seconds,
     )
+    return pa.Table.from_pylist(rows, schema=plan.schema)
 
 
 def _model(cost: CostModel, numbers: Sequence[int] | None) -> float:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from scfx_dataset.commits import read_commit
+from scfx.jobs.commits import read_commit
 from scfx_dataset.force_findings import COLUMNS as FORCE_COLUMNS
 from scfx_dataset.force_findings import ForceFindings
 

@@ -12,15 +12,15 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 import scfx
 from scfx.errors import ConfigError, InputError, ResourceError
+from scfx.model.same_molecule import inchikey_of
 from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from scfx.results import Status
-from scfx_dataset.conformers import Conformer, displace, inchikey
+from scfx_dataset.conformers import Conformer, displace
 from scfx_dataset.embedding import embedder
-from scfx_dataset.property_columns import property_values
+from scfx_dataset.property_columns import matrix_columns, property_values
 from scfx_dataset.schema import row_schema
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _Pending = tuple[dict[str, Any], scfx.System]
 
 
 def label_rows(
-    planned: pa.Table,
+    planned: Sequence[dict[str, Any]],
     solver: Callable[[], LabelSolver],
     embedding: Embedding,
     batch_size: int,
@@ -44,7 +44,7 @@ def label_rows(
     seconds: dict[str, float],
     wanted: frozenset[int] | None = None,
     known: Mapping[int, dict[str, Any]] | None = None,
-) -> pa.Table:
+) -> list[dict[str, Any]]:
     """The rows of one shard with their labels, in the plan's order and exactly as many; columns as `row_schema` says.
 
     `identity` is that of the plan with the versions that are here: it has the spec hash and the optional columns.
@@ -55,11 +55,10 @@ def label_rows(
     status (the others of their molecules may be embedded, since a conformer can depend on earlier ones). `known`:
     columns by row_id of rows that were computed before; they are not computed again.
     """
-    schema = row_schema(identity)
     known = known or {}
-    rows = [blank_row(row, identity) | known.get(row["row_id"], {}) for row in planned.to_pylist()]
+    rows = [blank_row(row, identity) | known.get(row["row_id"], {}) for row in planned]
     report(Counter(row["status"] for row in rows if row["status"]))
-    shapes = planned["shape"].to_pylist()
+    shapes = [row["shape"] for row in planned]
     unexpected: list[Exception] = []
     with closing(_batches(rows, shapes, embedding, batch_size, seconds, wanted)) as batches:
         for settled, pending in batches:
@@ -68,23 +67,21 @@ def label_rows(
                 _solve([row for row, _ in pending], [system for _, system in pending], solver(), unexpected)
                 report(Counter(row["status"] for row, _ in pending))
     if wanted is not None:
-        kept = [row["row_id"] in wanted for row in rows]
-        rows, planned = (
-            [row for row, keep in zip(rows, kept, strict=True) if keep],
-            planned.filter(pa.array(kept, pa.bool_())),
-        )
+        rows = [row for row in rows if row["row_id"] in wanted]
     elif unexpected and not any(row["status"] in ("ok", "not_converged") for row in rows):
         # Nothing in the shard worked and the reason is no property of a molecule: do not blame the rows.
         raise unexpected[0]
-    table = pa.Table.from_pylist(rows, schema=schema)
-    if table["row_id"].to_pylist() != planned["row_id"].to_pylist() or not all(row["status"] for row in rows):
+    if not all(row["status"] for row in rows):
         raise AssertionError("a shard's rows are not the planned ones")
-    return table
+    return rows
 
 
 def blank_row(planned: dict[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
     """A planned row as it stands before any work: no status, no labels; failed already if planning says so."""
     row: dict[str, Any] = dict.fromkeys(row_schema(identity).names)
+    row |= dict.fromkeys(
+        column["column"] for column in matrix_columns(identity["options"].get("columns") or ())
+    )
     for name in planned.keys() & row.keys():
         row[name] = planned[name]
     versions = json.dumps(identity["versions"], sort_keys=True, separators=(",", ":"))
@@ -195,7 +192,7 @@ def _conformers(
             row["inchikey"] = molecule.inchikey or None
             yield row, molecule.atomic_numbers, conformer
         return
-    key = inchikey(smiles) if smiles is not None else ""
+    key = inchikey_of(smiles) if smiles is not None else ""
     for row in rows:
         row["inchikey"] = key or None
         positions = np.array(row["positions_angstrom"], dtype=np.float64)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from scfx.jobs.options import JobOptions
 from scfx.model.elements import SYMBOLS, atomic_number
 
 
@@ -89,11 +89,9 @@ class Embedding(BaseModel):
     )
 
 
-class DatasetOptions(BaseModel):
+class DatasetOptions(JobOptions):
     """Options of the dataset task. Relative paths: `molecules` is looked for in the working directory, then beside
     the configuration file; `output` is relative to the working directory."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     molecules: str = Field(description="file or folder of molecules or geometries")
     format: Literal["auto", "smiles", "csv", "sdf", "xyz", "qm9", "parquet", "dataset", "ase"] = Field(
@@ -130,35 +128,10 @@ class DatasetOptions(BaseModel):
 
     output: str = Field(description="folder of the dataset")
     license: str = Field("other", description="licence identifier of the data, for the dataset card")
-    executor: str | dict[str, Any] = Field(
-        "local", description="who runs the attempts: a name, or a table { name = ..., options }"
-    )
-    workers: int = Field(0, ge=0, description="worker processes; 0: one per core; 1: this one, with threads")
-    part: str = Field("", description="'i/N', i = 0..N-1: only that part of the shards")
     batch_size: int = Field(128, ge=1, description="systems given to the solver at once")
-    quarantine_after: int = Field(
-        2, ge=1, description="deaths of a worker over one shard before its rows are tried alone"
-    )
-    max_deaths: int = Field(
-        3,
-        ge=1,
-        description="deaths of a process with one row alone in it before that row is recorded as poison",
-    )
-    hang_seconds: float = Field(
-        3600.0, gt=0, description="a worker that finishes no batch for so long is killed, as hung"
-    )
-    worker_memory_gib: float | None = Field(
-        None,
-        gt=0,
-        description="a worker with more memory than this is killed; default: no limit but the kernel's",
-    )
     take_over: tuple[str, ...] = Field(
         (), description="datasets of the same level whose rows are taken over where they are equal"
     )
-    continue_with_other_versions: bool = Field(
-        False, description="go on, or take over rows, although other versions of packages made what is there"
-    )
-    progress: Literal["auto", "rich", "plain", "json", "quiet"] = "auto"
 
     @field_validator("take_over", mode="before")
     @classmethod
@@ -184,14 +157,6 @@ class DatasetOptions(BaseModel):
                     "several times; set embedding.displacement_angstrom for displaced copies, or conformers = 1"
                 )
         return self
-
-    @field_validator("part")
-    @classmethod
-    def _part_in_range(cls, value: str) -> str:
-        found = re.fullmatch(r"(\d+)/(\d+)", value)
-        if value and (found is None or int(found[1]) >= int(found[2])):
-            raise ValueError("expected 'i/N' with i = 0 .. N-1, such as '0/4'")
-        return value
 
     def row_options(self) -> dict[str, Any]:
         """The options that decide what the rows are, and so enter the plan's identity; the others only say how."""

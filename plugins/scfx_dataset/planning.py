@@ -14,16 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx.errors import InputError
-from scfx_dataset.commits import committed
-from scfx_dataset.plan import PLAN, Identity, Plan, digest, filled, sealed
+from scfx.jobs.plan import PLAN, agree
+from scfx.jobs.records import digest, sealed
+from scfx_dataset.plan import Identity, Plan, filled
 from scfx_dataset.rows import PlannedRows
 from scfx_dataset.schema import EXCLUDED, MANIFEST, SHARDS
 
 if TYPE_CHECKING:
+    from scfx.jobs.store import AbstractStore
     from scfx_dataset.cost import CostModel
     from scfx_dataset.options import DatasetOptions
     from scfx_dataset.sources import Source
-    from scfx_dataset.store import AbstractStore
 
 #: Shards of one file of the manifest: its footer stays small, and a worker reads one file, not the whole plan.
 SHARDS_PER_MANIFEST = 256
@@ -51,26 +52,7 @@ def ensure_plan(
     else:
         plan = Plan.load(store)
     lines = identity.differences(filled(plan.identity))
-    # `spec` is for people: what it means is in the hash. Of an earlier format rows can still be made.
-    of_versions = ("versions.", "format_version")
-    decisive = [line for line in lines if not line.startswith(("spec.", *of_versions))]
-    versions = [line for line in lines if line.startswith(of_versions)]
-    if decisive:
-        raise InputError(
-            f"task.output: {store.where()!r} holds another dataset (plan {plan.plan_id}, this is "
-            f"{identity.plan_id}). What differs:\n  "
-            + "\n  ".join(lines)
-            + "\nChoose another output folder (task.take_over can take over the rows that are equal), or go back to "
-            "the configuration that made it."
-        )
-    if versions and not options.continue_with_other_versions and len(committed(plan)) < len(plan.shards):
-        raise InputError(
-            f"task.output: {store.where()!r} is not finished, and was begun with other versions:\n  "
-            + "\n  ".join(versions)
-            + "\nThe rows to come may differ in the last digits, or more. Go back to the versions that began it, or "
-            "say task.continue_with_other_versions = true (`scfx dataset run --continue-with-other-versions`): "
-            "every row states the versions that made it."
-        )
+    agree(plan, identity.plan_id, lines, options.continue_with_other_versions)
     return plan, False
 
 
@@ -120,7 +102,7 @@ def _make(
         try:
             counts, seconds = _write(files, identity, source, options, cost, Path(scratch))
             record = {
-                "format": "scfx-dataset",
+                "format": Plan.FORMAT,
                 "plan_id": identity.plan_id,
                 "identity": asdict(identity),
                 "molecules": source.path.name,

@@ -14,12 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from scfx.contracts.labels import AbstractDataset
 from scfx.errors import InputError, PluginUnavailableError
-from scfx_dataset.commits import committed, read_commit, read_record
+from scfx.jobs.commits import committed, files_of, read_commit, read_record
+from scfx.jobs.store import open_store
 from scfx_dataset.plan import Plan
+from scfx_dataset.property_columns import MATRICES, matrix_schema
 from scfx_dataset.schema import FULL_SCHEMA, STATUSES
 from scfx_dataset.split import KEY_COLUMNS, Part, parts
-from scfx_dataset.store import open_store
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from scfx_dataset.plan import Shard
 
 
-class Dataset:
+class Dataset(AbstractDataset):
     """A dataset on disk. Opening reads the plan only; rows are read when asked for.
 
     `dataset.to_table()` gives all committed rows ordered by `row_id`, `dataset.to_pandas()` the same as a DataFrame;
@@ -100,6 +102,14 @@ class Dataset:
         return sum(n for status, n in statuses.items() if self._statuses is None or status in self._statuses)
 
     @property
+    def identity(self) -> str:
+        return f"plan {self.plan.plan_id}, {len(self)} rows"
+
+    @property
+    def planned(self) -> int:
+        return self.plan.counts["rows"]
+
+    @property
     def complete(self) -> bool:
         """Whether every planned row is committed."""
         return len(committed(self.plan)) == len(self.plan.shards)
@@ -130,7 +140,7 @@ class Dataset:
 
         `fractions` of the molecules by name; default 0.8 "train", 0.1 "validation", 0.1 "test". Or a sequence of them:
         then the parts are a list in its order. A molecule's part is a function of the seed and its InChIKey's
-        connectivity block (`scfx_dataset.split.molecule_key`): it stays the same when the dataset grows, and in every
+        connectivity block (`scfx.model.same_molecule`): it stays the same when the dataset grows, and in every
         dataset. So sizes meet the fractions only on average. Raises `InputError` for fractions that are not positive
         or exceed 1.
         """
@@ -262,6 +272,10 @@ class Dataset:
         table = self.read_shard(shard, ["row_id", "status"])
         if table["row_id"].to_pylist() != self.plan.rows(shard)["row_id"].to_pylist():
             return f"shard {shard.id} does not have the planned rows"
+        if self.matrix_schema.names != ["row_id"]:
+            matrices = self.read_matrices(shard)
+            if matrices["row_id"].to_pylist() != table["row_id"].to_pylist():
+                return f"shard {shard.id} has matrices of other rows than the planned ones"
         statuses = Counter(table["status"].to_pylist())
         if statuses != Counter(record["statuses"]):
             return f"shard {shard.id} has rows {dict(statuses)}, which is not what its commit says"
@@ -271,7 +285,8 @@ class Dataset:
         """SHA-256 of the plan and the checksums of the committed shards: equal for equal rows."""
         total = hashlib.sha256(self.plan.plan_id.encode())
         for shard in committed(self.plan):
-            total.update(read_commit(self.plan, shard)["sha256"].encode())
+            for file in files_of(read_commit(self.plan, shard)):
+                total.update(file["sha256"].encode())
         return total.hexdigest()
 
     def summary(self) -> dict[str, Any]:
@@ -280,18 +295,56 @@ class Dataset:
 
         return summarise(self)
 
-    def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
-        record = read_commit(self.plan, shard)
-        where = self._store.where(record["attempt"])
+    @property
+    def matrix_schema(self) -> pa.Schema:
+        """Columns of what is stored beside the rows: `row_id`, and the properties that have no place in a row."""
+        return matrix_schema(self.plan.identity["options"].get("columns") or ())
+
+    def matrices(self) -> Iterator[pa.Table]:
+        """Density, overlap, Fock and coefficient matrices, as asked for in `scf.properties`: a table for each shard.
+
+        Rows are those that `shards` gives, in its order, found again by `row_id`; values are lists of lists in the unit
+        of `matrix_schema`, null where a row has none. Raises `InputError` if the dataset has none.
+        """
+        if self.matrix_schema.names == ["row_id"]:
+            raise InputError(
+                f"{self._store.where()!r} has no matrices: ask for them in scf.properties (such as "
+                '"density_matrix") when it is made'
+            )
+        for shard in self.committed_shards():
+            kept = self.rows_of(shard, ["row_id"])["row_id"].to_pylist()
+            yield self.read_matrices(shard).filter(pc.field("row_id").isin(kept))
+
+    def read_matrices(self, shard: Shard) -> pa.Table:
+        """What is stored beside the rows of a committed shard."""
+        file = read_commit(self.plan, shard).get("beside", {}).get(MATRICES)
+        if file is None:
+            raise InputError(f"the commit of shard {shard.id} names no matrices, which the plan asks for")
+        table = pq.read_table(io.BytesIO(self._committed(file)))
+        if not table.schema.remove_metadata().equals(self.matrix_schema.remove_metadata()):
+            raise InputError(
+                f"{self._store.where(file['attempt'])!r} has other columns: {table.schema.names}"
+            )
+        return table.replace_schema_metadata(None)
+
+    def _committed(self, file: Mapping[str, Any]) -> bytes:
+        """A file of a commit, checked against its checksum."""
+        where = self._store.where(file["attempt"])
         hint = "`scfx dataset verify --drop-damaged` takes its commit back, so that the next run computes it again"
         try:
-            data = self._store.read(record["attempt"])
+            data = self._store.read(file["attempt"])
         except OSError as error:
             raise InputError(f"committed shard {where!r} cannot be read: {error}; {hint}") from error
-        if hashlib.sha256(data).hexdigest() != record["sha256"]:
+        if hashlib.sha256(data).hexdigest() != file["sha256"]:
             raise InputError(
                 f"committed shard {where!r} is damaged: its checksum is not that of its commit; {hint}"
             )
+        return data
+
+    def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
+        record = read_commit(self.plan, shard)
+        where = self._store.where(record["attempt"])
+        data = self._committed(record)
         table = pq.read_table(io.BytesIO(data), columns=None if columns is None else list(columns))
         schema = self.plan.schema
         expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])

@@ -16,8 +16,8 @@ from scfx_dataset.html_report import html_report
 from scfx_dataset.plots import draw_density, figure, kde, save
 
 if TYPE_CHECKING:
+    from scfx.jobs.store import AbstractStore
     from scfx_dataset.reader import Dataset
-    from scfx_dataset.store import AbstractStore
 
 SUMMARY = "summary.json"
 

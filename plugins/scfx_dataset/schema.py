@@ -11,6 +11,9 @@ from scfx_dataset.property_columns import property_fields
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: What plan.json calls itself.
+FORMAT = "scfx-dataset"
+
 #: Version of the columns and of the folder layout.
 FORMAT_VERSION = 3
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import scfx
 from scfx.errors import ConfigError
+from scfx.execution.cores import available_cores
 from scfx_dataset.cost import CostModel
 from scfx_dataset.property_columns import property_columns
 
@@ -42,11 +42,6 @@ class Description(NamedTuple):
     cost: CostModel | None = None
     #: The columns of the properties that `scf.properties` asks for, as plain data: they go into the plan.
     columns: tuple[dict[str, Any], ...] = ()
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> Description:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
 
 from scfx.errors import InputError
+from scfx.model.same_molecule import molecule_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,23 +35,12 @@ class Part:
         columns = [table[name].to_pylist() for name in KEY_COLUMNS]
         places: dict[str, bool] = {}
         found = np.zeros(table.num_rows, dtype=bool)
-        for i, row in enumerate(zip(*columns, strict=True)):
-            key = molecule_key(*row)
+        for i, (inchikey, smiles, input_smiles, numbers) in enumerate(zip(*columns, strict=True)):
+            key = molecule_key(smiles or input_smiles, inchikey, numbers)
             if key not in places:
                 places[key] = self.low <= fraction(key, self.seed) < self.high
             found[i] = places[key]
         return found
-
-
-def molecule_key(inchikey: str | None, smiles: str | None, input_smiles: str, numbers: Any) -> str:
-    """What is kept together: the first block of the InChIKey, the connectivity, which stereoisomers and most tautomers
-    share; without one the SMILES; without that the formula.
-    """
-    if inchikey:
-        return inchikey.partition("-")[0]
-    if smiles or input_smiles:
-        return smiles or input_smiles
-    return " ".join(f"{z}:{n}" for z, n in sorted(Counter(numbers or ()).items()))
 
 
 def fraction(key: str, seed: int) -> float:

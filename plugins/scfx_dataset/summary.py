@@ -6,9 +6,9 @@ import json
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from scfx_dataset.commits import committed, read_commit
+from scfx.jobs.commits import committed, files_of, read_commit
+from scfx.jobs.records import canonical_json
 from scfx_dataset.findings import look
-from scfx_dataset.plan import canonical_json
 from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         statuses.update(record["statuses"])
         for stage, value in record["seconds"].items():
             seconds[stage] += value
-        size += record["bytes"]
+        size += sum(file["bytes"] for file in files_of(record))
         taken.update(record.get("taken", {}))
         of_shard = sum(record["statuses"].values()) - sum(record.get("taken", {}).values())
         made_with[canonical_json(record.get("versions", plan.identity["versions"]))] += of_shard

@@ -11,11 +11,10 @@ from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from scfx.errors import InputError
-from scfx_dataset.commits import committed
-from scfx_dataset.conformers import inchikey
+from scfx.jobs.commits import committed
+from scfx.model.same_molecule import inchikey_of
 from scfx_dataset.plan import Identity, filled
 from scfx_dataset.reader import Dataset
 from scfx_dataset.schema import MANIFEST
@@ -28,7 +27,14 @@ if TYPE_CHECKING:
 #: What belongs to the plan of the new dataset; all other columns are taken over.
 _OF_THE_PLAN = frozenset(MANIFEST.names) - {"atomic_numbers", "positions_angstrom", "reason"}
 #: Keys of the identity that decide a row of a given `geometry_id`.
-_DECISIVE = ("spec_hash", "solver", "options.embedding", "options.extras", "format_version")
+_DECISIVE = (
+    "spec_hash",
+    "solver",
+    "options.embedding",
+    "options.extras",
+    "options.columns",
+    "format_version",
+)
 _TABLES = 8
 
 
@@ -72,15 +78,14 @@ class Earlier:
         self._places = (np.concatenate(places) if places else np.zeros(0, np.int32))[order]
 
     def rows(
-        self, planned: pa.Table, whole_molecules: bool
+        self, planned: Sequence[Mapping[str, Any]], whole_molecules: bool
     ) -> tuple[dict[int, dict[str, Any]], dict[str, int]]:
         """(the columns taken over by row_id, rows by the plan_id that they come from) of some planned rows.
 
         With `whole_molecules` (conformers may depend on each other) those of a molecule are taken all or none.
         """
-        wanted = planned.select(["row_id", "molecule", "geometry_id", "smiles"]).to_pylist()
-        by_home: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for row in wanted:
+        by_home: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in planned:
             if row["geometry_id"] is not None and (home := self._home(row["geometry_id"])) is not None:
                 by_home[home].append(row)
         found: dict[int, dict[str, Any]] = {}
@@ -95,7 +100,7 @@ class Earlier:
                     continue
                 smiles = row["smiles"]
                 if smiles is not None and smiles not in inchikeys:
-                    inchikeys[smiles] = inchikey(smiles) or None
+                    inchikeys[smiles] = inchikey_of(smiles) or None
                 taken = {name: value for name, value in old.items() if name not in _OF_THE_PLAN}
                 found[row["row_id"]] = {
                     **taken,
@@ -103,8 +108,8 @@ class Earlier:
                 }
                 sources[row["row_id"]] = self._homes[home][0].plan.plan_id
         if whole_molecules:
-            lacking = {row["molecule"] for row in wanted if row["row_id"] not in found}
-            for row in wanted:
+            lacking = {row["molecule"] for row in planned if row["row_id"] not in found}
+            for row in planned:
                 if row["molecule"] in lacking:
                     found.pop(row["row_id"], None)
         counts: dict[str, int] = defaultdict(int)
@@ -122,6 +127,9 @@ class Earlier:
         if home not in self._tables:
             dataset, shard = self._homes[home]
             rows = dataset.read_shard(shard).to_pylist()
+            if dataset.matrix_schema.names != ["row_id"]:
+                beside = dataset.read_matrices(shard).to_pylist()
+                rows = [row | matrices for row, matrices in zip(rows, beside, strict=True)]
             self._tables[home] = {row["geometry_id"]: row for row in rows if row["geometry_id"] is not None}
             if len(self._tables) > _TABLES:
                 self._tables.popitem(last=False)

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from contextlib import contextmanager
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scfx.abstract import AbstractTask, TaskContext
-from scfx.errors import InputError, ScfxError
+from scfx.config.spec import SCFSpec
+from scfx.errors import InputError
+from scfx.jobs.commits import read_commits, remove_orphans
+from scfx.jobs.run import pending
+from scfx.jobs.service import Finished, machine_fault, progress_of, run_plan, say_what_was_given_up
+from scfx.jobs.store import open_store
 from scfx.model.elements import atomic_number
-from scfx_dataset.attempt import Job
-from scfx_dataset.commits import committed, missing_data, read_commits, remove_leftovers, remove_orphans
-from scfx_dataset.executor import DatasetExecutor
-from scfx_dataset.local import LocalExecutor
 from scfx_dataset.options import DatasetOptions
-from scfx_dataset.plan import Identity, Plan, Shard, current_versions
+from scfx_dataset.plan import Identity, Plan, current_versions
 from scfx_dataset.planning import ensure_plan
-from scfx_dataset.progress import Progress
 from scfx_dataset.reader import Dataset
 from scfx_dataset.report import up_to_date, write_report
-from scfx_dataset.run import Run, pending
 from scfx_dataset.solvers import Description, LabelSolver, describe, make_solver
 from scfx_dataset.sources import Source, resolve
-from scfx_dataset.store import open_store
 from scfx_dataset.summary import as_text
 from scfx_dataset.takeover import check
+from scfx_dataset.work import LabelWork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from pydantic import BaseModel
+
+    from scfx.jobs.progress import Progress
 
 
 class DatasetTask(AbstractTask):
@@ -60,7 +59,29 @@ class DatasetTask(AbstractTask):
 
         Raises `InputError` if the folder holds another dataset, or the source cannot be read.
         """
-        return self._plan(self._describe(context.spec, context.registry, self._elements()), context)
+        task, context = self._translated(context)
+        return task._plan(task._describe(context.spec, context.registry, task._elements()), context)
+
+    def _translated(self, context: TaskContext) -> tuple[DatasetTask, TaskContext]:
+        """This task with `extras` said as `scf.properties`, which they became; with a warning.
+
+        A dataset that was begun with `extras` goes on with them.
+        """
+        extras, spec = self.options.extras, context.spec
+        if not extras or not isinstance(spec, SCFSpec) or _begun_with_extras(self.options.output):
+            return self, context
+        names = [item if isinstance(item, str) else item["name"] for item in spec.properties]
+        properties = [*spec.properties, *(name for name in extras if name not in names)]
+        warnings.warn(
+            f"task.extras became scf.properties: write properties = [{', '.join(map(repr, extras))}] under [scf], and "
+            "leave extras out; the columns are the same",
+            FutureWarning,
+            stacklevel=2,
+        )
+        stated = {name: getattr(spec, name) for name in spec.model_fields_set}
+        options = self.options.model_copy(update={"extras": ()})
+        task = type(self)(options, solver_factory=self._solver_factory, describe=self._describe)
+        return task, replace(context, spec=SCFSpec.create({**stated, "properties": properties}))
 
     def _elements(self) -> tuple[int, ...] | None:
         """Atomic numbers that the filter allows; None: any."""
@@ -90,104 +111,47 @@ class DatasetTask(AbstractTask):
         Raises `InputError` for a configuration or folder that does not fit, `ScfxError` if the machine fails (a full
         disk); what is committed stays committed.
         """
+        task, context = self._translated(context)
         try:
-            return self._run(context)
+            return task._run(context)
         except OSError as error:
-            raise ScfxError(
-                f"{self.options.output!r}: {error}\nCommitted shards are safe; run the same command again when the "
-                "cause is gone."
-            ) from error
+            raise machine_fault(self.options.output, error) from error
 
     def _run(self, context: TaskContext) -> int:
+        options = self.options
         description = self._describe(context.spec, context.registry, self._elements())
         plan, made = self._plan(description, context)
-        damage = missing_data(plan)
-        if damage:
-            raise InputError(
-                f"{self.options.output!r} is damaged:\n  " + "\n  ".join(damage) + "\n`scfx dataset verify "
-                f"--drop-damaged {self.options.output}` takes these commits back, so that a run computes them again"
-            )
-        remove_leftovers(plan)
-        done = sum(s.rows for s in committed(plan))
-        progress = Progress(
-            self.options.progress,
-            _console(context),
-            plan.counts["rows"],
-            done,
-            lambda index: plan.shards[index].shape,
-        )
-        todo = pending(plan, self.options.part)
-        if self.options.extras:
-            names = ", ".join(map(repr, self.options.extras))
-            progress.say(f"task.extras is taken as before; scf.properties = [{names}] gives the same columns")
+        progress = progress_of(plan, options, context.console)
         if made:
             progress.say(
-                f"planned {plan.counts['rows']} rows in {plan.counts['shards']} shards: {self.options.output}"
+                f"planned {plan.counts['rows']} rows in {plan.counts['shards']} shards: {options.output}"
             )
             if bad := plan.counts["unreadable"]:
                 progress.say(
                     f"{bad} records of the source cannot be read: a failed row each, with the reason"
                 )
-        if not todo:
-            progress.say(f"nothing to do: every shard is committed in {self.options.output}")
-            return self._finish(plan, progress, 0, [])
-        if not made:
-            progress.say(f"resuming: {len(todo)} of {len(plan.shards)} shards are not committed yet")
-        job = self._job(plan, context)
-        executor = self._executor(job, context, progress, description.device)
-        run = Run(plan, self.options, progress, executor, job)
-        try:
-            with progress, _stops_when_asked(progress):
-                run.work()
-        except KeyboardInterrupt:
-            left = sum(shard.rows for shard in run.pending())
-            progress.say(
-                f"stopped; {left} rows are left. Committed shards are safe: run the same command again to go on."
-            )
-            return 130
-        finally:
-            if isinstance(executor, DatasetExecutor):
-                executor.close()
-        workers = min(getattr(executor, "workers", 1), len(todo))
-        return self._finish(plan, progress, workers, run.given_up)
+        # An accelerator is one for all cores: processes would compete for its memory.
+        workers = options.workers if options.workers or description.device == "cpu" else 1
+        end = run_plan(plan, self._work(context), options, context, progress, made, workers)
+        return 130 if end.interrupted else self._finish(plan, progress, end)
 
-    def _job(self, plan: Plan, context: TaskContext) -> Job:
-        memory = self.options.worker_memory_gib
-        return Job(
-            store=plan.store.url,
+    def _work(self, context: TaskContext) -> LabelWork:
+        return LabelWork(
             spec=context.spec,
             embedding=self.options.embedding,
             batch_size=self.options.batch_size,
             atomic_numbers=self._elements(),
             solver_factory=self._solver_factory,
-            hang_seconds=self.options.hang_seconds,
-            worker_memory=None if memory is None else int(memory * 2**30),
             take_over=tuple(open_store(path).url for path in self.options.take_over),
-            other_versions=self.options.continue_with_other_versions,
         )
 
-    def _executor(self, job: Job, context: TaskContext, progress: Progress, device: str) -> Any:
-        # An accelerator is one for all cores: processes would compete for its memory.
-        workers = self.options.workers if self.options.workers or device == "cpu" else 1
-        arguments = {"job": job, "workers": workers, "on_rows": progress.rows}
-        choice = self.options.executor
-        if context.registry is None:
-            return LocalExecutor(**arguments)
-        chosen = {"name": choice} if isinstance(choice, str) else choice
-        return context.registry.executor({**chosen, **arguments}, key="task.executor")
-
-    def _finish(self, plan: Plan, progress: Progress, workers: int, given_up: list[Shard]) -> int:
+    def _finish(self, plan: Plan, progress: Progress, end: Finished) -> int:
         dataset = Dataset(plan.store.url)
         left = pending(plan, self.options.part)
         # A part of many leaves the whole to whoever finishes last: each would read all that is committed.
         if dataset.complete or not self.options.part:
-            self._report(dataset, progress, workers)
-        for shard in given_up:
-            progress.say(
-                f"gave up on shard {shard.id} ({shard.rows} rows): every row that was tried alone ended its "
-                "process, and this run computed no row of any other shard. That blames the machine or the "
-                "installation, so no row is recorded as poison; run again when the cause is gone"
-            )
+            self._report(dataset, progress, end.workers)
+        say_what_was_given_up(end.given_up, progress)
         labels = any(record["statuses"].get("ok") for _, record in read_commits(plan))
         return 0 if not left and labels else 1
 
@@ -211,38 +175,9 @@ class DatasetTask(AbstractTask):
             progress.say(f"wrote {', '.join(written)} in {self.options.output}")
 
 
-def _console(context: TaskContext) -> Any:
-    if context.console is not None:
-        return context.console
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-@contextmanager
-def _stops_when_asked(progress: Progress) -> Iterator[None]:
-    """Ctrl-C, SIGTERM (a batch queue) and SIGHUP (a closed terminal) raise `KeyboardInterrupt`; a second one ends at
-    once. SIGHUP that is ignored stays so: nohup means it.
-
-    Ending at once is safe, what is committed is committed. The first one ends worker processes too, but waits for the
-    lanes in progress where the solver runs in this process.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: Any) -> None:
-        for each in heard:
-            signal.signal(each, lambda *_: os._exit(130))
-        progress.say("stopping; once more stops at once")
-        raise KeyboardInterrupt
-
-    heard = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heard.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, interrupt) for number in heard}
+def _begun_with_extras(output: str) -> bool:
+    """Whether the folder holds the plan of a dataset with `extras`."""
     try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        return bool(Plan.load(open_store(output)).identity["options"].get("extras"))
+    except InputError:  # no plan yet, or one that planning will refuse
+        return False

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import scfx
 from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence
 from scfx.errors import InputError
+from scfx.jobs.commits import read_commits
 from scfx.model.system import HARTREE_IN_EV
-from scfx_dataset.commits import read_commits
 from scfx_dataset.exports import FORCES
 from scfx_dataset.verify_forces import ForceComparison, compare_forces, target_of
 

@@ -42,7 +42,7 @@ class FrequenciesTask(GeometryTask):
     def _distributions(self) -> tuple[str, ...]:
         return ("ase",)
 
-    def _check_source(self, source: Source) -> None:
+    def _check_source(self, source: Source, registry: Any) -> None:
         for record in source.records:
             if record.system is not None:
                 commonest_isotope_masses(record.system.atomic_numbers)
@@ -61,7 +61,7 @@ class FrequenciesTask(GeometryTask):
             try:
                 found = frequencies(
                     solvers.steps, record.system, settings.step, settings.temperature, settings.pressure,
-                    labels=solvers.labels,
+                    settings.symmetry_number, labels=solvers.labels,
                 )  # fmt: skip
             except ScfxError as error:  # this molecule's own: it costs its row and says why
                 yield index, {**given, "status": "failed", "reason": str(error)}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from scfx.contracts.optimizer import AbstractOptimizer
     from scfx_geometry.solvers import Solvers
     from scfx_geometry.sources import Record, Source
     from scfx_geometry.store import RowStore
@@ -36,6 +37,8 @@ class OptimizeTask(GeometryTask):
     _lost = "not_relaxed"
     _good = CONVERGED
     _columns = GEOMETRY_COLUMNS
+    #: Found when the task is checked.
+    _optimizer: type[AbstractOptimizer] | None = None
 
     @property
     def _settings(self) -> OptimizeOptions:
@@ -44,11 +47,12 @@ class OptimizeTask(GeometryTask):
 
     @property
     def _distributions(self) -> tuple[str, ...]:
-        return optimizer_of(self._settings.optimizer, key="task.optimizer").distributions
+        assert self._optimizer is not None
+        return self._optimizer.distributions
 
-    def _check_source(self, source: Source) -> None:
+    def _check_source(self, source: Source, registry: Any) -> None:
         settings = self._settings
-        optimizer_of(settings.optimizer, settings.constraints, "task.optimizer")
+        self._optimizer = optimizer_of(settings.optimizer, registry, settings.constraints, "task.optimizer")
         criteria_of(settings.criteria, "task.criteria")
         for record in source.records:
             if record.system is not None:
@@ -60,8 +64,8 @@ class OptimizeTask(GeometryTask):
         settings = self._settings
         systems = [record.system for _, record in todo if record.system is not None]
         for place, done in relaxed(
-            solvers.steps, systems, settings.optimizer, settings.criteria, settings.max_steps, settings.constraints,
-            trajectory=settings.trajectory, lanes=settings.lanes, labels=solvers.labels,
+            solvers.steps, systems, self._optimizer or settings.optimizer, settings.criteria, settings.max_steps,
+            settings.constraints, trajectory=settings.trajectory, lanes=settings.lanes, labels=solvers.labels,
         ):  # fmt: skip
             properties = property_row(
                 solvers.labels.resolved.properties, self._columns, done.properties, done.property_reasons

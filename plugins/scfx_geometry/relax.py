@@ -79,7 +79,7 @@ class Relaxation:
         return self.energy_difference is not None and abs(self.energy_difference) > SAME_SOLUTION
 
 
-@dataclass
+@dataclass(eq=False)
 class _Lane:
     """A molecule on its way. `settled`: converged, its last geometry is solved once more from the standard guess."""
 
@@ -121,7 +121,7 @@ class _Plan:
 def relax(
     solver: Any,
     systems: Sequence[System],
-    optimizer: str = "berny",
+    optimizer: str | type[AbstractOptimizer] = "berny",
     criteria: str | Mapping[str, Any] | Criteria = "gau",
     max_steps: int = 100,
     constraints: Sequence[Constraint | Mapping[str, Any]] | None = None,
@@ -132,7 +132,8 @@ def relax(
 ) -> list[Relaxation]:
     """The relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
 
-    `solver`: a `scfx.Solver` with `properties=["gradient"]`. `optimizer`: "berny" or "ase-bfgs". `criteria`: "gau",
+    `solver`: a `scfx.Solver` with `properties=["gradient"]`. `optimizer`: a name ("berny", "geometric", "ase-bfgs",
+    ...) or a class of them. `criteria`: "gau",
     "gau_tight", "gau_loose", "fmax", or a table `{"fmax": 0.01}` (eV/angstrom). `constraints` as in
     `scfx_geometry.constraints` (for all systems alike). `lanes`: molecules on their way at once; those that are done
     leave, and the next take their places. `labels`: the solver of the final geometries, where it computes more
@@ -154,7 +155,7 @@ def relax(
 def relaxed(
     solver: Any,
     systems: Iterable[System],
-    optimizer: str = "berny",
+    optimizer: str | type[AbstractOptimizer] = "berny",
     criteria: str | Mapping[str, Any] | Criteria = "gau",
     max_steps: int = 100,
     constraints: Sequence[Constraint | Mapping[str, Any]] | None = None,
@@ -167,7 +168,8 @@ def relaxed(
     if max_steps < 1 or lanes < 1:
         raise InputError(f"max_steps and lanes must be at least 1, got {max_steps} and {lanes}")
     kept = constraints_of(constraints)
-    plan = _Plan(optimizer_of(optimizer, kept), criteria_of(criteria), kept, max_steps, trajectory)
+    chosen = optimizer_of(optimizer, solver.registry, kept)
+    plan = _Plan(chosen, criteria_of(criteria), kept, max_steps, trajectory)
     structures: dict[tuple[Any, ...], list[tuple[int, System]]] = {}
     for index, system in enumerate(systems):
         _check(system, f"systems[{index}]")
@@ -183,24 +185,24 @@ def _rounds(
     solver: Any, labels: Any, plan: _Plan, queue: deque[tuple[int, System]], lanes: int
 ) -> Iterator[tuple[int, Relaxation]]:
     active: list[_Lane] = []
-    while queue or active:
-        while queue and len(active) < lanes:
-            index, system = queue.popleft()
-            lane = _started(plan, index, system)
-            if isinstance(lane, Relaxation):
-                yield index, lane
-            else:
-                active.append(lane)
-        if not active:
-            continue
-        moving = []
-        for lane, solved, row in _solved(solver, labels, active):
-            end = _advance(plan, lane, solved, row)
-            if end is None:
-                moving.append(lane)
-            else:
-                yield lane.index, end
-        active = moving
+    try:
+        while queue or active:
+            while queue and len(active) < lanes:
+                index, system = queue.popleft()
+                lane = _started(plan, index, system)
+                if isinstance(lane, Relaxation):
+                    yield index, lane
+                else:
+                    active.append(lane)
+            for lane, solved, row in _solved(solver, labels, list(active)):
+                end = _advance(plan, lane, solved, row)
+                if end is not None:
+                    lane.optimizer.close()
+                    active.remove(lane)
+                    yield lane.index, end
+    finally:
+        for lane in active:
+            lane.optimizer.close()
 
 
 def _solved(solver: Any, labels: Any, active: list[_Lane]) -> Iterator[tuple[_Lane, Any, int]]:

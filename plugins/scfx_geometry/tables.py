@@ -38,6 +38,15 @@ FREQUENCY_COLUMNS = {
     "entropy_cal_per_mol_k": "float", "asymmetry": "float", "acoustic_sum": "float",
 }  # fmt: skip
 
+#: Columns of samples.parquet, one row a sample: `index` is the molecule's, `sample` counts from 0, `seed` is of its
+#: random numbers (as text: 64 bits without a sign).
+SAMPLE_COLUMNS = {
+    "index": "int", "name": "text", "sample": "int", "method": "text", "seed": "text", "torsion_degrees": "float",
+    "status": "text", "reason": "text", "charge": "int", "multiplicity": "int", "atomic_numbers": "ints",
+    "positions_angstrom": _VECTORS, "energy_hartree": "float", "forces_ev_per_angstrom": _VECTORS,
+    "dipole_debye": "float", "dipole_vector_debye": "floats",
+}  # fmt: skip
+
 
 def write_table(
     path: Path,

@@ -73,14 +73,14 @@ class GeometryTask(AbstractTask):
         elements = sorted(
             {int(z) for r in source.records if r.system is not None for z in r.system.atomic_numbers}
         )
-        self._check_source(source)
+        self._check_source(source, context.registry)
         solvers = None
         if elements:
             solvers = solvers_of(context.spec, context.registry, elements, self._solver_factory)
             reported(solvers.labels.resolved.properties, self._columns)
         self._prepared = source, solvers
 
-    def _check_source(self, source: Source) -> None:
+    def _check_source(self, source: Source, registry: Any) -> None:
         """Refuse what the options say of these molecules."""
 
     def run(self, context: TaskContext) -> int:
@@ -106,12 +106,12 @@ class GeometryTask(AbstractTask):
                 store.write(index, _named(index, source.records[index], row))
         except KeyboardInterrupt:
             left = len(source.records) - len(store.finished())
-            context.console.print(f"stopped; {left} rows are left: run the same command again to go on")
+            context.say(f"stopped; {left} rows are left: run the same command again to go on")
             return 130
         rows = store.rows()
         names = self._write(store, rows, solvers)
         good = sum(row["status"] == self._good for row in rows)
-        context.console.print(
+        context.say(
             f"{good} of {len(rows)} {self._good} ({len(finished)} were there); wrote {', '.join(names)} in "
             f"{self.options.output}"
         )

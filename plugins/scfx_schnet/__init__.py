@@ -5,7 +5,7 @@ Only hook implementations and `build` live here: torch is imported when a model 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import scfx
 from scfx_schnet.presets import PRESETS
@@ -25,7 +25,7 @@ def build(
     [molecule, target]. Raises `scfx.ConfigError` for an unknown name or option.
     """
     registry = registry or scfx.Registry.discover()
-    return registry.model({"name": name, **options}, key="model")
+    return cast("torch.nn.Module", registry.model({"name": name, **options}, key="model"))
 
 
 @scfx.hookimpl

@@ -20,7 +20,7 @@ from scfx_schnet.processes import Processes, processes
 from scfx_schnet.runs import Runs, write_json
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import subset
-from scfx_schnet.targets import checked_targets
+from scfx_schnet.targets import checked_targets, thousandth
 from scfx_schnet.training import Job
 
 
@@ -85,15 +85,18 @@ class FinetuneTask(AbstractTask):
         with processes(self.options.training.device) as group:
             runs = Runs(Path(self.options.output) / "runs", context.registry, group, console_of(context))
             try:
-                return self._run(runs, group)
+                return self._run(runs, group, context)
             except KeyboardInterrupt:
                 runs.say("stopped; run the same command again to go on from the last checkpoint")
                 return 130
 
-    def _run(self, runs: Runs, group: Processes) -> int:
+    def _run(self, runs: Runs, group: Processes, context: TaskContext) -> int:
         options, root = self.options, Path(self.options.output)
-        generated = open_shared(options.pretraining.data, root / "cache", group, "task.pretraining.data")
-        better = open_shared(options.data, root / "cache", group)
+        cache, registry = root / "cache", context.registry
+        generated = open_shared(options.pretraining.data, cache, group, registry, "task.pretraining.data")
+        better = open_shared(options.data, cache, group, registry)
+        for molecules in (generated, better):
+            molecules.check(self.targets, "task.targets")
         kept = np.flatnonzero(~np.isin(better.keys, generated.keys))
         if not len(kept):
             raise ConfigError(
@@ -127,6 +130,7 @@ class FinetuneTask(AbstractTask):
         if group.first and results:
             facts = {
                 "rows": len(better),
+                "units": {target: better.unit(target) for target in self.targets},
                 "rows_removed": len(better) - len(kept),
                 "molecules_removed": len(np.intersect1d(better.keys, generated.keys)),
                 "validation": len(validation),
@@ -208,6 +212,7 @@ def write_report(root: Path, results: list[dict[str, Any]], facts: dict[str, Any
     """`results.csv`, `summary.json`, `summary.md` and a figure for each size."""
     from scfx_schnet import plots
 
+    unit = thousandth(facts.get("units", {}).get(target, "eV"))
     with (root / "results.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -218,7 +223,11 @@ def write_report(root: Path, results: list[dict[str, Any]], facts: dict[str, Any
             writer.writerow([r["start"], r["size"], r["seed"], *errors, r["seconds"]])
     sizes = compare(results)
     write_json(root / "summary.json", {"facts": facts, "sizes": sizes})
-    lines = ["| rows | seeds | from scratch | pre-trained | gain, 95% interval |", "|---|---|---|---|---|"]
+    head = "" if unit == "meV" else f", {unit}"
+    lines = [
+        f"| rows | seeds | from scratch{head} | pre-trained | gain, 95% interval |",
+        "|---|---|---|---|---|",
+    ]
     for size, row in sizes.items():
         lines.append(
             f"| {size:,} | {len(row['seeds'])} | {np.mean(row['scratch_mev']):.1f} | "
@@ -228,6 +237,6 @@ def write_report(root: Path, results: list[dict[str, Any]], facts: dict[str, Any
     (root / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     written = ["results.csv", "summary.json", "summary.md"]
     if sizes:
-        plots.paired_bars(root / "finetune.png", sizes, target)
+        plots.paired_bars(root / "finetune.png", sizes, target, unit)
         written.append("finetune.png")
     return written

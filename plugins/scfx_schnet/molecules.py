@@ -7,46 +7,49 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from scfx.errors import InputError
+from scfx.errors import ConfigError, InputError
 from scfx_schnet.batch import PackedBatch, pack_arrays
-from scfx_schnet.targets import MAX_ATOMIC_NUMBER, TARGETS
+from scfx_schnet.targets import MAX_ATOMIC_NUMBER
 
 #: Raised when the layout of the files changes: caches of another version are made again.
-FORMAT = 1
-_COLUMNS = {"sizes": np.int32, "keys": np.uint64, **dict.fromkeys(TARGETS, np.float64)}
+FORMAT = 2
+_COLUMNS = {"numbers": np.uint8, "positions": np.float32, "sizes": np.int32, "keys": np.uint64}
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows on their way from a source: sizes [row], concatenated atoms (angstrom), targets in eV or None.
+    """Some rows on their way from a source: sizes [row], concatenated atoms (angstrom), targets in eV.
 
-    `smiles` are canonical (RDKit); they identify molecules.
+    `molecules` are texts that are equal for rows of the same molecule (`scfx.model.same_molecule`).
     """
 
     sizes: np.ndarray
     numbers: np.ndarray
     positions: np.ndarray
-    smiles: Sequence[str]
+    molecules: Sequence[str]
     targets: dict[str, np.ndarray]
+    #: Units of targets that are not in eV.
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
-def molecule_key(smiles: str) -> int:
-    """64 bits that stand for a canonical SMILES: two of a billion molecules share them with a chance of 3%."""
-    return int.from_bytes(hashlib.blake2b(smiles.encode(), digest_size=8).digest(), "little")
+def key_number(molecule: str) -> int:
+    """64 bits that stand for a molecule: two of a billion molecules share them with a chance of 3%."""
+    return int.from_bytes(hashlib.blake2b(molecule.encode(), digest_size=8).digest(), "little")
 
 
 class Molecules:
     """Rows (conformers) of a data set, read where they are needed. Positions in angstrom, targets in eV.
 
-    `keys` [row]: `molecule_key` of each row's canonical SMILES, by which splits are made; `available` targets have a
-    value in every row.
+    `keys` [row]: `key_number` of each row's molecule, by which splits are made; `available` targets have a value in
+    every row.
     """
 
     def __init__(self, folder: Path):
@@ -57,7 +60,8 @@ class Molecules:
         self._positions = _mapped(folder / "positions.bin", np.float32).reshape(-1, 3)
         self.sizes = _mapped(folder / "sizes.bin", np.int32)
         self.keys = _mapped(folder / "keys.bin", np.uint64)
-        self._targets = {name: _mapped(folder / f"{name}.bin", np.float64) for name in meta["targets"]}
+        self._targets = {name: _mapped(_file(folder, name), np.float64) for name in meta["targets"]}
+        self._units: dict[str, str] = meta["units"]
         self._starts = np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)])
 
     def __len__(self) -> int:
@@ -67,8 +71,20 @@ class Molecules:
     def available(self) -> tuple[str, ...]:
         return tuple(self._targets)
 
+    def unit(self, target: str) -> str:
+        """Of a target: "eV" of energies, else that of the property's column; "" for pure numbers."""
+        return self._units.get(target, "eV")
+
+    def check(self, names: Sequence[str], key: str) -> None:
+        """Raise `ConfigError` for a target that the data set has not."""
+        for name in names:
+            if name not in self._targets:
+                near = get_close_matches(name, self._targets, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ConfigError(key, f"{name!r}: the data has {', '.join(self.available) or 'none'}{hint}")
+
     def targets(self, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """Targets [row, target] in eV. Raises `InputError` for one that the data set has not."""
+        """Targets [row, target], each in its unit. Raises `InputError` for one that the data set has not."""
         for name in names:
             if name not in self._targets:
                 raise InputError(f"target {name!r}: the data has {', '.join(self.available) or 'none'}")
@@ -123,19 +139,29 @@ def open_or_write(
 
 
 def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]) -> None:
-    files = {name: open(folder / f"{name}.bin", "wb") for name in ("numbers", "positions", *_COLUMNS)}  # noqa: SIM115 - closed below
-    present: set[str] | None = None
+    files: dict[str, IO[bytes]] = {}
+    present: list[str] | None = None
+    units: dict[str, str] = {}
     rows = 0
     try:
         for chunk in chunks:
             _check(chunk)
-            found = {name for name, values in chunk.targets.items() if values is not None}
-            present = found if present is None else present & found
-            files["numbers"].write(chunk.numbers.astype(np.uint8).tobytes())
-            files["positions"].write(np.ascontiguousarray(chunk.positions, dtype=np.float32).tobytes())
-            files["sizes"].write(chunk.sizes.astype(np.int32).tobytes())
-            files["keys"].write(np.array([molecule_key(s) for s in chunk.smiles], dtype=np.uint64).tobytes())
-            for name in found:
+            if present is None:
+                present = list(chunk.targets)
+                paths = {name: folder / f"{name}.bin" for name in _COLUMNS}
+                paths |= {name: _file(folder, name) for name in present}
+                files = {name: open(path, "wb") for name, path in paths.items()}  # noqa: SIM115 - closed below
+            present = [name for name in present if name in chunk.targets]
+            units |= chunk.units
+            content = {
+                "numbers": chunk.numbers,
+                "positions": chunk.positions,
+                "sizes": chunk.sizes,
+                "keys": np.array([key_number(m) for m in chunk.molecules], dtype=np.uint64),
+            }
+            for name, values in content.items():
+                files[name].write(np.ascontiguousarray(values, dtype=_COLUMNS[name]).tobytes())
+            for name in present:
                 files[name].write(chunk.targets[name].astype(np.float64).tobytes())
             rows += len(chunk.sizes)
     finally:
@@ -143,15 +169,20 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
             file.close()
     if not rows:
         raise InputError(f"{description.get('path', 'the data')}: no usable row")
-    for name in TARGETS:
-        if name not in (present or ()):
-            os.remove(folder / f"{name}.bin")
+    assert present is not None
+    for name in files.keys() - _COLUMNS.keys() - set(present):
+        os.remove(_file(folder, name))
     meta = {
         "identity": identity,
         "description": {**description, "rows": rows},
-        "targets": [n for n in TARGETS if n in (present or ())],
-    }  # type: ignore[operator]
+        "targets": present,
+        "units": {name: unit for name, unit in units.items() if name in present},
+    }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+
+
+def _file(folder: Path, target: str) -> Path:
+    return folder / f"target-{target}.bin"
 
 
 def _check(chunk: Chunk) -> None:

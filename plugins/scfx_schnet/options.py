@@ -83,7 +83,7 @@ class TrainingOptions(BaseModel):
 
 
 class SplitOptions(BaseModel):
-    """Shares of the molecules that are set apart. Whether one is depends on its SMILES and `seed` only."""
+    """Shares of the molecules that are set apart. Whether one is depends on its structure and `seed` only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

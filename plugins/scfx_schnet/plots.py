@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scfx_schnet.targets import thousandth
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -24,11 +26,17 @@ def _figure(width: float = 7.2, height: float = 4.8, columns: int = 1) -> Any:
 
 
 def _points(curve: dict[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(sizes, mean, standard deviation) of the first target in meV."""
+    """(sizes, mean, standard deviation) of the first target in thousandths of its unit."""
     rows = [(n, row[key]) for n, row in curve["sizes"].items() if key in row]
     sizes = np.array([n for n, _ in rows], dtype=float)
     mean = 1000 * np.array([e["mean"][0] for _, e in rows])
     return sizes, mean, 1000 * np.array([e["std"][0] for _, e in rows])
+
+
+def _unit(summary: dict[str, Any], target: str) -> str:
+    """In which errors are drawn; summaries of before properties were targets name no units."""
+    units = next(iter(summary.values()))["facts"].get("units", {})
+    return thousandth(units.get(target, "eV"))
 
 
 def _draw(axes: Axes, points: tuple[np.ndarray, np.ndarray, np.ndarray], **look: Any) -> None:
@@ -77,7 +85,7 @@ def scaling_curve(
     axes.axhline(baseline, color="0.4", ls=":", lw=1.2, label=f"median predictor: {baseline:.0f}")
     for shade, (name, value) in zip(("0.55", "0.7", "0.3"), (reference or {}).items(), strict=False):
         axes.axhline(value, color=shade, ls="-.", lw=1.2, label=f"{name}: {value:g}")
-    _logarithmic(axes, "rows in the training subset", f"MAE of the {target} / meV")
+    _logarithmic(axes, "rows in the training subset", f"MAE of the {target} / {_unit(summary, target)}")
     axes.set_xlim(min(reach) / 1.5, max(reach) * 1.5)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.savefig(path, dpi=130)
@@ -94,7 +102,11 @@ def judged_curves(path: Path, summary: dict[str, Any], target: str) -> None:
             sizes, mean, spread = _points(curve, key)
             if len(sizes):
                 _draw(axes, (sizes, mean, spread), ls=style, color=colour, ms=size, label=name)
-        _logarithmic(axes, "rows in the training subset", f"MAE of the {target} by the judge / meV")
+        _logarithmic(
+            axes,
+            "rows in the training subset",
+            f"MAE of the {target} by the judge / {_unit(summary, target)}",
+        )
         axes.set_title(title, fontsize=10)
     both[0].legend(fontsize=8)
     figure.savefig(path, dpi=130)
@@ -109,15 +121,14 @@ def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
             cost = sizes * curve["facts"]["seconds_per_label"]
             label = f"{name} ({1000 * curve['facts']['seconds_per_label']:.0f} ms a label)"
             _draw(axes, (cost, mean, spread), ls="-", color=colour, label=label)
-    _logarithmic(
-        axes, "thread seconds to make the labels", f"MAE of the {target} by the judge, after a line / meV"
-    )
+    error = f"MAE of the {target} by the judge, after a line / {_unit(summary, target)}"
+    _logarithmic(axes, "thread seconds to make the labels", error)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=130)
 
 
-def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str) -> None:
-    """Fine-tuning against from scratch: means as bars, every seed as a pair of points joined by a line; meV."""
+def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str, unit: str = "meV") -> None:
+    """Fine-tuning against from scratch: means as bars, every seed as a pair of points joined by a line."""
     figure, (axes,) = _figure(6.4, 4.4)
     for place, row in enumerate(sizes.values()):
         both = (row["scratch_mev"], row["pretrained_mev"])
@@ -129,7 +140,7 @@ def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str) -> No
         axes.plot([place - 0.2, place + 0.2], both, color="0.4", lw=0.8)
     axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
     axes.set_xlabel("rows of the fine-tuning subset")
-    axes.set_ylabel(f"test MAE of the {target} / meV")
+    axes.set_ylabel(f"test MAE of the {target} / {unit}")
     for label, colour in zip(("from scratch", "pre-trained"), COLOURS, strict=False):
         axes.bar(0, 0, color=colour, alpha=0.35, label=label)
     axes.legend(frameon=False)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from scfx.errors import InputError
-from scfx.model.elements import atomic_number
+from scfx.model.qm9 import QM9Record, read_qm9
+from scfx.model.same_molecule import molecule_key
 from scfx.model.system import HARTREE_IN_EV
 from scfx_schnet.batch import LENGTH_UNITS
 from scfx_schnet.molecules import Chunk
@@ -24,7 +24,7 @@ from scfx_schnet.targets import TARGETS
 CHUNK = 4096
 #: Columns under which public tables keep things, in the order of preference.
 _ALIASES = {
-    "smiles": ("smiles", "canonical_smiles", "smiles_gdb", "smi", "SMILES"),
+    "smiles": ("smiles", "canonical_smiles", "smiles_relaxed", "smiles_gdb", "smi", "SMILES"),
     "numbers": ("atomic_numbers", "numbers", "z", "nuclear_charges", "Z"),
     "positions": ("positions_angstrom", "positions", "pos", "coordinates", "xyz", "R"),
     "gap": ("gap_ev", "gap", "homolumogap"),
@@ -34,16 +34,14 @@ _ALIASES = {
 }
 #: Endings of columns in eV; `homolumogap` is PCQM4Mv2's.
 _IN_EV = ("_ev", "homolumogap")
-#: Fields of the second line of a dsgdb9nsd file: gdb index A B C mu alpha homo lumo gap r2 zpve U0 U H G Cv.
-_XYZ = {"homo": 7, "lumo": 8, "gap": 9, "zpve": 11, "u0": 12}
 
 
 def read_xyz(path: Path) -> Iterator[Chunk]:
-    """QM9's own files: a folder of `dsgdb9nsd_*.xyz`, one such file, or a tar archive of them.
+    """QM9's own files: a folder of `dsgdb9nsd_*.xyz`, one such file, or a tar archive of them (`scfx.model.qm9`).
 
-    Energies there are in hartree and positions in angstrom; the electronic energy is U0 minus the zero-point energy.
+    Which molecule a record is, the SMILES of its relaxed geometry says.
     """
-    records = (_parse(name, text) for name, text in _files(path))
+    records = read_qm9(path)
     while rows := list(islice(records, CHUNK)):
         yield _chunk(rows)
 
@@ -61,61 +59,16 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
-def _files(path: Path) -> Iterator[tuple[str, str]]:
-    if path.is_dir():
-        for file in sorted(path.rglob("*.xyz")):
-            yield file.name, file.read_text()
-    elif path.suffix == ".xyz":
-        yield path.name, path.read_text()
-    else:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                file = archive.extractfile(member) if member.name.endswith(".xyz") else None
-                if file is not None:
-                    yield member.name, file.read().decode()
-
-
-def _parse(name: str, text: str) -> tuple[np.ndarray, np.ndarray, str, dict[str, float]]:
-    lines = text.splitlines()
-    try:
-        natm = int(lines[0])
-        fields = lines[1].split()
-        atoms = [line.split() for line in lines[2 : 2 + natm]]
-        numbers = np.array([atomic_number(a[0]) for a in atoms])
-        # Some files write 1.5*^-6 for 1.5e-6 (Mathematica).
-        positions = np.array([[float(x.replace("*^", "e")) for x in a[1:4]] for a in atoms])
-        value = {key: float(fields[index].replace("*^", "e")) for key, index in _XYZ.items()}
-        smiles = lines[3 + natm].split()[0]
-    except (IndexError, ValueError) as error:
-        raise InputError(
-            f"{name}: not a dsgdb9nsd file ({error}); expected the number of atoms, a line of 17 properties, the "
-            "atoms with a partial charge, frequencies, and SMILES"
-        ) from error
-    energy = value.pop("u0") - value.pop("zpve")
-    return numbers, positions, smiles, {k: v * HARTREE_IN_EV for k, v in {**value, "energy": energy}.items()}
-
-
-def _chunk(rows: list[tuple[np.ndarray, np.ndarray, str, dict[str, float]]]) -> Chunk:
-    numbers, positions, smiles, targets = zip(*rows, strict=True)
+def _chunk(rows: list[QM9Record]) -> Chunk:
+    energies = {name: [r.properties[name] for r in rows] for name in ("homo", "lumo", "gap")}
+    energies["energy"] = [r.electronic_energy for r in rows]
     return Chunk(
-        sizes=np.array([len(z) for z in numbers]),
-        numbers=np.concatenate(numbers),
-        positions=np.concatenate(positions),
-        smiles=canonical(smiles),
-        targets={name: np.array([t[name] for t in targets]) for name in targets[0]},
+        sizes=np.array([len(r.numbers) for r in rows]),
+        numbers=np.concatenate([np.array(r.numbers) for r in rows]),
+        positions=np.concatenate([r.positions for r in rows]),
+        molecules=[molecule_key(r.smiles_relaxed) for r in rows],
+        targets={name: np.array(values) * HARTREE_IN_EV for name, values in energies.items()},
     )
-
-
-def canonical(smiles: Iterable[str]) -> list[str]:
-    """RDKit's canonical SMILES, of neutral rows as of charged ones; what RDKit does not read stays as it is."""
-    from rdkit import Chem, rdBase
-
-    out = []
-    with rdBase.BlockLogs():
-        for text in smiles:
-            molecule = Chem.MolFromSmiles(text)
-            out.append(text if molecule is None else Chem.MolToSmiles(molecule))
-    return out
 
 
 def read_table(path: Path, columns: dict[str, str], energy_unit: str, length_unit: str) -> Iterator[Chunk]:
@@ -160,7 +113,7 @@ def read_table(path: Path, columns: dict[str, str], energy_unit: str, length_uni
             sizes=np.array([len(z) for z in numbers]),
             numbers=np.concatenate(numbers),
             positions=np.concatenate(positions) * LENGTH_UNITS[length_unit],
-            smiles=canonical(table[chosen["smiles"]]),
+            molecules=[molecule_key(smiles) for smiles in table[chosen["smiles"]]],
             targets=targets,
         )
 

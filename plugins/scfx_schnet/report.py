@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from scfx_schnet import plots
 from scfx_schnet.fit import DATA_LIMITED, MET, data_limited, fit_power_law, meeting_size
 from scfx_schnet.runs import write_json
+from scfx_schnet.targets import thousandth
 
 
 def write_scaling_report(
@@ -26,7 +27,8 @@ def write_scaling_report(
     by_curve: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         by_curve[result["curve"]].append(result)
-    _write_runs(root / "results.csv", targets, results)
+    units = next(iter(facts.values()))["units"]
+    _write_runs(root / "results.csv", targets, units, results)
     summary = {name: _summary(runs, facts[name]) for name, runs in by_curve.items()}
     write_json(root / "summary.json", summary)
     (root / "summary.md").write_text(_markdown(summary, targets), encoding="utf-8")
@@ -56,7 +58,7 @@ def _summary(runs: Sequence[dict[str, Any]], facts: dict[str, Any]) -> dict[str,
 
 
 def _statistics(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over seeds, target by target, of every kind of error; eV."""
+    """Mean and standard deviation over seeds of every kind of error, target by target, each in its unit."""
     out: dict[str, Any] = {"seeds": len(runs), "seconds": float(np.mean([r["seconds"] for r in runs]))}
     for key in ("train_mae_ev", "validation_mae_ev", "test_mae_ev", "judged_mae_ev", "judged_line_mae_ev"):
         values = [r[key] for r in runs if r.get(key)]
@@ -69,10 +71,13 @@ def _statistics(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def _write_runs(path: Path, targets: Sequence[str], results: Sequence[dict[str, Any]]) -> None:
+def _write_runs(
+    path: Path, targets: Sequence[str], units: Mapping[str, str], results: Sequence[dict[str, Any]]
+) -> None:
     kinds = ("train", "validation", "test", "judged", "judged_line")
     columns = ["curve", "size", "seed", "epochs", "examples", "seconds"]
-    columns += [f"{kind}_{t}_mae_mev" for kind in kinds for t in targets]
+    names = {t: f"{t}_mae_{'mev' if units[t] == 'eV' else 'thousandths'}" for t in targets}
+    columns += [f"{kind}_{names[t]}" for kind in kinds for t in targets]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
@@ -80,7 +85,7 @@ def _write_runs(path: Path, targets: Sequence[str], results: Sequence[dict[str, 
             row = {k: result[k] for k in columns[:6]}
             for kind in kinds:
                 for target, value in zip(targets, result.get(f"{kind}_mae_ev") or (), strict=False):
-                    row[f"{kind}_{target}_mae_mev"] = round(1000 * value, 3)
+                    row[f"{kind}_{names[target]}"] = round(1000 * value, 3)
             writer.writerow(row)
 
 
@@ -88,13 +93,13 @@ def _markdown(summary: dict[str, Any], targets: Sequence[str]) -> str:
     lines = []
     for name, curve in summary.items():
         facts = curve["facts"]
-        training = facts["training"]
+        training, unit = facts["training"], thousandth(facts["units"][targets[0]])
         lines += [
             f"### {name}",
             "",
             f"Model `{facts['model']['name']}`, {training['steps']:,} updates of {training['batch_size']}; pool "
             f"{facts['pool']:,} rows, validation {facts['validation']:,}, test {facts['test']:,}. MAE of the "
-            f"{targets[0]} in meV, mean ± standard deviation over seeds; predicting the pool's median: "
+            f"{targets[0]} in {unit}, mean ± standard deviation over seeds; predicting the pool's median: "
             f"{1000 * facts['median_mae_ev'][0]:.0f}.",
             "",
             "| rows | seeds | train | validation | test |",
@@ -110,7 +115,7 @@ def _markdown(summary: dict[str, Any], targets: Sequence[str]) -> str:
 
 
 def _cell(errors: dict[str, Any] | None, seeds: int) -> str:
-    """Mean in meV, and its spread where there are seeds enough for one."""
+    """Mean in thousandths of the unit, and its spread where there are seeds enough for one."""
     if not errors:
         return ""
     return f"{1000 * errors['mean'][0]:.0f}" + (f" ± {1000 * errors['std'][0]:.0f}" if seeds > 1 else "")

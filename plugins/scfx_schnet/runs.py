@@ -10,6 +10,7 @@ from typing import Any
 
 from scfx.errors import InputError
 from scfx_schnet.processes import Processes
+from scfx_schnet.targets import thousandth
 from scfx_schnet.training import Job, Training
 
 
@@ -42,7 +43,9 @@ class Runs:
             return found
         training = Training(job, folder, self._registry, self._group, self._console)
         errors = training.run()
-        result = {"run": name, **facts, **errors, **(after(training) if after else {}), "identity": identity}
+        shown = thousandth(job.molecules.unit(job.targets[0]))
+        result = {"run": name, "shown_unit": shown, **facts, **errors}
+        result |= {**(after(training) if after else {}), "identity": identity}
         if self._group.first:
             write_json(folder / "result.json", result)
             self.say(_line(result))
@@ -72,5 +75,5 @@ def _line(result: dict[str, Any]) -> str:
 
     return (
         f"{result['run']:<44} train {mev('train_mae_ev')}  validation {mev('validation_mae_ev')}  "
-        f"test {mev('test_mae_ev')} meV  {result['seconds']:7.1f} s"
+        f"test {mev('test_mae_ev')} {result.get('shown_unit', 'meV')}  {result['seconds']:7.1f} s"
     )

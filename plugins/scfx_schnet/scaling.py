@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError
+from scfx.registry import Registry
 from scfx_schnet.judge import Judge
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
@@ -100,7 +101,7 @@ class ScalingTask(AbstractTask):
             root.mkdir(parents=True, exist_ok=True)
         runs = Runs(root / "runs", context.registry, group, console_of(context))
         # All curves' data first: what is missing or too small is said before hours of training, not after.
-        plans = [self._plan(curve, root / "cache", group) for curve in self.curves]
+        plans = [self._plan(curve, root / "cache", group, context.registry) for curve in self.curves]
         results, missing = [], 0
         try:
             for plan in plans:
@@ -125,15 +126,17 @@ class ScalingTask(AbstractTask):
             runs.say(f"wrote {', '.join(written)} in {self.options.output}")
         return 1 if missing else 0
 
-    def _plan(self, curve: Curve, cache: Path, group: Processes) -> _Plan:
+    def _plan(self, curve: Curve, cache: Path, group: Processes, registry: Registry) -> _Plan:
         """Opens the curve's data, splits it and takes the subsets. Raises `ConfigError` for what is not there."""
         key = f"task.curves.{curve.name}"
         data, where = (curve.data, f"{key}.data") if curve.data else (self.options.data, "task.data")
-        molecules = open_shared(data, cache, group, where)
+        molecules = open_shared(data, cache, group, registry, where)
+        molecules.check(self.targets, "task.targets")
         split = self.options.split.of(molecules.keys)
         judge = None
         if curve.judge is not None:
-            judged = open_shared(curve.judge, cache, group, f"{key}.judge")
+            judged = open_shared(curve.judge, cache, group, registry, f"{key}.judge")
+            judged.check(self.targets, f"{key}.judge")
             judge = Judge(
                 judged, self.options.split.of(judged.keys), self.targets, self.options.calibration_rows
             )
@@ -147,6 +150,7 @@ class ScalingTask(AbstractTask):
             "validation": len(split.validation),
             "test": len(split.test),
             "seconds_per_label": cost,
+            "units": {target: molecules.unit(target) for target in self.targets},
             "median_mae_ev": median_mae(molecules, split.pool, split.validation, self.targets),
             "training": training.model_dump(mode="json"),
         }

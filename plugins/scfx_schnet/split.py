@@ -34,7 +34,7 @@ class Split:
 
 
 def rank(keys: np.ndarray, seed: int) -> np.ndarray:
-    """A pseudo-random number for each molecule, a function of its SMILES and the seed alone (splitmix64).
+    """A pseudo-random number for each molecule, a function of its key and the seed alone (splitmix64).
 
     So a molecule falls into the same part of every data set that it occurs in: other labels for the same molecules
     are split alike.

@@ -1,4 +1,4 @@
-"""What is learnt: gap, HOMO, LUMO, energy, in eV; and how it is standardised."""
+"""What is learnt: gap, HOMO, LUMO, energy, in eV, or a property of a dataset; and how it is standardised."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from jaxtyping import Float64
 
 from scfx.errors import ConfigError, InputError
 
-#: Names of targets; all are in eV, as columns `<name>_ev` of scfx's datasets.
+#: Targets that every source may have, in eV: columns `<name>_ev` of datasets, fields of QM9. A dataset has another one
+#: for each property that is a number, under the property's name and in its column's unit.
 TARGETS = ("gap", "homo", "lumo", "energy")
 #: Atomic numbers that the models can embed (0 to 99).
 MAX_ATOMIC_NUMBER = 99
 
 
 def checked_targets(names: Sequence[str], key: str = "task.targets") -> tuple[str, ...]:
-    """The names, or `ConfigError` for an unknown or repeated one."""
-    for name in names:
-        if name not in TARGETS:
-            raise ConfigError(key, f"got {name!r}, expected some of {', '.join(TARGETS)}")
+    """The names, or `ConfigError` for none or a repeated one. Which there are, the data say."""
     if not names or len(set(names)) != len(names):
         raise ConfigError(key, f"got {list(names)}, expected at least one target, each once")
     return tuple(names)
 
 
+def thousandth(unit: str) -> str:
+    """What a thousandth of a target's unit is called: tables and plots show errors in it."""
+    return "meV" if unit == "eV" else f"10⁻³ {unit}".strip()
+
+
 @dataclass(frozen=True, eq=False)
 class Standardiser:
-    """y = Σ_atoms reference(Z) + mean + std · network, target by target, in eV.
+    """y = Σ_atoms reference(Z) + mean + std · network, target by target, in the unit of each (eV of energies).
 
     `references` [atomic number, target] is zero but for the energy, whose atom reference energies are a least-squares
     fit to the training subset.

@@ -84,7 +84,7 @@ class Training:
     # ---- running -------------------------------------------------------------------------------------------------
 
     def run(self) -> dict[str, Any]:
-        """Train to the end, from the checkpoint if there is one; returns the errors in eV.
+        """Train to the end, from the checkpoint if there is one; returns errors, each in its target's unit (mostly eV).
 
         Keys: `train_mae_ev`, `validation_mae_ev`, `test_mae_ev` (lists, target by target), `seconds`, `epochs`.
         """

@@ -1,4 +1,4 @@
-"""Labels of every option through the dataset task, and one table of them all."""
+"""Labels of every option, by whoever makes labels, and one table of them all."""
 
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
 # pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportIndexIssue=false
@@ -7,19 +7,22 @@
 
 from __future__ import annotations
 
-import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scfx.contracts.labels import scalar_properties
 from scfx.errors import InputError
 from scfx_study.combinations import KEY
+from scfx_study.statistics import QUANTITY_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scfx.abstract import TaskContext
+    from scfx.contracts.labels import AbstractDataset
     from scfx_study.prepare import Option
 
 #: Columns taken over from the dataset, where it has them.
@@ -35,22 +38,31 @@ _NOT_LABELS = ("total", "compile", "start", "embedding", "write")
 
 
 def compute(option: Option, folder: Path, context: TaskContext) -> int:
-    """Make the labels of one option that are not committed yet; the exit code of the dataset task."""
-    from dataclasses import replace
-
-    task = context.registry.task("dataset")
-    options = task.Options.model_validate({**option.dataset, "output": str(folder / option.key)})
-    return task(options).run(replace(context, spec=option.spec, scf_lists={}))
+    """Make the labels of one option that are not there yet; 0 done, 1 some are lost, 130 interrupted."""
+    labels = context.labels()
+    options = labels.Options.model_validate({**option.dataset, "output": str(folder / option.key)})
+    return labels.make(options, replace(context, spec=option.spec, scf_lists={}))
 
 
-def opened(option: Option, folder: Path, context: TaskContext) -> Any:
-    """The dataset of an option, by the `open` of the package that offers the dataset task."""
-    task = context.registry.task("dataset")
-    # Plugins do not import each other: the registry says where the task lives, and `open` is that package's own name.
-    for module in (base.__module__.partition(".")[0] for base in task.__mro__):
-        if hasattr(sys.modules[module], "open"):
-            return sys.modules[module].open(folder / option.key)
-    raise InputError(f"{KEY}: the package of the task 'dataset' ({task.__module__}) has no `open`")
+def opened(option: Option, folder: Path, context: TaskContext) -> AbstractDataset:
+    """The labels of an option, as far as they are there."""
+    return context.labels().open(folder / option.key)
+
+
+def quantities_of(
+    options: Sequence[Option], folder: Path, context: TaskContext
+) -> dict[str, tuple[str, str]]:
+    """Properties that are numbers and that all options have: by name, (column, unit of its statistics).
+
+    Energies are in meV there, others in the unit of their column.
+    """
+    found = [scalar_properties(opened(option, folder, context).schema) for option in options]
+    common = set.intersection(*map(set, found)) - set(QUANTITY_COLUMNS)
+    return {
+        name: (column, "meV" if unit == "eV" else unit)
+        for name, (column, unit) in found[0].items()
+        if name in common
+    }
 
 
 def table(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.DataFrame:
@@ -63,8 +75,10 @@ def table(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.D
     parts = []
     by_rows = len({_source(option) for option in options}) == 1
     for option in options:
-        found = opened(option, folder, context).to_table()
-        part = found.select([name for name in _COLUMNS if name in found.column_names]).to_pandas()
+        dataset = opened(option, folder, context)
+        columns = [name for name in _COLUMNS if name in dataset.schema.names]
+        columns += [name for name, _ in scalar_properties(dataset.schema).values() if name not in columns]
+        part = dataset.to_table(columns).select(columns).to_pandas()
         part.insert(0, "option", option.label)
         part.insert(1, "entry", part["row_id"] if by_rows else _pairing(part, option))
         parts.append(part)
@@ -121,7 +135,7 @@ def cost(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.Da
         out.append(
             {
                 "option": option.label,
-                "rows": dataset.plan.counts["rows"],
+                "rows": dataset.planned,
                 **{
                     status: summary["statuses"].get(status, 0)
                     for status in ("ok", "not_converged", "failed", "poison")

@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-QUANTITIES = ("energy", "relative_energy", "homo", "lumo", "gap", "dipole")
-
 
 class Published(BaseModel):
     """A number from the literature, shown beside ours. Energies in meV, dipoles in debye."""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import gaussian_kde
 
-from scfx_study.statistics import errors
+from scfx_study.statistics import QUANTITY_COLUMNS, errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def histograms(table: pd.DataFrame, pairs: Pairs) -> Figure:
     figure, axes = _panels(len(shown), 3, 3.6, 2.3)
     for i, (option, against) in enumerate(shown):
         for axis, (quantity, title) in zip(axes[i], quantities, strict=True):
-            values = 1e3 * errors(table, option, against, quantity).values
+            values = 1e3 * errors(table, option, against, QUANTITY_COLUMNS[quantity][0]).values
             if not values.size:
                 axis.text(0.5, 0.5, "no data", ha="center", transform=axis.transAxes)
                 continue

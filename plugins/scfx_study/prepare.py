@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
@@ -20,7 +19,7 @@ from scfx_study.combinations import KEY, Combination, combinations, reference_of
 from scfx_study.options import StudyOptions
 
 if TYPE_CHECKING:
-    from scfx.abstract import AbstractTask
+    from scfx.contracts.labels import AbstractLabels
 
 #: Rows of a shard unless the file says otherwise: studies are small, and a stopped one should lose little.
 SHARD_ROWS = 64
@@ -53,8 +52,8 @@ def prepare(options: StudyOptions, context: TaskContext) -> tuple[list[Option], 
 
     Raises `ConfigError` (or another `InputError`) with the key and what to do. Computes nothing and leaves no file.
     """
-    task = context.registry.task("dataset", key=f"{KEY}.name")
-    fields = task.Options.model_fields
+    labels = context.labels()
+    fields = labels.Options.model_fields
     _known_keys(options, fields)
     made, reference = _made(options, context, fields)
     prepared: list[Option] = []
@@ -62,12 +61,12 @@ def prepare(options: StudyOptions, context: TaskContext) -> tuple[list[Option], 
     for combination in made:
         with _naming(combination.label):
             spec = _spec(context, combination)
-            dataset = _dataset_options(task, options, combination)
+            dataset = _dataset_options(labels, options, combination)
             spec.resolve(context.registry)
-            rows = dataset.row_options()
+            rows = dict(labels.row_options(dataset))
             source = _digest([rows, _source_digest(dataset.molecules, context.config_path)])
             if source not in elements:
-                elements[source] = _elements(task, dataset, replace(context, spec=spec))
+                elements[source] = labels.elements(dataset, replace(context, spec=spec))
             resolved = spec.resolve(context.registry, elements[source])
             spec = spec.model_copy(update={"backend": _named_backend(spec.backend, resolved.backend.name)})
         prepared.append(
@@ -108,12 +107,12 @@ def _made(
     options: StudyOptions, context: TaskContext, fields: Mapping[str, Any]
 ) -> tuple[list[Combination], Combination]:
     """The combinations, and which one is the reference."""
-    task = context.registry.task("dataset")
+    labels = context.labels()
     lists = {k: v for k, v in options.geometry.items() if isinstance(v, list) and not _is_sequence(fields[k])}
     plain = {k: v for k, v in options.geometry.items() if k not in lists}
     # The row options are known only to an instance; any valid one will do, with the first value of each list.
     firsts = {k: v[0] for k, v in lists.items() if v}
-    rows = _validated(task, {**plain, **firsts, "output": options.output}).row_options()
+    rows = labels.row_options(_validated(labels, {**plain, **firsts, "output": options.output}))
     geometry_keys = ["molecules", *rows]
     for key, values in lists.items():
         if key not in geometry_keys:
@@ -137,40 +136,23 @@ def _spec(context: TaskContext, combination: Combination) -> SCFSpec:
     return SCFSpec.create({**base, **combination.scf})
 
 
-def _dataset_options(task: type[AbstractTask], options: StudyOptions, combination: Combination) -> Any:
+def _dataset_options(labels: AbstractLabels, options: StudyOptions, combination: Combination) -> Any:
     values = {**options.geometry, **combination.geometry, "output": options.output}
     if not {"shard_rows", "shard_minutes"} & set(values):
         values["shard_rows"] = SHARD_ROWS
-    return _validated(task, values)
+    return _validated(labels, values)
 
 
-def _validated(task: type[AbstractTask], values: Mapping[str, Any]) -> Any:
+def _validated(labels: AbstractLabels, values: Mapping[str, Any]) -> Any:
     try:
-        return task.Options.model_validate(values)
+        return labels.Options.model_validate(values)
     except ValidationError as error:
-        raise validation_error(error, task.Options, KEY) from None
+        raise validation_error(error, labels.Options, KEY) from None
 
 
 def _named_backend(asked: Any, name: str) -> Any:
     """The backend that "auto" took, so that the dataset task, which knows no elements, takes the same."""
     return name if isinstance(asked, str) and asked.casefold() == "auto" else asked
-
-
-def _elements(task: Callable[[Any], Any], dataset: Any, context: TaskContext) -> tuple[int, ...]:
-    """Atomic numbers in the rows that the dataset task would plan: a plan made in passing, in a folder of its own."""
-    from rdkit import Chem
-
-    found: set[int] = set()
-    with tempfile.TemporaryDirectory(prefix="scfx-study-") as folder:
-        plan, _ = task(dataset.model_copy(update={"output": folder})).plan(context)
-        for shard in plan.shards:
-            rows = plan.rows(shard)
-            if "atomic_numbers" in rows.column_names:
-                found.update(z for row in rows["atomic_numbers"].to_pylist() for z in row or ())
-            for smiles in set(rows["smiles"].to_pylist()) - {None}:
-                molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
-                found.update(atom.GetAtomicNum() for atom in molecule.GetAtoms())
-    return tuple(sorted(found))
 
 
 def _source_digest(molecules: str, config_path: str | None) -> str:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,27 +47,34 @@ class Errors:
 
 
 def statistics(
-    table: pd.DataFrame, pairs: Sequence[tuple[str, str]], resamples: int = 1000, confidence: float = 0.95
+    table: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    properties: Mapping[str, tuple[str, str]] | None = None,
 ) -> pd.DataFrame:
     """One row for each pair (option, compared with) and quantity, over the used rows of `table`.
 
-    In meV (dipole: debye): `mean_error` (option minus reference), `mae`, `rmse`, `max` (of absolute errors) and
+    `properties`: further quantities, as `QUANTITY_COLUMNS`.
+
+    In meV (others in their unit): `mean_error` (option minus reference), `mae`, `rmse`, `max` (of absolute errors) and
     percentiles `p50`... of absolute errors; the same in kcal/mol as `..._kcal_mol`. `_low`, `_high`: bootstrap
     interval over molecules, since conformers of one molecule are no independent samples. `pearson`, `spearman`: mean
     over molecules of three or more conformers of the correlation within the molecule: does the option keep the order?
     Nulls where there is nothing to average, and for the mean error of relative energies, which is 0 by definition.
     """
     rows = [
-        summary(errors(table, option, against, quantity), option, against, quantity, resamples, confidence)
+        summary(
+            errors(table, option, against, column), option, against, (quantity, unit), resamples, confidence
+        )
         for option, against in pairs
-        for quantity in QUANTITY_COLUMNS
+        for quantity, (column, unit) in {**QUANTITY_COLUMNS, **(properties or {})}.items()
     ]
     return pd.DataFrame(rows)
 
 
-def errors(table: pd.DataFrame, option: str, against: str, quantity: str) -> Errors:
-    """Errors of an option, paired by `entry`, over used rows that have the quantity in both."""
-    column, _ = QUANTITY_COLUMNS[quantity]
+def errors(table: pd.DataFrame, option: str, against: str, column: str) -> Errors:
+    """Errors of an option in a column, paired by `entry`, over used rows that have a value in both."""
     used = table[table["used"]]
     mine = used[used["option"] == option].set_index("entry")
     other = used[used["option"] == against].set_index("entry")
@@ -96,9 +103,10 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def summary(
-    found: Errors, option: str, against: str, quantity: str, resamples: int, confidence: float
+    found: Errors, option: str, against: str, of: tuple[str, str], resamples: int, confidence: float
 ) -> dict[str, Any]:
-    _, unit = QUANTITY_COLUMNS[quantity]
+    """The row of a quantity; `of`: its name, and the unit of its statistics."""
+    quantity, unit = of
     scale = 1e3 if unit == "meV" else 1.0
     size = np.abs(found.values)
     molecules, index = np.unique(found.molecule, return_inverse=True)

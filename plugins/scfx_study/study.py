@@ -122,12 +122,9 @@ class Study:
 
     def complete(self) -> bool:
         """Whether every planned row of every option is committed."""
-        from scfx_study.labels import opened
-
-        return all(
-            (self.labels / o.key / "plan.json").exists() and opened(o, self.labels, self._context).complete
-            for o in self.options
-        )
+        labels = self._context.labels()
+        folders = [self.labels / option.key for option in self.options]
+        return all(labels.reads(folder) and labels.open(folder).complete for folder in folders)
 
     def table(self) -> pd.DataFrame:
         """One row for each option and conformer; computes first what is missing, unless `report_only`.
@@ -142,11 +139,23 @@ class Study:
             self._table = table(self.options, self.labels, self._context)
         return self._table.copy()
 
+    def properties(self) -> dict[str, tuple[str, str]]:
+        """Quantities beside the usual ones: every property that is a number and that all options have.
+
+        By its name: (column of the table, unit of its statistics). See `scfx_study.labels.quantities_of`.
+        """
+        from scfx_study.labels import quantities_of
+
+        return quantities_of(self.options, self.labels, self._context)
+
     def statistics(self) -> pd.DataFrame:
         """One row for each option and quantity. See `scfx_study.statistics.statistics`."""
         from scfx_study.statistics import statistics
 
-        return statistics(self.table(), self.pairs, self.settings.bootstrap, self.settings.confidence)
+        settings = self.settings
+        return statistics(
+            self.table(), self.pairs, settings.bootstrap, settings.confidence, self.properties()
+        )
 
     def force_statistics(self) -> pd.DataFrame:
         """Errors of forces, one row for each option and element; empty where no option has forces.

@@ -282,6 +282,7 @@ def as_record(result: SCFResult) -> dict[str, Any]:
         "nao": int(result.nao[0]),
         "n_grid": int(result.n_grid[0]),
         "functional": facts["functional"],
+        "functional_implementation": facts.get("functional_implementation", "jax"),
         "basis": facts["basis"],
         "backend": facts["backend"],
         "precision": facts["precision"],
@@ -376,6 +377,8 @@ def _text(record: dict[str, Any]) -> str:
         f"by          {record['backend']} on {record['device']}, {record['precision']}",
         f"spec        {record['spec_hash'][:16]}",
     ]
+    if record["functional_implementation"] != "jax":  # the slow way, or somebody else's formulas
+        lines.insert(-1, f"functional  {record['functional_implementation']}")
     if "level" in record:
         changed = ", ".join(record["level_changed"])
         lines.insert(-1, f"level       {record['level']}" + (f", but for {changed}" if changed else ""))

@@ -28,7 +28,7 @@ def level(name: str | None, as_json: bool) -> None:
             click.echo(json.dumps({key: each.as_dict() for key, each in LEVELS.items()}))
             return
         for key, each in LEVELS.items():
-            click.echo(f"{key:<8}{each.title}")
+            click.echo(f"{key:<11}{each.title}")
         click.echo("scfx level NAME says what each stands for.")
         return
     try:

@@ -1,4 +1,4 @@
-"""`LEVELS`: the levels of theory of published datasets, each as the keys of `[scf]` that it stands for.
+"""`LEVELS`: levels of theory of published datasets, and a composite method, as the keys of `[scf]` that they stand for.
 
 A level is data. It says what the set was made with, which of its labels can be had here, and how what is computed here
 differs from the original. `expanded` puts a level's keys under those that a user gives, which win.
@@ -25,7 +25,7 @@ _PSI4_FITTED = (
 
 @dataclass(frozen=True)
 class Level:
-    """The level of theory of a published dataset.
+    """The level of theory of a published dataset, or a composite method.
 
     `scf`: keys of `[scf]`. `publishes`: the labels of the published set, in words; `scf["properties"]` has those of
     them that are computed on request. `absent`: those that scfx does not compute. `deviations`: how labels made here
@@ -238,9 +238,30 @@ _ALL = (
             "NormalConv DEFGRID3 ALLPOP; %scf Convergence Tight",
         ),
     ),
+    Level(
+        name="r2scan-3c",
+        title="r2SCAN-3c, a composite method: r2SCAN, D4 and gCP, def2-mTZVPP",
+        program="ORCA",
+        scf={
+            "functional": "r2scan-d4-gcp",
+            "basis": "def2-mtzvpp",
+            "grid": {"atom_grid": [99, 590]},
+            "convergence": "forces",
+        },
+        publishes=(),
+        absent=(),
+        deviations=(
+            "ORCA and Psi4 fit J; here it is exact. With density_fitting = 'def2-universal-jkfit' the energy of water "
+            "is within 1e-6 hartree of the one in Psi4's tests, without it within 4e-5",
+        ),
+        sources=(
+            "Grimme, Hansen, Ehlert and Mewes, J. Chem. Phys. 154, 064103 (2021)",
+            "github.com/psi4/psi4, tests/gcp/r2scan3c",
+        ),
+    ),
 )
 
-#: By name, in the order of their age.
+#: By name: datasets in the order of their age, then composite methods.
 LEVELS: Mapping[str, Level] = {level.name: level for level in _ALL}
 
 

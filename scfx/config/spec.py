@@ -7,7 +7,7 @@ they stand for, and hashes the definitions, not the names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.energy.integral_sources import IntegralSources
     from scfx.energy.two_electron.fitted import DensityFitting
     from scfx.grid import GridSpec
     from scfx.properties.requests import Requested
@@ -141,7 +142,8 @@ class SCFSpec(BaseModel):
     where integrals are stored in float32), else "default".
     `density_fitting`: an auxiliary basis set for J and K ("def2-universal-jkfit", or "auto" for the one published with
     the basis), or a table {basis = ..., fitted = "j"} to fit J alone; left out, J and K are exact.
-    `guess`: "atomic" (superposed atomic densities) or "core".
+    `guess`: "atomic" (superposed atomic densities), "sap" (orbitals of superposed atomic potentials) or "core".
+    `accelerator`: "cdiis", or "adiis" for ADIIS far from convergence and CDIIS near to it.
     `reference`: "auto" is restricted for singlets, unrestricted otherwise; "restricted-open" (ROHF, ROKS) is restricted
     for singlets, and otherwise has the same orbitals for both spins.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
@@ -168,7 +170,8 @@ class SCFSpec(BaseModel):
     nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
     convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
     density_fitting: Annotated[Any, BeforeValidator(_density_fitting)] = None
-    guess: Literal["atomic", "core"] = "atomic"
+    guess: Literal["atomic", "sap", "core"] = "atomic"
+    accelerator: Literal["cdiis", "adiis"] = "cdiis"
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"] = "auto"
     linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
@@ -231,6 +234,7 @@ class SCFSpec(BaseModel):
         With `atomic_numbers` the highest shell of the basis on those elements is part of what the backend must do.
         Raises `ConfigError` (unknown or ambiguous name, missing package, capability) with the key.
         """
+        from scfx.energy.integral_sources import IntegralSources
         from scfx.registry import Need
 
         functional = registry.functional(self.functional)
@@ -257,7 +261,16 @@ class SCFSpec(BaseModel):
         options = (
             {k: v for k, v in self.backend.items() if k != "name"} if isinstance(self.backend, dict) else {}
         )
-        fitting = self._fitting(registry, backend, basis, policy)
+        integrals = IntegralSources(
+            backend,
+            lambda: registry.lender(Need(ecp=True, derivatives=properties.derivatives)),
+            lambda highest: registry.lender(
+                replace(need, max_angular_momentum=highest, platform=None, family=None)
+            ),
+        )
+        highest = need.max_angular_momentum
+        who = backend if highest is None else integrals.for_angular_momentum(highest)
+        fitting = self._fitting(registry, who, basis, policy)
         own = backend.definition()
         names = {
             "backend": backend.name,
@@ -283,6 +296,15 @@ class SCFSpec(BaseModel):
         if functional.vv10 is not None:
             nonlocal_grid = _grid_spec(self.nonlocal_grid, "scf.nonlocal_grid")
             definition["nonlocal_grid"] = nonlocal_grid.definition()
+        guess_potentials = None
+        if self.guess == "sap":
+            from scfx.scf.potential_guess import PUBLISHED
+
+            guess_potentials = registry.basis(PUBLISHED, key="scf.guess")
+            definition["guess"] = {"name": self.guess, "potentials": guess_potentials.definition()}
+        if self.accelerator != "cdiis":
+            self._check_accelerator()
+            definition["accelerator"] = self.accelerator
         if fitting is not None:
             definition["density_fitting"] = fitting.definition()
         if not self.grid_response:
@@ -293,7 +315,8 @@ class SCFSpec(BaseModel):
             definition["properties"] = how
         resolved = ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
-            convergence, dispersion, fitting, nonlocal_grid, properties,
+            convergence, integrals, dispersion, fitting, nonlocal_grid, properties,
+            guess_potentials,
         )  # fmt: skip
         for each in properties.ordered:
             each.check(resolved)
@@ -351,6 +374,19 @@ class SCFSpec(BaseModel):
 
             choices.append(StabilityEigenvalues())
         return requested(registry, choices)
+
+    def _check_accelerator(self) -> None:
+        if self.reference == "restricted-open":
+            raise ConfigError(
+                "scf.accelerator",
+                f"{self.accelerator!r} needs the energy's derivative by each spin's density, which the effective Fock "
+                "matrix of reference = 'restricted-open' is not; use accelerator = 'cdiis'",
+            )
+        if self.convergence.rule == "qm1b":
+            raise ConfigError(
+                "scf.accelerator",
+                f"convergence = 'qm1b' is the paper's CDIIS alone, not {self.accelerator!r}",
+            )
 
     def _convergence(self, policy: PrecisionPolicy, properties: Requested) -> Convergence:
         """The thresholds in force: those asked for, or the ones that what is asked for needs."""
@@ -417,6 +453,8 @@ class ResolvedSpec:
     definition: Mapping[str, Any]
     spec_hash: str
     convergence: Convergence
+    #: Who gives which integrals: `backend`, and whom it borrows from.
+    integrals: IntegralSources
     #: The correction that the functional names, and the quadrature of its VV10 part; None where it has none.
     dispersion: AbstractDispersionCorrection | None = None
     #: What J and K are fitted with; None: they are exact.
@@ -424,6 +462,8 @@ class ResolvedSpec:
     nonlocal_grid: GridSpec | None = None
     #: What is computed of converged entries.
     properties: Requested = field(default_factory=lambda: _nothing_requested())
+    #: Atomic potentials of guess = "sap".
+    guess_potentials: AbstractBasisSource | None = None
 
     @property
     def guess(self) -> str:

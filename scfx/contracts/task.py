@@ -5,10 +5,17 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    import os
+
     from pydantic import BaseModel
+    from rich.console import Console
+
+    from scfx.config.spec import SCFSpec
+    from scfx.contracts.labels import AbstractDataset, AbstractLabels
+    from scfx.registry import Named, Registry
 
 
 @dataclass(frozen=True)
@@ -17,14 +24,30 @@ class TaskContext:
 
     `scf_lists`: keys of `[scf]` that the file gives as lists, each with its values; `spec` has the first of each.
     `earlier`: the tasks of the file that run before this one, whose outputs it may read; each has been checked.
+    `console` None: nobody listens, as where a task is run by another one.
     """
 
-    spec: Any
-    registry: Any
-    console: Any
+    spec: SCFSpec
+    registry: Registry
+    console: Console | None
     config_path: str | None = None
-    scf_lists: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    scf_lists: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     earlier: Sequence[AbstractTask] = ()
+
+    def labels(self, choice: Named | None = None) -> AbstractLabels:
+        """Who makes datasets of labels, resumably: for tasks that need labels of their own. See `Registry.labels`."""
+        return self.registry.labels(choice)
+
+    def dataset(self, path: str | os.PathLike[str]) -> AbstractDataset:
+        """A dataset of labels to read, whoever made it. `InputError` if nobody here can read what is at the path."""
+        from scfx.contracts.labels import open_dataset
+
+        return open_dataset(self.registry, path)
+
+    def say(self, text: str) -> None:
+        """A line for people, printed as it stands."""
+        if self.console is not None:
+            self.console.print(text, highlight=False, markup=False)
 
 
 class AbstractTask(abc.ABC):

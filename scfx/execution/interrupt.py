@@ -1,4 +1,4 @@
-"""Ctrl-C: stopping where nothing is lost, and leaving at once when it is pressed again."""
+"""What signals do: stopping where nothing is lost, leaving at once at the second, and who is not to hear them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 #: Ctrl-C, a batch queue, a terminal that was closed.
 _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -34,6 +35,20 @@ def stopping_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread: a process that is started meanwhile has it blocked for good, in all its threads."""
+    from multiprocessing import resource_tracker
+
+    # Where it does not run yet, starting a process starts it, and that unblocks the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -67,3 +82,32 @@ def leave_at_second_interrupt() -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before)
         os.close(write)
+
+
+@contextmanager
+def stops_when_asked(say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C, SIGTERM (a batch queue) and SIGHUP (a closed terminal) raise `KeyboardInterrupt`; a second one ends at
+    once. SIGHUP that is ignored stays so: nohup means it. `say` tells people at the first one.
+
+    Ending at once is safe where what is committed is committed in one step. The first one ends worker processes too,
+    but waits for the lanes in progress where the work is done in this process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        for each in heard:
+            signal.signal(each, lambda *_: os._exit(130))
+        say("stopping; once more stops at once")
+        raise KeyboardInterrupt
+
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heard.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, interrupt) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

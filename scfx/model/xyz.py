@@ -41,7 +41,8 @@ class Frame:
 
     `positions` [natm, 3] in `unit` ("angstrom" or "bohr"; `unit_stated` says whether the file names it). `charge` and
     `multiplicity` are None where nothing states them. `info` has the pairs of the comment line, keys in lower case.
-    `qm9` is the identity of a record of QM9 ("gdb 1"), whose `info["smiles"]` is that of the relaxed geometry.
+    `qm9` is the identity of a record of QM9 ("gdb 1"), whose `info["smiles"]` is that of the relaxed geometry,
+    and `info["smiles_gdb"]` that of the entry it was made from.
     `problem` says why the frame cannot be used; then there are no atoms. `doubt` says which words of the comment may
     state another charge or multiplicity than would be assumed: who takes the frame must have been told both.
     `labels` are the atoms' names, their symbols where the file has no number after it.
@@ -158,7 +159,8 @@ def _read_frame(
     number: int, comment: str, rows: list[str], counted: str | None, qm9: str, after: list[str]
 ) -> Frame:
     if qm9:  # its comment line is a list of numbers
-        info: dict[str, Any] = {"smiles": (after[1].split() or [""])[-1], "name": qm9}
+        words = after[1].split() or [""]
+        info: dict[str, Any] = {"smiles": words[-1], "smiles_gdb": words[0], "name": qm9}
         unit, rest = counted, ""
     else:
         said, rest = pairs(comment)
@@ -262,10 +264,16 @@ def _layout(properties: str) -> tuple[dict[str, tuple[int, int]], int]:
     return columns, start
 
 
+def number_of(text: str) -> float:
+    """A number as files state it: also Fortran's 1.5D-06, and QM9's 1.5*^-6, as Mathematica writes."""
+    if not _NUMBER.fullmatch(text):
+        raise InputError(f"could not convert string to float: {text[:40]!r}")
+    return float(text.replace("*^", "e").replace("D", "e").replace("d", "e"))
+
+
 def _number(text: str, atom: int) -> float:
     if _NUMBER.fullmatch(text):
-        # Fortran's 1.5D-06, and QM9's 1.5*^-6, as Mathematica writes.
-        return float(text.replace("*^", "e").replace("D", "e").replace("d", "e"))
+        return number_of(text)
     remedy = ""
     if re.fullmatch(r"[+-]?\d+,\d+", text):
         remedy = "; write a decimal point"

@@ -7,15 +7,15 @@ front module of each plugin and nothing behind it; an offer's target is imported
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scfx.contracts.construction import ConstructionContext
-from scfx.errors import CapabilityError, ConfigError, RefusedNameError, ScfxError
+from scfx.errors import AmbiguousNameError, CapabilityError, ConfigError, RefusedNameError, ScfxError
 from scfx.registry import construct, offers
-from scfx.registry.capabilities import Need, disagreements, shortfalls, stated_by_class
+from scfx.registry.capabilities import Need, disagreements, shared_out, shortfalls, stated_by_class
 from scfx.registry.offers import KINDS, OfferRecord
 from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, describe, installed, load, own_attribute
 
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from scfx.contracts.backend import AbstractIntegralBackend
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.dispersion import AbstractDispersionCorrection
-    from scfx.contracts.executor import AbstractExecutor
+    from scfx.contracts.executor import AbstractExecutor, Job, OnRows
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.contracts.labels import AbstractLabels
+    from scfx.contracts.optimizer import AbstractOptimizer
     from scfx.contracts.property import AbstractProperty
     from scfx.contracts.task import AbstractTask
+    from scfx.offer import Capabilities
 
 __all__ = [
     "HOOKS",
@@ -40,6 +43,11 @@ __all__ = [
     "disagreements",
     "shortfalls",
 ]
+
+
+#: What chooses an offer: its name, or a table with the name and options.
+Named = str | Mapping[str, object]
+T = TypeVar("T")
 
 
 class PluginWarning(UserWarning):
@@ -74,8 +82,8 @@ class Registry:
 
     def offers(self, kind: str) -> tuple[OfferRecord, ...]:
         """All offers of a kind ("backends", "functionals", "dispersion_corrections", "basis_sets",
-        "precision_policies", "properties", "tasks", "executors", "models"), sorted by name, whether or not they can be
-        used here."""
+        "precision_policies", "properties", "tasks", "labels", "optimizers", "executors", "models"), sorted by name,
+        whether or not they can be used here."""
         if kind not in KINDS:
             raise ConfigError("", f"unknown kind of offer {kind!r}; there are {', '.join(KINDS)}")
         return self._collected[1][kind]
@@ -107,12 +115,13 @@ class Registry:
     # ---- choosing --------------------------------------------------------------------------------------------
 
     def backend(
-        self, choice: Any, *, need: Need | None = None, key: str | None = None
+        self, choice: Named | AbstractIntegralBackend, *, need: Need | None = None, key: str | None = None
     ) -> AbstractIntegralBackend:
         """An integral backend. "auto": the available one of highest preference that covers `need`.
 
         A named backend that does not cover `need` is a `CapabilityError`, before it is imported; so is a ready one
-        whose marker classes do not say that it does.
+        whose marker classes do not say that it does. What a named backend borrows counts as covered where another one
+        can lend it (`lender`).
         """
         from scfx.contracts.backend import AbstractIntegralBackend
 
@@ -132,9 +141,19 @@ class Registry:
         self._check_class(made, need, key)
         return made
 
-    @staticmethod
-    def _check_class(backend: AbstractIntegralBackend, need: Need, key: str) -> None:
-        lacking = shortfalls(stated_by_class(type(backend)), need)
+    def lender(self, need: Need, *, key: str | None = None) -> AbstractIntegralBackend:
+        """The backend that supplies what a chosen one borrows: what "auto" finds for this need."""
+        return self.backend("auto", need=need, key=key)
+
+    def _lacking(self, can: Capabilities, need: Need, key: str) -> list[str]:
+        """`shortfalls`, without what another backend lends; `CapabilityError` if none can lend it."""
+        own, lent = shared_out(can, need)
+        if lent is not None:
+            self.backend_record("auto", need=lent, key=key)
+        return shortfalls(can, own)
+
+    def _check_class(self, backend: AbstractIntegralBackend, need: Need, key: str) -> None:
+        lacking = self._lacking(stated_by_class(type(backend)), need, key)
         if lacking:
             raise CapabilityError(
                 key,
@@ -150,7 +169,7 @@ class Registry:
         able = [o for o in available if not shortfalls(o.offer.capabilities, need)]
         if offers.fold(text) != "auto":
             record = self._record("backends", text, key)
-            lacking = shortfalls(record.offer.capabilities, need)
+            lacking = self._lacking(record.offer.capabilities, need, key)
             if lacking:
                 others = ", ".join(repr(o.name) for o in able) or "none that is available"
                 raise CapabilityError(
@@ -173,34 +192,36 @@ class Registry:
         why.extend(f"plugin {p.name} {p.status}: {p.reason}" for p in self.plugins if p.status != "available")
         return why or ["no plugin offers a backend; is scfx installed (pip install 'scfx[all]')?"]
 
-    def functional(self, choice: Any, *, key: str | None = None) -> AbstractFunctional:
+    def functional(self, choice: Named | AbstractFunctional, *, key: str | None = None) -> AbstractFunctional:
         """An exchange-correlation functional, registered or of an open-ended family."""
         from scfx.contracts.functional import AbstractFunctional
 
         return self._choose("functionals", choice, AbstractFunctional, key, "scfx_resolve_functional")
 
-    def dispersion(self, choice: Any, *, key: str | None = None) -> AbstractDispersionCorrection:
+    def dispersion(
+        self, choice: Named | AbstractDispersionCorrection, *, key: str | None = None
+    ) -> AbstractDispersionCorrection:
         """A dispersion correction; its options are those of the method (`functional`, whose parameters it takes)."""
         from scfx.contracts.dispersion import AbstractDispersionCorrection
 
         return self._choose("dispersion_corrections", choice, AbstractDispersionCorrection, key)
 
-    def basis(self, choice: Any, *, key: str | None = None) -> AbstractBasisSource:
+    def basis(self, choice: Named | AbstractBasisSource, *, key: str | None = None) -> AbstractBasisSource:
         """A basis set, registered or of an open-ended family; or a table of them by element."""
         from scfx.contracts.basis import AbstractBasisSource
         from scfx.model.mixed_basis import MixedBasis, is_by_element
 
-        if is_by_element(choice):
+        if isinstance(choice, Mapping) and is_by_element(choice):
             return MixedBasis.of(choice, lambda one, where: self.basis(one, key=where), key or "scf.basis")
         return self._choose("basis_sets", choice, AbstractBasisSource, key, "scfx_resolve_basis")
 
-    def precision(self, choice: Any, *, key: str | None = None) -> PrecisionPolicy:
+    def precision(self, choice: Named | PrecisionPolicy, *, key: str | None = None) -> PrecisionPolicy:
         """A precision policy; options replace its fields."""
         from scfx.config.precision import PrecisionPolicy
 
         return self._choose("precision_policies", choice, PrecisionPolicy, key)
 
-    def entry_property(self, choice: Any, *, key: str | None = None) -> AbstractProperty:
+    def entry_property(self, choice: Named | AbstractProperty, *, key: str | None = None) -> AbstractProperty:
         """A property of converged entries; options are those of its constructor."""
         from scfx.contracts.property import AbstractProperty
 
@@ -219,21 +240,65 @@ class Registry:
             )
         return found
 
-    def executor(self, choice: Any, *, key: str | None = None) -> AbstractExecutor:
-        """An executor."""
+    def optimizer(self, name: str, *, key: str | None = None) -> type[AbstractOptimizer]:
+        """The class of an optimiser (not an instance: each molecule has its own)."""
+        from scfx.contracts.optimizer import AbstractOptimizer
+
+        key = key or KINDS["optimizers"][1]
+        record = self._record("optimizers", name, key)
+        found = construct.target(record, key)
+        if not (isinstance(found, type) and issubclass(found, AbstractOptimizer)):
+            raise ConfigError(
+                key, f"optimizer {record.name!r}: {record.offer.target} is not a scfx.AbstractOptimizer class"
+            )
+        return found
+
+    def executor(
+        self, choice: Named, job: Job, workers: int, on_rows: OnRows, *, key: str | None = None
+    ) -> AbstractExecutor:
+        """An executor for a job. A constructor that does not take what it must is refused with the contract."""
         from scfx.contracts.executor import AbstractExecutor
 
-        return self._choose("executors", choice, AbstractExecutor, key)
+        key = key or KINDS["executors"][1]
+        text, options = _split_choice(choice, key)
+        given = {"job": job, "workers": workers, "on_rows": on_rows}
+        for name in given.keys() & options.keys():
+            raise ConfigError(f"{key}.{name}", "is set by the task; leave it out here")
+        construct.must_take(self._record("executors", text, key), tuple(given), key)
+        return self._choose("executors", {"name": text, **options, **given}, AbstractExecutor, key)
 
-    def model(self, choice: Any, *, key: str | None = None) -> Any:
+    def labels(self, choice: Named | None = None, *, key: str | None = None) -> AbstractLabels:
+        """Who makes and reads datasets of labels; without a name the only one there is, or the most preferred."""
+        from scfx.contracts.labels import AbstractLabels
+
+        key = key or KINDS["labels"][1]
+        if choice is None:
+            choice = self._preferred_labels(key)
+        return self._choose("labels", choice, AbstractLabels, key)
+
+    def _preferred_labels(self, key: str) -> str:
+        available = [o for o in self.offers("labels") if o.status == "available"]
+        if not available:
+            raise offers.unknown("labels", "any", self.offers("labels"), self.plugins, key)
+        best = max(o.offer.capabilities.preference for o in available)
+        names = [f"{o.distribution}:{o.name}" for o in available if o.offer.capabilities.preference == best]
+        if len(names) > 1:
+            raise AmbiguousNameError(
+                key,
+                f"labels are offered by {', '.join(names)}; name one, or remove the plugins of the others",
+            )
+        return names[0]
+
+    def model(self, choice: Named, *, key: str | None = None) -> object:
         """A machine-learning model; what it is, its plugin says."""
-        return self._choose("models", choice, None, key)
+        return self._choose("models", choice, object, key)
 
     def _choose(
-        self, kind: str, choice: Any, expected: type | None, key: str | None, resolver: str | None = None
-    ) -> Any:
+        self, kind: str, choice: Named | T, expected: type[T], key: str | None, resolver: str | None = None
+    ) -> T:
         key = key or KINDS[kind][1]
-        if expected is not None and isinstance(choice, expected):
+        # What a model is nobody says: it is always chosen by its name.
+        if expected is not object and isinstance(choice, expected):
             return construct.name(choice, type(choice).__name__)
         text, options = _split_choice(choice, key)
         record = offers.find(kind, text, self.offers(kind), key)
@@ -253,7 +318,7 @@ class Registry:
                 return construct.name(resolved, text)
         raise offers.unknown(kind, text, self.offers(kind), self.plugins, key, failures, ())
 
-    def _resolve(self, hook: str, text: str, expected: type | None, key: str) -> tuple[Any, list[str]]:
+    def _resolve(self, hook: str, text: str, expected: type[T], key: str) -> tuple[T | None, list[str]]:
         """Ask the open-ended families in the order of plugin names, those marked `trylast` after the others.
 
         What one raises is kept as a sentence, but a `RefusedNameError`, which passes.
@@ -278,7 +343,7 @@ class Registry:
                 continue
             if found is None:
                 continue
-            if expected is not None and not isinstance(found, expected):
+            if not isinstance(found, expected):
                 failures.append(f"plugin {plugin.name}: {hook} returned a {type(found).__name__}")
                 continue
             return found, failures
@@ -291,7 +356,7 @@ class Registry:
             raise offers.unknown(kind, text, self.offers(kind), self.plugins, key, (), extra)
         return record
 
-    def _make(self, record: OfferRecord, options: Mapping[str, Any], expected: type | None, key: str) -> Any:
+    def _make(self, record: OfferRecord, options: Mapping[str, object], expected: type[T], key: str) -> T:
         return construct.name(
             construct.instance(record, options, expected, ConstructionContext(self, key)), record.name
         )
@@ -310,12 +375,13 @@ class HookCaller:
     def __init__(self, plugins: Sequence[PluginRecord]):
         self._plugins = plugins
 
-    def __getattr__(self, hook: str) -> Any:
+    # What the answers are, each hook says for itself.
+    def __getattr__(self, hook: str) -> Callable[..., list[Any]]:
         if hook not in HOOKS:
             raise AttributeError(f"scfx has no hook {hook!r}; there are {', '.join(HOOKS)}")
 
-        def call(**arguments: Any) -> list[Any]:
-            out = []
+        def call(**arguments: object) -> list[object]:
+            out: list[object] = []
             for plugin in self._plugins:
                 if hook not in plugin.hooks or plugin.status != "available":
                     continue
@@ -332,7 +398,7 @@ class HookCaller:
         return call
 
 
-def _answers(result: Any) -> list[Any]:
+def _answers(result: object) -> list[object]:
     # A plugin asked alone answers in a list of one; the hooks that stop at the first result answer bare.
     return result if isinstance(result, list) else [] if result is None else [result]
 
@@ -341,7 +407,7 @@ def _candidate(name: str, plugin: object) -> Candidate:
     return Candidate(name, name, own_attribute(plugin, "__version__") or "", lambda: plugin)
 
 
-def _split_choice(choice: Any, key: str) -> tuple[str, dict[str, Any]]:
+def _split_choice(choice: object, key: str) -> tuple[str, dict[str, object]]:
     """A name, or a table with `name` and options, as (name, options)."""
     if isinstance(choice, str) and choice.strip():
         return choice, {}

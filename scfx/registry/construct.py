@@ -7,20 +7,22 @@ import inspect
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from scfx.errors import ConfigError, PluginUnavailableError, RefusedNameError, ScfxError
 from scfx.registry.offers import KINDS
 from scfx.registry.plugins import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from scfx.contracts.construction import ConstructionContext
     from scfx.registry.offers import OfferRecord
 
+T = TypeVar("T")
 
-def target(record: OfferRecord, key: str) -> Any:
+
+def target(record: OfferRecord, key: str) -> object:
     """Import what the offer points at."""
     module, _, attribute = record.offer.target.partition(":")
     what = f"{KINDS[record.kind][0]} {record.name!r} of {record.distribution}"
@@ -39,20 +41,22 @@ def target(record: OfferRecord, key: str) -> Any:
 
 def instance(
     record: OfferRecord,
-    options: Mapping[str, Any],
-    expected: type | None,
+    options: Mapping[str, object],
+    expected: type[T],
     context: ConstructionContext,
-) -> Any:
+) -> T:
     """An instance of the offer's target, constructed with the offer's own options and then `options`.
 
     A target that is an instance already takes options only if it is a dataclass, as replaced fields. One whose
     signature has a parameter `context` is given it.
     """
     key = context.key
-    made = target(record, key)
+    made: Any = target(record, key)
     arguments = {**record.offer.options, **options}
     what = f"{KINDS[record.kind][0]} {record.name!r}"
-    ready = not isinstance(made, type) and (not callable(made) or (expected and isinstance(made, expected)))
+    ready = not isinstance(made, type) and (
+        not callable(made) or (expected is not object and isinstance(made, expected))
+    )
     if ready and arguments:
         fields = [f.name for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
         _check_names(arguments, [f for f in fields if f != "name"], what, key)
@@ -61,16 +65,38 @@ def instance(
         given = {"context": context} if _takes_context(made) else {}
         _check_signature(made, arguments, what, key)
         made = _call(partial(made, **given), arguments, what, key)
-    if expected is not None and not isinstance(made, expected):
+    if not isinstance(made, expected):
         raise PluginUnavailableError(
             key,
             f"{what} of {record.distribution}: {record.offer.target} gives a {type(made).__name__}, "
             f"which is not a scfx {expected.__name__}",
         )
-    return made
+    return cast("T", made)
 
 
-def name(made: Any, text: str) -> Any:
+def must_take(record: OfferRecord, names: tuple[str, ...], key: str) -> None:
+    """Refuse an offer whose constructor does not take these keyword arguments, as its contract says it must."""
+    made = target(record, key)
+    if not callable(made):  # constructing it will tell
+        return
+    try:
+        parameters = inspect.signature(made).parameters.values()
+    except (TypeError, ValueError):  # built without a signature: constructing it will tell
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    taken = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    lacking = [name for name in names if name not in taken]
+    if lacking:
+        raise PluginUnavailableError(
+            key,
+            f"{KINDS[record.kind][0]} {record.name!r} of {record.distribution} ({record.offer.target}) takes no "
+            f"argument {', '.join(lacking)}; its constructor must take {', '.join(names)} (docs/hooks.md, "
+            f"scfx_register_{record.kind})",
+        )
+
+
+def name(made: T, text: str) -> T:
     """Give `made` a name for messages and results if it has none of its own."""
     if not getattr(made, "name", None):
         try:
@@ -83,7 +109,7 @@ def name(made: Any, text: str) -> Any:
     return made
 
 
-def _call(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> Any:
+def _call(factory: Callable[..., T], arguments: Mapping[str, object], what: str, key: str) -> T:
     try:
         return factory(**arguments)
     except RefusedNameError as error:
@@ -95,14 +121,16 @@ def _call(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> An
         raise ConfigError(key, f"{what} does not accept {shown or 'no options'}: {error}") from error
 
 
-def _takes_context(factory: Any) -> bool:
+def _takes_context(factory: Callable[..., object]) -> bool:
     try:
         return "context" in inspect.signature(factory).parameters
     except (TypeError, ValueError):  # built without a signature
         return False
 
 
-def _check_signature(factory: Any, arguments: Mapping[str, Any], what: str, key: str) -> None:
+def _check_signature(
+    factory: Callable[..., object], arguments: Mapping[str, object], what: str, key: str
+) -> None:
     if not callable(factory):
         raise PluginUnavailableError(
             key, f"{what}: its target is a {type(factory).__name__}, expected a class"
@@ -126,7 +154,7 @@ def _check_signature(factory: Any, arguments: Mapping[str, Any], what: str, key:
         raise ConfigError(key, f"{what} needs the option{'s' * (len(needed) > 1)} {', '.join(needed)}")
 
 
-def _check_names(arguments: Mapping[str, Any], accepted: list[str], what: str, key: str) -> None:
+def _check_names(arguments: Mapping[str, object], accepted: list[str], what: str, key: str) -> None:
     for option in arguments:
         if option not in accepted:
             near = get_close_matches(option, accepted, n=1, cutoff=0.6)

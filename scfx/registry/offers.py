@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from scfx.errors import AmbiguousNameError, PluginUnavailableError, UnknownNameError
 from scfx.offer import Offer
@@ -27,6 +27,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "precision_policies": ("precision policy", "scf.precision"),
     "tasks": ("task", "task.name"),
     "properties": ("property", "scf.properties"),
+    "labels": ("maker of labels", "task"),
+    "optimizers": ("optimizer", "task.optimizer"),
     "executors": ("executor", "task.executor"),
     "models": ("model", "task.model"),
 }
@@ -68,7 +70,7 @@ def fold(name: str) -> str:
     return name.strip().casefold()
 
 
-def checked(kind: str, answer: Any) -> list[Offer]:
+def checked(kind: str, answer: object) -> list[Offer]:
     """A registering hook's answer as a list of offers; `TypeError` or `ValueError` saying what is wrong with it."""
     hook = f"scfx_register_{kind}"
     if not isinstance(answer, (list, tuple)):

@@ -40,7 +40,7 @@ class PluginRecord:
     misspelt: tuple[str, ...] = ()
     manager: Manager | None = field(default=None, repr=False, compare=False)
 
-    def ask(self, hook: str, **arguments: Any) -> Any:
+    def ask(self, hook: str, **arguments: object) -> object:
         """Call a hook of this plugin alone, so that what it raises can be laid at its door."""
         if self.manager is None:
             raise RuntimeError(f"plugin {self.name} is {self.status} and cannot be asked")
@@ -59,7 +59,7 @@ class Candidate:
     name: str
     distribution: str
     version: str
-    load: Callable[[], Any]
+    load: Callable[[], object]
 
 
 class Manager(pluggy.PluginManager):
@@ -79,11 +79,14 @@ class Manager(pluggy.PluginManager):
 def installed() -> list[Candidate]:
     """The entry points of the group "scfx" in this environment, sorted by name."""
     found = []
+    known: dict[int, tuple[str, str]] = {id(None): ("unknown", "")}
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        metadata = point.dist.metadata if point.dist else None
-        distribution = metadata["Name"] if metadata else "unknown"
-        version = point.dist.version if point.dist else ""
-        found.append(Candidate(point.name, distribution, version, point.load))
+        if (
+            id(point.dist) not in known
+        ):  # reading a package's metadata takes milliseconds: once, not for every plugin
+            metadata = point.dist.metadata
+            known[id(point.dist)] = metadata["Name"], metadata["Version"] or ""
+        found.append(Candidate(point.name, *known[id(point.dist)], point.load))
     return sorted(found, key=lambda c: (c.name, c.distribution))
 
 
@@ -111,12 +114,12 @@ def load(candidate: Candidate) -> PluginRecord:
     return replace(record, hooks=hooks, misspelt=tuple(_misspelt(plugin)), manager=manager)
 
 
-def own_attribute(plugin: Any, name: str) -> Any:
+def own_attribute(plugin: object, name: str) -> Any:
     """An attribute, or None; a module's lazy `__getattr__` is not asked."""
     return vars(plugin).get(name) if isinstance(plugin, ModuleType) else getattr(plugin, name, None)
 
 
-def _misspelt(plugin: Any) -> Iterable[str]:
+def _misspelt(plugin: object) -> Iterable[str]:
     """Functions called scfx_* that pluggy will never call, with what was probably meant."""
     names = vars(plugin) if isinstance(plugin, ModuleType) else dir(plugin)
     for name in sorted(names):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int32
 
+from scfx.execution.device import to_device
 from scfx.scf.step import Control
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ _LEVEL_SHIFT = 0.3
 def _control(run: BatchRun, residual: np.ndarray, damped: bool) -> Control:
     far = residual > _DAMP_ABOVE if damped else np.zeros(run.capacity, dtype=bool)
     return Control(
-        level_shift=jnp.asarray(np.where(far, _LEVEL_SHIFT, 0.0)),
-        damping=jnp.asarray(np.where(far, _DAMPING, 0.0)),
-        use_diis=jnp.asarray(~far),
+        level_shift=to_device(np.where(far, _LEVEL_SHIFT, 0.0)),
+        damping=to_device(np.where(far, _DAMPING, 0.0)),
+        use_diis=to_device(~far),
     )
 
 

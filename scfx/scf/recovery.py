@@ -33,7 +33,7 @@ def solve_entries(
     if converged.all() or not run.spec.recovery or run.spec.convergence.rule == "qm1b":
         return converged, rung
     _climb(run, converged, rung, "")
-    best = run.spec.backend.best_policy()
+    best = run.spec.integrals.two_electron(run.batch.layout).best_policy()
     if not converged.all() and run.spec.precision.definition() != best.definition():
         run.set_policy(best)
         lanes = np.flatnonzero(~converged).astype(np.int32)

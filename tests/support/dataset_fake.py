@@ -158,9 +158,16 @@ def make_task(options):
     return DatasetTask(parsed, solver_factory=make_fake, describe=describe_fake)
 
 
+def executors() -> scfx.Registry:
+    """The plugin that offers the local executor, and no other."""
+    import scfx_dataset
+
+    return scfx.Registry.from_plugins({"scfx_dataset": scfx_dataset})
+
+
 def run_fake(spec: FakeSpec | None = None, console=None, **options) -> int:
     """Run a dataset task with the fake solver in this process."""
-    registry = scfx.Registry.discover() if "executor" in options else None
+    registry = scfx.Registry.discover() if "executor" in options else executors()
     return make_task(options).run(scfx.TaskContext(spec or FakeSpec(), registry, console))
 
 

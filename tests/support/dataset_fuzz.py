@@ -16,8 +16,8 @@ import numpy as np
 import scfx_dataset
 from dataset_fake import fake_energy
 from dataset_kills import children, lines, start, wait_until_gone
-from scfx_dataset.commits import read_record
 
+from scfx.jobs.commits import read_record
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 if TYPE_CHECKING:
@@ -118,9 +118,12 @@ def disturb(
             time.sleep(chance.uniform(0.05, 0.5))
             os.killpg(process.pid, signal.SIGCONT)
         elif where.cluster:
-            found = where.cluster.actors()
-            if kind == "kill a worker of an actor":
-                found = [child for actor in found for child in children(actor)]
+            found: list[int] = []
+            while not found and process.poll() is None and time.monotonic() < end + latest:
+                found = where.cluster.actors()
+                if kind == "kill a worker of an actor":
+                    found = [child for actor in found for child in children(actor)]
+                time.sleep(0.02)
             if not found:
                 return
             victim = chance.choice(found)

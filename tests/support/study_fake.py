@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from dataset_fake import FakeSolver, FakeSpec
+from scfx_dataset.labels import DatasetLabels
 from scfx_dataset.task import DatasetTask
 
 import scfx
@@ -59,18 +60,29 @@ class FakeDatasetTask(DatasetTask):
         super().__init__(options, solver_factory=make_label_solver)
 
 
+class FakeLabels(DatasetLabels):
+    """The real ones, made by the task above."""
+
+    def task(self, options: Any) -> DatasetTask:
+        return FakeDatasetTask(options)
+
+
 class FakePlugin:
     @scfx.hookimpl
     def scfx_register_tasks(self) -> list[scfx.Offer]:
         return [scfx.Offer("dataset", "study_fake:FakeDatasetTask", summary="labels that cost nothing")]
 
     @scfx.hookimpl
+    def scfx_register_labels(self) -> list[scfx.Offer]:
+        return [scfx.Offer("dataset", "study_fake:FakeLabels", summary="labels that cost nothing")]
+
+    @scfx.hookimpl
     def scfx_register_executors(self) -> list[scfx.Offer]:
-        return [scfx.Offer("local", "scfx_dataset.local:LocalExecutor", summary="the real one")]
+        return [scfx.Offer("local", "scfx.jobs.local:LocalExecutor", summary="the real one")]
 
 
 def fake_registry(*more: Any) -> scfx.Registry:
-    """The real plugins that a specification needs, the study task, a dataset task that costs nothing, and `more`."""
+    """The real plugins that a specification needs, the study task, labels that cost nothing, and `more`."""
     import scfx_bse
     import scfx_libcint
     import scfx_precision

@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scfx_dataset
 
 import scfx
+from scfx.jobs import open_results
 
 SOURCE = Path(__file__).parent / "scfx_example"
 WATER = "3\nwater\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -0.4692\n"
@@ -112,32 +117,86 @@ def test_its_property_shows_up_in_json_under_name_and_unit(example, tmp_path, re
     assert "property_reasons" not in record
 
 
-def test_its_property_is_a_column_of_a_dataset(example, tmp_path):
-    import pyarrow.parquet as pq
+def test_its_property_is_a_column_of_a_dataset_and_a_quantity_of_a_study(example, tmp_path):
+    (tmp_path / "water.xyz").write_text(WATER + WATER.replace("0.7572", "0.7"))
+    script = """
+import scfx_study
+study = scfx_study.Study(
+    {"functional": "hf", "backend": "libcint", "basis": ["sto-3g", "3-21g"], "properties": ["example_charge_spread"]},
+    reference="sto-3g", molecules="water.xyz", geometry="given", output="out", workers=1, progress="quiet", traces=0,
+    bootstrap=0,
+)
+assert study.run() == 0
+found = study.statistics().set_index("quantity").loc["example_charge_spread"]
+print(found["n"], found["unit"], repr(float(found["mae"])))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(example), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    n, *unit, mae = done.stdout.split()
+    assert (n, " ".join(unit)) == ("2", "elementary charge")
+    # Read here, where the example is not installed.
+    folders = [path.parent for path in (tmp_path / "out" / "labels").glob("*/plan.json")]
+    values = {}
+    for folder in folders:
+        dataset = scfx_dataset.open(folder)
+        assert dataset.schema.field("example_charge_spread").metadata[b"unit"] == b"elementary charge"
+        basis = dataset.plan.identity["spec"]["basis"]
+        values[basis] = dataset.to_table()["example_charge_spread"].to_numpy()
+    assert min(values["sto-3g"]) > 0.1
+    assert float(mae) == pytest.approx(np.abs(values["3-21g"] - values["sto-3g"]).mean(), rel=1e-12)
 
-    (tmp_path / "water.xyz").write_text(WATER)
-    (tmp_path / "config.toml").write_text(
-        f"""
-[scf]
-functional = "hf"
-backend = "libcint"
-properties = ["example_charge_spread"]
 
+SPECTRUM = """
 [[task]]
-name = "dataset"
-molecules = {str(tmp_path / "water.xyz")!r}
-geometry = "given"
-output = {str(tmp_path / "out")!r}
-workers = 1
+name = "example-spectrum"
+molecules = "frames.xyz"
+output = "{output}"
+delay = {delay}
+workers = {workers}
 progress = "quiet"
 """
+
+
+def _commits(output: Path) -> dict[str, str]:
+    records = [json.loads(path.read_text()) for path in (output / "commits").glob("*.json")]
+    return {record["shard"]: record["sha256"] for record in records}
+
+
+def test_its_task_is_killed_and_resumed_and_ends_with_the_bytes_of_an_undisturbed_run(example, tmp_path):
+    """Its task is fifty lines, with no file, process or signal in them (scfx_example/spectrum.py)."""
+    frames = [f"2\nHF {i}\nH 0 0 0\nF 0 0 {0.8 + 0.01 * i}\n" for i in range(30)]
+    frames[7] = "2\nbroken\nH 0 0 0\nF 0 0 nan\n"
+    (tmp_path / "frames.xyz").write_text("".join(frames))
+    usual, killed = tmp_path / "usual", tmp_path / "killed"
+    (tmp_path / "usual.toml").write_text(SPECTRUM.format(output=usual, delay=0, workers=1))
+    (tmp_path / "killed.toml").write_text(SPECTRUM.format(output=killed, delay=0.1, workers=2))
+    program = [sys.executable, "-m", "scfx", "run"]
+    subprocess.run([*program, "usual.toml"], env=environment(example), cwd=tmp_path, check=True)
+    process = subprocess.Popen(
+        [*program, "killed.toml"], env=environment(example), cwd=tmp_path, start_new_session=True
     )
-    python("-m", "scfx", "run", str(tmp_path / "config.toml"), folders=(example,))
-    # Read here, where the example is not installed.
-    (shard,) = (tmp_path / "out" / "attempts").glob("*.parquet")
-    table = pq.read_table(shard)
-    assert table.schema.field("example_charge_spread").metadata[b"unit"] == b"elementary charge"
-    assert table["example_charge_spread"].to_pylist()[0] > 0.1
+    while process.poll() is None and (not killed.exists() or not _commits(killed)):
+        time.sleep(0.01)
+    assert process.poll() is None, "it was done before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 0 < len(_commits(killed)) < 8
+    again = ["--set", "task.0.workers=1"]  # who works decides nothing
+    subprocess.run([*program, "killed.toml", *again], env=environment(example), cwd=tmp_path, check=True)
+    assert _commits(killed) == _commits(usual)
+    assert len(_commits(usual)) == 8
+    # Read here, where the example is not installed. Frames of HF: e^2 / r, by hand for the first.
+    results = open_results(killed)
+    rows = list(results.rows())
+    assert results.complete
+    assert [row["name"] for row in rows] == [f"HF {i}" if i != 7 else "broken" for i in range(30)]
+    assert (rows[7]["status"], "not finite" in rows[7]["reason"]) == ("failed", True)
+    first = [[0.5 * 9**2.4, 9 / 0.8], [9 / 0.8, 0.5]]
+    assert rows[0]["spectrum"] == pytest.approx(sorted(np.linalg.eigvalsh(first), reverse=True))
+    assert not list((killed / "attempts").glob("*.tmp"))
+    assert len(list((killed / "attempts").iterdir())) == 8
 
 
 def test_options_of_a_third_partys_functional_come_from_the_command_line(example, tmp_path):

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 import scfx_dataset
-from scfx_dataset.commits import read_commit
 
 from scfx.cli import main
+from scfx.jobs.commits import read_commit
 from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 
 CONFIG = """

@@ -33,7 +33,7 @@ progress = "quiet"
 FRAME = "3\ncharge={charge} smiles={smiles}\nO 0.0 0.0 0.1\nH 0.0 0.76 -0.49\nH 0.0 -0.75 -0.48\n"
 
 
-def test_orbital_energies_and_mulliken_charges_are_pyscfs(tmp_path):
+def test_orbital_energies_and_mulliken_charges_are_pyscfs(tmp_path, capsys):
     pytest.importorskip("pyscf")
     from pyscf import gto, scf
 
@@ -42,7 +42,14 @@ def test_orbital_energies_and_mulliken_charges_are_pyscfs(tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(CONFIG.format(output=tmp_path / "out"))
     assert main(["run", str(config)]) == 0
+    said = capsys.readouterr().err
+    assert "scfx: warning: task.extras became scf.properties: write properties = ['mulliken_charges'," in said
     dataset = scfx_dataset.open(tmp_path / "out")
+    assert dataset.plan.identity["options"]["extras"] == []
+    assert [c["property"] for c in dataset.plan.identity["options"]["columns"]] == [
+        "mulliken_charges",
+        "orbital_energies",
+    ]
     rows = dataset.to_table().to_pylist()
     assert [(row["charge"], row["multiplicity"], row["status"]) for row in rows] == [
         (0, 1, "ok"),

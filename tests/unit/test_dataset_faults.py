@@ -27,11 +27,11 @@ from dataset_kills import (
 )
 from scfx_dataset import task
 from scfx_dataset.commands import dataset as commands
-from scfx_dataset.commits import read_commit
-from scfx_dataset.plan import sealed
-from scfx_dataset.store import LocalStore
 
 import scfx
+from scfx.jobs.commits import read_commit
+from scfx.jobs.records import sealed
+from scfx.jobs.store import LocalStore
 
 
 @pytest.fixture

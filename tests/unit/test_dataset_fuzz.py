@@ -17,9 +17,9 @@ from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
 from dataset_fuzz import Where, check_all, mutate, run_disturbed
 from dataset_kills import OPTIONS, undisturbed
 from ray_cluster import ray_cluster
-from scfx_dataset.commits import compact, drop_damaged
 
 import scfx
+from scfx.jobs.commits import compact, drop_damaged
 
 SECONDS = float(os.environ.get("SCFX_FUZZ_SECONDS", "60"))
 SEED = int(os.environ.get("SCFX_FUZZ_SEED", "1"))
@@ -67,7 +67,8 @@ def repair(output: Path, options) -> None:
         except scfx.ScfxError as error:
             told.append(str(error))
         try:
-            drop_damaged(scfx_dataset.open(output))
+            opened = scfx_dataset.open(output)
+            drop_damaged(opened.plan, opened.problem_of)
         except scfx.InputError as error:  # the plan cannot be read
             told.append(str(error))
             (output / "plan.json").unlink(missing_ok=True)
@@ -151,7 +152,8 @@ def test_a_store_that_answers_500_late_or_not_at_all_loses_no_row(
     tmp_path, source, reference, bucket, monkeypatch
 ):
     from botocore.awsrequest import AWSResponse
-    from scfx_dataset import s3
+
+    from scfx.jobs import s3
 
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)  # between its repetitions
     done: Counter[str] = Counter()

@@ -25,7 +25,8 @@ from dataset_kills import (
     wait_until_gone,
 )
 from rich.console import Console
-from scfx_dataset import process as processes
+
+from scfx.jobs import process as processes
 
 #: Embedding each of these takes tens of milliseconds, nearly all of it inside RDKit.
 RINGS = (
@@ -153,7 +154,7 @@ def test_nohup_is_respected(tmp_path, rings):
 
 @pytest.mark.parametrize("mode", ["plain", "rich"])
 def test_a_reader_of_the_progress_that_goes_away_does_not_stop_the_job(tmp_path, rings, mode, monkeypatch):
-    monkeypatch.setattr("scfx_dataset.progress._INTERVAL", 0.0)
+    monkeypatch.setattr("scfx.jobs.progress._INTERVAL", 0.0)
     source, reference = rings
 
     class Gone(io.StringIO):

@@ -10,7 +10,7 @@ import scfx_dataset
 from dataset_fake import SMILES, FakeSpec, make_task, run_fake, write_smiles
 from dataset_kills import checksums, lines
 from rich.console import Console
-from scfx_dataset import attempt, plan, quarantine, task
+from scfx_dataset import plan, task, work
 from scfx_dataset.plan import current_versions
 
 import scfx
@@ -30,7 +30,7 @@ def updated(monkeypatch):
     """A function after whose call numpy is another version."""
 
     def update():
-        for module in (attempt, plan, quarantine, task):
+        for module in (plan, task, work):
             monkeypatch.setattr(module, "current_versions", lambda: OTHERS)
 
     return update
@@ -97,7 +97,7 @@ def test_an_unfinished_job_goes_on_with_other_versions_only_if_that_is_said_and_
 
 def test_a_worker_with_other_versions_than_the_plan_computes_nothing(tmp_path, monkeypatch):
     # A node of a cluster that was installed differently.
-    monkeypatch.setattr(attempt, "current_versions", lambda: OTHERS)
+    monkeypatch.setattr(work, "current_versions", lambda: OTHERS)
     with pytest.raises(scfx.InputError, match="has other versions than the plan"):
         run(tmp_path, SMILES[:2])
     assert checksums(tmp_path / "out") == {}

@@ -8,9 +8,10 @@ from collections import Counter
 
 import pytest
 from rich.console import Console
-from scfx_dataset.live_bar import State, _Lines, as_line
-from scfx_dataset.pace import Pace
-from scfx_dataset.progress import Progress
+
+from scfx.jobs.live_bar import State, _Lines, as_line
+from scfx.jobs.pace import Pace
+from scfx.jobs.progress import Progress
 
 LONG = State(
     rows=1_234_567,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,6 +16,7 @@ from scfx_dataset.summary import as_text
 
 import scfx
 from scfx.cli import main
+from scfx.jobs.commits import missing_data
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 CONFIG = """
@@ -36,7 +39,8 @@ FRAMES = (
     "3\nfirst\nO 0.0 0.0 0.1\nH 0.0 0.76 -0.49\nH 0.0 -0.75 -0.48\n"
     "3\nsecond\nO 0.0 0.0 0.1\nH 0.0 0.77 -0.49\nH 0.0 -0.75 -0.5\n"
 )
-PROPERTIES = """["gradient", "energy_components", "dipole", { name = "mbis_charges", max_iterations = 2 }]"""
+PROPERTIES = """["gradient", "energy_components", "dipole", { name = "mbis_charges", max_iterations = 2 },
+    "density_matrix", "fock_matrix", "overlap_matrix", "orbital_coefficients"]"""
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +156,38 @@ def test_ase_database_carries_forces(folder):
             np.testing.assert_array_equal(entry.forces, row["forces_ev_per_angstrom"])
 
 
-def test_a_matrix_is_refused_for_a_dataset_before_any_work(tmp_path, capsys):
-    (tmp_path / "frames.xyz").write_text(FRAMES)
-    config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(properties='["fock_matrix"]', output=tmp_path / "out"))
-    assert main(["run", str(config)]) == 2
-    assert "scf.properties: 'fock_matrix' has no place in the rows of a dataset" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+def test_matrices_are_in_a_file_beside_the_rows_that_is_committed_with_them(folder):
+    dataset = scfx_dataset.open(folder / "out")
+    (table,) = dataset.matrices()
+    assert table.column_names == [
+        "row_id", "density_matrix", "fock_matrix_hartree", "overlap_matrix", "orbital_coefficients",
+    ]  # fmt: skip
+    assert dataset.matrix_schema.field("fock_matrix_hartree").metadata[b"unit"] == b"hartree"
+    assert not {"density_matrix", "overlap_matrix"} & set(dataset.schema.names)
+    rows = dataset.to_table().to_pylist()
+    assert table["row_id"].to_pylist() == [row["row_id"] for row in rows]
+    for row, found in zip(rows, table.drop("row_id").to_pylist(), strict=True):
+        density, fock, overlap, orbitals = (np.array(value) for value in found.values())
+        assert density.shape == fock.shape == (1, 7, 7)
+        assert np.trace(density[0] @ overlap) == pytest.approx(10, abs=1e-10)
+        np.testing.assert_allclose(orbitals[0].T @ overlap @ orbitals[0], np.eye(7), atol=1e-10)
+        energies = np.diag(orbitals[0].T @ fock[0] @ orbitals[0]) * HARTREE_IN_EV
+        assert energies[4:6] == pytest.approx([row["homo_ev"], row["lumo_ev"]], abs=1e-3)
+    # Both files are named by one commit: without the second the shard is not whole.
+    (name,) = (path.name for path in (folder / "out" / "attempts").glob("*.matrices.parquet"))
+    copied = folder / "copied"
+    shutil.copytree(folder / "out", copied)
+    (copied / "attempts" / name).unlink()
+    (problem,) = scfx_dataset.open(copied).verify()
+    assert f"{name}' cannot be read" in problem
+    assert missing_data(scfx_dataset.open(copied).plan)[0].startswith(f"attempts/{name} is missing")
+
+
+def test_a_dataset_without_matrices_says_how_to_have_them(tmp_path):
+    from dataset_fake import run_fake, write_smiles
+
+    run_fake(molecules=write_smiles(tmp_path / "m.smi", ["C"]), output=str(tmp_path / "out"))
+    with pytest.raises(
+        scfx.InputError, match=r'has no matrices: ask for them in scf.properties \(such as "density'
+    ):
+        next(scfx_dataset.open(tmp_path / "out").matrices())

@@ -21,6 +21,7 @@ from scfx_dataset.sources.lines import Lines
 from scfx_dataset.sources.record import geometry_of, whole
 
 import scfx
+from scfx.model.same_molecule import inchikey_of
 
 
 def plan(tmp_path, name, content, **options):
@@ -265,12 +266,12 @@ def test_whole_numbers_may_be_stored_in_several_ways():
 
 
 def test_the_inchikey_belongs_to_the_molecule_and_not_to_the_last_conformer():
-    from scfx_dataset.conformers import embed, inchikey
+    from scfx_dataset.conformers import embed
 
     # The centre that the SMILES leaves open comes out either way; the rows are of one molecule all the same.
     smiles = "CC(F)Cl"
     keys = {embed(smiles, [seed], Embedding()).inchikey for seed in range(1, 9)}
-    assert keys == {inchikey(smiles)}
+    assert keys == {inchikey_of(smiles)}
 
 
 #: Lines of which most are bad, and bad in expensive ways.

@@ -188,7 +188,7 @@ def test_card_summary_and_histogram_are_written(tmp_path):
 
 @pytest.mark.parametrize("mode", ["rich", "plain", "json", "quiet"])
 def test_each_progress_mode_reports_in_its_own_way(tmp_path, source, mode, capfd, monkeypatch):
-    monkeypatch.setattr("scfx_dataset.progress._INTERVAL", 0.0)
+    monkeypatch.setattr("scfx.jobs.progress._INTERVAL", 0.0)
     options = {"molecules": source, "output": str(tmp_path / "out"), "shard_rows": 5, "progress": mode}
     console = Console(width=160, file=io.StringIO(), force_terminal=mode == "rich")
     assert run_fake(FakeSpec(not_converged=("CO",)), console, **options) == 0

@@ -12,13 +12,13 @@ import pytest
 import scfx_dataset
 from dataset_fake import FakeSpec, run_fake
 from scfx_dataset.card import card
-from scfx_dataset.commits import COMPACTED, compact
 from scfx_dataset.drawing import structure_svg
-from scfx_dataset.plan import sealed
 from scfx_dataset.report import html_of
-from scfx_dataset.store import LocalStore
 
 import scfx
+from scfx.jobs.commits import COMPACTED, compact
+from scfx.jobs.records import sealed
+from scfx.jobs.store import LocalStore
 
 EVIL = "<script>alert(1)</script>"
 MARKUP = f"x\"'>{EVIL}<img src=x onerror=alert(1)>`|[a](javascript:alert(1))"
@@ -103,10 +103,10 @@ def test_no_name_leads_outside_a_store(tmp_path, name):
     store.create()
     (tmp_path / "secret").write_text("secret")
     for touch in (store.read, store.exists, store.size, store.remove, store.reader, store.local_path):
-        with pytest.raises(scfx.InputError, match="leads outside the dataset"):
+        with pytest.raises(scfx.InputError, match="leads outside the folder"):
             touch(name)
     for write in (store.write_new, store.replace, store.put_if_absent):
-        with pytest.raises(scfx.InputError, match="leads outside the dataset"):
+        with pytest.raises(scfx.InputError, match="leads outside the folder"):
             write(name, b"x")
     assert (tmp_path / "secret").read_text() == "secret"
 

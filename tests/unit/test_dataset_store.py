@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import scfx_dataset
 from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
-from scfx_dataset.commits import drop_damaged, read_commit
-from scfx_dataset.store import LocalStore, open_store
 
 import scfx
 from scfx.cli import main
+from scfx.jobs.commits import drop_damaged, read_commit
+from scfx.jobs.store import LocalStore, open_store
 
 OPTIONS = {"conformers": 2, "shard_rows": 8, "batch_size": 4}
 
@@ -144,7 +144,7 @@ def test_a_dataset_in_a_bucket_has_the_bytes_of_one_in_a_folder(tmp_path, bucket
     victim = read_commit(there.plan, there.plan.shards[1])["attempt"]
     store.replace(victim, store.read(victim)[:-1] + b"?")
     assert "damaged" in there.verify()[0]
-    assert drop_damaged(there) == 1
+    assert drop_damaged(there.plan, there.problem_of) == 1
     assert run_fake(molecules=source, output=bucket, **OPTIONS) == 0
     assert scfx_dataset.open(bucket).to_table().equals(here.to_table())
 

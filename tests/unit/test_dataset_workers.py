@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import scfx_dataset
-from dataset_fake import FakeSolver, FakeSpec, describe_fake, make_fake, run_fake, write_smiles
-from scfx_dataset.local import LocalExecutor
+from dataset_fake import FakeSolver, FakeSpec, describe_fake, executors, make_fake, run_fake, write_smiles
 from scfx_dataset.solvers import make_solver
 from scfx_dataset.task import DatasetTask
 
 import scfx
+from scfx.jobs.local import LocalExecutor
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_solver_is_told_the_elements_that_the_filter_allows(tmp_path, source
         options = {"molecules": source, "output": str(tmp_path / name), "filters": filters}
         parsed = DatasetTask.Options.model_validate({"progress": "quiet", "workers": 1, **options})
         task = DatasetTask(parsed, solver_factory=factory, describe=describe)
-        assert task.run(scfx.TaskContext(FakeSpec(), None, None)) == 0
+        assert task.run(scfx.TaskContext(FakeSpec(), executors(), None)) == 0
     assert told == [(1, 6, 8), (1, 6, 8), None, None]
 
 
@@ -76,7 +76,7 @@ def test_one_process_runs_the_work_of_an_accelerator(tmp_path, source, monkeypat
             asked.append(workers)
             super().__init__(job, 1, on_rows)
 
-    monkeypatch.setattr("scfx_dataset.task.LocalExecutor", Listening)
+    monkeypatch.setattr("scfx.jobs.local.LocalExecutor", Listening)
     for device in ("cpu", "gpu:0"):
         parsed = DatasetTask.Options.model_validate(
             {"progress": "quiet", "molecules": source, "output": str(tmp_path / device[:3])}
@@ -86,5 +86,5 @@ def test_one_process_runs_the_work_of_an_accelerator(tmp_path, source, monkeypat
             make_fake,
             lambda *arguments, device=device: describe_fake(*arguments)._replace(device=device),
         )
-        assert task.run(scfx.TaskContext(FakeSpec(), None, None)) == 0
+        assert task.run(scfx.TaskContext(FakeSpec(), executors(), None)) == 0
     assert asked == [0, 1]

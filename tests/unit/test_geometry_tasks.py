@@ -12,10 +12,10 @@ import geometry_fake
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from geometry_fake import SpringSolver, optimize
+from geometry_fake import SpringSolver, contents, optimize, write_starts
 from molecules import GEOMETRIES, distorted, molecule
 from scfx_geometry.options import FrequenciesOptions, OptimizeOptions
-from scfx_geometry.tables import write_xyz
+from scfx_geometry.sampling.options import SampleOptions
 
 import scfx
 from scfx.cli import main
@@ -23,28 +23,10 @@ from scfx.cli import main
 ROOT = Path(__file__).parents[2]
 
 
-def write_starts(path, systems):
-    """An xyz file of systems named 0, 1, 2, ..."""
-    rows = [
-        {
-            "name": str(i), "index": i, "charge": s.charge, "multiplicity": s.multiplicity, "energy_hartree": 0.0,
-            "atomic_numbers": s.atomic_numbers.tolist(), "positions_angstrom": s.positions_angstrom.tolist(),
-            "forces_ev_per_angstrom": np.zeros((s.natm, 3)).tolist(),
-        }
-        for i, s in enumerate(systems)
-    ]  # fmt: skip
-    write_xyz(path, rows)
-    return str(path)
-
-
 @pytest.fixture
 def starts(tmp_path):
     systems = [*distorted(molecule("H2O"), 3, size=0.2), *distorted(molecule("CH4"), 3, size=0.2)]
     return write_starts(tmp_path / "starts.xyz", systems)
-
-
-def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_every_molecule_has_its_row_whatever_became_of_it(tmp_path, starts):
@@ -249,7 +231,6 @@ def test_a_property_without_a_column_is_refused(tmp_path, capsys):
     ("more", "key"),
     [
         ('optimizer = "bernie"', "task.optimizer"),
-        ('optimizer = "sella"', "Sella is not wrapped yet"),
         ('criteria = "tight"', "task.criteria"),
         (
             'optimizer = "ase-bfgs"\nconstraints = [{ keep = "atoms", atoms = [7] }]',
@@ -281,20 +262,22 @@ def test_a_source_that_is_not_read_here_is_refused(tmp_path, capsys):
     assert main(["run", config(tmp_path, "frequencies", tmp_path / "none.xyz")]) == 2
 
 
-def test_the_example_of_the_documentation_is_valid(registry, monkeypatch):
+@pytest.mark.parametrize("name", ["relax", "qm9", "relaxed_pcq", "ani_like", "spice_like"])
+def test_the_examples_are_valid(registry, monkeypatch, name):
     from scfx.config.file import Config
     from scfx.contracts.task import TaskContext
 
     monkeypatch.chdir(ROOT)
-    path = "examples/relax.toml"
+    path = f"examples/{name}.toml"
     loaded = Config.load(path, ())
-    (task,) = loaded.tasks(registry)
-    task.check(TaskContext(loaded.scf, registry, None, path))
+    tasks = loaded.tasks(registry)
+    for index, task in enumerate(tasks):
+        task.check(TaskContext(loaded.scf, registry, None, path, earlier=tasks[:index]))
 
 
 def test_every_option_is_listed_in_the_documentation_with_its_default():
     text = (ROOT / "docs" / "geometries.md").read_text(encoding="utf-8")
-    for options in (OptimizeOptions, FrequenciesOptions):
+    for options in (OptimizeOptions, FrequenciesOptions, SampleOptions):
         for name in options.model_fields:
             assert f"| `{name}` |" in text, f"docs/geometries.md does not list {name}"
 

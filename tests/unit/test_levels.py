@@ -25,6 +25,7 @@ PUBLISHED = {
     "nabla": ("wb97x-d", "def2-svp"),
     "spice": ("wb97m-d3bj", "def2-tzvppd"),
     "omol25": ("wb97m-v", "def2-tzvpd"),
+    "r2scan-3c": ("r2scan-d4-gcp", "def2-mtzvpp"),
 }
 HYDROGEN = scfx.System.from_arrays(["H", "H"], [[0, 0, 0], [0, 0, 1.4]], "bohr")
 
@@ -91,3 +92,26 @@ def test_the_command_says_which_keys_of_a_level_were_changed(tmp_path, capsys):
     record = json.loads(capsys.readouterr().out)
     assert (record["level_changed"], record["scf"]["functional"]) == (["functional"], "hf")
     assert (record["basis"], record["scf"]["grid"], record["iterations"]) == ("sto-3g", 0, 20)
+
+
+def test_r2scan_3c_has_its_own_d4_and_a_counterpoise_correction(registry):
+    """Positive for water in a basis set of triple zeta: gCP outweighs D4, which is smaller than that of r2SCAN-D4."""
+    water = scfx.System.from_arrays(["O", "H", "H"], [[0, 0, 0.2], [0, 1.43, -0.9], [0, -1.43, -0.9]], "bohr")
+    both = registry.dispersion({"name": "d4-gcp"}).energy(water)
+    parameters = registry.dispersion({"name": "d4", "functional": "r2scan-3c"}).energy(water)
+    assert both > 1e-3 > 0 > parameters
+    with pytest.raises(scfx.InputError, match=r"level = 'r2scan-3c'"):
+        registry.functional("r2scan-3c")
+
+
+@pytest.mark.slow
+def test_r2scan_3c_of_water_is_that_of_psi4():
+    """Energy and gradient of psi4's tests/gcp/r2scan3c (J and K fitted, as Psi4 does by default)."""
+    half = np.deg2rad(104.5 / 2)
+    y, z = 0.96 * np.sin(half), 0.96 * np.cos(half)
+    water = scfx.System.from_arrays(["O", "H", "H"], [[0, 0, 0], [0, y, z], [0, -y, z]], "angstrom")
+    fitted = "def2-universal-jkfit"
+    result = scfx.solve(water, level="r2scan-3c", properties="gradient", density_fitting=fitted, threads=1)
+    assert result.energy[0] == pytest.approx(-76.41835894, abs=2e-6)
+    published = [[0, 0, 0.00270896], [0, -0.00079913, -0.00135448], [0, 0.00079913, -0.00135448]]
+    np.testing.assert_allclose(result.gradient[0], published, atol=5e-6)

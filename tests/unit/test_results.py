@@ -15,8 +15,8 @@ from molecules import molecule
 import scfx
 from scfx.errors import Interrupted
 from scfx.execution.progress_bar import reporting
-from scfx.results import Stability
 from scfx.export import to_molden
+from scfx.results import Stability
 
 LEVEL = {
     "functional": "hf",

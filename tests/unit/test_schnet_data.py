@@ -19,6 +19,7 @@ from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
 from scfx_schnet.targets import Standardiser  # noqa: E402
 
 from scfx.errors import ConfigError, InputError  # noqa: E402
+from scfx.model.same_molecule import molecule_key  # noqa: E402
 
 # Methane as QM9's record dsgdb9nsd_000001 has it (Ramakrishnan et al. 2014).
 METHANE = """5
@@ -63,7 +64,7 @@ def test_a_record_of_qm9_is_read_in_its_units(tmp_path):
     # A carbon-hydrogen bond of 1.09 angstrom, and 2.765748*^-4 read as a number.
     assert float((batch.positions[0] - batch.positions[1]).norm()) == pytest.approx(1.0919, abs=1e-3)
     assert float(batch.positions[2, 2]) == pytest.approx(2.765748e-4)
-    assert found.keys[0] == store.molecule_key("C")
+    assert found.keys[0] == store.key_number(molecule_key("C"))
 
 
 def test_an_archive_of_records_is_read_like_the_folder(tmp_path):
@@ -119,7 +120,9 @@ def test_a_dataset_of_scfx_gives_its_ok_rows_in_angstrom_and_ev(tmp_path, monkey
     rows = scfx_dataset.open("out/set").filter("ok").to_table().to_pylist()
     found = open_data(DataOptions(path="out/set"), tmp_path / "cache")
     assert len(found) == len(rows) > 0
-    by_row = {(store.molecule_key(r["smiles"]), round(r["gap_ev"], 9), r["conformer"]): r for r in rows}
+    by_row = {
+        (store.key_number(molecule_key(r["smiles"])), round(r["gap_ev"], 9), r["conformer"]): r for r in rows
+    }
     assert len(by_row) == len(rows)
     everything = np.arange(len(found))
     assert sorted(found.targets(everything, ["gap"])[:, 0]) == pytest.approx(
@@ -128,7 +131,7 @@ def test_a_dataset_of_scfx_gives_its_ok_rows_in_angstrom_and_ev(tmp_path, monkey
     batch = found.pack(everything)
     of_file = np.concatenate([np.asarray(r["positions_angstrom"]) for r in rows])
     assert np.sort(batch.positions.numpy().ravel()) == pytest.approx(np.sort(of_file.ravel()), abs=1e-6)
-    assert set(found.keys.tolist()) == {store.molecule_key(r["smiles"]) for r in rows}
+    assert set(found.keys.tolist()) == {store.key_number(molecule_key(r["smiles"])) for r in rows}
 
 
 def test_data_is_converted_in_chunks_and_then_memory_mapped(table, tmp_path, monkeypatch):

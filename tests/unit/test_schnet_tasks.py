@@ -8,6 +8,8 @@ import math
 import tomllib
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import schnet_data
 
@@ -15,10 +17,13 @@ torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
 from scfx_schnet import fit  # noqa: E402
 from scfx_schnet.finetune import FinetuneTask, compare  # noqa: E402
+from scfx_schnet.options import TrainingOptions  # noqa: E402
 from scfx_schnet.scaling import ScalingTask  # noqa: E402
 
+import scfx  # noqa: E402
 from scfx.abstract import TaskContext  # noqa: E402
 from scfx.config.file import Config  # noqa: E402
+from scfx.contracts.labels import AbstractDataset, AbstractLabels  # noqa: E402
 from scfx.errors import ConfigError, InputError  # noqa: E402
 
 TRAINING = {"steps": 6, "batch_size": 4, "threads": 1}
@@ -215,6 +220,84 @@ def test_mistakes_in_a_configuration_are_named_by_their_key(data, tmp_path, regi
     with pytest.raises(ConfigError) as error:
         scaling(data, tmp_path, registry, **options)
     assert error.value.key == key
+
+
+class ArchiveDataset(AbstractDataset):
+    """A third party's dataset: one Parquet file, with a property of its own that is a number."""
+
+    planned, complete, identity = 120, True, ""
+
+    def __init__(self, path):
+        table = pq.read_table(path)
+        extra = {"homo_ev": table["gap_ev"], "lumo_ev": table["gap_ev"], "status": ["ok"] * table.num_rows}
+        for name, values in extra.items():
+            table = table.append_column(name, pa.chunked_array([values]) if name == "status" else values)
+        metadata = {"property": "charge_spread", "unit": "elementary charge"}
+        field = pa.field("charge_spread_column", pa.float64(), metadata=metadata)
+        spread = pa.array([0.001 * len(z) for z in table["atomic_numbers"].to_pylist()])
+        self._table = table.append_column(field, spread)
+        self.identity = str(path)
+
+    schema = property(lambda self: self._table.schema)
+
+    def __len__(self):
+        return self._table.num_rows
+
+    def filter(self, status):
+        return self
+
+    def shards(self, columns=None):
+        yield self.to_table(columns)
+
+    def to_table(self, columns=None):
+        return self._table if columns is None else self._table.select(columns)
+
+    def summary(self):
+        return {
+            "statuses": {"ok": len(self)},
+            "worker_seconds": {"scf": 12.0},
+            "labels_per_worker_second": 1.0,
+        }
+
+
+class Archive(AbstractLabels):
+    Options = TrainingOptions  # nobody makes labels here
+
+    def row_options(self, options):
+        raise NotImplementedError
+
+    elements = make = row_options
+
+    def reads(self, path):
+        return str(path).endswith("cheap.parquet")
+
+    def open(self, path):
+        return ArchiveDataset(path)
+
+
+def test_a_property_of_a_third_partys_dataset_is_a_target_and_errors_are_in_its_unit(data, tmp_path):
+    import scfx_schnet
+
+    class Plugin:
+        @scfx.hookimpl
+        def scfx_register_labels(self):
+            return [scfx.Offer("archive", f"{__name__}:Archive", summary="a reader of another format")]
+
+    registry = scfx.Registry.from_plugins({"scfx_schnet": scfx_schnet, "theirs": Plugin()})
+    options = {"sizes": [16], "seeds": [0]}
+    with pytest.raises(ConfigError, match=r"task.targets: 'charge_spred': .*did you mean 'charge_spread'"):
+        scaling(data, tmp_path / "typo", registry, targets=["charge_spred"], **options)
+    assert scaling(data, tmp_path, registry, targets=["charge_spread", "gap"], **options) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())["curve"]
+    assert summary["facts"]["units"] == {"charge_spread": "elementary charge", "gap": "eV"}
+    # Molecules of 3 to 8 atoms: the property is 0.003 to 0.008, and no error of eV was taken for it.
+    assert 0 < summary["sizes"]["16"]["validation_mae_ev"]["mean"][0] < 0.02
+    assert summary["facts"]["seconds_per_label"] == 0.1
+    with (tmp_path / "results.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert 0 < float(row["validation_charge_spread_mae_thousandths"]) < 20
+    assert float(row["validation_gap_mae_mev"]) > 0
+    assert "MAE of the charge_spread in 10⁻³ elementary charge" in (tmp_path / "summary.md").read_text()
 
 
 def test_the_examples_are_valid(project_root, registry):

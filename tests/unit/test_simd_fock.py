@@ -157,11 +157,17 @@ def test_a_batch_within_the_advised_size_is_stored_whole():
             assert operator.recomputed_pairs == 0
 
 
-def test_no_batch_is_advised_below_one_group_of_lanes():
-    layout = _batch(1, "6-31g*").layout
-    double, single = lane_counts()
-    advised = [SimdBackend().max_batch(layout, policy, 1) for policy in (FLOAT64, FLOAT32, MIXED)]
-    assert advised == [double, single, double]
+@POLICIES
+def test_where_no_vector_of_entries_fits_a_few_are_advised_that_do(policy):
+    batch, double = _batch(3, "6-31g*"), lane_counts()[0]
+    assert SimdBackend().max_batch(batch.layout, policy, 1) == 1
+    with SimdBackend().two_electron(batch, policy, BUDGET) as operator:
+        fits = 2 * operator.stored_bytes // 3
+    advised = SimdBackend().max_batch(batch.layout, policy, fits)
+    assert advised is not None
+    assert 1 <= advised <= max(1, double // 2)
+    with SimdBackend().two_electron(batch.take(list(range(advised))), policy, fits) as operator:
+        assert operator.recomputed_pairs == 0
 
 
 @POLICIES

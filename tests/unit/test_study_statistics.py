@@ -97,7 +97,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
 def test_rows_that_are_not_used_do_not_count(table):
     without = table.copy()
     without["used"] = without["molecule"] < 10
-    assert errors(without, "rough", "exact", "gap").values.size == 60
+    assert errors(without, "rough", "exact", "gap_ev").values.size == 60
 
 
 def test_an_option_equal_to_its_reference_has_no_error_and_keeps_the_order(table):

@@ -23,6 +23,8 @@ template <class S> struct Arithmetic {
   int bra_is = -1;
 };
 
+constexpr auto all_wanted = [](int, const KetBlock&) { return 0u; };
+
 }  // namespace
 
 // What the making of integrals in T needs: float64, too, for those that are rounded.
@@ -58,7 +60,7 @@ double Entry::scale(int bra, int ket) const {
   return (x.a == x.b ? 0.5 : 1.0) * (y.a == y.b ? 0.5 : 1.0) * (bra == ket ? 0.5 : 1.0);
 }
 
-template <class T> Entry::Precision<T> Entry::precision(int bra, int range) const {
+template <class T> Entry::Bounds Entry::bounds(int bra, int range) const {
   if (sizeof(T) == 8) return {options_.double_from, HUGE_VAL, HUGE_VAL};
   const bool without_d = s_.pairs[bra].pattern < 0 && s_.pairs[plan_.ranges[range].first].pattern < 0;
   return {options_.single_from, options_.double_from, without_d ? options_.rounded_from : options_.rounded_from_d};
@@ -117,11 +119,11 @@ void Entry::evaluate(int bra, const EntryPairs<S>& pairs, const std::vector<KetL
   }
 }
 
-// Blocks of bra pairs [from, to) in precision T, range by range: `drop(bra, ket)` says what to leave out,
+// Blocks of bra pairs [from, to) in precision T, range by range: `drop(bra, block)` says which lanes to leave out,
 // `allocate(size)` where they go, and `done(bra, blocks, data)` gets them.
 template <class T, class Drop, class Allocate, class Done>
-void Entry::generate(int from, int to, Drop drop, Allocate allocate, Done done) const {
-  if (!(precision<T>(0, 0).low < precision<T>(0, 0).high)) return;
+void Entry::generate(int from, int to, Drop drop, Allocate allocate, Done done, int64_t& seen, int64_t& skipped) const {
+  if (!(bounds<T>(0, 0).low < bounds<T>(0, 0).high)) return;
   Work<T> work;
   work.place.assign(s_.pairs.size(), nullptr);
   work.step.assign(s_.pairs.size(), 0);
@@ -130,16 +132,27 @@ void Entry::generate(int from, int to, Drop drop, Allocate allocate, Done done) 
   std::vector<int> kets;
   for (int bra = from; bra < to; ++bra)
     for (int range = 0; range < int(plan_.ranges.size()) && plan_.ranges[range].first <= bra; ++range) {
-      const Precision<T> p = precision<T>(bra, range);
+      const Bounds p = bounds<T>(bra, range);
       blocks.clear();
       kets.clear();
       size_t size = 0;
       const int last = std::min(plan_.ranges[range].last, bra + 1);
+      KetBlock looked_at{-1, -1, 0};
+      unsigned dropped = 0;
       for (int ket = plan_.ranges[range].first; ket < last; ++ket) {
         const double bound = schwarz_[bra] * schwarz_[ket];
-        if (bound < p.low || bound >= p.high || drop(bra, ket)) continue;
+        if (bound < p.low || bound >= p.high) continue;
         const PairShape& shape = s_.pairs[ket];
         const int group = plan_.group_of[shape.a];
+        if (looked_at.d != shape.b || looked_at.group != group) {
+          looked_at = {shape.b, int16_t(group), 0};
+          dropped = drop(bra, looked_at);
+        }
+        ++seen;
+        if (dropped >> plan_.lane(shape.a) & 1) {
+          ++skipped;
+          continue;
+        }
         if (blocks.empty() || blocks.back().d != shape.b || blocks.back().group != group)
           blocks.push_back({shape.b, int16_t(group), 0});
         blocks.back().mask = uint16_t(blocks.back().mask | 1 << plan_.lane(shape.a));
@@ -196,16 +209,17 @@ void Entry::store(int64_t budget) {
   if (in_single) in_single_.data = Arena(size_t(in_single + beyond));
   const auto make = [&](auto zero) {
     using T = decltype(zero);
+    int64_t seen = 0, skipped = 0;
     Stream<T>& to = stream<T>();
     T* end = reinterpret_cast<T*>(to.data.data());
     to.end.assign(stored_pairs_, 0);
     generate<T>(
-        0, stored_pairs_, [](int, int) { return false; },
-        [&](size_t size) { T* at = end; end += size; return at; },
+        0, stored_pairs_, all_wanted, [&](size_t size) { T* at = end; end += size; return at; },
         [&](int bra, const std::vector<KetBlock>& blocks, const T*) {
           to.blocks.insert(to.blocks.end(), blocks.begin(), blocks.end());
           to.end[bra] = to.blocks.size();
-        });
+        },
+        seen, skipped);
     for (int bra = 1; bra < stored_pairs_; ++bra) to.end[bra] = std::max(to.end[bra], to.end[bra - 1]);
   };
   make(double(0));
@@ -280,16 +294,9 @@ void Entry::contract(const PackedMatrices& m, const SmallDensity& density, Scree
     for (; at < stored.end[bra]; ++at) block_of(g, bra, stored.blocks[at]);
   // Beyond the budget: the same blocks in the same order, recomputed.
   Buffer<T> staging;
-  const auto drop = [&](int bra, int ket) {
-    if (!density.screen) return false;
-    const PairShape& y = s_.pairs[ket];
-    const int group = plan_.group_of[y.a];
-    const bool out = negligible(density, bra, {y.b, int16_t(group), 0}, m.exchange != nullptr) >> plan_.lane(y.a) & 1;
-    ++seen;
-    skipped += out;
-    return out;
+  const auto drop = [&](int bra, const KetBlock& block) {
+    return density.screen ? negligible(density, bra, block, m.exchange != nullptr) : 0u;
   };
-  const auto nothing = [](int, int) { return false; };
   const auto allocate = [&](size_t size) { staging.reset(size + WD); return staging.get(); };
   const auto done = [&](int bra, const std::vector<KetBlock>& blocks, const T* data) {
     for (const KetBlock& block : blocks) {
@@ -299,10 +306,8 @@ void Entry::contract(const PackedMatrices& m, const SmallDensity& density, Scree
     }
   };
   const int total = int(s_.pairs.size());
-  if (stored_pairs_ < total) {
-    if (density.screen) generate<T>(stored_pairs_, total, drop, allocate, done);
-    else generate<T>(stored_pairs_, total, nothing, allocate, done);
-  }
+  generate<T>(stored_pairs_, total, drop, allocate, done, seen, skipped);
+  if (!density.screen) return;
   count.seen += seen;
   count.skipped += skipped;
 }
@@ -362,12 +367,14 @@ void Entry::dense(double* out) const {
     for (int bra = 0; bra < stored_pairs_; ++bra)
       for (; at < stored.end[bra]; ++at) g = scatter(bra, stored.blocks[at], g);
     Buffer<T> staging;
+    int64_t seen = 0, skipped = 0;
     generate<T>(
-        stored_pairs_, int(s_.pairs.size()), [](int, int) { return false; },
+        stored_pairs_, int(s_.pairs.size()), all_wanted,
         [&](size_t size) { staging.reset(size); return staging.get(); },
         [&](int bra, const std::vector<KetBlock>& blocks, const T* data) {
           for (const KetBlock& block : blocks) data = scatter(bra, block, data);
-        });
+        },
+        seen, skipped);
   };
   both(double(0));
   both(float(0));

@@ -33,18 +33,18 @@ class Entry {
     std::vector<size_t> end;  // of each bra's blocks
     Arena data;
   };
-  // The largest |D| between composites, as `largest` [d][group][lane] to take the lanes of a block at once.
+  // The largest |D| between composites, if it is small everywhere. By the group and lane of the second one and, the other
+  // way round, of the first, so that the lanes of a block stand together.
   struct SmallDensity {
     bool screen = false;
-    int n_columns = 0;                           // groups * WD
-    Buffer<double> largest, largest_by_second;   // [composite][group][lane of the other]
+    int n_columns = 0;                          // groups * WD
+    Buffer<double> largest, largest_by_second;  // [composite][group][lane of the other]
     double between(int a, int column_b) const { return largest[size_t(a) * n_columns + column_b]; }
   };
 
-  template <class T> struct Precision {
-    double low, high, rounded_from;  // bounds of what is made in T, and of what is made in float64 and rounded to T
-  };
-  template <class T> Precision<T> precision(int bra, int range) const;
+  // Of what is made in T, and of what of it is made in float64 and rounded to T.
+  struct Bounds { double low, high, rounded_from; };
+  template <class T> Bounds bounds(int bra, int range) const;
   template <class T> Stream<T>& stream();
   template <class T> const Stream<T>& stream() const;
   template <class T> const EntryPairs<T>& pairs_of() const;
@@ -55,7 +55,7 @@ class Entry {
   SmallDensity small_density(const double* packed) const;
   unsigned negligible(const SmallDensity& density, int bra, const KetBlock& block, bool exchange) const;
   template <class T, class Drop, class Allocate, class Done>
-  void generate(int from, int to, Drop drop, Allocate allocate, Done done) const;
+  void generate(int from, int to, Drop drop, Allocate allocate, Done done, int64_t& seen, int64_t& skipped) const;
   template <class T> struct Work;
   template <class S, class T>
   void evaluate(int bra, const EntryPairs<S>& pairs, const std::vector<KetLanes<S>>& kets, Work<T>& work) const;

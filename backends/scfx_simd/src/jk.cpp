@@ -15,9 +15,9 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
   vd jkl[size_c * size_d], dkl[size_c * size_d];
   for (int ket = 0; ket < n_kets; ++ket) {
     const int c = places[kets[ket]].a, d = places[kets[ket]].b;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int k = 0; k < nc; ++k)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int l = 0; l < nd; ++l) {
         if constexpr (Coulomb) {
           dkl[k * nd + l] = m.density[(c + k) * n + d + l];
@@ -29,12 +29,12 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
       vd* row_i = m.exchange + i * n;
       vd dik[size_c], dil[size_d], kik[size_c], kil[size_d];
       if constexpr (Exchange) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int k = 0; k < nc; ++k) {
           dik[k] = row[c + k];
           kik[k] = vd{};
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int l = 0; l < nd; ++l) {
           dil[l] = row[d + l];
           kil[l] = vd{};
@@ -47,12 +47,12 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
           const vd *djk = m.density + j * n + c, *djl = m.density + j * n + d;
           vd* row_j = m.exchange + j * n;
           vd kjl[size_d];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int l = 0; l < nd; ++l) kjl[l] = vd{};
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int k = 0; k < nc; ++k) {
             vd kjk{};
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int l = 0; l < nd; ++l) {
               const vd x = load_lanes(g + size_t(k * nd + l) * WD);
               if constexpr (Coulomb) {
@@ -67,10 +67,10 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
             row_j[c + k] += kjk;
           }
           // After the loop over k, one by one: with c = d these are the same numbers.
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int l = 0; l < nd; ++l) row_j[d + l] += kjl[l];
         } else {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int e = 0; e < nc * nd; ++e) {
             const vd x = load_lanes(g + size_t(e) * WD);
             jij += x * dkl[e];
@@ -80,16 +80,16 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
         if constexpr (Coulomb) m.coulomb[i * n + j] += jij;
       }
       if constexpr (Exchange) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int k = 0; k < nc; ++k) row_i[c + k] += kik[k];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int l = 0; l < nd; ++l) row_i[d + l] += kil[l];
       }
     }
     if constexpr (Coulomb) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int k = 0; k < nc; ++k)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int l = 0; l < nd; ++l) m.coulomb[(c + k) * n + d + l] += jkl[k * nd + l];
     }
   }
@@ -98,16 +98,23 @@ const T* contract_run(const T* g, const PairPlace& bra, const PairPlace* places,
 
 template <class T, bool Coulomb, bool Exchange>
 const T* dispatch(const T* g, const PairPlace& bra, const PairPlace* places, const int* kets, int n, const Matrices& m) {
-  const auto size_code = [](int size) { return size == 1 ? 0 : size == 3 ? 1 : size == 4 ? 2 : 3; };
-  using Kernel = const T* (*)(const T*, const PairPlace&, const PairPlace*, const int*, int, const Matrices&);
   constexpr bool J = Coulomb, K = Exchange;
-  constexpr Kernel any = contract_run<T, 0, 0, J, K>;
-  static const Kernel table[4][4] = {
-      {contract_run<T, 1, 1, J, K>, contract_run<T, 1, 3, J, K>, contract_run<T, 1, 4, J, K>, any},
-      {contract_run<T, 3, 1, J, K>, contract_run<T, 3, 3, J, K>, contract_run<T, 3, 4, J, K>, any},
-      {contract_run<T, 4, 1, J, K>, contract_run<T, 4, 3, J, K>, contract_run<T, 4, 4, J, K>, any},
-      {any, any, any, any}};
-  return table[size_code(places[kets[0]].na)][size_code(places[kets[0]].nb)](g, bra, places, kets, n, m);
+  const int nc = places[kets[0]].na, nd = places[kets[0]].nb;
+  const auto is = [&](int c, int d) { return nc == c && nd == d; };
+  if (is(1, 1)) return contract_run<T, 1, 1, J, K>(g, bra, places, kets, n, m);
+  if (is(1, 3)) return contract_run<T, 1, 3, J, K>(g, bra, places, kets, n, m);
+  if (is(1, 4)) return contract_run<T, 1, 4, J, K>(g, bra, places, kets, n, m);
+  if (is(1, 5)) return contract_run<T, 1, 5, J, K>(g, bra, places, kets, n, m);
+  if (is(1, 6)) return contract_run<T, 1, 6, J, K>(g, bra, places, kets, n, m);
+  if (is(3, 3)) return contract_run<T, 3, 3, J, K>(g, bra, places, kets, n, m);
+  if (is(3, 4)) return contract_run<T, 3, 4, J, K>(g, bra, places, kets, n, m);
+  if (is(3, 5)) return contract_run<T, 3, 5, J, K>(g, bra, places, kets, n, m);
+  if (is(4, 4)) return contract_run<T, 4, 4, J, K>(g, bra, places, kets, n, m);
+  if (is(4, 5)) return contract_run<T, 4, 5, J, K>(g, bra, places, kets, n, m);
+  if (is(4, 6)) return contract_run<T, 4, 6, J, K>(g, bra, places, kets, n, m);
+  if (is(5, 5)) return contract_run<T, 5, 5, J, K>(g, bra, places, kets, n, m);
+  if (is(6, 6)) return contract_run<T, 6, 6, J, K>(g, bra, places, kets, n, m);
+  return contract_run<T, 0, 0, J, K>(g, bra, places, kets, n, m);
 }
 
 }  // namespace

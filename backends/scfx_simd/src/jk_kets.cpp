@@ -183,11 +183,14 @@ void dispatch(const T* g, unsigned mask, unsigned used, const BlockPlaces& x, co
   if (is(1, 3)) return contributions<T, 1, 3, J, K>(g, mask, used, x, m, out);
   if (is(1, 4)) return contributions<T, 1, 4, J, K>(g, mask, used, x, m, out);
   if (is(1, 5)) return contributions<T, 1, 5, J, K>(g, mask, used, x, m, out);
+  if (is(1, 6)) return contributions<T, 1, 6, J, K>(g, mask, used, x, m, out);
   if (is(3, 3)) return contributions<T, 3, 3, J, K>(g, mask, used, x, m, out);
   if (is(3, 5)) return contributions<T, 3, 5, J, K>(g, mask, used, x, m, out);
   if (is(4, 4)) return contributions<T, 4, 4, J, K>(g, mask, used, x, m, out);
   if (is(4, 5)) return contributions<T, 4, 5, J, K>(g, mask, used, x, m, out);
+  if (is(4, 6)) return contributions<T, 4, 6, J, K>(g, mask, used, x, m, out);
   if (is(5, 5)) return contributions<T, 5, 5, J, K>(g, mask, used, x, m, out);
+  if (is(6, 6)) return contributions<T, 6, 6, J, K>(g, mask, used, x, m, out);
   contributions<T, 0, 0, J, K>(g, mask, used, x, m, out);
 }
 

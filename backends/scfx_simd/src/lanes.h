@@ -1,4 +1,4 @@
-// Lane vectors: one SIMD lane is one conformer. Everything above this file is written once for every instruction set.
+// Lane vectors: one SIMD lane is one conformer, or one shell pair of a conformer alone (ket_lanes.h). Everything above this file is written once for every instruction set.
 //
 // A lane's result must not depend on its neighbours, so nothing here reduces over lanes except `any`/`all`, which may
 // only decide whether work that is masked to exactly zero in every lane can be skipped.

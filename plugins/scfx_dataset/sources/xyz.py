@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from typing import TYPE_CHECKING
 
 from scfx.errors import InputError
-from scfx.model.xyz import decoded, frames_of, open_xyz
+from scfx.model.xyz import frames_of, open_xyz
+from scfx.model.xyz_files import xyz_files
 from scfx_dataset.sources.record import Record, geometry_of
 
 if TYPE_CHECKING:
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from scfx.model.xyz import Frame
-
-_ENDINGS = (".xyz", ".extxyz")
 
 
 def looks_like_qm9(path: Path) -> bool:
@@ -35,9 +32,8 @@ def _first(frames: Iterator[Frame]) -> Iterator[Frame]:
 def read_xyz_files(path: Path, qm9: bool, unit: str = "") -> Iterator[Record]:
     """Frames of an xyz file, of every .xyz file of a folder (by name), or of every .xyz member of a tar archive.
 
-    `qm9`: records of Ramakrishnan et al., Sci. Data 1, 140022 (2014), table 2. Their SMILES is the second of the two,
-    that of the relaxed geometry. `unit` is what the task says of positions whose file does not. `line` counts frames
-    over all files.
+    `qm9`: QM9's own records (`scfx.model.qm9`). Their SMILES is that of the relaxed geometry. `unit` is what the task
+    says of positions whose file does not. `line` counts frames over all files.
     """
     number = 0
     for name, handle in _files(path):
@@ -47,23 +43,10 @@ def read_xyz_files(path: Path, qm9: bool, unit: str = "") -> Iterator[Record]:
 
 
 def _files(path: Path) -> Iterator[tuple[str, TextIO]]:
-    if path.is_dir():
-        for file in sorted(path.iterdir()):
-            if file.suffix in _ENDINGS:
-                with open_xyz(file) as handle:
-                    yield file.name, handle
-    elif any(suffix in (".tar", ".tgz", ".tbz2") for suffix in path.suffixes):
-        try:
-            with tarfile.open(path, "r|*") as archive:  # as a stream: in order, nothing is unpacked
-                for member in archive:
-                    content = archive.extractfile(member) if member.name.endswith(_ENDINGS) else None
-                    if content is not None:
-                        yield member.name.rpartition("/")[2], decoded(io.BytesIO(content.read()))
-        except tarfile.TarError as error:
-            raise InputError(f"task.molecules: cannot read {str(path)!r} as an archive: {error}") from error
-    else:
-        with open_xyz(path) as handle:
-            yield path.name, handle
+    try:
+        yield from xyz_files(path)
+    except InputError as error:
+        raise InputError(f"task.molecules: {error}") from error
 
 
 def _record(frame: Frame, number: int, file: str, qm9: bool, unit: str) -> Record:

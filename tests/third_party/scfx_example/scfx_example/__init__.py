@@ -46,5 +46,16 @@ def scfx_register_properties():
 
 
 @scfx.hookimpl
+def scfx_register_tasks():
+    return [
+        scfx.Offer(
+            "example-spectrum",
+            "scfx_example.spectrum:SpectrumTask",
+            summary="spectra of Coulomb matrices; resumable",
+        )
+    ]
+
+
+@scfx.hookimpl
 def scfx_report_header():
     return "scfx-example: at your service"
