@@ -17,7 +17,7 @@ from scfx.errors import InputError
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
     from scfx.contracts.derivatives import Operator
-    from scfx.contracts.fitting import AbstractFittingRowsBackend
+    from scfx.contracts.fitting import AbstractFittingRows, AbstractFittingRowsBackend
     from scfx.contracts.two_electron import AbstractTwoElectron
     from scfx.model.basis import BasisSet
     from scfx.model.batch import Batch
@@ -49,7 +49,9 @@ class RowFittedTwoElectron(LaneTwoElectron):
         try:
             for entry in range(len(batch)):
                 rows = backend.fitting_rows(batch, entry, auxiliary, operator, omega)
-                share = memory_budget // len(batch)
+                # Entries are contracted one after another, so they share what is needed beside the held blocks.
+                beside = rows_bytes(rows, batch.nao, dtype)[0]
+                share = min(memory_budget, beside + max(0, memory_budget - beside) // len(batch))
                 fits_exchange, smooth = exchange and exact is None, operator == "erf"
                 self._lanes.append(FittedEntry(rows, batch.nao, share, dtype, fits_exchange, smooth))
         except BaseException:
@@ -128,9 +130,14 @@ def most_entries(
     """How many entries' fitted integrals fit a budget; 1 where blocks of one are made again, 0 where none fits."""
     rows = backend.fitting_rows(batch, 0, auxiliary)
     try:
-        sizes = [block.columns.size * (block.stop - block.start) * rows.n_auxiliary for block in rows.blocks]
+        beside, held = rows_bytes(rows, batch.nao, dtype)
     finally:
         rows.close()
-    width = np.dtype(dtype).itemsize
-    least = least_bytes(batch.nao, rows.n_auxiliary, width * max(sizes), True)
-    return max(int(memory_budget // (least + width * sum(sizes))), int(least <= memory_budget))
+    return max((memory_budget - beside) // held, int(beside <= memory_budget))
+
+
+def rows_bytes(rows: AbstractFittingRows, nao: int, dtype: str) -> tuple[int, int]:
+    """Bytes that are needed beside the blocks that are held, and that all blocks take."""
+    width = np.dtype(dtype).itemsize * rows.n_auxiliary
+    sizes = [width * block.columns.size * (block.stop - block.start) for block in rows.blocks]
+    return least_bytes(nao, rows.n_auxiliary, max(sizes), True), sum(sizes) + 8 * rows.n_auxiliary**2

@@ -51,7 +51,7 @@ def fitting_backend(backend: AbstractIntegralBackend) -> AbstractFittingBackend:
         return backend
     raise CapabilityError(
         "scf.density_fitting",
-        f"backend {backend.name!r} has no two- and three-index integrals; use backend = 'libcint', or leave "
+        f"backend {backend.name!r} has no two- and three-index integrals; use backend = 'simd' or 'libcint', or leave "
         "scf.density_fitting out",
     )
 
