@@ -22,13 +22,14 @@ SANITIZER := LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:
 	ASAN_OPTIONS=detect_leaks=0:log_path=$(abspath $(SANITIZED))/report \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(SANITIZED))/report
 
-.PHONY: help demo test test-slow sanitize check format venv system clean distclean
+.PHONY: help demo test test-slow sanitize docs check format venv system clean distclean
 
 help:
 	@echo "make demo       a small dataset, its label summary and plots, from examples/demo.toml"
 	@echo "make test       all tests but the slow ones, on JOBS=$(JOBS) processes"
 	@echo "make test-slow  the slow ones: the wheel in a clean environment, large references"
 	@echo "make sanitize   the kernel tests on kernels built with ASan and UBSan (minutes)"
+	@echo "make docs       the documentation site in build/site, tutorials executed (minutes)"
 	@echo "make check      ruff (lint, format) and pyright"
 	@echo "make format     let ruff rewrite the files"
 	@echo "make venv       $(VENV) with scfx (editable), its extras and the tools above"
@@ -56,6 +57,13 @@ sanitize: venv
 	  env $(SANITIZER) $(ONE_THREAD) SCFX_CPU_VARIANT=$$each SCFX_NATIVE_DIR=$(abspath $(SANITIZED))/native \
 	    $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal -q $(SANITIZED_TESTS) || { cat $(SANITIZED)/report.* 2>/dev/null; exit 1; }; \
 	done
+
+# Tutorials run with a kernel of this environment, whatever kernels the user has.
+docs: venv
+	test -e $(VENV)/.scfx-docs || { $(PIP) furo myst-nb sphinx && touch $(VENV)/.scfx-docs; }
+	$(BIN)/python -m ipykernel install --prefix $(VENV) --name python3 >/dev/null 2>&1
+	$(ONE_THREAD) $(BIN)/python -m sphinx -b html -W --keep-going -q -c docs/site -d build/doctrees docs build/site
+	@echo "build/site/index.html"
 
 check: venv
 	$(BIN)/ruff check .

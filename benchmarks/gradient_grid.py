@@ -11,6 +11,8 @@ operator with all AO values kept. In turns, by round:
 - gradient with response: the whole, with points and weights.
 - weights: the response of the weights alone, by the operator and (portable) in JAX.
 - grid: making points and weights.
+- of a functional with VV10 (`--functional wb97m-v`): its energy and potential on the non-local grid of level 1, and its
+  gradient with the response of that grid; in float64 always.
 
 Figures are medians over rounds; the deviation is that of the gradient with response from float64's, hartree/bohr.
 """
@@ -37,11 +39,15 @@ from throughput import MOLECULES, conformers  # noqa: E402
 from scfx.config.precision import PrecisionPolicy  # noqa: E402
 from scfx.energy.exchange_correlation.backend import BackendQuadrature  # noqa: E402
 from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradient  # noqa: E402
+from scfx.energy.memory import MemoryBudget  # noqa: E402
+from scfx.energy.nonlocal_correlation import NonlocalCorrelation  # noqa: E402
+from scfx.execution.lanes import ao_bucket  # noqa: E402
 from scfx.grid import GridSpec, batch_grids, owned_grids  # noqa: E402
 from scfx.grid.weight_gradient import weight_gradient  # noqa: E402
 from scfx.model.basis import BasisSet  # noqa: E402
 from scfx.model.batch import Batch  # noqa: E402
 from scfx.registry import Registry  # noqa: E402
+from scfx.scf.prepare import pad_matrices  # noqa: E402
 
 
 def densities(batch: Batch) -> np.ndarray:
@@ -88,6 +94,11 @@ def measure(arguments: argparse.Namespace) -> list[str]:
             "weights, portable": partial(each, weight_gradient),
             "grid": partial(batch_grids, batch.atomic_numbers, batch.positions, spec),
         }
+        if functional.vv10 is not None:
+            term = NonlocalCorrelation(batch, GridSpec(1), functional.vv10, MemoryBudget(2**33))
+            padded = jnp.asarray(pad_matrices(density, len(batch), ao_bucket(batch.nao)))
+            stages["VV10"] = partial(term.evaluate, padded, lanes)
+            stages["VV10's gradient"] = partial(term.gradient, density, density[:, 0], lanes)
         seconds: dict[str, list[float]] = {name: [] for name in stages}
         for stage in stages.values():  # compiles
             stage()

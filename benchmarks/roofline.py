@@ -23,6 +23,7 @@ How arithmetic is counted (roofline_counts.py; an operation is an add or a multi
 - step (extrapolation, diagonalisation, new density) and Fock matrix: by formula for padded matrices, 22/3 n³ for the
   eigenvectors (reduction 4/3, divide and conquer at most 4, back-transformation 2).
 - grid: by formula, the cell functions alone. One-electron: by formula.
+- the gradient's stages: roofline_gradient.py. Its exchange-correlation time contains the functional once more.
 
 Bytes are compulsory traffic: what is streamed from or to memory once in a call, not what stays in a cache.
 """
@@ -42,18 +43,22 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import jax  # noqa: E402 - after the number of threads is set
 import numpy as np  # noqa: E402
 import roofline_counts as counts  # noqa: E402
+import roofline_gradient as gradient_counts  # noqa: E402
+from integrals import in_batch_order  # noqa: E402
 from machine import describe, lines_to  # noqa: E402
 from scfx_simd.backend import SimdBackend  # noqa: E402
 from scfx_simd.grid import POINTS_PER_BLOCK, SimdGridOperator  # noqa: E402
-from scfx_simd.two_electron import SimdTwoElectron  # noqa: E402
+from scfx_simd.two_electron import ROUNDED_FROM_D, SimdTwoElectron  # noqa: E402
 from throughput import MOLECULES, conformers  # noqa: E402
 
 import scfx  # noqa: E402
 from scfx.config.precision import FLOAT64, PrecisionPolicy  # noqa: E402
+from scfx.contracts.derivatives import TwoElectronEnergy  # noqa: E402
 from scfx.energy.exchange_correlation.backend import BLOCKS, _functional_on_blocks  # noqa: E402
+from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradient  # noqa: E402
 from scfx.energy.exchange_correlation.portable import StaticFunctional  # noqa: E402
 from scfx.execution.lanes import ao_bucket  # noqa: E402
-from scfx.grid import batch_grids  # noqa: E402
+from scfx.grid import batch_grids, owned_grids  # noqa: E402
 from scfx.model.basis import BasisSet  # noqa: E402
 from scfx.model.batch import Batch, group_by_structure  # noqa: E402
 
@@ -158,7 +163,72 @@ class Bench:
             out += self.two_electron(self.solvers[policy].resolved.precision)
         for dtype in ("float32", "float64"):
             out += self.quadrature(dtype)
-        return out + self.linear_algebra()
+        return out + self.gradient() + self.linear_algebra()
+
+    def gradient(self) -> list[Stage]:
+        """The stages of a nuclear gradient, at converged densities in the batch's own order."""
+        with jax.enable_x64(True):
+            return self._gradient()
+
+    def _gradient(self) -> list[Stage]:
+        ordered = [in_batch_order(self.batch, i) for i in range(len(self.batch))]
+        batch = Batch.from_systems(ordered, self.basis)
+        matrices = self.solvers["mixed"].solve(ordered, return_density=True).density
+        assert matrices is not None
+        density = np.stack(matrices)
+        owned = owned_grids(batch.atomic_numbers, self.grids, self.resolved.grid)
+        screening = self.backend.definition()["screening"]
+        energies = [TwoElectronEnergy(coulomb=1.0, exchange=0.2)]
+        out = []
+        for name in ("float32", "mixed"):
+            policy = self.solvers[name].resolved.precision
+            single, double = counts.thresholds(policy, screening)
+            seconds = self.per_conformer(
+                lambda policy=policy: self.backend.two_electron_gradient(
+                    batch, self.lanes, density, energies, policy
+                )
+            )
+            operations = gradient_counts.two_electron_gradient(
+                batch, self.basis, 0, (single, max(single, min(double, ROUNDED_FROM_D))), density[0, 0], 0.2
+            )
+            out.append(
+                Stage("two-electron gradient", name, "label", operations, 2 * 8 * batch.nao**2, seconds)
+            )
+        for dtype in ("float32", "float64"):
+            policy = replace(FLOAT64, name=dtype, orbitals=dtype)
+            points, weights = [p for p, _ in self.grids], [w for _, w in self.grids]
+            operator = self.backend.grid_operator(batch, points, weights, "gga", policy, MEMORY_BUDGET)
+            try:
+                kept, size = operator.kept_bytes / len(batch), np.dtype(dtype).itemsize
+                covered = -(-self.points // TILE_POINTS) * TILE_POINTS
+                rows = kept / (4 * size * covered)
+                seconds = self.per_conformer(
+                    lambda operator=operator, policy=policy: exchange_correlation_gradient(
+                        batch, owned, self.resolved.functional, policy, density, self.lanes,
+                        operator=operator, response=False,
+                    )
+                )  # fmt: skip
+                operations = gradient_counts.exchange_correlation_gradient(
+                    batch, points[0], rows, covered, dtype
+                )
+                out.append(Stage("exchange-correlation gradient", dtype, "label", operations, kept, seconds))
+                weights_seconds = self.per_conformer(
+                    lambda operator=operator: [
+                        operator.weight_gradient(
+                            lane, batch.atomic_numbers[lane], batch.positions[lane], grid, grid.weights
+                        )
+                        for lane, grid in enumerate(owned)
+                    ]
+                )
+            finally:
+                operator.close()
+        out.append(
+            Stage(
+                "response of the weights", "float64", "label",
+                gradient_counts.weight_response(batch.natm, self.points), 6 * 8 * self.points, weights_seconds,
+            )
+        )  # fmt: skip
+        return out
 
     def one_electron(self) -> Stage:
         seconds = self.per_conformer(lambda: self.backend.one_electron(self.batch))

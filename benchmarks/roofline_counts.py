@@ -96,6 +96,7 @@ class Pair:
     primitive_bound: np.ndarray  # [primitive pair]
     exponent: np.ndarray  # [primitive pair]
     centre: np.ndarray  # [primitive pair, 3]
+    composites: tuple[int, int] = (0, 0)  # where the two stand among `composites`
 
     @property
     def order(self) -> int:
@@ -186,7 +187,7 @@ def pairs(batch: Batch, basis: BasisSet, entry: int) -> list[Pair]:
             out.append(
                 Pair(
                     len(first) == 2, len(second) == 2, bound, primitive.ravel(), total.ravel(),
-                    centre.reshape(-1, 3),
+                    centre.reshape(-1, 3), (a, b),
                 )
             )  # fmt: skip
     return sorted(out, key=lambda pair: pair.order)

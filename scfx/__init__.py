@@ -46,6 +46,7 @@ _WHERE = {
     "AbstractTask": "scfx.contracts.task",
     "AbstractExecutor": "scfx.contracts.executor",
     "TaskContext": "scfx.contracts.task",
+    "AbstractOptimizer": "scfx.contracts.optimizer",
     "AbstractGradientBackend": "scfx.contracts.derivatives",
     "AbstractProperty": "scfx.contracts.property",
     "AbstractBatchProperty": "scfx.contracts.property",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from scfx.contracts.functional import Density as Density
     from scfx.contracts.grid import AbstractGridBackend as AbstractGridBackend
     from scfx.contracts.grid import AbstractGridOperator as AbstractGridOperator
+    from scfx.contracts.optimizer import AbstractOptimizer as AbstractOptimizer
     from scfx.contracts.property import AbstractBatchProperty as AbstractBatchProperty
     from scfx.contracts.property import AbstractProperty as AbstractProperty
     from scfx.contracts.property import Column as Column

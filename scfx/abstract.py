@@ -21,7 +21,12 @@ from scfx.contracts.derivatives import (
 )
 from scfx.contracts.dispersion import AbstractDispersionCorrection
 from scfx.contracts.executor import AbstractExecutor
-from scfx.contracts.fitting import AbstractFittingBackend
+from scfx.contracts.fitting import (
+    AbstractFittingBackend,
+    AbstractFittingRows,
+    AbstractFittingRowsBackend,
+    RowBlock,
+)
 from scfx.contracts.functional import AbstractFunctional, ClosedShellDensity, Density, Family
 from scfx.contracts.grid import AbstractGridBackend, AbstractGridOperator
 from scfx.contracts.requests import TwoElectronRequest
@@ -36,6 +41,8 @@ __all__ = [
     "AbstractDispersionCorrection",
     "AbstractExecutor",
     "AbstractFittingBackend",
+    "AbstractFittingRows",
+    "AbstractFittingRowsBackend",
     "AbstractFunctional",
     "AbstractGradientBackend",
     "AbstractGridBackend",
@@ -49,6 +56,7 @@ __all__ = [
     "Density",
     "Family",
     "OneElectron",
+    "RowBlock",
     "TaskContext",
     "TwoElectronEnergy",
     "TwoElectronRequest",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from ase.calculators.calculator import Calculator, CalculatorSetupError, SCFError, all_changes
 
-from scfx.config.spec import SCFSpec
+from scfx.config.spec import SCFSpec, name_of
 from scfx.driver import Solver
 from scfx.errors import InputError
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV, System
@@ -144,7 +144,7 @@ def _solver(
 ) -> Solver:
     asked = scf.get("properties", ())
     named = [asked] if isinstance(asked, str) else list(asked)
-    if forces and "gradient" not in named:
+    if forces and "gradient" not in map(name_of, named):
         named.append("gradient")
     return Solver(SCFSpec.create({**scf, "properties": tuple(named)}), registry, atomic_numbers=elements)
 

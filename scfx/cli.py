@@ -21,6 +21,7 @@ from scfx.commands import compilation_cache
 from scfx.commands.cite import cite
 from scfx.commands.energy import energy
 from scfx.commands.info import info
+from scfx.commands.level import level
 from scfx.commands.plugins import plugins
 from scfx.commands.run import run
 from scfx.errors import InputError, PluginUnavailableError, ResourceError, ScfxError
@@ -89,7 +90,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.ensure_object(Session)
 
 
-for _command in (energy, run, plugins, info, cite):
+for _command in (energy, run, plugins, level, info, cite):
     cli.add_command(_command)
 BUILT_IN = frozenset(cli.commands)
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from scfx.config import levels
 from scfx.config.spec import SCFSpec
-from scfx.contracts.backend import AbstractCorePotentialBackend
-from scfx.errors import ConfigError, InputError, ResourceError, ScfxError
+from scfx.errors import ConfigError, InputError, Interrupted, ResourceError, ScfxError
 from scfx.execution.device import on_device
+from scfx.execution.interrupt import stopping_at_interrupt
 from scfx.execution.profile import Profile
+from scfx.execution.progress_bar import reporting
+from scfx.execution.watch import LaneWatch, Stopped, Watch, side_by_side
 from scfx.model.basis import BasisSet
-from scfx.model.batch import Batch, ShellLayout, group_by_structure
+from scfx.model.batch import Batch, group_by_structure
 from scfx.model.elements import SYMBOLS
 from scfx.model.system import System, as_systems
+from scfx.properties.requests import Requested
 from scfx.registry import Registry
 from scfx.results import SCFResult
 from scfx.scf.entries import Entry, collected, entries_of, failed_entry
@@ -39,6 +44,12 @@ if TYPE_CHECKING:
         SCFKeywords,
         SCFOptions,
     )
+    from scfx.config.spec import ResolvedSpec
+
+    Progress = bool | None | Callable[[int, int, dict[str, int]], Any]
+    OnInterrupt = Literal["raise", "return"]
+    #: The entries of a batch, and the dtypes that each stage used.
+    Solved = tuple[list[Entry], dict[str, set[str]]]
 
 
 class Solver:
@@ -68,7 +79,7 @@ class Solver:
         elements = None if atomic_numbers is None else sorted({int(z) for z in atomic_numbers})
         self.resolved = spec.resolve(self.registry, elements)
         self._profile = Profile()
-        self._guess = AtomicGuess(self.resolved.backend, spec.memory_budget)
+        self._guess = AtomicGuess(self.resolved.integrals, spec.memory_budget)
         self._lock = Lock()
         self._corrected: set[int] = set()  # elements that the dispersion correction has parameters for
 
@@ -89,12 +100,21 @@ class Solver:
         *,
         return_density: bool = False,
         initial_density: Sequence[np.ndarray | None] | None = None,
+        progress: Progress = None,
+        on_interrupt: OnInterrupt = "raise",
     ) -> SCFResult:
         """Solve every system: a `System`, or whatever `scfx.model.system.as_system` makes one of, or many of these.
 
         `initial_density`: for each system a density [nspin, nao, nao] to begin with in place of the guess, as another
         geometry's result has it in `density`, or None. The labels then depend on where it came from, within the
         convergence thresholds and if there are several solutions. Recovery begins from the guess again.
+
+        `progress`: True for a bar on the standard error (a line now and then where that is no terminal), or a function
+        that is called with (systems done, systems in all, {status: how many}), one call at a time, as each converges.
+
+        Ctrl-C stops at the end of the iterations in progress and raises `scfx.errors.Interrupted`, whose `result` has
+        all systems: those that were done, and the others with the status NOT_DONE. With `on_interrupt = "return"` that
+        result is returned. A second Ctrl-C does not wait for the iterations: their batches are not done either.
 
         Raises `InputError` for what cannot be computed as asked, before any is computed. An entry that does not
         converge is returned with `converged` False, one whose calculation cannot be carried out with the status FAILED
@@ -104,6 +124,8 @@ class Solver:
         systems = as_systems(systems)
         if not systems:
             raise InputError("solve needs at least one System")
+        if on_interrupt not in ("raise", "return"):
+            raise InputError(f"on_interrupt: got {on_interrupt!r}, expected 'raise' or 'return'")
         self._check(systems)
         if initial_density is not None and len(initial_density) != len(systems):
             raise InputError(f"initial_density has {len(initial_density)} entries for {len(systems)} systems")
@@ -111,42 +133,65 @@ class Solver:
         basis = BasisSet.from_source(self.resolved.basis, elements)
         self._check_core_potentials(basis)
         batches, threads = self._batches(systems, basis)
-        budget = self.resolved.memory_budget // threads
-        entries: list[Entry | None] = [None] * len(systems)
+        with reporting(progress, len(systems)) as report:
+            watch = Watch(len(systems), report)
+            results = self._solve_batches(batches, threads, watch, initial_density)
+        entries: dict[int, Entry] = {}
         dtypes: dict[str, set[str]] = {}
-
-        def densities_of(indices: list[int]) -> list[np.ndarray | None] | None:
-            return None if initial_density is None else [initial_density[i] for i in indices]
-
-        # BLAS and OpenMP run one thread each: sums split over threads would make bits depend on the thread count.
-        with threadpool_limits(limits=1):
-            if threads == 1:
-                results = [self._solve_batch(batch, budget, densities_of(i)) for i, batch in batches]
-            else:
-                with ThreadPoolExecutor(threads) as pool:
-                    results = list(
-                        pool.map(
-                            lambda each: self._solve_batch(each[1], budget, densities_of(each[0])), batches
-                        )
-                    )
-        for (indices, _), (solved, used) in zip(batches, results, strict=True):
-            for index, entry in zip(indices, solved, strict=True):
-                entries[index] = entry
+        for (indices, batch), solved in zip(batches, results, strict=True):
+            own, used = solved or (self._undone(batch), {})
+            entries.update(zip(indices, own, strict=True))
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
         result = collected(
             systems,
-            [e for e in entries if e is not None],
+            [entries[index] for index in range(len(systems))],
             self.resolved.spec,
             basis,
             self.resolved.properties,
-            self.provenance(dtypes),
+            self.provenance(dtypes, [batch for _, batch in batches]),
             return_density,
         )
+        if watch.stopped and on_interrupt == "raise":
+            raise Interrupted(result)
         self.registry.hook.scfx_after_scf(result=result)
         return result
 
     # ---- parts -----------------------------------------------------------------------------------------------
+
+    def _solve_batches(
+        self,
+        batches: list[tuple[list[int], Batch]],
+        threads: int,
+        watch: Watch,
+        initial_density: Sequence[np.ndarray | None] | None,
+    ) -> list[Solved | None]:
+        """What each batch got; None where a second Ctrl-C came in between, and then `watch.stopped`."""
+        budget = self.resolved.memory_budget // threads
+        out: list[Solved | None] = [None] * len(batches)
+
+        def work(number: int) -> None:
+            indices, batch = batches[number]
+            initial = None if initial_density is None else [initial_density[i] for i in indices]
+            out[number] = self._solve_batch(batch, budget, initial, watch.of(indices))
+
+        # BLAS and OpenMP run one thread each: sums split over threads would make bits depend on the thread count.
+        with threadpool_limits(limits=1), stopping_at_interrupt(watch.stop):
+            try:
+                if threads == 1:
+                    for number in range(len(batches)):
+                        work(number)
+                else:
+                    side_by_side(work, len(batches), threads, watch)
+            except KeyboardInterrupt:
+                watch.stop()
+        return out
+
+    def _undone(self, batch: Batch) -> list[Entry]:
+        return [self._undone_entry(batch, index) for index in range(len(batch))]
+
+    def _undone_entry(self, batch: Batch, index: int) -> Entry:
+        return failed_entry(batch.take([index]), self._nspin(batch), "interrupted", done=False)
 
     def _threads(self) -> int:
         asked = self.resolved.threads
@@ -192,7 +237,7 @@ class Solver:
         )
         out = []
         for indices, batch in groups:
-            limit = self._most_entries(batch.layout, share)
+            limit = self._most_entries(batch, share)
             if limit == 0:
                 raise ResourceError(
                     f"scf.memory_budget: the integrals of one {batch.systems[0]!r} ({batch.nao} AOs) exceed "
@@ -205,15 +250,16 @@ class Solver:
                 out.append(([indices[i] for i in part], batch.take(part)))
         return out
 
-    def _most_entries(self, layout: ShellLayout, budget: int) -> int | None:
+    def _most_entries(self, batch: Batch, budget: int) -> int | None:
         """How many entries' integrals fit a budget; None: any number."""
-        fitting = self.resolved.fitting
+        fitting, policy = self.resolved.fitting, self.resolved.precision
+        backend = self.resolved.integrals.two_electron(batch.layout)
         if fitting is None:
-            return self.resolved.backend.max_batch(layout, self.resolved.precision, budget)
-        fits = fitting.most_entries(layout, budget)
+            return backend.max_batch(batch.layout, policy, budget)
+        fits = fitting.most_entries(backend, batch, policy, budget)
         if fitting.fitted == "jk" or (self.resolved.functional.family != "none" and not self._has_exchange()):
             return fits
-        exact = self.resolved.backend.max_batch(layout, self.resolved.precision, budget // 2)
+        exact = backend.max_batch(batch.layout, policy, budget // 2)
         return fits if exact is None else min(fits, exact)
 
     def _has_exchange(self) -> bool:
@@ -223,8 +269,12 @@ class Solver:
     def _check_core_potentials(self, basis: BasisSet) -> None:
         # A Solver made without the elements to come could not be asked for this when its backend was chosen.
         backend = self.resolved.backend
-        if basis.core_potentials and not isinstance(backend, AbstractCorePotentialBackend):
-            elements = ", ".join(SYMBOLS[z] for z in basis.core_potentials)
+        with_cores = [
+            *basis.core_potentials,
+            *(z for b in basis.labelled.values() for z in b.core_potentials),
+        ]
+        if with_cores and not self.resolved.integrals.has_core_potentials():
+            elements = ", ".join(SYMBOLS[z] for z in sorted(set(with_cores)))
             raise InputError(
                 f"scf.backend: basis {basis.name!r} has effective core potentials for {elements}, which backend "
                 f"{backend.name!r} cannot compute; use backend = 'libcint', or an all-electron basis set"
@@ -244,46 +294,98 @@ class Solver:
         )
         return 1 if restricted else 2
 
+    def _displaced(
+        self,
+        budget: int,
+        basis: BasisSet,
+        watch: LaneWatch,
+        systems: list[System],
+        initial: list[np.ndarray | None],
+    ) -> list[Entry]:
+        """Energies of a molecule in other geometries, for properties that displace atoms: see `BatchRun.displaced`."""
+        bare = replace(self.resolved, properties=Requested())
+        out: list[Entry | None] = [None] * len(systems)
+        threads = max(1, self.resolved.memory_budget // budget)
+        for indices, batch in self._cut(group_by_structure(systems, basis), threads):
+            own = [initial[i] for i in indices]
+            entries, _ = self._solve_batch(batch, budget, own, watch.aside(len(batch)), bare)
+            for index, entry in zip(indices, entries, strict=True):
+                out[index] = entry
+        return [entry for entry in out if entry is not None]
+
     def _solve_batch(
-        self, batch: Batch, budget: int, initial: list[np.ndarray | None] | None = None
-    ) -> tuple[list[Entry], dict[str, set[str]]]:
-        self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
+        self,
+        batch: Batch,
+        budget: int,
+        initial: list[np.ndarray | None] | None,
+        watch: LaneWatch,
+        resolved: ResolvedSpec | None = None,
+    ) -> Solved:
+        """`resolved`: in place of the solver's own; the hook then hears nothing of it."""
+        if watch.stopped and resolved is None:
+            return self._undone(batch), {}
+        if resolved is None:
+            self.registry.hook.scfx_before_scf(batch=batch, spec=self.resolved)
         try:
-            return self._converged(batch, budget, initial)
+            return self._converged(batch, budget, initial, watch, resolved)
         except (ConfigError, ResourceError):
             raise
         except (ScfxError, np.linalg.LinAlgError) as error:
             if len(batch) == 1:
+                watch.settle(0, "failed")
                 return [failed_entry(batch, self._nspin(batch), str(error))], {}
         # Something about one of them: each by itself, which changes no bit of the others.
         entries: list[Entry] = []
         dtypes: dict[str, set[str]] = {}
         for index in range(len(batch)):
             own = None if initial is None else [initial[index]]
-            solved, used = self._solve_batch(batch.take([index]), budget, own)
+            solved, used = self._solve_batch(batch.take([index]), budget, own, watch.of(index), resolved)
             entries += solved
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
         return entries, dtypes
 
     def _converged(
-        self, batch: Batch, budget: int, initial: list[np.ndarray | None] | None
-    ) -> tuple[list[Entry], dict[str, set[str]]]:
+        self,
+        batch: Batch,
+        budget: int,
+        initial: list[np.ndarray | None] | None,
+        watch: LaneWatch,
+        resolved: ResolvedSpec | None = None,
+    ) -> Solved:
         profile, nspin = Profile(), self._nspin(batch)
         with (
             on_device(self.resolved.spec.device),
             jax.enable_x64(True),
-            BatchRun(self.resolved, batch, self._guess, profile, nspin, budget) as run,
+            BatchRun(resolved or self.resolved, batch, self._guess, profile, nspin, budget, watch) as run,
         ):
-            converged, rung = solve_entries(run, initial)
-            entries = entries_of(run, converged, rung)
+            run.displaced = partial(self._displaced, budget, batch.basis, watch)
+            cut = False
+            try:
+                converged, rung = solve_entries(run, initial)
+            except Stopped:
+                if resolved is not None:
+                    raise
+                converged, rung, cut = watch.converged, run.rung, True
+            entries = [] if cut and not converged.any() else entries_of(run, converged, rung)
+        if resolved is not None:  # its time is that of the property that asked
+            return entries, run.dtypes
         with self._lock:
             for name, seconds in profile.seconds.items():
                 self._profile.seconds[name] += seconds
+        if cut:
+            entries = [entries[i] if ok else self._undone_entry(batch, i) for i, ok in enumerate(converged)]
+        else:
+            for lane in np.flatnonzero(~converged):
+                watch.settle(int(lane), "not_converged")
         return entries, run.dtypes
 
-    def provenance(self, dtypes: dict[str, set[str]] | None = None) -> dict[str, Any]:
-        """What ran: names, spec hash, device, versions, thresholds in force, and the dtypes each stage really used."""
+    def provenance(
+        self, dtypes: dict[str, set[str]] | None = None, batches: Sequence[Batch] = ()
+    ) -> dict[str, Any]:
+        """What ran: names, spec hash, device, versions, thresholds in force, the dtypes each stage really used, and the
+        backends that gave integrals which the chosen one borrowed, by part, for these `batches`.
+        """
         last, convergence = self.resolved.precision.refined(), self.resolved.convergence
         return {
             **self.resolved.names,
@@ -293,45 +395,52 @@ class Solver:
             "energy_threshold": max(convergence.energy, last.energy_floor),
             "gradient_threshold": max(convergence.gradient, last.gradient_floor),
             "functional_implementation": self.resolved.functional.implementation,
-            "kernels": self.resolved.backend.kernels(),
+            "kernels": self.resolved.integrals.kernels(batches),
+            "borrowed": self.resolved.integrals.borrowed(batches),
             "dtypes": {stage: sorted(names) for stage, names in (dtypes or {}).items()},
+            **({"properties": how} if (how := self.resolved.properties.definition(last)) else {}),
             "versions": versions(),
+            **levels.stated(self.resolved.spec),
         }
 
 
 def solve(
     systems: Any,
-    functional: FunctionalChoice = "b3lyp",
-    basis: BasisChoice = "sto-3g",
-    backend: BackendChoice = "auto",
-    precision: PrecisionChoice = "float64",
-    grid: GridChoice = 3,
+    functional: FunctionalChoice | None = None,
+    basis: BasisChoice | None = None,
+    backend: BackendChoice | None = None,
+    precision: PrecisionChoice | None = None,
+    grid: GridChoice | None = None,
     *,
     registry: Registry | None = None,
     return_density: bool = False,
+    progress: Progress = None,
+    on_interrupt: OnInterrupt = "raise",
     **options: Unpack[SCFOptions],
 ) -> SCFResult:
     """Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.system.as_system` makes one of.
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.
+    Left out (or None) they are those of `level` (`level="spice"`), or without one "b3lyp", "sto-3g", "auto", "float64"
+    and 3.
     `options` are the other keys of `[scf]`: `convergence`, `guess`, `reference`, `recovery`, `quadrupole`, `stability`,
     `memory_budget`, `lane_width`, `threads`. Energies come back in hartree. For many calls with one specification keep
-    a `Solver`.
+    a `Solver`, whose `solve` says what `progress` and `on_interrupt` are.
 
     Raises `InputError` (or one of its kinds) for what cannot be done as asked. Entries that do not converge are
     returned as such; `.raise_for_status()` raises for them.
     """
-    spec = SCFSpec.create(
-        {
-            "functional": functional,
-            "basis": basis,
-            "backend": backend,
-            "precision": precision,
-            "grid": grid,
-            **options,
-        }
-    )
+    named = {
+        "functional": functional,
+        "basis": basis,
+        "backend": backend,
+        "precision": precision,
+        "grid": grid,
+    }
+    spec = SCFSpec.create({**{key: value for key, value in named.items() if value is not None}, **options})
     systems = as_systems(systems)
     elements = {int(z) for system in systems for z in system.atomic_numbers}
-    return Solver(spec, registry, atomic_numbers=elements).solve(systems, return_density=return_density)
+    return Solver(spec, registry, atomic_numbers=elements).solve(
+        systems, return_density=return_density, progress=progress, on_interrupt=on_interrupt
+    )

@@ -4,6 +4,13 @@ Every message says what was got, what it could have been, and how to fix it, wit
 concerned.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scfx.results import SCFResult
+
 
 class ScfxError(Exception):
     """Base of every error that scfx raises on purpose."""
@@ -54,6 +61,17 @@ class BasisError(InputError):
 
 class ResourceError(ScfxError, MemoryError):
     """The work does not fit the stated memory; the message has the bytes needed and the bytes there."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while `solve` was at work. `result` holds every system: those that were done, the others NOT_DONE."""
+
+    def __init__(self, result: SCFResult):
+        done = sum(status.value != "not_done" for status in result.status)
+        super().__init__(
+            f"interrupted; {done} of {len(result)} systems are done and in `.result` of this exception"
+        )
+        self.result = result
 
 
 class ConvergenceError(ScfxError):

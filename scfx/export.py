@@ -40,7 +40,10 @@ def to_molden(result: SCFResult, path: str | os.PathLike[str], index: int = 0) -
     """
     basis, overlap, coefficients = _one(result, index)
     system = result.systems[index]
-    shells = [(atom, shell) for atom, z in enumerate(system.atomic_numbers) for shell in basis.shells[int(z)]]
+    sets = basis.of_atoms(system)
+    shells = [
+        (atom, shell) for atom, z in enumerate(system.atomic_numbers) for shell in sets[atom].shells[int(z)]
+    ]
     flags = _flags(shells, basis.name)
     order = _molden_order(shells)
     scale = np.sqrt(np.diag(overlap))
@@ -53,7 +56,7 @@ def to_molden(result: SCFResult, path: str | os.PathLike[str], index: int = 0) -
             zip(system.symbols, system.nuclear_charges, system.positions, strict=True), 1
         ):
             out.write(f"{symbol} {i} {z} {r[0]:.12f} {r[1]:.12f} {r[2]:.12f}\n")
-        cores = [(i, n) for i, z in enumerate(system.nuclear_charges, 1) if (n := basis.n_core(int(z)))]
+        cores = [(i, n) for i, z in enumerate(system.nuclear_charges, 1) if (n := sets[i - 1].n_core(int(z)))]
         if cores:
             out.write("[Core]\n" + "".join(f"{i} : {n}\n" for i, n in cores))
         _write_basis(out, shells, system.natm)
@@ -147,7 +150,8 @@ def _one(result: SCFResult, index: int) -> tuple[BasisSet, np.ndarray, np.ndarra
 def _occupied(result: SCFResult, index: int) -> tuple[int, int]:
     system, basis = result.systems[index], result.basis_set
     assert basis is not None
-    pairs = sum(basis.n_core(int(z)) for z in system.nuclear_charges) // 2
+    sets = basis.of_atoms(system)
+    pairs = sum(own.n_core(int(z)) for own, z in zip(sets, system.nuclear_charges, strict=True)) // 2
     return system.n_alpha - pairs, system.n_beta - pairs
 
 

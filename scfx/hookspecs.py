@@ -57,6 +57,11 @@ def scfx_register_tasks() -> list[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def scfx_register_optimizers() -> list[Offer]:  # type: ignore[empty-body]
+    """Optimisers of geometries (`AbstractOptimizer` classes) that a task can name. All results are collected."""
+
+
+@hookspec
 def scfx_register_executors() -> list[Offer]:  # type: ignore[empty-body]
     """Executors (`AbstractExecutor`) that run the attempts of a task. All results are collected."""
 

@@ -20,7 +20,8 @@ class Capabilities:
     `range_separation`: erf-attenuated integrals. `fitting`: two- and three-index integrals, for density fitting.
     `families`: of functionals ("none", "lda", "gga", "mgga"); a backend that lacks the kinetic-energy density leaves
     "mgga" out. `preference`: `backend = "auto"` takes the highest that covers what is asked; 0 or less is never taken
-    automatically.
+    automatically. `borrows`: the parts that another backend may supply where this one cannot ("one_electron",
+    "two_electron"); see `scfx.energy.integral_sources`.
     """
 
     platforms: tuple[str, ...] = ("cpu",)
@@ -32,6 +33,7 @@ class Capabilities:
     ecp: bool = False
     fitting: bool = False
     preference: int = 0
+    borrows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from qcengine.programs.model import ProgramHarness
 
 import scfx
 from scfx import errors
-from scfx.config.spec import SCFSpec
+from scfx.config.spec import SCFSpec, name_of
 from scfx.config.toml import unknown_key
 from scfx.contracts.property import plain
 from scfx.driver import Solver
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _SAID_ELSEWHERE = {
     "functional": "model.method",
     "basis": "model.basis",
+    "level": "model.method and model.basis, and as keywords the other keys that `scfx level NAME` prints",
     "threads": "task_config = {'ncores': ...}",
     "memory_budget": "task_config = {'memory': ...} (GiB)",
 }
@@ -200,7 +201,7 @@ _lock = Lock()
 
 def _solver(scf: dict[str, Any], gradient: bool, system: System, config: TaskConfig) -> Solver:
     named = list(SCFSpec.create(scf, key="keywords").properties)
-    if gradient and "gradient" not in named:
+    if gradient and "gradient" not in map(name_of, named):
         named.append("gradient")
     shared = {"properties": named, "threads": config.ncores or None}
     if config.memory:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
@@ -13,11 +13,14 @@ from jaxtyping import Bool, Float64, Int32
 from scfx.errors import ConvergenceError, PluginUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import os
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from scfx.contracts.property import AbstractProperty
     from scfx.model.basis import BasisSet
     from scfx.model.system import System
+    from scfx.system_result import SystemResult
 
 
 class Status(StrEnum):
@@ -26,6 +29,7 @@ class Status(StrEnum):
     CONVERGED = "converged"
     NOT_CONVERGED = "not_converged"
     FAILED = "failed"
+    NOT_DONE = "not_done"
 
     def explain(self) -> str:
         return {
@@ -33,6 +37,7 @@ class Status(StrEnum):
             Status.NOT_CONVERGED: "still above the thresholds after every rung of the recovery ladder: "
             "check geometry, charge and multiplicity, raise convergence.max_iterations, or use precision = 'float64'",
             Status.FAILED: "the calculation could not be carried out; see `reason`",
+            Status.NOT_DONE: "the calculation was interrupted before this system was done: solve it again",
         }[self]
 
 
@@ -64,9 +69,16 @@ class Stability:
         return "unknown" if math.isnan(self.internal) or math.isnan(external) else "stable"
 
 
+#: Fields of `SCFResult` that are not arrays or lists over systems.
+_OF_ALL = ("properties", "property_reasons", "descriptors", "provenance", "basis_set")
+
+
 @dataclass(frozen=True, eq=False)
 class SCFResult:
     """Labels of a list of systems, in the order they were given. Energies in hartree, dipoles in atomic units.
+
+    `result[0]` has those of one system (`SystemResult`), `for one in result` goes through them, and slices, numbers
+    and masks give a result of some. `save` writes all of it into a file.
 
     `energy`, `homo`, `lumo`, `gap` [batch]: NaN for entries that failed, and for `lumo` and `gap` where the basis
     leaves no orbital empty. `orbital_energies` [batch, nao], or [batch, 2, nao] (alpha, beta; of "restricted-open"
@@ -159,30 +171,88 @@ class SCFResult:
         asked = f", properties: {', '.join(self.properties)}" if self.properties else ""
         return f"SCFResult({counts}{f', {level}' if level else ''}{asked})"
 
+    def __iter__(self) -> Iterator[SystemResult]:
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, which: int | np.integer) -> SystemResult: ...
+    @overload
+    def __getitem__(self, which: slice | Sequence[int] | np.ndarray) -> SCFResult: ...
+    def __getitem__(self, which: Any) -> SystemResult | SCFResult:
+        """The labels of one system for a number; of some systems for a slice, numbers, or an array of True and False.
+
+        `result[0]`, `result[-1]`; `result[:10]`, `result[[3, 1]]`, `result[result.converged]`.
+        """
+        if isinstance(which, (int, np.integer)) and not isinstance(which, (bool, np.bool_)):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"there are {len(self)} systems, and no number {which}")
+            return self._one(range(len(self))[int(which)])
+        indices = np.arange(len(self))[which if isinstance(which, slice) else np.asarray(which)]
+        if indices.ndim != 1:
+            raise TypeError(
+                f"expected a number, a slice, numbers or an array of True and False, got {which!r}"
+            )
+        return self._some(indices)
+
+    def _by_system(self) -> dict[str, Any]:
+        """The fields that are arrays or lists over systems, as far as they are there."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OF_ALL}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _of_all(self) -> dict[str, Any]:
+        return {
+            "provenance": self.provenance, "basis_set": self.basis_set, "descriptors": self.descriptors,
+        }  # fmt: skip
+
+    def _one(self, index: int) -> SystemResult:
+        from scfx.system_result import SystemResult
+
+        own = {
+            name: value[index].item() if isinstance(value, np.ndarray) and value.ndim == 1 else value[index]
+            for name, value in self._by_system().items()
+        }
+        own["system"] = own.pop("systems")
+        own["orbital_energies"] = own["orbital_energies"][..., : own["nao"]]
+        return SystemResult(
+            **own,
+            properties={name: values[index] for name, values in self.properties.items()},
+            property_reasons={name: values[index] for name, values in self.property_reasons.items()},
+            **self._of_all(),
+        )
+
+    def _some(self, indices: np.ndarray) -> SCFResult:
+        def taken(values: Any) -> Any:
+            return values[indices] if isinstance(values, np.ndarray) else [values[i] for i in indices]
+
+        own = {name: taken(value) for name, value in self._by_system().items()}
+        own["orbital_energies"] = own["orbital_energies"][..., : max(own["nao"], default=0)]
+        return SCFResult(
+            **own,
+            properties={name: taken(values) for name, values in self.properties.items()},
+            property_reasons={name: taken(values) for name, values in self.property_reasons.items()},
+            **self._of_all(),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything into one file, `path` ending in ".npz"; `SCFResult.load` reads it. Returns the path.
+
+        Arrays over systems are numpy's own: `numpy.load(path)["energy"]` needs no scfx. A table without the matrices:
+        `to_pandas().to_csv(path)`.
+        """
+        from scfx.result_file import save
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SCFResult:
+        """Read what `save` wrote: equal to the bit, but for `descriptors`, which can describe and not compute."""
+        from scfx.result_file import load
+
+        return load(path)
+
     def to_dict(self) -> list[dict[str, Any]]:
         """A record of plain numbers, lists and text for each system, with the unit in each name; NaN becomes None."""
-        from scfx.contracts.property import plain
-        from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
-
-        out = []
-        for i, system in enumerate(self.systems):
-            record: dict[str, Any] = {
-                "name": system.name,
-                "energy_hartree": plain(self.energy[i]),
-                "homo_hartree": plain(self.homo[i]),
-                "lumo_hartree": plain(self.lumo[i]),
-                "gap_ev": plain(self.gap[i], HARTREE_IN_EV),
-                "dipole_debye": plain(self.dipole[i], DIPOLE_AU_IN_DEBYE),
-                "s_squared": plain(self.s_squared[i]),
-                "status": self.status[i].value,
-                "reason": self.reason[i],
-                "rung": self.rung[i],
-                "iterations": int(self.iterations[i]),
-            }
-            for name, values in self.properties.items():
-                record[self.descriptors[name].key] = None if values[i] is None else plain(values[i])
-            out.append(record)
-        return out
+        return [one.to_dict() for one in self]
 
     def to_pandas(self) -> Any:
         """`to_dict` as a table, a row a system. Needs pandas."""

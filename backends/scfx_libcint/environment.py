@@ -168,7 +168,7 @@ def _core_potentials(batch: Batch, entry: int, start: int) -> tuple[np.ndarray |
     for atom, z in enumerate(batch.atomic_numbers[entry]):
         # A ghost atom has no core to replace.
         ghost = batch.nuclear_charges[entry, atom] == 0
-        potential = None if ghost else batch.basis.core_potentials.get(int(z))
+        potential = None if ghost else batch.atom_basis[entry][atom].core_potentials.get(int(z))
         for l, power, exponent, coefficient in potential.terms if potential else ():
             at = start + len(numbers)
             # atom, l (-1: local), one primitive, power of r (n - 2 is meant), no spin-orbit part

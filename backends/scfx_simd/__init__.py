@@ -18,7 +18,9 @@ def scfx_register_backends() -> list[Offer]:
                 max_angular_momentum=3,
                 range_separation=True,
                 derivatives=1,
+                fitting=True,
                 preference=20,
+                borrows=("one_electron", "two_electron"),
             ),
         )
     ]

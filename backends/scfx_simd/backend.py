@@ -9,11 +9,13 @@ from jaxtyping import Float64, Int32
 
 from scfx.abstract import AbstractAttenuatedBackend, AbstractGridBackend, OneElectron
 from scfx.contracts.derivatives import AbstractGradientBackend
+from scfx.contracts.fitting import AbstractFittingRowsBackend
 from scfx.errors import ConfigError, InputError
 from scfx.execution.native import loaded_variant
 from scfx_simd import gradient
+from scfx_simd.fitting import SimdFittingRows
 from scfx_simd.grid import SimdGridOperator
-from scfx_simd.kernels import address, check, lane_counts, library, pack
+from scfx_simd.kernels import MAX_ANGULAR_MOMENTUM, address, check, lane_counts, library, pack
 from scfx_simd.two_electron import (
     ROUNDED_FROM,
     ROUNDED_FROM_D,
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
     from scfx.abstract import Family
     from scfx.config.precision import PrecisionPolicy
-    from scfx.contracts.derivatives import TwoElectronEnergy
+    from scfx.contracts.derivatives import Operator, TwoElectronEnergy
+    from scfx.model.basis import BasisSet
     from scfx.model.batch import Batch
 
 #: Bytes of an unscreened integral where those above a Schwarz bound are float64: measured 6.3 for C7H5FN2O in 6-31G*
@@ -34,7 +37,9 @@ if TYPE_CHECKING:
 _MIXED_BYTES = 7
 
 
-class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradientBackend):
+class SimdBackend(
+    AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradientBackend, AbstractFittingRowsBackend
+):
     """McMurchie-Davidson integrals with one conformer, or one shell pair of a conformer alone, to each SIMD lane.
 
     Where entries fill vectors, a lane is an entry. Up to half a vector of entries that are left over, or a single one,
@@ -48,6 +53,8 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradie
     """
 
     name = "simd"
+    max_angular_momentum = MAX_ANGULAR_MOMENTUM
+    borrows = ("one_electron", "two_electron")
 
     def __init__(self, threads: int = 1, screening: float = 1e-13, screening_float32: float = 1e-10):
         if threads < 1:
@@ -136,6 +143,71 @@ class SimdBackend(AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradie
     ) -> SimdGridOperator:
         """See `AbstractGridBackend.grid_operator`; AO values beyond the budget are recomputed, to the same bits."""
         return SimdGridOperator(batch, points, weights, family, policy, memory_budget)
+
+    def fitting_rows(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> SimdFittingRows:
+        """See `AbstractFittingRowsBackend.fitting_rows`. In float64: the metric would magnify float32's rounding."""
+        return SimdFittingRows(batch, entry, auxiliary, operator, omega)
+
+    def three_index(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+        shells: tuple[int, int] | None = None,
+    ) -> Float64[np.ndarray, "naux npair"]:
+        """See `AbstractFittingBackend.three_index`."""
+        with SimdFittingRows(batch, entry, auxiliary, operator, omega, shells) as rows:
+            return rows.packed()
+
+    def two_index(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> Float64[np.ndarray, "naux naux"]:
+        """See `AbstractFittingBackend.two_index`."""
+        with SimdFittingRows(batch, entry, auxiliary, operator, omega) as rows:
+            metric, out, order = rows.metric(), np.empty((rows.n_auxiliary,) * 2), rows.order()
+            out[np.ix_(order, order)] = metric
+            return out
+
+    def three_index_gradient(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        density: Float64[np.ndarray, "naux npair"],
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+        shells: tuple[int, int] | None = None,
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractFittingBackend.three_index_gradient`."""
+        with SimdFittingRows(batch, entry, auxiliary, operator, omega, shells) as rows:
+            return rows.gradient(density)
+
+    def two_index_gradient(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        density: Float64[np.ndarray, "naux naux"],
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> Float64[np.ndarray, "natm 3"]:
+        """See `AbstractFittingBackend.two_index_gradient`."""
+        with SimdFittingRows(batch, entry, auxiliary, operator, omega) as rows:
+            return rows.metric_gradient(density)
 
     def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
         """Entries whose unscreened integrals fit: whole groups of lanes, or as few as compute with lanes of their own.

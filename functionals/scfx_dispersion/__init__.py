@@ -21,7 +21,21 @@ def scfx_register_dispersion_corrections() -> list[scfx.Offer]:
             requires=("dftd3",), aliases=("d3(0)",),
         ),
         scfx.Offer("d4", "scfx_dispersion.d4:D4", "D4, charge-dependent (dftd4)", requires=("dftd4",)),
+        scfx.Offer(
+            "d4-gcp", "scfx_dispersion.composites:D4WithCounterpoise", "D4 and gCP of r2SCAN-3c (dftd4, simple-dftd3)",
+            requires=("dftd3", "dftd4"),
+        ),
         scfx.Offer("chg", "scfx_dispersion.chg:ChaiHeadGordon", "empirical dispersion of wB97X-D"),
+    ]  # fmt: skip
+
+
+@scfx.hookimpl
+def scfx_register_functionals() -> list[scfx.Offer]:
+    return [
+        scfx.Offer(
+            "r2scan-d4-gcp", "scfx_dispersion.composites:r2scan_3c", "r2SCAN with D4 and gCP of r2SCAN-3c",
+            requires=("dftd3", "dftd4"),
+        ),
     ]  # fmt: skip
 
 

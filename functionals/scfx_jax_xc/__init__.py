@@ -14,6 +14,9 @@ import scfx
 if TYPE_CHECKING:
     from scfx.abstract import AbstractFunctional
 
+#: Without what it requires, TensorFlow Probability among it: scfx loads its formulas only.
+_INSTALL = "pip install --no-deps jax-xc"
+
 
 @scfx.hookimpl
 def scfx_register_functionals() -> list[scfx.Offer]:
@@ -35,6 +38,16 @@ def scfx_register_functionals() -> list[scfx.Offer]:
             capabilities=scfx.Capabilities(platforms=("cpu", "gpu"), families=families),
         ),
     ]
+
+
+@scfx.hookimpl
+def scfx_report_header() -> str:
+    """By what libxc's names are evaluated here: the host's way is slower, and nothing else says so beforehand."""
+    if find_spec("pyscf") is None:
+        return "libxc functionals  not available: pip install 'scfx[libcint]'"
+    if find_spec("jax_xc") is None:
+        return f"libxc functionals  libxc on the host, by callback; as JAX code, faster: {_INSTALL}"
+    return "libxc functionals  as JAX code (jax-xc's formulas), but for those that docs/libxc.md lists"
 
 
 @scfx.hookimpl(trylast=True)
@@ -62,7 +75,7 @@ def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
     why = (
         f"no JAX kernel of {disagreeing[0]} that agrees with libxc"
         if disagreeing
-        else "jax-xc is not installed: pip install --no-deps jax-xc"
+        else f"jax-xc is not installed: {_INSTALL}"
     )
     functional.implementation = f"libxc-host ({why})"
     return functional

@@ -11,8 +11,9 @@ _DOUBLE_HYBRID = (
     "is a double hybrid: second-order perturbation theory belongs to it, which scfx does not compute"
 )
 _COMPOSITE = (
-    "is a composite method: a basis set and corrections of its own belong to it, and scfx has not all of them; state "
-    "a functional, a dispersion correction and a basis set by themselves"
+    "is a composite method: a basis set and corrections of its own belong to it, which a functional cannot choose; "
+    "r2SCAN-3c is scf.level = 'r2scan-3c', the others are not built: state a functional, a dispersion correction and a "
+    "basis set by themselves"
 )
 _WAVE_FUNCTION = "is no density functional; scfx computes Hartree-Fock ('hf') and Kohn-Sham energies"
 _VDW_DF = (

@@ -8,7 +8,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scfx_dataset.plan import Plan
+    from scfx_dataset.quality import Selected
     from scfx_dataset.reader import Dataset
 
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 _WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 
-def title(dataset: Dataset) -> str:
+def title(dataset: Dataset | Selected) -> str:
     """The level of theory in a line."""
     spec = dataset.plan.identity["spec"]
     return f"{spec.get('functional', '?')}/{spec.get('basis', '?')}, {spec.get('precision', '?')}"
@@ -143,6 +146,60 @@ Plan `{_plain(plan.plan_id)}`.
   are not a random sample. What the source leaves out, this leaves out too.
 - Only ground states of the stated charge and multiplicity; no solvent, no temperature, no relativity.
 - Dipoles of ions refer to the coordinate origin.
+"""
+
+
+def export_card(selected: Selected, form: str, written: Mapping[str, int]) -> str:
+    """The card of one export: how many rows of each part were written, which filters left out how many, the level.
+
+    In the layout of Hugging Face's cards, with the parts as splits for its format.
+    """
+    plan = selected.plan
+    rows = sum(written.values())
+    splits = "".join(f"  - split: {name}\n    path: {name}.parquet\n" for name, n in written.items() if n)
+    configs = f"configs:\n- config_name: default\n  data_files:\n{splits}" if form == "huggingface" else ""
+    parts = "\n".join(f"| {name} | {n} |" for name, n in written.items())
+    counts = selected.counts
+    limits = {
+        name: f"`{name}`" + (f" above {limit:g} eV/angstrom" if limit else "")
+        for name, limit in selected.filters.items()
+    }
+    left_out = "\n".join(f"| {limits[name]} | {counts[name]} |" for name in limits)
+    filters = (
+        f"""
+Of the rows that are ok, {counts["left_out"]} were left out. A row may fail several filters:
+
+| filter | rows that fail it |
+|---|---|
+{left_out}
+"""
+        if selected.filters
+        else "\nAll rows that are ok; no filter was set.\n"
+    )
+    return f"""---
+license: {_scalar(plan.record["license"])}
+pretty_name: {_scalar(f"{title(selected)} labels of {plan.record['molecules']}")}
+size_categories:
+- {_size_category(rows)}
+tags:
+- chemistry
+- density-functional-theory
+- quantum-chemistry
+- molecules
+{configs}---
+# {_plain(title(selected))} labels of {_plain(plan.record["molecules"])}
+
+{rows} rows, exported as `{form}` from the scfx dataset of plan `{_plain(plan.plan_id)}`.
+
+| part | rows |
+|---|---|
+{parts}
+{filters}
+Specification (hash `{plan.identity["spec_hash"]}`):
+
+```json
+{json.dumps(plan.identity["spec"], indent=2, sort_keys=True)}
+```
 """
 
 

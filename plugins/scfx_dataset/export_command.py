@@ -8,7 +8,10 @@ import click
 @click.command()
 @click.argument("path", type=click.Path())
 @click.option(
-    "--format", "form", required=True, help="qm1b, extxyz, ase, pyg, parquet, mace, hdf5, torchani or spice."
+    "--format",
+    "form",
+    required=True,
+    help="qm1b, extxyz, ase, pyg, parquet, mace, hdf5, torchani, spice, fairchem, nequip, deepmd or huggingface.",
 )
 @click.option(
     "--output",
@@ -23,20 +26,38 @@ import click
     "--fractions", default="0.8,0.1,0.1", show_default=True, help="Shares of train, validation and test."
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the split.")
-def export(path: str, form: str, output: str | None, part: str | None, fractions: str, seed: int) -> None:
-    """Write the rows of the dataset in PATH that are ok, with their labels, as one file.
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="NAME[=LIMIT],...",
+    help="Leave rows out: max_force=10, max_net_force=0.001 (eV/angstrom), not_relaxed, broken_bonds.",
+)
+def export(
+    path: str,
+    form: str,
+    output: str | None,
+    part: str | None,
+    fractions: str,
+    seed: int,
+    filters: tuple[str, ...],
+) -> None:
+    """Write the rows of the dataset in PATH that are ok, with their labels, as one file; deepmd, huggingface: a folder.
 
-    A molecule is in the same part in every format, and in every dataset split with the same seed and shares.
+    A molecule is in the same part in every format, and in every dataset split with the same seed and shares;
+    huggingface has all parts. With --filter a card beside the file says how many rows each filter left out.
     """
     import scfx
     import scfx_dataset
     from scfx_dataset.exports import FORMATS, export_beside
     from scfx_dataset.exports import export as write
+    from scfx_dataset.quality import parse
 
+    chosen = parse(filters)
     if form not in FORMATS:
         raise scfx.InputError(f"--format: got {form!r}, expected one of {', '.join(FORMATS)}")
-    dataset = scfx_dataset.open(path)
-    if part is not None:
+    dataset, parts = scfx_dataset.open(path), None
+    if part is not None or FORMATS[form].parts:
         try:
             train, validation, test = (float(share) for share in fractions.split(","))
         except ValueError:
@@ -44,9 +65,15 @@ def export(path: str, form: str, output: str | None, part: str | None, fractions
                 f"--fractions: got {fractions!r}, expected three numbers as 0.8,0.1,0.1"
             ) from None
         shares = {"train": train, "validation": validation, "test": test}
-        dataset = dataset.split({k: v for k, v in shares.items() if v > 0}, seed)[part]
+        made = dataset.split({k: v for k, v in shares.items() if v > 0}, seed)
+        if part is None:
+            parts = made
+        else:
+            dataset = made[part]
     if output is None:
-        rows, target = export_beside(dataset, form, f"export-{part}" if part else "export")
+        rows, target = export_beside(dataset, form, f"export-{part}" if part else "export", chosen, parts)
     else:
-        rows, target = write(dataset, form, output), output
+        rows, target = write(dataset, form, output, chosen, parts), output
     click.echo(f"wrote {rows} rows to {target} ({FORMATS[form].summary})")
+    if chosen:
+        click.echo(f"filters left rows out: {target} has a card beside it or in it that says how many")

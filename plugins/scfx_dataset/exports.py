@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 from scfx.errors import InputError, PluginUnavailableError
 from scfx.model.elements import SYMBOLS
 from scfx.model.system import BOHR_IN_ANGSTROM, DIPOLE_AU_IN_DEBYE
-from scfx_dataset import exports_trainers
+from scfx_dataset import exports_potentials, exports_trainers
+from scfx_dataset.card import export_card
+from scfx_dataset.quality import Selected
 
 if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset
@@ -60,20 +62,33 @@ _QM1B = pa.schema(
 
 @dataclass(frozen=True)
 class Format:
-    """One export: `write(dataset, path)` returns the rows written; `ending` of the file; `module` it needs, if any."""
+    """One export: `write(dataset, path)` returns the rows written; `ending` of the file; `module` it needs, if any, and
+    the package that has it. A `folder` is written in place of a file; `parts`: it takes all parts of the molecules.
+    """
 
-    write: Callable[[Dataset, Path], int]
+    write: Callable[[Selected, Path], int]
     ending: str
     summary: str
     module: str = ""
+    package: str = ""
+    folder: bool = False
+    parts: bool = False
 
 
-def export(dataset: Dataset, form: str, path: str | os.PathLike[str]) -> int:
+def export(
+    dataset: Dataset,
+    form: str,
+    path: str | os.PathLike[str],
+    filters: Mapping[str, float] | None = None,
+    parts: Mapping[str, Dataset] | None = None,
+) -> int:
     """Write the rows that are ok (of the molecules that `dataset` is restricted to) to `path`; returns how many.
 
-    `form` is a key of `FORMATS`. The file is there when it is whole. Raises `InputError` for an unknown format, a file
-    that exists, or an address instead of a path; `PluginUnavailableError` if the format needs a package that is not
-    installed.
+    `form` is a key of `FORMATS`. The file is there when it is whole. `filters` (`scfx_dataset.quality`) leave rows out;
+    how many is in the card that is then written beside the file, or into the folder. `parts`, for formats that take
+    several: the parts of the molecules by name, as `dataset.split()` gives them. Raises `InputError` for an unknown
+    format, a file that exists, or an address instead of a path; `PluginUnavailableError` if the format needs a package
+    that is not installed.
     """
     chosen, target = _format(form), Path(path)
     if "://" in os.fspath(path):
@@ -81,25 +96,45 @@ def export(dataset: Dataset, form: str, path: str | os.PathLike[str]) -> int:
             f"output: got {os.fspath(path)!r}, expected a file of this machine; without an output the file goes to the "
             "dataset itself, also in a bucket"
         )
-    if target.exists():
-        raise InputError(f"output: {str(target)!r} exists; remove it or choose another name")
+    if parts and not chosen.parts:
+        raise InputError(f"format: {form!r} is one file; export one part at a time")
+    selected = Selected(dataset, filters, parts)
+    card = (target / "README.md") if chosen.folder else target.with_name(f"{target.name}.md")
+    for taken in (target, card):
+        if taken.exists() and (taken is target or selected.filters):
+            raise InputError(f"output: {str(taken)!r} exists; remove it or choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
     # The real ending stays: ASE tells the kind of a database by it.
     scratch = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
     try:
-        rows = chosen.write(dataset.filter("ok"), scratch)
+        rows = chosen.write(selected, scratch)
         os.replace(scratch, target)
     finally:
+        if scratch.is_dir():
+            shutil.rmtree(scratch)
         scratch.unlink(missing_ok=True)
+    if selected.filters and not card.exists():
+        card.write_text(export_card(selected, form, {"rows": rows}), encoding="utf-8")
     return rows
 
 
-def export_beside(dataset: Dataset, form: str, stem: str = "export") -> tuple[int, str]:
+def export_beside(
+    dataset: Dataset,
+    form: str,
+    stem: str = "export",
+    filters: Mapping[str, float] | None = None,
+    parts: Mapping[str, Dataset] | None = None,
+) -> tuple[int, str]:
     """As `export`, into the folder or bucket of the dataset. Returns the rows written and the full name of the file."""
     store, name = dataset.plan.store, default_name(form, stem)
     here = store.local_path(name)
     if here is not None:
-        return export(dataset, form, here), store.where(name)
+        return export(dataset, form, here, filters, parts), store.where(name)
+    if FORMATS[form].folder or filters:
+        what = "is a folder" if FORMATS[form].folder else "comes with a card"
+        raise InputError(
+            f"output: an export as {form!r} {what}; give a path of this machine (-o) and copy it"
+        )
     if store.exists(name):
         raise InputError(f"output: {store.where(name)!r} exists; remove it or choose another name")
     # Formats are written to files: SQLite seeks.
@@ -122,12 +157,14 @@ def _format(form: str) -> Format:
     chosen = FORMATS[form]
     if chosen.module and importlib.util.find_spec(chosen.module) is None:
         raise PluginUnavailableError(
-            "", f"the format {form!r} needs the package {chosen.module!r}: pip install {chosen.module}"
+            "",
+            f"the format {form!r} needs the package {chosen.package or chosen.module!r}: pip install "
+            f"{chosen.package or chosen.module}",
         )
     return chosen
 
 
-def _atom_columns(dataset: Dataset) -> dict[str, tuple[str, int]]:
+def _atom_columns(dataset: Selected) -> dict[str, tuple[str, int]]:
     """Columns with numbers for each atom, as (name in the file, numbers an atom), from the fields' axes."""
     out = {}
     for field in dataset.schema:
@@ -142,7 +179,7 @@ def _atom_columns(dataset: Dataset) -> dict[str, tuple[str, int]]:
     return out
 
 
-def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+def _rows(dataset: Selected) -> Iterator[dict[str, Any]]:
     columns = [*_COLUMNS, *_atom_columns(dataset)]
     for table in dataset.shards(columns):
         yield from table.to_pylist()
@@ -152,7 +189,7 @@ def _positions(row: dict[str, Any]) -> np.ndarray:
     return np.array(row["positions_angstrom"], dtype=np.float64)
 
 
-def _qm1b(dataset: Dataset, path: Path) -> int:
+def _qm1b(dataset: Selected, path: Path) -> int:
     written = 0
     with pq.ParquetWriter(
         path, _QM1B.with_metadata({"scfx": _provenance(dataset)}), compression="zstd"
@@ -179,7 +216,7 @@ def _qm1b(dataset: Dataset, path: Path) -> int:
     return written
 
 
-def _parquet(dataset: Dataset, path: Path) -> int:
+def _parquet(dataset: Selected, path: Path) -> int:
     written = 0
     schema = dataset.schema.with_metadata({"scfx": _provenance(dataset)})
     with pq.ParquetWriter(path, schema, compression="zstd") as file:
@@ -190,7 +227,7 @@ def _parquet(dataset: Dataset, path: Path) -> int:
     return written
 
 
-def _extxyz(dataset: Dataset, path: Path) -> int:
+def _extxyz(dataset: Selected, path: Path) -> int:
     written = 0
     with path.open("w", encoding="utf-8") as file:
         by_atom = _atom_columns(dataset)
@@ -227,7 +264,7 @@ def _quoted(value: Any) -> str:
     return repr(value)
 
 
-def _ase(dataset: Dataset, path: Path) -> int:
+def _ase(dataset: Selected, path: Path) -> int:
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.db import connect
@@ -255,7 +292,7 @@ def _ase(dataset: Dataset, path: Path) -> int:
     return written
 
 
-def _pyg(dataset: Dataset, path: Path) -> int:
+def _pyg(dataset: Selected, path: Path) -> int:
     import torch
     from torch_geometric.data import Data, InMemoryDataset
 
@@ -279,7 +316,7 @@ def _pyg(dataset: Dataset, path: Path) -> int:
     return len(graphs)
 
 
-def _provenance(dataset: Dataset) -> str:
+def _provenance(dataset: Selected) -> str:
     identity = dataset.plan.identity
     kept = {name: identity[name] for name in ("spec_hash", "spec", "versions")}
     return json.dumps({"plan_id": dataset.plan.plan_id, **kept}, sort_keys=True)
@@ -315,5 +352,26 @@ FORMATS: dict[str, Format] = {
         ".hdf5",
         "SPICE's HDF5: a group a molecule, hartree, bohr, the gradient",
         "h5py",
+    ),
+    "fairchem": Format(
+        exports_potentials.fairchem,
+        ".aselmdb",
+        "an ASE database in LMDB for fairchem: charge and spin in data, eV and eV/angstrom",
+        "ase_db_backends",
+        "ase-db-backends",
+    ),
+    "nequip": Format(exports_potentials.nequip, ".extxyz", "extended xyz for NequIP: energy, forces"),
+    "deepmd": Format(
+        exports_potentials.deepmd,
+        "",
+        "a folder of DeePMD-kit's mixed-type systems, for dpdata too",
+        folder=True,
+    ),
+    "huggingface": Format(
+        exports_potentials.huggingface,
+        "",
+        "a folder for datasets.load_dataset: Parquet by part, and a card",
+        folder=True,
+        parts=True,
     ),
 }

@@ -18,7 +18,7 @@ from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from scfx_dataset.isolated_atoms import IsolatedAtom, isolated_atoms
 
 if TYPE_CHECKING:
-    from scfx_dataset.reader import Dataset
+    from scfx_dataset.quality import Selected
 
 FORCES = "forces_ev_per_angstrom"
 _COLUMNS = (
@@ -26,7 +26,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def mace(dataset: Dataset, path: Path) -> int:
+def mace(dataset: Selected, path: Path) -> int:
     """Extended xyz with MACE's default keys, and the isolated atoms of all elements; eV and eV/angstrom.
 
     `energy` and `forces` are not written: ASE takes these names for a calculator's. A row without forces has none;
@@ -34,7 +34,7 @@ def mace(dataset: Dataset, path: Path) -> int:
     """
     written, elements = 0, set()
     with path.open("w", encoding="utf-8") as file:
-        for row in _rows(dataset):
+        for row in rows(dataset):
             elements |= set(row["atomic_numbers"])
             info = {
                 "REF_energy": row["energy_ev"],
@@ -42,7 +42,7 @@ def mace(dataset: Dataset, path: Path) -> int:
                 "spin": row["multiplicity"],
                 "row_id": row["row_id"],
             }
-            _frame(file, row["atomic_numbers"], row["positions_angstrom"], row.get(FORCES), info)
+            frame(file, row["atomic_numbers"], row["positions_angstrom"], row.get(FORCES), info)
             written += 1
         for atom in isolated_atoms(dataset, elements):
             info = {
@@ -51,22 +51,28 @@ def mace(dataset: Dataset, path: Path) -> int:
                 "spin": atom.multiplicity,
                 "config_type": "IsolatedAtom",
             }
-            _frame(file, [atom.atomic_number], [[0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]], info)
+            frame(file, [atom.atomic_number], [[0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]], info)
     return written
 
 
-def aimnet2(dataset: Dataset, path: Path) -> int:
-    """HDF5 with a group for each number of atoms and AIMNet2's keys; angstrom, eV and eV/angstrom."""
+def aimnet2(dataset: Selected, path: Path) -> int:
+    """HDF5 with a group for each number of atoms and AIMNet2's keys; angstrom, eV and eV/angstrom.
+
+    The isolated atoms are attributes of the file.
+    """
     return _by_number_of_atoms(dataset, path, {}, ("coord", "numbers", "energy", "forces"), 1.0)
 
 
-def torchani(dataset: Dataset, path: Path) -> int:
-    """HDF5 with a group for each number of atoms and TorchANI's keys; angstrom, hartree and hartree/angstrom."""
+def torchani(dataset: Selected, path: Path) -> int:
+    """HDF5 with a group for each number of atoms and TorchANI's keys; angstrom, hartree and hartree/angstrom.
+
+    The isolated atoms are attributes of the file, which TorchANI's self energies can be taken from.
+    """
     names = ("coordinates", "species", "energies", "forces")
     return _by_number_of_atoms(dataset, path, {"grouping": "by_num_atoms"}, names, HARTREE_IN_EV)
 
 
-def spice(dataset: Dataset, path: Path) -> int:
+def spice(dataset: Selected, path: Path) -> int:
     """HDF5 with a group for each molecule and SPICE's keys; bohr, hartree and hartree/bohr, the gradient not the force.
 
     `formation_energy` is the energy minus those of the neutral isolated atoms at the same level.
@@ -78,7 +84,7 @@ def spice(dataset: Dataset, path: Path) -> int:
     written = 0
     opened: Any = h5py.File(path, "w")
     with opened as file:
-        for row in _rows(dataset):
+        for row in rows(dataset):
             numbers = tuple(row["atomic_numbers"])
             elements |= set(numbers)
             key = (row["molecule"], row["charge"], row["multiplicity"], numbers)
@@ -95,7 +101,7 @@ def spice(dataset: Dataset, path: Path) -> int:
             _append(group, "conformations", positions, "bohr")
             _append(group, "dft_total_energy", row["energy_ev"] / HARTREE_IN_EV, "hartree")
             if FORCES in dataset.schema.names:
-                gradient = -_forces(row) * BOHR_IN_ANGSTROM / HARTREE_IN_EV
+                gradient = -forces_of(row) * BOHR_IN_ANGSTROM / HARTREE_IN_EV
                 _append(group, "dft_total_gradient", gradient, "hartree/bohr")
             written += 1
         atoms = {atom.atomic_number: atom for atom in isolated_atoms(dataset, elements)}
@@ -109,36 +115,40 @@ def spice(dataset: Dataset, path: Path) -> int:
 
 
 def _by_number_of_atoms(
-    dataset: Dataset, path: Path, attributes: dict[str, str], names: tuple[str, ...], energy_unit: float
+    dataset: Selected, path: Path, attributes: dict[str, str], names: tuple[str, ...], energy_unit: float
 ) -> int:
     """`energy_unit` in eV."""
     import h5py
 
     coordinates, numbers, energy, forces = names
-    written = 0
+    written, elements = 0, set()
     opened: Any = h5py.File(path, "w")
     with opened as file:
         file.attrs.update(attributes)
-        for row in _rows(dataset):
+        for row in rows(dataset):
+            elements |= set(row["atomic_numbers"])
             group = file.require_group(f"{len(row['atomic_numbers']):03d}")
             _append(group, coordinates, np.array(row["positions_angstrom"], dtype=np.float64))
             _append(group, numbers, np.array(row["atomic_numbers"], dtype=np.int64))
             _append(group, energy, row["energy_ev"] / energy_unit)
             if FORCES in dataset.schema.names:
-                _append(group, forces, _forces(row) / energy_unit)
+                _append(group, forces, forces_of(row) / energy_unit)
             for name, column in (("charge", "charge"), ("mult", "multiplicity"), ("row_id", "row_id")):
                 _append(group, name, np.int64(row[column]))
             written += 1
+        _state_atoms(file, isolated_atoms(dataset, elements))
     return written
 
 
-def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+def rows(dataset: Selected) -> Iterator[dict[str, Any]]:
+    """What trainers need of each row, forces too where the dataset has them."""
     forces = [FORCES] if FORCES in dataset.schema.names else []
     for table in dataset.shards([*_COLUMNS, *forces]):
         yield from table.to_pylist()
 
 
-def _forces(row: dict[str, Any]) -> np.ndarray:
+def forces_of(row: dict[str, Any]) -> np.ndarray:
+    """[natm, 3] in eV/angstrom; `InputError` for a row whose forces could not be computed."""
     if row[FORCES] is None:
         raise InputError(
             f"row {row['row_id']} has no forces (its property_reasons say why), and this format needs them of every "
@@ -160,18 +170,25 @@ def _append(group: Any, name: str, value: Any, unit: str = "") -> None:
 
 
 def _state_atoms(file: Any, atoms: Any) -> None:
-    """The reference states of a file's formation energies, as attributes of the file."""
+    """Energies and reference states of the isolated atoms, as attributes of the file."""
     ordered: list[IsolatedAtom] = list(atoms)
     file.attrs["isolated_atom_numbers"] = [atom.atomic_number for atom in ordered]
     file.attrs["isolated_atom_multiplicities"] = [atom.multiplicity for atom in ordered]
     file.attrs["isolated_atom_energies_hartree"] = [atom.energy_ev / HARTREE_IN_EV for atom in ordered]
 
 
-def _frame(file: Any, numbers: Any, positions: Any, forces: Any, info: dict[str, Any]) -> None:
+def frame(
+    file: Any,
+    numbers: Any,
+    positions: Any,
+    forces: Any,
+    info: dict[str, Any],
+    forces_name: str = "REF_forces",
+) -> None:
     """One frame of extended xyz; numbers with all their digits."""
-    properties = "species:S:1:pos:R:3" + ("" if forces is None else ":REF_forces:R:3")
+    properties = "species:S:1:pos:R:3" + ("" if forces is None else f":{forces_name}:R:3")
     stated = [f"{key}={value if isinstance(value, str) else repr(value)}" for key, value in info.items()]
     file.write(f"{len(numbers)}\n" + " ".join([f"Properties={properties}", *stated, 'pbc="F F F"']) + "\n")
     for i, z in enumerate(numbers):
         values = [*positions[i], *([] if forces is None else forces[i])]
-        file.write(" ".join([SYMBOLS[z], *map(repr, values)]) + "\n")
+        file.write(" ".join([SYMBOLS[z], *(repr(float(x)) for x in values)]) + "\n")

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import scfx
+from scfx.errors import ConfigError
 from scfx_dataset.cost import CostModel
 from scfx_dataset.property_columns import property_columns
 
@@ -54,6 +55,12 @@ def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> 
     Raises `ConfigError` for unknown names and missing capabilities, `InputError` for an element not in the basis.
     """
     resolved = spec.resolve(registry, atomic_numbers)
+    if labels := sorted(resolved.basis.labelled()):
+        raise ConfigError(
+            f"scf.basis.{labels[0]}",
+            "a dataset's atoms have no labels (they come in the order of a canonical SMILES, or of many files), so a "
+            "basis set for one of them cannot be honoured; choose by element, or compute single molecules: scfx energy",
+        )
     shown = spec.model_dump(mode="json", exclude={"threads", "memory_budget"})
     # Where it is left out, what is asked for decides it: the plan says what is in force.
     shown["convergence"] = resolved.convergence.model_dump(mode="json")

@@ -10,6 +10,13 @@ import scfx
 
 
 @scfx.hookimpl
+def scfx_register_optimizers() -> list[scfx.Offer]:
+    from scfx_geometry.optimizers import OFFERS
+
+    return OFFERS
+
+
+@scfx.hookimpl
 def scfx_register_tasks() -> list[scfx.Offer]:
     return [
         scfx.Offer(
@@ -22,6 +29,12 @@ def scfx_register_tasks() -> list[scfx.Offer]:
             "frequencies",
             "scfx_geometry.frequencies_task:FrequenciesTask",
             summary="harmonic frequencies, infrared intensities and thermochemistry of the geometries of a file",
+            requires=("ase", "pyarrow"),
+        ),
+        scfx.Offer(
+            "sample",
+            "scfx_geometry.sampling.task:SampleTask",
+            summary="geometries around those of a file by normal modes, dynamics or torsions, with energies and forces",
             requires=("ase", "pyarrow"),
         ),
     ]

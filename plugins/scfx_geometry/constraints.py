@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError
 
+from scfx.contracts.optimizer import Constraint
 from scfx.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from scfx.model.system import System
-
-_NUMBER_OF_ATOMS = {"distance": 2, "angle": 3, "torsion": 4}
-
-
-class Constraint(BaseModel):
-    """One `{ keep = "torsion", atoms = [0, 1, 2, 3] }`; atoms are counted from 0, in the system's own order."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    keep: Literal["atoms", "distance", "angle", "torsion"]
-    atoms: tuple[int, ...]
-
-    @model_validator(mode="after")
-    def _right_number_of_atoms(self) -> Constraint:
-        expected = _NUMBER_OF_ATOMS.get(self.keep)
-        if not self.atoms or (expected is not None and len(self.atoms) != expected):
-            raise ValueError(
-                f"keep = {self.keep!r} needs {expected or 'at least one'} atoms, got {list(self.atoms)}"
-            )
-        if len(set(self.atoms)) < len(self.atoms):
-            raise ValueError(f"atoms = {list(self.atoms)} names one twice")
-        return self
 
 
 def constraints_of(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
 
     from scfx.model.system import System
+    from scfx.results import SCFResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +23,11 @@ class Differences:
     `hessian` [3 natm, 3 natm] in hartree/bohr², symmetrised; `asymmetry` is the largest difference of two elements
     that should be equal, before that. `acoustic_sum` is the largest of the sums over atoms of a row's elements along
     one axis, which are 0 where moving the molecule as a whole changes no gradient. `dipole_derivatives` [3 natm, 3] in
-    elementary charges.
+    elementary charges. `result` has the geometry itself as entry 0, then each displacement forth and back.
     """
 
     system: System
+    result: SCFResult
     energy: float
     gradient: Float64[np.ndarray, "natm 3"]
     hessian: Float64[np.ndarray, "coordinates coordinates"]
@@ -47,6 +49,7 @@ def differences(solver: Any, system: System, step: float) -> Differences:
     sums = found.matrix.reshape(-1, system.natm, 3).sum(axis=1)
     return Differences(
         system=system,
+        result=result,
         energy=float(result.energy[0]),
         gradient=np.array(result.gradient[0]),
         hessian=found.matrix,

@@ -26,6 +26,7 @@ from scfx_geometry.thermochemistry import PRESSURE, TEMPERATURE, Thermochemistry
 
 if TYPE_CHECKING:
     from scfx.model.system import System
+    from scfx.results import SCFResult
 
 #: Hartree/bohr: with a larger element of the gradient, a geometry is not stationary (a little above `gau_loose`'s).
 STATIONARY = 3e-3
@@ -33,9 +34,13 @@ STATIONARY = 3e-3
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What `frequencies` found. `rotational_constants` in GHz. `doubt` says what makes it less than it seems."""
+    """What `frequencies` found. `rotational_constants` in GHz. `doubt` says what makes it less than it seems.
+
+    `label` is the result of the geometry itself, as its entry 0, with all properties asked for.
+    """
 
     differences: Differences
+    label: SCFResult
     modes: Modes
     rotational_constants: tuple[float, ...]
     thermochemistry: Thermochemistry
@@ -49,11 +54,14 @@ def frequencies(
     temperature: float = TEMPERATURE,
     pressure: float = PRESSURE,
     symmetry: int | None = None,
+    *,
+    labels: Any = None,
 ) -> Analysis:
     """Frequencies, intensities and thermochemistry of `system` where it is, with the commonest isotopes' masses.
 
     `solver`: a `scfx.Solver` with `properties=["gradient"]`. `step` in bohr, `temperature` in kelvin, `pressure` in
-    pascal; `symmetry`: the symmetry number, else found from the geometry. Raises `InputError` for what cannot be done
+    pascal; `symmetry`: the symmetry number, else found from the geometry. `labels`: the solver of the geometry itself,
+    where it computes more than `solver` does of the 6 natm displaced ones. Raises `InputError` for what cannot be done
     as asked, `ConvergenceError` if an SCF does not converge.
     """
     check_solver(solver)
@@ -69,8 +77,10 @@ def frequencies(
     doubt = ""
     if largest > STATIONARY:
         doubt = f"not a stationary point: the gradient reaches {largest:.1e} hartree/bohr; relax it first"
+    label = found.result if labels is None or labels is solver else labels.solve([system])
     return Analysis(
         differences=found,
+        label=label,
         modes=modes,
         rotational_constants=rotational_constants(masses, system.positions),
         thermochemistry=thermochemistry(system, found.energy, masses, modes, number, temperature, pressure),

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from scfx.contracts.optimizer import Constraint
 from scfx.hessian import STEP
-from scfx_geometry.constraints import Constraint
 from scfx_geometry.thermochemistry import PRESSURE, TEMPERATURE
 
 
@@ -18,10 +18,11 @@ class SourceOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     molecules: str = Field(
-        description="file of geometries (.xyz, .extxyz) or of SMILES (.smi, .smiles, .txt)"
+        description="file of geometries (.xyz, .extxyz) or of SMILES (.smi, .smiles, .txt), or the output folder of an "
+        "optimize task, which may be an earlier one of the same configuration"
     )
-    format: Literal["auto", "xyz", "smiles"] = Field(
-        "auto", description="what `molecules` is; auto: by the name's ending"
+    format: Literal["auto", "xyz", "smiles", "relaxed"] = Field(
+        "auto", description="what `molecules` is; auto: a folder is relaxed, a file is what its name ends in"
     )
     charge: int | None = Field(None, description="of every molecule; default: what the file states, else 0")
     multiplicity: int | None = Field(
@@ -39,7 +40,7 @@ class SourceOptions(BaseModel):
 class OptimizeOptions(SourceOptions):
     """Options of the optimize task (docs/geometries.md)."""
 
-    optimizer: str = Field("berny", description='"berny" or "ase-bfgs"')
+    optimizer: str = Field("berny", description="name of an optimiser: berny, geometric, ase-bfgs...")
     criteria: str | dict[str, float] = Field(
         "gau", description='"gau", "gau_tight", "gau_loose", "fmax", or { fmax = ... } in eV/angstrom'
     )
@@ -55,3 +56,6 @@ class FrequenciesOptions(SourceOptions):
     step: float = Field(STEP, gt=0, le=0.1, description="displacement of each coordinate, in bohr")
     temperature: float = Field(TEMPERATURE, gt=0, description="kelvin")
     pressure: float = Field(PRESSURE, gt=0, description="pascal; the default is 1 atm")
+    symmetry_number: int | None = Field(
+        None, ge=1, description="of every molecule; default: found from its geometry (QM9's G has 1 for all)"
+    )

@@ -51,7 +51,8 @@ class Relaxation:
     converged one, else the path's last (None if there are none). `energy_difference` is the energy from the standard
     guess minus the path's; beyond 1e-6 hartree `another_solution` is True. `rearranged` says which bonds broke or
     formed. `steps` counts the energies and gradients of the path, `iterations` their SCF iterations together.
-    `frames` is the path, where it was asked for.
+    `frames` is the path, where it was asked for. `properties`: of a converged one, all that the solver of the labels
+    computes, by name, and the reasons of those that have no value.
     """
 
     start: System
@@ -66,6 +67,8 @@ class Relaxation:
     energy_difference: float | None = None
     rearranged: str = ""
     frames: tuple[Frame, ...] = ()
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    property_reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
@@ -76,7 +79,7 @@ class Relaxation:
         return self.energy_difference is not None and abs(self.energy_difference) > SAME_SOLUTION
 
 
-@dataclass
+@dataclass(eq=False)
 class _Lane:
     """A molecule on its way. `settled`: converged, its last geometry is solved once more from the standard guess."""
 
@@ -118,20 +121,23 @@ class _Plan:
 def relax(
     solver: Any,
     systems: Sequence[System],
-    optimizer: str = "berny",
+    optimizer: str | type[AbstractOptimizer] = "berny",
     criteria: str | Mapping[str, Any] | Criteria = "gau",
     max_steps: int = 100,
     constraints: Sequence[Constraint | Mapping[str, Any]] | None = None,
     *,
     trajectory: bool = False,
     lanes: int = 128,
+    labels: Any = None,
 ) -> list[Relaxation]:
     """The relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
 
-    `solver`: a `scfx.Solver` with `properties=["gradient"]`. `optimizer`: "berny" or "ase-bfgs". `criteria`: "gau",
+    `solver`: a `scfx.Solver` with `properties=["gradient"]`. `optimizer`: a name ("berny", "geometric", "ase-bfgs",
+    ...) or a class of them. `criteria`: "gau",
     "gau_tight", "gau_loose", "fmax", or a table `{"fmax": 0.01}` (eV/angstrom). `constraints` as in
     `scfx_geometry.constraints` (for all systems alike). `lanes`: molecules on their way at once; those that are done
-    leave, and the next take their places.
+    leave, and the next take their places. `labels`: the solver of the final geometries, where it computes more
+    properties than `solver` does of those on the way.
 
     Every step begins from the density of the molecule's own step before, so its path depends on its start, the level
     and the versions of the libraries, and not on its company. Raises `InputError` before anything is computed for what
@@ -139,8 +145,9 @@ def relax(
     """
     done: list[Relaxation | None] = [None] * len(systems)
     for index, relaxation in relaxed(
-        solver, systems, optimizer, criteria, max_steps, constraints, trajectory=trajectory, lanes=lanes
-    ):
+        solver, systems, optimizer, criteria, max_steps, constraints,
+        trajectory=trajectory, lanes=lanes, labels=labels,
+    ):  # fmt: skip
         done[index] = relaxation
     return [each for each in done if each is not None]
 
@@ -148,19 +155,21 @@ def relax(
 def relaxed(
     solver: Any,
     systems: Iterable[System],
-    optimizer: str = "berny",
+    optimizer: str | type[AbstractOptimizer] = "berny",
     criteria: str | Mapping[str, Any] | Criteria = "gau",
     max_steps: int = 100,
     constraints: Sequence[Constraint | Mapping[str, Any]] | None = None,
     *,
     trajectory: bool = False,
     lanes: int = 128,
+    labels: Any = None,
 ) -> Iterator[tuple[int, Relaxation]]:
     """As `relax`, giving (index, relaxation) as soon as each is done; molecules of one structure share rounds."""
     if max_steps < 1 or lanes < 1:
         raise InputError(f"max_steps and lanes must be at least 1, got {max_steps} and {lanes}")
     kept = constraints_of(constraints)
-    plan = _Plan(optimizer_of(optimizer, kept), criteria_of(criteria), kept, max_steps, trajectory)
+    chosen = optimizer_of(optimizer, solver.registry, kept)
+    plan = _Plan(chosen, criteria_of(criteria), kept, max_steps, trajectory)
     structures: dict[tuple[Any, ...], list[tuple[int, System]]] = {}
     for index, system in enumerate(systems):
         _check(system, f"systems[{index}]")
@@ -169,37 +178,46 @@ def relaxed(
         structures.setdefault(key, []).append((index, system))
     check_solver(solver)
     # Those of one structure one after another, so that they share rounds, and in them a batch of the solver.
-    return _rounds(solver, plan, deque(chain(*structures.values())), lanes)
+    return _rounds(solver, labels or solver, plan, deque(chain(*structures.values())), lanes)
 
 
 def _rounds(
-    solver: Any, plan: _Plan, queue: deque[tuple[int, System]], lanes: int
+    solver: Any, labels: Any, plan: _Plan, queue: deque[tuple[int, System]], lanes: int
 ) -> Iterator[tuple[int, Relaxation]]:
     active: list[_Lane] = []
-    while queue or active:
-        while queue and len(active) < lanes:
-            index, system = queue.popleft()
-            lane = _started(plan, index, system)
-            if isinstance(lane, Relaxation):
-                yield index, lane
-            else:
-                active.append(lane)
-        if not active:
-            continue
-        solved = solver.solve(
-            [lane.system for lane in active],
-            return_density=True,
-            # A settled one is solved as if nothing had gone before.
-            initial_density=[None if lane.settled else lane.density for lane in active],
-        )
-        moving = []
-        for row, lane in enumerate(active):
-            end = _advance(plan, lane, solved, row)
-            if end is None:
-                moving.append(lane)
-            else:
-                yield lane.index, end
-        active = moving
+    try:
+        while queue or active:
+            while queue and len(active) < lanes:
+                index, system = queue.popleft()
+                lane = _started(plan, index, system)
+                if isinstance(lane, Relaxation):
+                    yield index, lane
+                else:
+                    active.append(lane)
+            for lane, solved, row in _solved(solver, labels, list(active)):
+                end = _advance(plan, lane, solved, row)
+                if end is not None:
+                    lane.optimizer.close()
+                    active.remove(lane)
+                    yield lane.index, end
+    finally:
+        for lane in active:
+            lane.optimizer.close()
+
+
+def _solved(solver: Any, labels: Any, active: list[_Lane]) -> Iterator[tuple[_Lane, Any, int]]:
+    """Each lane with its result and its entry there. A settled one is solved as if nothing had gone before."""
+    for chosen, lanes in (
+        (solver, [lane for lane in active if not lane.settled]),
+        (labels, [lane for lane in active if lane.settled]),
+    ):
+        if lanes:
+            solved = chosen.solve(
+                [lane.system for lane in lanes],
+                return_density=True,
+                initial_density=[None if lane.settled else lane.density for lane in lanes],
+            )
+            yield from ((lane, solved, row) for row, lane in enumerate(lanes))
 
 
 def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
@@ -227,6 +245,8 @@ def _advance(plan: _Plan, lane: _Lane, solved: Any, row: int) -> Relaxation | No
         return plan.ended(
             lane, "converged", energy=energy, gradient=gradient, dipole=dipole,
             energy_difference=energy - lane.last.energy,
+            properties={name: values[row] for name, values in solved.properties.items()},
+            property_reasons={name: texts[row] for name, texts in solved.property_reasons.items() if texts[row]},
         )  # fmt: skip
     lane.steps += 1
     lane.iterations += int(solved.iterations[row])

@@ -6,30 +6,18 @@ import abc
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from scfx.config.spec import SCFSpec
 from scfx.contracts.task import AbstractTask, TaskContext
 from scfx.versions import versions
 from scfx_geometry.options import SourceOptions
+from scfx_geometry.property_columns import reported
+from scfx_geometry.solvers import SolverFactory, Solvers, make_solver, solvers_of
 from scfx_geometry.sources import Record, Source, read_source
 from scfx_geometry.store import RowStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pydantic import BaseModel
-
-
-def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> Any:
-    """The core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""
-    from scfx.driver import Solver
-
-    if not any(_name(choice) == "gradient" for choice in spec.properties):
-        spec = spec.model_copy(update={"properties": (*spec.properties, "gradient")})
-    return Solver(spec, registry, atomic_numbers=atomic_numbers)
-
-
-def _name(choice: Any) -> Any:
-    return choice.get("name") if isinstance(choice, dict) else getattr(choice, "name", choice)
 
 
 class GeometryTask(AbstractTask):
@@ -38,12 +26,10 @@ class GeometryTask(AbstractTask):
     `solver_factory(spec, registry, atomic_numbers)` replaces the core's solver, for tests.
     """
 
-    def __init__(
-        self, options: BaseModel, solver_factory: Callable[[Any, Any, Sequence[int]], Any] = make_solver
-    ):
+    def __init__(self, options: BaseModel, solver_factory: SolverFactory = make_solver):
         super().__init__(options)
         self._solver_factory = solver_factory
-        self._prepared: tuple[Source, Any] | None = None
+        self._prepared: tuple[Source, Solvers | None] | None = None
 
     @property
     @abc.abstractmethod
@@ -52,31 +38,49 @@ class GeometryTask(AbstractTask):
 
     @abc.abstractmethod
     def _compute(
-        self, solver: Any, todo: Sequence[tuple[int, Record]]
+        self, solvers: Solvers, todo: Sequence[tuple[int, Record]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """(index, row) of records with a system, as soon as each is done."""
 
     @abc.abstractmethod
-    def _write(self, store: RowStore, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Write the tables; returns their names."""
+    def _write(
+        self, store: RowStore, rows: Sequence[Mapping[str, Any]], solvers: Solvers | None
+    ) -> list[str]:
+        """Write the tables; returns their names. There are no solvers where no row has a molecule."""
 
+    #: Columns of its table that every row has.
+    _columns: Collection[str]
     #: Status of a row of a record that has no system.
     _lost: str
     #: Status of a row that is as it should be.
     _good: str
 
+    @property
+    def source(self) -> Source:
+        """The molecules, of a task that has been checked."""
+        assert self._prepared is not None
+        return self._prepared[0]
+
     def check(self, context: TaskContext) -> None:
         """Everything that can be refused before the first SCF."""
         assert isinstance(self.options, SourceOptions)
-        source = read_source(self.options, context.config_path)
+        earlier = {
+            task.options.output: task.source
+            for task in context.earlier
+            if isinstance(task, GeometryTask) and isinstance(task.options, SourceOptions)
+        }
+        source = read_source(self.options, context.config_path, earlier)
         elements = sorted(
             {int(z) for r in source.records if r.system is not None for z in r.system.atomic_numbers}
         )
-        self._check_source(source)
-        solver = self._solver_factory(context.spec, context.registry, elements) if elements else None
-        self._prepared = source, solver
+        self._check_source(source, context.registry)
+        solvers = None
+        if elements:
+            solvers = solvers_of(context.spec, context.registry, elements, self._solver_factory)
+            reported(solvers.labels.resolved.properties, self._columns)
+        self._prepared = source, solvers
 
-    def _check_source(self, source: Source) -> None:
+    def _check_source(self, source: Source, registry: Any) -> None:
         """Refuse what the options say of these molecules."""
 
     def run(self, context: TaskContext) -> int:
@@ -85,8 +89,10 @@ class GeometryTask(AbstractTask):
             self.check(context)
         assert self._prepared is not None
         assert isinstance(self.options, SourceOptions)
-        source, solver = self._prepared
-        store = RowStore(self.options.output, self._identity(source, solver))
+        source, solvers = self._prepared
+        if source.to_come:
+            source = read_source(self.options, context.config_path, {})
+        store = RowStore(self.options.output, self._identity(source, solvers))
         finished = store.finished()
         todo = [(i, record) for i, record in enumerate(source.records) if i not in finished]
         try:
@@ -96,14 +102,14 @@ class GeometryTask(AbstractTask):
                         index, _named(index, record, {"status": self._lost, "reason": record.problem})
                     )
             able = [(i, record) for i, record in todo if record.system is not None]
-            for index, row in self._compute(solver, able):
+            for index, row in () if solvers is None else self._compute(solvers, able):
                 store.write(index, _named(index, source.records[index], row))
         except KeyboardInterrupt:
             left = len(source.records) - len(store.finished())
             context.console.print(f"stopped; {left} rows are left: run the same command again to go on")
             return 130
         rows = store.rows()
-        names = self._write(store, rows)
+        names = self._write(store, rows, solvers)
         good = sum(row["status"] == self._good for row in rows)
         context.console.print(
             f"{good} of {len(rows)} {self._good} ({len(finished)} were there); wrote {', '.join(names)} in "
@@ -111,12 +117,13 @@ class GeometryTask(AbstractTask):
         )
         return 0 if good else 1
 
-    def _identity(self, source: Source, solver: Any) -> dict[str, Any]:
+    def _identity(self, source: Source, solvers: Solvers | None) -> dict[str, Any]:
         assert isinstance(self.options, SourceOptions)
         return {
             "options": self.options.row_options(),
             "molecules_sha256": source.sha256,
-            "spec_hash": "" if solver is None else solver.spec_hash,
+            "spec_hash": "" if solvers is None else solvers.labels.spec_hash,
+            "properties": [] if solvers is None else list(solvers.labels.resolved.properties.reported),
             "versions": {**versions(), **{name: _version(name) for name in self._distributions}},
         }
 

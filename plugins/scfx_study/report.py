@@ -19,6 +19,7 @@ from scfx.config.spec_hash import plain
 from scfx.versions import versions
 from scfx_study import plots
 from scfx_study.conformers import every_conformer, failures, outliers
+from scfx_study.force_plots import force_errors_by_option
 from scfx_study.page import NOTHING, details, number, page, picture, table
 from scfx_study.statistics import QUANTITY_COLUMNS
 
@@ -36,10 +37,12 @@ _CAPTIONS = {
     "spread": "Gaps of the conformers of each molecule (QM1B's Figure 4).",
     "pareto": "What accuracy costs. The line joins options that none beats in both. Seconds are those of the run that "
     "made the labels, without compiling; compare them only if the machine did nothing else.",
+    "forces": "What each option costs a force: mean absolute error of a component and 1 - cosine of the angle to the "
+    "force that it is compared with, with bootstrap intervals over molecules.",
     "convergence": "What each iteration leaves over, for a few conformers solved again under every option.",
 }
 #: Figures of several panels beside each other.
-_BROAD = ("histograms", "pareto", "spread", "convergence")
+_BROAD = ("histograms", "pareto", "spread", "forces", "convergence")
 
 
 def write_report(study: Study) -> Path:
@@ -55,7 +58,7 @@ def write_report(study: Study) -> Path:
     forces = study.force_statistics()
     if len(forces):
         forces.to_csv(output / "forces.csv", index=False)
-    pictures = _pictures(study, labels, found, cost)
+    pictures = _pictures(study, labels, found, cost, forces)
     (output / "plots").mkdir(exist_ok=True)
     for name, kinds in pictures.items():
         for kind, data in kinds.items():
@@ -88,7 +91,7 @@ def write_report(study: Study) -> Path:
 
 
 def _pictures(
-    study: Study, labels: pd.DataFrame, found: pd.DataFrame, cost: pd.DataFrame
+    study: Study, labels: pd.DataFrame, found: pd.DataFrame, cost: pd.DataFrame, forces: pd.DataFrame
 ) -> dict[str, dict[str, bytes]]:
     names, reference = [option.label for option in study.options], study.reference.label
     order = [reference, *(name for name in names if name != reference)]
@@ -99,6 +102,8 @@ def _pictures(
         "spread": plots.spread(labels, order),
         "pareto": plots.pareto(found, cost, reference),
     }
+    if len(forces):
+        figures["forces"] = force_errors_by_option(forces)
     traces = study.traces()
     if any(traces.values()):
         figures["convergence"] = plots.convergence({name: traces[name] for name in order})

@@ -20,6 +20,7 @@ Examples:
   scfx energy CCO --json
   scfx energy water.xyz --functional b3lyp --basis 6-31g* --backend libcint --precision float64 --grid 3
   scfx energy '[OH]' --functional pbe0 --multiplicity 2
+  scfx energy CO --level ani --set scf.grid=1     a published dataset's level; scfx level lists them
   scfx energy water.xyz --backend '{ name = "simd", threads = 1 }'     options as in TOML
   scfx energy water.xyz --set scf.convergence.energy=1e-9 --json -o water.json
 
@@ -66,6 +67,7 @@ class Names(click.ParamType):
 
 @click.command(short_help="Energy, HOMO, LUMO and gap of one molecule.", epilog=_EPILOG)
 @click.argument("molecule")
+@click.option("--level", default=None, help="Of a published dataset, as spice; other flags win over it.")
 @click.option(
     "--functional", type=TomlValue(), default="b3lyp", show_default=True, help="PySCF's names, case-free."
 )
@@ -183,6 +185,9 @@ def _with_overrides(spec: dict[str, Any], overrides: tuple[str, ...]) -> dict[st
     # Left out where it was not given: the thresholds then are those that what is asked for needs.
     if _is_default("convergence"):
         spec = {key: value for key, value in spec.items() if key != "convergence"}
+    # A flag that was not given says nothing against the level.
+    if spec.get("level") is not None or any(text.startswith("scf.level=") for text in overrides):
+        spec = {key: value for key, value in spec.items() if key == "level" or not _is_default(key)}
     table: dict[str, Any] = {"scf": {key: value for key, value in spec.items() if value is not None}}
     for override in overrides:
         key = override.partition("=")[0].strip()
@@ -277,10 +282,12 @@ def as_record(result: SCFResult) -> dict[str, Any]:
         "nao": int(result.nao[0]),
         "n_grid": int(result.n_grid[0]),
         "functional": facts["functional"],
+        "functional_implementation": facts.get("functional_implementation", "jax"),
         "basis": facts["basis"],
         "backend": facts["backend"],
         "precision": facts["precision"],
         "spec_hash": facts["spec_hash"],
+        **{key: facts[key] for key in ("level", "level_changed", "scf") if key in facts},
         "versions": facts["versions"],
         "device": facts["device"],
         "dipole_debye": [_number(x * DIPOLE_AU_IN_DEBYE) for x in result.dipole[0]],
@@ -370,6 +377,11 @@ def _text(record: dict[str, Any]) -> str:
         f"by          {record['backend']} on {record['device']}, {record['precision']}",
         f"spec        {record['spec_hash'][:16]}",
     ]
+    if record["functional_implementation"] != "jax":  # the slow way, or somebody else's formulas
+        lines.insert(-1, f"functional  {record['functional_implementation']}")
+    if "level" in record:
+        changed = ", ".join(record["level_changed"])
+        lines.insert(-1, f"level       {record['level']}" + (f", but for {changed}" if changed else ""))
     if record.get("stability"):
         found = record["stability"]
         numbers = ", ".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,9 @@ from scfx.errors import ConfigError
 
 if TYPE_CHECKING:
     from scfx.cli import Session
+
+#: Exit code of a task that was stopped by Ctrl-C, as of a shell's.
+INTERRUPTED = 130
 
 _EPILOG = """\b
 Examples:
@@ -62,9 +66,12 @@ def run(session: Session, config: str, overrides: tuple[str, ...]) -> int:
         # A misspelt functional must not show up an hour into the second task.
         loaded.scf.resolve(session.registry)
     context = TaskContext(loaded.scf, session.registry, Console(stderr=True), config, loaded.scf_lists)
-    for task in tasks:
-        task.check(context)
+    contexts = [replace(context, earlier=tuple(tasks[:index])) for index in range(len(tasks))]
+    for task, own in zip(tasks, contexts, strict=True):
+        task.check(own)
     code = 0
-    for task in tasks:
-        code = max(code, task.run(context))
+    for task, own in zip(tasks, contexts, strict=True):
+        code = max(code, task.run(own))
+        if code == INTERRUPTED:  # whoever stopped one task means the file
+            break
     return code

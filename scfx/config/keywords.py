@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Table = Mapping[str, Any]
 Preset = Literal["default", "tight", "forces", "loose", "qm1b"]
+LevelName = Literal["qm1b", "qm9", "pcq", "ani", "nabla", "spice", "omol25", "r2scan-3c"]
 
 
 class ConvergenceTable(TypedDict, total=False):
@@ -53,10 +54,12 @@ if TYPE_CHECKING:
 class SCFOptions(TypedDict, total=False):
     """What `scfx.solve` takes besides functional, basis, backend, precision and grid. `SCFSpec` explains each."""
 
+    level: LevelName | None
     nonlocal_grid: GridChoice
     convergence: Preset | ConvergenceTable | Convergence
     density_fitting: str | bool | Table | AbstractBasisSource | None
-    guess: Literal["atomic", "core"]
+    guess: Literal["atomic", "sap", "core"]
+    accelerator: Literal["cdiis", "adiis"]
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"]
     linear_dependence: float
     recovery: bool

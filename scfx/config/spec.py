@@ -7,16 +7,25 @@ they stand for, and hashes the definitions, not the names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 from scfx.config.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence, convergence_fields
+from scfx.config.levels import expanded, level_name
 from scfx.config.spec_hash import spec_hash
 from scfx.config.toml import validation_error
 from scfx.errors import CapabilityError, ConfigError, InputError
-from scfx.model.elements import SYMBOLS
+from scfx.model.elements import SYMBOLS, nucleus
 
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.energy.integral_sources import IntegralSources
     from scfx.energy.two_electron.fitted import DensityFitting
     from scfx.grid import GridSpec
     from scfx.properties.requests import Requested
@@ -120,8 +130,10 @@ Choice = Annotated[Any, BeforeValidator(_choice)]
 class SCFSpec(BaseModel):
     """How to compute: the `[scf]` table, and the keyword arguments of `scfx.solve`.
 
+    `level`: the name of a published dataset's level of theory (`scfx.config.levels`), whose keys stand where none is
+    given; `scfx level` prints it. The spec hash is that of the keys.
     `backend`, `functional`, `basis`, `precision`: a name, a table `{name = ..., options}`, or (in Python) an object;
-    `basis` may be a table by element too (`scfx.model.mixed_basis`).
+    `basis` may be a table by element or atom label too (`scfx.model.mixed_basis`).
     `grid`: PySCF's level 0 to 9, (radial shells, Lebedev points) for every atom, or a table of `scfx.grid.GridSpec`'s
     fields; `nonlocal_grid`: the same for the VV10 part of a functional that has one (its cost grows with the square of
     the number of points).
@@ -130,7 +142,8 @@ class SCFSpec(BaseModel):
     where integrals are stored in float32), else "default".
     `density_fitting`: an auxiliary basis set for J and K ("def2-universal-jkfit", or "auto" for the one published with
     the basis), or a table {basis = ..., fitted = "j"} to fit J alone; left out, J and K are exact.
-    `guess`: "atomic" (superposed atomic densities) or "core".
+    `guess`: "atomic" (superposed atomic densities), "sap" (orbitals of superposed atomic potentials) or "core".
+    `accelerator`: "cdiis", or "adiis" for ADIIS far from convergence and CDIIS near to it.
     `reference`: "auto" is restricted for singlets, unrestricted otherwise; "restricted-open" (ROHF, ROKS) is restricted
     for singlets, and otherwise has the same orbitals for both spins.
     `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
@@ -157,7 +170,8 @@ class SCFSpec(BaseModel):
     nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
     convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
     density_fitting: Annotated[Any, BeforeValidator(_density_fitting)] = None
-    guess: Literal["atomic", "core"] = "atomic"
+    guess: Literal["atomic", "sap", "core"] = "atomic"
+    accelerator: Literal["cdiis", "adiis"] = "cdiis"
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"] = "auto"
     linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
@@ -169,6 +183,18 @@ class SCFSpec(BaseModel):
     lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
     device: Literal["cpu"] = "cpu"
+    #: Left out of dumps, which have the keys that it stands for.
+    level: Annotated[str | None, BeforeValidator(level_name)] = Field(default=None, exclude=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_level(cls, values: Any, handler: Any) -> SCFSpec:
+        if not isinstance(values, Mapping) or values.get("level") is None:
+            return handler(values)
+        made = handler(expanded(values))
+        # What the level says is not said by the user: another level, put in its place, is not overruled by it.
+        made.__pydantic_fields_set__.intersection_update(values)
+        return made
 
     @classmethod
     def create(cls, values: Mapping[str, Any] | None = None, /, *, key: str = "scf", **more: Any) -> SCFSpec:
@@ -208,13 +234,16 @@ class SCFSpec(BaseModel):
         With `atomic_numbers` the highest shell of the basis on those elements is part of what the backend must do.
         Raises `ConfigError` (unknown or ambiguous name, missing package, capability) with the key.
         """
+        from scfx.energy.integral_sources import IntegralSources
         from scfx.registry import Need
 
         functional = registry.functional(self.functional)
         basis = registry.basis(self.basis)
         policy = registry.precision(self.precision)
-        shells = [s for z in sorted({int(z) for z in atomic_numbers or ()}) for s in basis.shells(z)]
-        cores = [z for z in {int(z) for z in atomic_numbers or ()} if basis.core_potential(z) is not None]
+        elements = [(basis, z) for z in sorted({int(z) for z in atomic_numbers or ()})]
+        elements += [(own, nucleus(label)[0]) for label, own in basis.labelled().items()]
+        shells = [shell for source, z in elements for shell in source.shells(z)]
+        cores = [z for source, z in elements if source.core_potential(z) is not None]
         stored = {policy.integrals} | ({"float64"} if policy.schwarz_float64 is not None else set())
         properties = self._properties(registry)
         need = Need(
@@ -232,7 +261,16 @@ class SCFSpec(BaseModel):
         options = (
             {k: v for k, v in self.backend.items() if k != "name"} if isinstance(self.backend, dict) else {}
         )
-        fitting = self._fitting(registry, backend, basis, policy)
+        integrals = IntegralSources(
+            backend,
+            lambda: registry.lender(Need(ecp=True, derivatives=properties.derivatives)),
+            lambda highest: registry.lender(
+                replace(need, max_angular_momentum=highest, platform=None, family=None)
+            ),
+        )
+        highest = need.max_angular_momentum
+        who = backend if highest is None else integrals.for_angular_momentum(highest)
+        fitting = self._fitting(registry, who, basis, policy)
         own = backend.definition()
         names = {
             "backend": backend.name,
@@ -258,15 +296,27 @@ class SCFSpec(BaseModel):
         if functional.vv10 is not None:
             nonlocal_grid = _grid_spec(self.nonlocal_grid, "scf.nonlocal_grid")
             definition["nonlocal_grid"] = nonlocal_grid.definition()
+        guess_potentials = None
+        if self.guess == "sap":
+            from scfx.scf.potential_guess import PUBLISHED
+
+            guess_potentials = registry.basis(PUBLISHED, key="scf.guess")
+            definition["guess"] = {"name": self.guess, "potentials": guess_potentials.definition()}
+        if self.accelerator != "cdiis":
+            self._check_accelerator()
+            definition["accelerator"] = self.accelerator
         if fitting is not None:
             definition["density_fitting"] = fitting.definition()
         if not self.grid_response:
             definition["grid_response"] = False
         if self.linear_dependence != LINEAR_DEPENDENCE:
             definition["linear_dependence"] = self.linear_dependence
+        if how := properties.definition(policy.refined()):
+            definition["properties"] = how
         resolved = ResolvedSpec(
             self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
-            convergence, dispersion, fitting, nonlocal_grid, properties,
+            convergence, integrals, dispersion, fitting, nonlocal_grid, properties,
+            guess_potentials,
         )  # fmt: skip
         for each in properties.ordered:
             each.check(resolved)
@@ -279,6 +329,7 @@ class SCFSpec(BaseModel):
         basis: AbstractBasisSource,
         policy: PrecisionPolicy,
     ) -> DensityFitting | None:
+        from scfx.contracts.fitting import AbstractFittingRowsBackend
         from scfx.energy.two_electron.fitted import DensityFitting
         from scfx.energy.two_electron.term import fitting_backend
 
@@ -304,11 +355,12 @@ class SCFSpec(BaseModel):
                     f"no auxiliary basis set is published for {_shown(self.basis, basis)!r}; name one, such as "
                     "'def2-universal-jkfit'",
                 )
-        if policy.integrals != "float64":
+        if policy.integrals != "float64" and not isinstance(backend, AbstractFittingRowsBackend):
             raise CapabilityError(
                 "scf.precision",
-                f"density fitting stores float64 integrals only, policy {policy.name!r} asks for {policy.integrals}; "
-                "use precision = 'float64', or leave scf.density_fitting out",
+                f"density fitting with backend {backend.name!r} stores float64 integrals only, policy {policy.name!r} "
+                f"asks for {policy.integrals}; use backend = 'simd', or precision = 'float64', or leave "
+                "scf.density_fitting out",
             )
         return DensityFitting(registry.basis(chosen, key=key), fitted)
 
@@ -317,30 +369,45 @@ class SCFSpec(BaseModel):
         from scfx.properties.requests import requested
 
         choices = list(self.properties)
-        if self.stability and not any(_bare(choice) == "stability" for choice in choices):
+        if self.stability and not any(name_of(choice) == "stability" for choice in choices):
             from scfx.properties.stability import StabilityEigenvalues
 
             choices.append(StabilityEigenvalues())
         return requested(registry, choices)
 
+    def _check_accelerator(self) -> None:
+        if self.reference == "restricted-open":
+            raise ConfigError(
+                "scf.accelerator",
+                f"{self.accelerator!r} needs the energy's derivative by each spin's density, which the effective Fock "
+                "matrix of reference = 'restricted-open' is not; use accelerator = 'cdiis'",
+            )
+        if self.convergence.rule == "qm1b":
+            raise ConfigError(
+                "scf.accelerator",
+                f"convergence = 'qm1b' is the paper's CDIIS alone, not {self.accelerator!r}",
+            )
+
     def _convergence(self, policy: PrecisionPolicy, properties: Requested) -> Convergence:
         """The thresholds in force: those asked for, or the ones that what is asked for needs."""
-        if not properties.derivatives:
+        if not properties.stationary:
             return self.convergence
-        if self.convergence.rule == "qm1b":
+        if self.convergence.rule == "qm1b" and not properties.any_residual:
             raise ConfigError(
                 "scf.convergence",
                 "a gradient needs a density that is stationary, and the rule 'qm1b' bounds no residual; use "
-                "convergence = 'forces', or leave 'gradient' out of scf.properties",
+                "convergence = 'forces', leave 'gradient' out of scf.properties, or ask for it there with "
+                "any_residual = true to have it all the same",
             )
-        if "convergence" in self.model_fields_set:
+        if "convergence" in self.model_fields_set or self.level is not None:
             return self.convergence
         return CONVERGENCE_PRESETS["forces"] if policy.integrals == "float64" else FORCES_BELOW_FLOAT64
 
 
-def _bare(choice: Any) -> str:
-    """The name in a choice, case-free and without a "dist:" prefix; empty for an object."""
+def name_of(choice: Any) -> str:
+    """The name in a choice, case-free and without a "dist:" prefix; an object's own; empty where there is none."""
     text = choice.get("name") if isinstance(choice, dict) else choice
+    text = text if isinstance(text, str) else getattr(choice, "name", None)
     return text.rpartition(":")[2].strip().casefold() if isinstance(text, str) else ""
 
 
@@ -386,6 +453,8 @@ class ResolvedSpec:
     definition: Mapping[str, Any]
     spec_hash: str
     convergence: Convergence
+    #: Who gives which integrals: `backend`, and whom it borrows from.
+    integrals: IntegralSources
     #: The correction that the functional names, and the quadrature of its VV10 part; None where it has none.
     dispersion: AbstractDispersionCorrection | None = None
     #: What J and K are fitted with; None: they are exact.
@@ -393,6 +462,8 @@ class ResolvedSpec:
     nonlocal_grid: GridSpec | None = None
     #: What is computed of converged entries.
     properties: Requested = field(default_factory=lambda: _nothing_requested())
+    #: Atomic potentials of guess = "sap".
+    guess_potentials: AbstractBasisSource | None = None
 
     @property
     def guess(self) -> str:

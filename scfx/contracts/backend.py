@@ -39,6 +39,12 @@ class AbstractIntegralBackend(abc.ABC):
     name: str
     #: What an option of the backend says of density fitting, which `scf.density_fitting` replaces; None: nothing.
     density_fitting: Any = None
+    #: Highest shell that its integrals go up to (3 = f); None: not said here.
+    max_angular_momentum: ClassVar[int | None] = None
+    #: Parts that another backend may supply where this one cannot, as its offer says. "one_electron": of entries that
+    #: have core potentials. With "two_electron" beside it also all integrals over shells that are too high, so that the
+    #: contractions on the grid alone stay here. See `scfx.energy.integral_sources`.
+    borrows: ClassVar[tuple[str, ...]] = ()
     #: What `one_electron_matrices` answers to. A backend with more adds their names.
     one_electron_names: ClassVar[tuple[str, ...]] = (
         "overlap",

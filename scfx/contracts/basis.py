@@ -29,6 +29,10 @@ class AbstractBasisSource(abc.ABC):
         """Name of the auxiliary basis set published with this one for "jkfit" (J and K) or "jfit" (J), or None."""
         return None
 
+    def labelled(self) -> Mapping[str, AbstractBasisSource]:
+        """What single atoms have in place of this, by their label in the molecule ("O1"): nothing by default."""
+        return {}
+
     @abc.abstractmethod
     def definition(self) -> Mapping[str, Any]:
         """Plain data that identifies the numbers in the basis (for instance a digest of them): enters the spec hash."""

@@ -81,7 +81,9 @@ def gradient_backend(backend: AbstractIntegralBackend) -> AbstractGradientBacken
     if isinstance(backend, AbstractGradientBackend):
         return backend
     raise CapabilityError(
-        "scf.backend", f"backend {backend.name!r} has no derivative integrals, which gradients need"
+        "scf.backend",
+        f"backend {backend.name!r} has no derivative integrals, which gradients need, but for those of "
+        "scf.properties = [{ name = 'gradient', method = 'five_point' }]",
     )
 
 

@@ -8,10 +8,10 @@ may come in another order than those of `batch`, as each basis set demands. All 
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from scfx.contracts.backend import AbstractIntegralBackend
 
@@ -79,3 +79,50 @@ class AbstractFittingBackend(AbstractIntegralBackend):
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "natm 3"]:
         """Σ_PQ Γ_PQ ∂(P|Q)/∂R for a symmetric `density` Γ_PQ, atoms in the batch's order."""
+
+
+class RowBlock(NamedTuple):
+    """Some rows i of the AO pairs (ij), [start, stop), and the columns j < stop that count for any of them, ascending.
+
+    The block's own rows are the last columns.
+    """
+
+    start: int
+    stop: int
+    columns: Int64[np.ndarray, "column"]
+
+
+class AbstractFittingRows(abc.ABC):
+    """The integrals of one entry by blocks of rows, of a shape that the entry alone fixes, until `close`.
+
+    Auxiliary functions come in an order of its own, the same in all methods.
+    """
+
+    blocks: tuple[RowBlock, ...]
+    n_auxiliary: int
+
+    @abc.abstractmethod
+    def rows(self, block: int) -> Float64[np.ndarray, "column row naux"]:
+        """(P|ij) of one block; also for i < j among its own rows. The array is the caller's."""
+
+    @abc.abstractmethod
+    def metric(self) -> Float64[np.ndarray, "naux naux"]:
+        """(P|Q)."""
+
+    def close(self) -> None:  # noqa: B027 - nothing to free is a legitimate implementation
+        """Free what was prepared."""
+
+
+class AbstractFittingRowsBackend(AbstractFittingBackend):
+    """Marker: gives three-index integrals by blocks of rows too, which can be held or made again at will."""
+
+    @abc.abstractmethod
+    def fitting_rows(
+        self,
+        batch: Batch,
+        entry: int,
+        auxiliary: BasisSet,
+        operator: Operator = "coulomb",
+        omega: float = 0.0,
+    ) -> AbstractFittingRows:
+        """The integrals of one entry, none of them computed yet."""

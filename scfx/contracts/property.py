@@ -17,6 +17,7 @@ from jaxtyping import Int32
 from scfx.errors import ScfxError
 
 if TYPE_CHECKING:
+    from scfx.config.precision import PrecisionPolicy
     from scfx.config.spec import ResolvedSpec
     from scfx.properties.entry import ConvergedEntry
     from scfx.scf.run import BatchRun
@@ -66,7 +67,12 @@ class AbstractProperty(abc.ABC):
     #: Names of properties that say how good this one is: asking for it asks for them too.
     quality: ClassVar[tuple[str, ...]] = ()
     #: Order of nuclear derivatives of the integrals that it takes from the backend.
-    derivatives: ClassVar[int] = 0
+    derivatives: int = 0
+    #: Whether its error is of first order in that of the density, so that the preset "forces" holds where
+    #: `scf.convergence` is left out, and a rule that bounds no residual is refused. So it is where `derivatives` > 0.
+    stationary: bool = False
+    #: Whether it takes densities under a rule that bounds no residual all the same, because the user said so.
+    any_residual: bool = False
     #: How tables store it; None: it has no place in a table.
     column: ClassVar[Column | None] = None
 
@@ -78,6 +84,13 @@ class AbstractProperty(abc.ABC):
 
     def check(self, resolved: ResolvedSpec) -> None:  # noqa: B027 - most properties need nothing
         """Raise `ConfigError` with the key where the calculation cannot give this property. Before any SCF."""
+
+    def definition(self, policy: PrecisionPolicy) -> Mapping[str, Any]:
+        """What of its options decides the values, resolved; not empty, it enters spec hash and provenance.
+
+        `policy`: that of the last iterations.
+        """
+        return {}
 
     @abc.abstractmethod
     def compute(self, entry: ConvergedEntry) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,7 @@ class TaskContext:
     """What a task is given: the validated `[scf]` spec, the registry, the console, and where the config lies.
 
     `scf_lists`: keys of `[scf]` that the file gives as lists, each with its values; `spec` has the first of each.
+    `earlier`: the tasks of the file that run before this one, whose outputs it may read; each has been checked.
     """
 
     spec: Any
@@ -23,6 +24,7 @@ class TaskContext:
     console: Any
     config_path: str | None = None
     scf_lists: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    earlier: Sequence[AbstractTask] = ()
 
 
 class AbstractTask(abc.ABC):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int32
 
-from scfx.contracts.derivatives import gradient_backend
 from scfx.energy.term import Term
 
 if TYPE_CHECKING:
-    from scfx.contracts.backend import AbstractIntegralBackend, OneElectron
+    from scfx.contracts.backend import OneElectron
+    from scfx.energy.integral_sources import IntegralSources
     from scfx.model.batch import Batch
 
 
@@ -20,10 +20,10 @@ class CoreHamiltonian(Term):
 
     name = "core"
 
-    def __init__(self, batch: Batch, backend: AbstractIntegralBackend):
+    def __init__(self, batch: Batch, sources: IntegralSources):
         self._batch = batch
-        self._backend = backend
-        self.integrals: OneElectron = backend.one_electron(batch)
+        self._sources = sources
+        self.integrals: OneElectron = sources.one_electron(batch)
 
     def matrix(self) -> Float64[np.ndarray, "batch nao nao"]:
         """The core Hamiltonian of each entry in hartree."""
@@ -43,6 +43,5 @@ class CoreHamiltonian(Term):
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
         """See `Term.gradient`: tr D ∂(T + V) - tr W ∂S."""
-        backend = gradient_backend(self._backend)
         total = np.ascontiguousarray(density.sum(axis=1))
-        return backend.one_electron_gradient(self._batch, lanes, total, energy_weighted_density)
+        return self._sources.one_electron_gradient(self._batch, lanes, total, energy_weighted_density)

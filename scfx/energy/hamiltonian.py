@@ -23,6 +23,7 @@ from scfx.energy.nonlocal_correlation import NonlocalCorrelation
 from scfx.energy.repulsion import NuclearRepulsion
 from scfx.energy.term import Change, Contribution, Term
 from scfx.energy.two_electron.term import TwoElectron
+from scfx.execution.device import to_device
 from scfx.grid import batch_grids
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _summed(found: list[Contribution], density: Float64[Array, "lane spin n n"])
             value = getattr(contribution, field)
             if value is not None:
                 out = value if out is None else out + value
-        return jnp.zeros(shape) if out is None else jnp.asarray(out)
+        return to_device(np.zeros(shape)) if out is None else jnp.asarray(out)
 
     matrices, numbers = density.shape, density.shape[:1]
     parts = FockParts(
@@ -147,7 +148,7 @@ class EnergyFunctional:
         #: What each stage really used so far.
         self.dtypes: dict[str, set[str]] = defaultdict(set)
         with profile.stage("one_electron"):
-            self.core = CoreHamiltonian(batch, resolved.backend)
+            self.core = CoreHamiltonian(batch, resolved.integrals)
         self.repulsion = NuclearRepulsion(batch)
         self.dispersion = None
         if resolved.dispersion is not None:
@@ -166,7 +167,14 @@ class EnergyFunctional:
         terms: list[Term] = [
             self._once(
                 (TwoElectron, stored),
-                lambda: TwoElectron(batch, backend, functional, policy, memory, resolved.fitting),
+                lambda: TwoElectron(
+                    batch,
+                    resolved.integrals.two_electron(batch.layout),
+                    functional,
+                    policy,
+                    memory,
+                    resolved.fitting,
+                ),
             )
         ]
         if functional.family != "none":

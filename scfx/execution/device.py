@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
+import numpy as np
 
 
 @contextmanager
@@ -13,3 +14,8 @@ def on_device(platform: str) -> Iterator[None]:
     """Run what is inside on the first device of a JAX platform ("cpu")."""
     with jax.default_device(jax.local_devices(backend=platform)[0]):
         yield
+
+
+def to_device(values: np.ndarray) -> jax.Array:
+    """A host array where XLA computes. Unlike `jnp.asarray` and `jnp.zeros` it compiles nothing."""
+    return jax.device_put(values)

@@ -1,15 +1,53 @@
-"""Leaving at once when a user presses Ctrl-C again."""
+"""Ctrl-C: stopping where nothing is lost, and leaving at once when it is pressed again."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 #: Ctrl-C, a batch queue, a terminal that was closed.
 _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def stopping_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """While entered, the first SIGINT calls `stop`, and the next one raises KeyboardInterrupt as ever.
+
+    Does nothing outside the main thread, where Python delivers no signals, and where somebody else handles SIGINT.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+
+    def first(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread: a process that is started meanwhile has it blocked for good, in all its threads."""
+    from multiprocessing import resource_tracker
+
+    # Where it does not run yet, starting a process starts it, and that unblocks the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
@@ -53,6 +56,21 @@ def rotation(number: int) -> Float64[np.ndarray, "3 3"]:
 
 
 @cache
+def _lebedev_rule() -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+    """`scipy.integrate.lebedev_rule`, without the rest of `scipy.integrate`, which takes a quarter of a second."""
+    where = find_spec("scipy")
+    for folder in (where.submodule_search_locations or ()) if where else ():
+        table = spec_from_file_location("scfx.grid._lebedev", f"{folder}/integrate/_lebedev.py")
+        if table is not None and table.loader is not None and Path(str(table.origin)).is_file():
+            module = module_from_spec(table)
+            table.loader.exec_module(module)
+            return module.lebedev_rule
+    from scipy.integrate import lebedev_rule  # where SciPy keeps it elsewhere
+
+    return lebedev_rule
+
+
+@cache
 def lebedev(n_ang: int) -> tuple[Float64[np.ndarray, "3 n_ang"], Float64[np.ndarray, "n_ang"]]:
     """Unit vectors and weights that sum to 1: the mean of f over the sphere is Σ w f. Read-only arrays.
 
@@ -60,9 +78,7 @@ def lebedev(n_ang: int) -> tuple[Float64[np.ndarray, "3 n_ang"], Float64[np.ndar
     no rule has.
     """
     check_point_count(n_ang)
-    from scipy.integrate import lebedev_rule
-
-    directions, weights = lebedev_rule(LEBEDEV_ORDER_BY_COUNT[n_ang])
+    directions, weights = _lebedev_rule()(LEBEDEV_ORDER_BY_COUNT[n_ang])
     weights = weights / (4 * np.pi)
     directions.setflags(write=False)
     weights.setflags(write=False)

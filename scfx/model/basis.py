@@ -8,7 +8,7 @@ no further factor beyond `angular_factor`, so a Cartesian d_xx has the self-over
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import factorial, pi, sqrt
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from scfx.errors import BasisError
-from scfx.model.elements import SYMBOLS
+from scfx.errors import BasisError, InputError
+from scfx.model.elements import SYMBOLS, nucleus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from scfx.contracts.basis import AbstractBasisSource
+    from scfx.model.system import System
 
 ANGULAR_LETTERS = "spdfghik"
 
@@ -157,13 +158,15 @@ class CorePotential:
 class BasisSet:
     """Shells by atomic number. `name` is for people; `definition` (plain data) is what enters the spec hash.
 
-    `core_potentials` holds the elements whose inner electrons a potential replaces.
+    `core_potentials` holds the elements whose inner electrons a potential replaces. `labelled` holds what single atoms
+    have in place of their element's, by their label ("O1"); `of_atoms` says what each atom of a molecule has.
     """
 
     name: str
     shells: Mapping[int, tuple[Shell, ...]]
     definition: Mapping[str, Any] = field(default_factory=dict)
     core_potentials: Mapping[int, CorePotential] = field(default_factory=dict)
+    labelled: Mapping[str, BasisSet] = field(default_factory=dict)
 
     @classmethod
     def from_source(cls, source: AbstractBasisSource, atomic_numbers: Iterable[int]) -> BasisSet:
@@ -177,7 +180,29 @@ class BasisSet:
             potential = source.core_potential(z)
             if potential is not None:
                 potentials[z] = potential
-        return cls(source.name, shells, source.definition(), potentials)
+        labelled = {
+            label: cls.from_source(own, [nucleus(label)[0]]) for label, own in source.labelled().items()
+        }
+        return cls(source.name, shells, source.definition(), potentials, labelled)
+
+    def of_atoms(self, system: System) -> list[BasisSet]:
+        """The basis set of each atom: this one without its labels, or that of the atom's label.
+
+        Raises `InputError` for a molecule without an atom that this basis set names.
+        """
+        if not self.labelled:
+            return [self] * system.natm
+        names = system.symbols if system.labels is None else system.labels
+        missing = sorted(set(self.labelled) - set(names))
+        if missing:
+            numbered = sorted(set(names) - set(system.symbols))
+            has = f"its labels are {', '.join(numbered)}" if numbered else "its atoms have no labels"
+            raise InputError(
+                f"scf.basis.{missing[0]}: {system!r} has no atom {missing[0]!r}; {has}. Labels are symbols with a "
+                "number in the xyz file or the list of symbols ('O1'), or those of System.with_labels"
+            )
+        others = replace(self, labelled={})
+        return [self.labelled.get(name, others) for name in names]
 
     def n_core(self, z: int) -> int:
         """Electrons of an element that a core potential replaces."""

@@ -133,16 +133,24 @@ class Batch:
         order = np.stack([_atom_order(system, basis) for system in systems])
         numbers = np.stack([s.atomic_numbers[o] for s, o in zip(systems, order, strict=True)])
         positions = np.stack([s.positions[o] for s, o in zip(systems, order, strict=True)])
-        shells = [[shell for z in row for shell in basis.shells[int(z)]] for row in numbers]
+        sets = [[basis.of_atoms(s)[i] for i in o] for s, o in zip(systems, order, strict=True)]
+        by_atom = [
+            [own.shells[int(z)] for own, z in zip(row, atoms, strict=True)]
+            for row, atoms in zip(sets, numbers, strict=True)
+        ]
+        shells = [[shell for atom in row for shell in atom] for row in by_atom]
         layout = ShellLayout(
-            atom=tuple(i for i, z in enumerate(numbers[0]) for _ in basis.shells[int(z)]),
+            atom=tuple(i for i, atom in enumerate(by_atom[0]) for _ in atom),
             angular_momentum=tuple(s.angular_momentum for s in shells[0]),
             n_primitives=tuple(int(s.exponents.size) for s in shells[0]),
             cartesian=tuple(s.cartesian for s in shells[0]),
         )
         ghost = np.stack([s.ghost[o] for s, o in zip(systems, order, strict=True)])
         # A ghost atom has neither nucleus nor core: its potential is left out with its charge.
-        core = np.where(ghost, 0, [[basis.n_core(z) for z in row] for row in numbers])
+        cores = [
+            [own.n_core(z) for own, z in zip(*row, strict=True)] for row in zip(sets, numbers, strict=True)
+        ]
+        core = np.where(ghost, 0, cores)
         pairs = core.sum(axis=1) // 2
         for system, replaced in zip(systems, pairs, strict=True):
             if system.n_beta < replaced:
@@ -176,6 +184,14 @@ class Batch:
         return self.positions.shape[1]
 
     @cached_property
+    def atom_basis(self) -> tuple[tuple[BasisSet, ...], ...]:
+        """The basis set of each atom of each entry: `basis`, but for atoms whose label has one of its own."""
+        return tuple(
+            tuple(self.basis.of_atoms(system)[i] for i in order)
+            for system, order in zip(self.systems, self.atom_order, strict=True)
+        )
+
+    @cached_property
     def nuclear_repulsion(self) -> Float64[np.ndarray, "batch"]:
         """Σ_{a<b} Z_a Z_b / R_ab in hartree."""
         out = np.zeros(len(self))
@@ -191,15 +207,21 @@ class Batch:
 
 def _atom_order(system: System, basis: BasisSet) -> np.ndarray:
     # More functions first (heavy atoms before hydrogens); stable, so it depends on nothing but the row itself.
-    signatures = [basis.signature(int(z)) for z in system.atomic_numbers]
+    signatures = _signatures(system, basis)
     return np.array(
         sorted(range(system.natm), key=lambda i: (-len(signatures[i]), signatures[i])), dtype=np.int32
     )
 
 
+def _signatures(system: System, basis: BasisSet) -> list[tuple]:
+    sets = basis.of_atoms(system)
+    return [own.signature(int(z)) for own, z in zip(sets, system.atomic_numbers, strict=True)]
+
+
 def structure_key(system: System, basis: BasisSet) -> tuple:
     """Systems with equal keys can share a Batch: the multiset of the atoms' shell structures."""
-    return tuple(basis.signature(int(system.atomic_numbers[i])) for i in _atom_order(system, basis))
+    signatures = _signatures(system, basis)
+    return tuple(signatures[i] for i in _atom_order(system, basis))
 
 
 def group_by_structure(

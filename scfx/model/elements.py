@@ -33,7 +33,7 @@ _EXCEPTIONS = {
 }  # fmt: skip
 
 
-_LABEL = re.compile(r"([A-Za-z]{1,2})[0-9]+")
+_LABEL = re.compile(r"([A-Za-z]{1,2})([0-9]+)")
 #: How programs write an atom that has basis functions and neither charge nor electrons: Psi4's @O and Gh(O), PySCF's
 #: ghost-O and X-O, Gaussian's O-Bq, NWChem's bqO, ORCA's O: (a colon after the symbol).
 _GHOST = re.compile(
@@ -98,6 +98,22 @@ def nucleus(label: str | SupportsInt) -> tuple[int, bool]:
         inner = next(part for part in ghost.groups() if part is not None)
         return nucleus(inner)[0], True
     return atomic_number(text), False
+
+
+def atom_label(label: str | SupportsInt) -> str:
+    """How an atom is called in its molecule: "O1" where its label has a number after the symbol, else its symbol.
+
+    Of a ghost atom it is what the mark encloses: "O1" of "@O1". Raises `InputError` as `nucleus` does.
+    """
+    z, ghost = nucleus(label)
+    symbol = SYMBOLS[z] if 0 <= z < len(SYMBOLS) else ""
+    if not isinstance(label, str):
+        return symbol
+    text = label.strip()
+    if ghost and not _LABEL.fullmatch(text) and (inner := _GHOST.fullmatch(text)):
+        return atom_label(next(part for part in inner.groups() if part is not None))
+    numbered = _LABEL.fullmatch(text)
+    return f"{symbol}{numbered[2]}" if numbered and numbered[1].lower() in _NUMBER else symbol
 
 
 def whole_number(value: object, what: str) -> int:

@@ -7,6 +7,7 @@ molecules in `scfx.model.structures`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +110,9 @@ def of_pyscf(mole: Any) -> Given:
             raise InputError(
                 f"{where}: atom {i} ({symbol}) has the nuclear charge {nuclear}, and scfx computes with whole nuclei"
             )
-        labels.append(element)
+        raw = mole.atom_symbol(i)  # "O1", where the geometry is written so
+        numbered = not ghost and re.fullmatch(r"[A-Za-z]{1,2}[0-9]+", raw)
+        labels.append(raw if numbered else element)
         ghosts.append(ghost)
     return Given(
         labels, mole.atom_coords(), "bohr", whole_number(mole.charge, "charge"), whole_number(mole.spin, "spin") + 1,
@@ -120,8 +123,9 @@ def of_pyscf(mole: Any) -> Given:
 def of_qcschema(molecule: Any, charge: int | None, multiplicity: int | None) -> Given:
     """From a QCSchema molecule: a mapping, or an object of qcelemental; geometry in bohr.
 
-    `real` marks ghost atoms. The charge is the molecule's, else the sum of its fragments'. The multiplicity is the
-    molecule's, else that of a single fragment; several open-shell fragments could couple in several ways.
+    `real` marks ghost atoms; numbers in `atom_labels` follow the symbols. The charge is the molecule's, else the sum of
+    its fragments'. The multiplicity is the molecule's, else that of a single fragment; several open-shell fragments
+    could couple in several ways.
     """
     where = "from_qcschema"
     data = _mapping(molecule, where)
@@ -131,6 +135,9 @@ def of_qcschema(molecule: Any, charge: int | None, multiplicity: int | None) -> 
                 f"{where}: there is no {key!r}; a QCSchema molecule has symbols and geometry (in bohr)"
             )
     symbols = list(data["symbols"])
+    numbers = data.get("atom_labels")
+    if numbers is not None and len(numbers) == len(symbols):  # Psi4's H1 is "H" and "1"
+        symbols = [f"{s}{n}" if str(n).isdigit() else s for s, n in zip(symbols, numbers, strict=True)]
     geometry = np.asarray(data["geometry"], dtype=np.float64)
     if geometry.size != 3 * len(symbols):
         raise InputError(f"{where}: {len(symbols)} symbols, but {geometry.size} numbers in geometry")

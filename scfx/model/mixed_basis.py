@@ -1,7 +1,9 @@
-"""A basis set by element: `{ O = "def2-tzvp", H = "def2-svp", default = "def2-svp" }`.
+"""A basis set by element: `{ O = "def2-tzvp", H = "def2-svp", default = "def2-svp" }`, or by atom: `{ O1 = ... }`.
 
-Keys are element symbols as they are written. What holds for the other elements is `default`, or the table's own `name`
-with its options, so that `{ name = "6-31g*", cartesian = false, H = "sto-3g" }` is 6-31G* but for hydrogen.
+Keys are element symbols as they are written, and labels of atoms: a symbol with the number that the atom has in the
+geometry ("O1" in the xyz file, or `System.with_labels`). An atom has the set of its label, else of its element. What
+holds for the other elements is `default`, or the table's own `name` with its options, so that
+`{ name = "6-31g*", cartesian = false, H = "sto-3g" }` is 6-31G* but for hydrogen.
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ _NUMBERS = {symbol: z for z, symbol in enumerate(SYMBOLS) if z}
 
 
 def is_by_element(choice: Any) -> bool:
-    """Whether a choice of a basis set is a table that names elements, or has a default for them."""
-    return isinstance(choice, Mapping) and any(key in _NUMBERS or key == "default" for key in choice)
+    """Whether a choice of a basis set is a table that names elements or atoms, or has a default for them."""
+    return isinstance(choice, Mapping) and any(
+        key in _NUMBERS or key == "default" or _is_label(key) for key in choice
+    )
 
 
-def cut(choice: Mapping[str, Any], key: str) -> tuple[dict[int, Any], Any]:
-    """({atomic number: choice}, choice for the others or None); `ConfigError` for keys that are neither."""
-    by_element = {_NUMBERS[name]: value for name, value in choice.items() if name in _NUMBERS}
-    rest = {name: value for name, value in choice.items() if name not in _NUMBERS}
+def cut(choice: Mapping[str, Any], key: str) -> tuple[dict[str, Any], Any]:
+    """({symbol or label: choice}, choice for the others or None); `ConfigError` for keys that are neither."""
+    named = {name: value for name, value in choice.items() if name in _NUMBERS or _is_label(name)}
+    rest = {name: value for name, value in choice.items() if name not in named}
     if "default" in rest:
         if "name" in rest:
             raise ConfigError(
@@ -38,25 +42,40 @@ def cut(choice: Mapping[str, Any], key: str) -> tuple[dict[int, Any], Any]:
         default = rest.pop("default")
         if rest:
             raise ConfigError(key, _unknown(next(iter(rest))))
-        return by_element, default
+        return named, default
     if rest and "name" not in rest:
         raise ConfigError(key, _unknown(next(iter(rest))))
-    return by_element, rest or None
+    return named, rest or None
 
 
 def _unknown(name: str) -> str:
     near = name.capitalize()
-    hint = f"; did you mean {near!r}?" if near in _NUMBERS else ""
-    return f"unknown key {name!r}{hint} (a basis set by element has element symbols, and 'default' for the others)"
+    hint = f"; did you mean {near!r}?" if near in _NUMBERS or _is_label(near) else ""
+    return (
+        f"unknown key {name!r}{hint} (a basis set by element has element symbols or labels of atoms such as O1, and "
+        "'default' for the others)"
+    )
+
+
+def _is_label(name: str) -> bool:
+    symbol = name.rstrip("0123456789")
+    return symbol != name and symbol in _NUMBERS
 
 
 class MixedBasis(AbstractBasisSource):
-    """Several basis sources, each for its elements."""
+    """Several basis sources, each for its elements; `by_label` for atoms of their own."""
 
-    def __init__(self, by_element: Mapping[int, AbstractBasisSource], default: AbstractBasisSource | None):
+    def __init__(
+        self,
+        by_element: Mapping[int, AbstractBasisSource],
+        default: AbstractBasisSource | None,
+        by_label: Mapping[str, AbstractBasisSource] | None = None,
+    ):
         self._by_element = dict(sorted(by_element.items()))
+        self._by_label = dict(sorted((by_label or {}).items()))
         self._default = default
         parts = [f"{SYMBOLS[z]}: {source.name}" for z, source in self._by_element.items()]
+        parts += [f"{label}: {source.name}" for label, source in self._by_label.items()]
         self.name = ", ".join(parts + ([f"others: {default.name}"] if default is not None else []))
 
     @classmethod
@@ -64,9 +83,13 @@ class MixedBasis(AbstractBasisSource):
         cls, choice: Mapping[str, Any], construct: Callable[[Any, str], AbstractBasisSource], key: str
     ) -> MixedBasis:
         """From a table; `construct(choice, key)` makes the source of one of its entries."""
-        by_element, default = cut(choice, key)
-        sources = {z: construct(value, f"{key}.{SYMBOLS[z]}") for z, value in by_element.items()}
-        return cls(sources, None if default is None else construct(default, f"{key}.default"))
+        named, default = cut(choice, key)
+        sources = {name: construct(value, f"{key}.{name}") for name, value in named.items()}
+        return cls(
+            {_NUMBERS[name]: source for name, source in sources.items() if name in _NUMBERS},
+            None if default is None else construct(default, f"{key}.default"),
+            {name: source for name, source in sources.items() if name not in _NUMBERS},
+        )
 
     def _source(self, atomic_number: int) -> AbstractBasisSource | None:
         return self._by_element.get(int(atomic_number), self._default)
@@ -81,9 +104,16 @@ class MixedBasis(AbstractBasisSource):
         source = self._source(atomic_number)
         return None if source is None else source.core_potential(atomic_number)
 
+    def labelled(self) -> Mapping[str, AbstractBasisSource]:
+        """See `AbstractBasisSource.labelled`."""
+        return self._by_label
+
     def definition(self) -> Mapping[str, Any]:
         """See `AbstractBasisSource.definition`."""
         parts = {SYMBOLS[z]: dict(source.definition()) for z, source in self._by_element.items()}
-        return {"by_element": parts} | (
-            {} if self._default is None else {"others": dict(self._default.definition())}
+        labels = {label: dict(source.definition()) for label, source in self._by_label.items()}
+        return (
+            {"by_element": parts}
+            | ({"by_label": labels} if labels else {})
+            | ({} if self._default is None else {"others": dict(self._default.definition())})
         )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from scfx.errors import InputError, PluginUnavailableError
+from scfx.execution.sheltered import Sheltered
 from scfx.model.elements import SYMBOLS, electrons_by_angular_momentum
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 #: Elements with open d or f shells in most of their compounds: groups 3 to 11, lanthanides and actinides.
 OPEN_D_OR_F = {*range(21, 30), *range(39, 48), *range(57, 80), *range(89, 112)}
 _CHALCOGENS = {8, 16, 34, 52, 84}
+_embed = Sheltered("scfx.model.structures:embedded")
 
 
 def _rdkit() -> Any:
@@ -34,9 +36,16 @@ def embed_smiles(smiles: str, seed: int, multiplicity: int | None = None) -> Giv
     """One ETKDGv3 conformer of a SMILES string, hydrogens added, and its formal charge.
 
     The SMILES is canonicalised first, since the embedding depends on the order of the atoms. Fragments are placed
-    apart (`placed_apart`). Raises `InputError` if RDKit cannot parse or embed it, or where the structure does not tell
-    the multiplicity and the caller has not given it.
+    apart (`placed_apart`). RDKit works in a process of its own, since it would take a Ctrl-C for itself. Raises
+    `InputError` if RDKit cannot parse or embed it, or where the structure does not tell the multiplicity and the caller
+    has not given it.
     """
+    _rdkit()
+    return _embed(smiles, seed, multiplicity)
+
+
+def embedded(smiles: str, seed: int, multiplicity: int | None) -> Given:
+    """What `embed_smiles` says, in this process."""
     Chem = _rdkit()
     from rdkit import rdBase
     from rdkit.Chem import rdDistGeom

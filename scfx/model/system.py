@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
 from scfx.errors import InputError
-from scfx.model.elements import SYMBOLS, nucleus, whole_number
+from scfx.model.elements import SYMBOLS, atom_label, nucleus, whole_number
 from scfx.model.stated import Assumed, AssumedUnit, LengthUnit, length_unit, lowest_multiplicity
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ DIPOLE_AU_IN_DEBYE = 2.541746473
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A molecule: nuclei, total charge and spin multiplicity. Equal by value; `name` and `assumed` do not count.
+    """A molecule: nuclei, total charge and spin multiplicity.
+
+    Equal by value, where `name`, `labels` and `assumed` do not count.
 
     `atomic_numbers` [natm]; `positions` [natm, 3] in bohr; `charge` in units of e; `multiplicity` = 2S + 1.
     `ghosts` [natm] marks atoms that have the basis functions and the grid points of their element, and neither charge
-    nor electrons. `name` is a label for messages only. `assumed` names what nobody stated: "charge", "multiplicity",
-    "unit". Raises `InputError` for coincident or non-finite nuclei, for numbers that are not whole, and for a
-    multiplicity that the number of electrons cannot have.
+    nor electrons. `labels` [natm] are the atoms' names where some have a number ("O1"), by which a basis set may be
+    chosen; None: none has. `name` is a label for messages only. `assumed` names what nobody stated: "charge",
+    "multiplicity", "unit". Raises `InputError` for coincident or non-finite nuclei, for numbers that are not whole,
+    and for a multiplicity that the number of electrons cannot have.
     """
 
     atomic_numbers: Int32[np.ndarray, "natm"]
@@ -47,6 +51,7 @@ class System:
     name: str = ""
     ghosts: Bool[np.ndarray, "natm"] | None = None
     assumed: frozenset[str] = frozenset()
+    labels: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         numbers = _whole_numbers(self.atomic_numbers)
@@ -73,6 +78,7 @@ class System:
         object.__setattr__(self, "atomic_numbers", numbers)
         object.__setattr__(self, "positions", positions)
         object.__setattr__(self, "ghosts", ghosts)
+        object.__setattr__(self, "labels", _labels(self.labels, numbers))
         object.__setattr__(self, "assumed", frozenset(assumed))
         self._check_electrons()
 
@@ -144,9 +150,10 @@ class System:
         if self.ghosts is None:
             return self
         real = ~self.ghost
+        labels = None if self.labels is None else tuple(itertools.compress(self.labels, real))
         return System(
             self.atomic_numbers[real], self.positions[real], self.charge, self.multiplicity, self.name,
-            assumed=self.assumed,
+            assumed=self.assumed, labels=labels,
         )  # fmt: skip
 
     def with_ghosts(self, atoms: Iterable[int], charge: int = 0, multiplicity: int | None = None) -> System:
@@ -160,9 +167,16 @@ class System:
             raise InputError(f"with_ghosts: got atoms {chosen.tolist()}, expected some of 0..{self.natm - 1}")
         ghosts = self.ghost.copy()
         ghosts[chosen] = True
-        return System.from_arrays(
-            self.atomic_numbers, self.positions, "bohr", charge, multiplicity, self.name, ghosts
-        )
+        symbols = self.symbols if self.labels is None else self.labels
+        return System.from_arrays(symbols, self.positions, "bohr", charge, multiplicity, self.name, ghosts)
+
+    def with_labels(self, labels: Sequence[str] | None = None) -> System:
+        """The same molecule with these names of its atoms, in order; None: symbol and number from 1, C1, C2, H3...
+
+        A name is the atom's symbol with or without a number. `basis={"C2": ..., "default": ...}` chooses by it.
+        """
+        made = [f"{s}{i}" for i, s in enumerate(self.symbols, 1)] if labels is None else list(labels)
+        return replace(self, labels=tuple(made))
 
     @property
     def formula(self) -> str:
@@ -188,9 +202,9 @@ class System:
     ) -> System:
         """Build from element symbols (or atomic numbers) and positions [natm, 3] in `unit` ('angstrom' or 'bohr').
 
-        `multiplicity=None` takes the lowest: 1 for an even number of electrons, 2 for an odd one. Labels as "O1" are
-        oxygen; "@O", "Gh(O)" and "ghost-O" are ghost atoms, as are those that `ghosts` marks. Nothing is rounded:
-        8.7 is no element and 2.5 no multiplicity.
+        `multiplicity=None` takes the lowest: 1 for an even number of electrons, 2 for an odd one. "O1" is oxygen, and
+        the atom keeps that label; "@O", "Gh(O)" and "ghost-O" are ghost atoms, as are those that `ghosts` marks.
+        Nothing is rounded: 8.7 is no element and 2.5 no multiplicity.
         """
         nuclei = [nucleus(s) for s in symbols_or_numbers]
         marks = np.array([ghost for _, ghost in nuclei], dtype=bool)
@@ -205,7 +219,8 @@ class System:
         scale = 1.0 / BOHR_IN_ANGSTROM if unit_name == "angstrom" else 1.0
         assumed = frozenset({"unit"} if isinstance(unit, AssumedUnit) else ())
         coordinates = np.asarray(positions, dtype=np.float64) * scale
-        return cls(numbers, coordinates, charge, multiplicity, name, marks, assumed)
+        labels = tuple(atom_label(s) for s in symbols_or_numbers)
+        return cls(numbers, coordinates, charge, multiplicity, name, marks, assumed, labels)
 
     @classmethod
     def from_xyz(
@@ -257,7 +272,7 @@ class System:
             raise InputError(f"{os.fspath(path)!r}: {frame.doubt}")
         stated = frame.unit if frame.unit_stated else AssumedUnit(frame.unit)
         return cls.from_arrays(
-            frame.numbers,
+            frame.labels,
             frame.positions,
             cast("LengthUnit", stated if unit is None else unit),
             _first(charge, frame.charge, Assumed(0)),
@@ -420,6 +435,20 @@ def _ghosts(values: Any, natm: int) -> np.ndarray | None:
         raise InputError(f"ghosts: expected {natm} of True and False, got {values!r:.60}")
     ghosts.setflags(write=False)
     return ghosts if ghosts.any() else None
+
+
+def _labels(values: Sequence[str] | None, numbers: np.ndarray) -> tuple[str, ...] | None:
+    """Labels in one spelling ("O1"), or None where each is its atom's symbol."""
+    if values is None:
+        return None
+    symbols = tuple(SYMBOLS[z] for z in numbers)
+    if len(values) != len(symbols):
+        raise InputError(f"labels: got {len(values)} for {len(symbols)} atoms")
+    labels = tuple(atom_label(value) for value in values)
+    for i, (value, label, symbol) in enumerate(zip(values, labels, symbols, strict=True)):
+        if label.rstrip("0123456789") != symbol:
+            raise InputError(f"labels: atom {i} is {symbol}, its label {value!r} names another element")
+    return None if labels == symbols else labels
 
 
 def _refuse_coincident(positions: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scfx.errors import InputError
-from scfx.model.elements import SYMBOLS, nucleus
+from scfx.model.elements import SYMBOLS, atom_label, nucleus
 from scfx.model.stated import joined, stated_charge, stated_multiplicity, total_by_atom, unpaired_by_atom
 from scfx.model.xyz_comment import count_line, doubt_of, pairs, refuse_periodic, stated_in_words, unit_of
 
@@ -44,6 +44,7 @@ class Frame:
     `qm9` is the identity of a record of QM9 ("gdb 1"), whose `info["smiles"]` is that of the relaxed geometry.
     `problem` says why the frame cannot be used; then there are no atoms. `doubt` says which words of the comment may
     state another charge or multiplicity than would be assumed: who takes the frame must have been told both.
+    `labels` are the atoms' names, their symbols where the file has no number after it.
     """
 
     number: int
@@ -59,6 +60,7 @@ class Frame:
     qm9: str = ""
     problem: str = ""
     doubt: str = ""
+    labels: tuple[str, ...] = ()
 
 
 def read_xyz(path: str | os.PathLike[str]) -> list[Frame]:
@@ -163,7 +165,7 @@ def _read_frame(
         info = stated_in_words(said, rest)
         refuse_periodic(info)
         unit = unit_of(info, rest, counted)
-    numbers, ghosts, positions, by_atom = _atoms(rows, info.get("properties"))
+    numbers, labels, ghosts, positions, by_atom = _atoms(rows, info.get("properties"))
     electrons = sum(z for z, ghost in zip(numbers, ghosts, strict=True) if not ghost)
     where = "comment line"
     charge = joined(
@@ -177,14 +179,14 @@ def _read_frame(
     doubt = "" if told else doubt_of(info, rest, electrons, charge, multiplicity)
     return Frame(
         number, comment, numbers, ghosts, positions, unit or "angstrom", unit is not None, charge, multiplicity,
-        info, qm9, doubt=doubt,
+        info, qm9, doubt=doubt, labels=labels,
     )  # fmt: skip
 
 
 def _atoms(
     rows: list[str], properties: str | None
-) -> tuple[tuple[int, ...], tuple[bool, ...], np.ndarray, dict[str, int | None]]:
-    """Atomic numbers, ghost marks, positions, and what initial charges and magnetic moments by atom add up to."""
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[bool, ...], np.ndarray, dict[str, int | None]]:
+    """Atomic numbers, labels, ghost marks, positions, and what charges and magnetic moments by atom add up to."""
     cells = [row.split() for row in rows]
     if properties is None:
         columns, width = {"species": (0, 1), "pos": (1, 3)}, None
@@ -194,7 +196,7 @@ def _atoms(
     element = next(columns[name][0] for name in _ELEMENT_COLUMNS if name in columns)
     start = columns["pos"][0]
     needed = width or max(element + 1, start + 3)
-    numbers, ghosts, positions = [], [], np.empty((len(rows), 3))
+    numbers, labels, ghosts, positions = [], [], [], np.empty((len(rows), 3))
     for i, row in enumerate(cells):
         if len(row) < needed or (width and len(row) > width):
             expected = f"{width} columns by Properties" if width else "'symbol x y z'"
@@ -208,9 +210,10 @@ def _atoms(
         if not 1 <= z < len(SYMBOLS):
             raise InputError(f"atom {i + 1}: atomic number {z}, expected 1 to {len(SYMBOLS) - 1}")
         numbers.append(z)
+        labels.append(atom_label(row[element]))
         ghosts.append(ghost or ("ghost" in columns and _true(row[columns["ghost"][0]], i)))
         positions[i] = [_number(text, i) for text in row[start : start + 3]]
-    return tuple(numbers), tuple(ghosts), positions, _by_atom(cells, columns)
+    return tuple(numbers), tuple(labels), tuple(ghosts), positions, _by_atom(cells, columns)
 
 
 def _by_atom(cells: list[list[str]], columns: Mapping[str, tuple[int, int]]) -> dict[str, int | None]:

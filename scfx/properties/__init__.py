@@ -17,6 +17,11 @@ _OFFERS = (
     ("frontier_orbital_energies", "FrontierOrbitalEnergies", "HOMO and LUMO of each spin"),
     ("gradient", "Gradient", "derivative of the energy by the nuclear positions: minus the forces"),
     ("hirshfeld_charges", "HirshfeldCharges", "atomic charges by Hirshfeld's stockholders"),
+    (
+        "isotropic_polarizability",
+        "IsotropicPolarizability",
+        "a third of the polarizability's trace, as QM9's alpha",
+    ),
     ("loewdin_charges", "LoewdinCharges", "atomic charges in Loewdin's orthogonalised basis"),
     ("mbis_charges", "MBISCharges", "atomic charges of the minimal basis iterative stockholder"),
     ("mulliken_charges", "MullikenCharges", "Mulliken's atomic charges"),
@@ -30,6 +35,11 @@ _OFFERS = (
     ("orbital_energies", "OrbitalEnergies", "energies of all orbitals of each spin"),
     ("orbital_gradient", "OrbitalGradient", "largest element of the orbital gradient at the end"),
     ("overlap_matrix", "matrices:OverlapMatrix", "overlap matrix of the atomic orbitals"),
+    (
+        "polarizability",
+        "Polarizability",
+        "static dipole polarizability, coupled-perturbed or by finite fields",
+    ),
     ("quadrupole", "Quadrupole", "traceless quadrupole moment about the centre of nuclear charge"),
     ("s_squared", "SpinSquared", "<S2> of the determinant"),
     ("s_squared_deviation", "SpinContamination", "<S2> less S(S+1): contamination by other spins"),
@@ -38,7 +48,11 @@ _OFFERS = (
     ("wiberg_bond_orders", "WibergBondOrders", "Wiberg's bond orders in Loewdin's orthogonalised basis"),
 )
 
-_ALIASES = {"electronic_spatial_extent": ("r2",), "bond_orders": ("mayer_bond_orders",)}
+_ALIASES = {
+    "electronic_spatial_extent": ("r2",),
+    "bond_orders": ("mayer_bond_orders",),
+    "isotropic_polarizability": ("alpha",),
+}
 
 
 @hookimpl

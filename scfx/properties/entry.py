@@ -118,7 +118,8 @@ class ConvergedEntry:
     @property
     def has_core_potentials(self) -> bool:
         """Whether electrons of this molecule are replaced by core potentials."""
-        return any(self.basis.n_core(int(z)) for z in self.system.nuclear_charges)
+        sets = self.basis.of_atoms(self.system)
+        return any(own.n_core(int(z)) for own, z in zip(sets, self.system.nuclear_charges, strict=True))
 
     # ---- matrices ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from scfx.contracts.property import AbstractProperty
 from scfx.errors import ConfigError
 
 if TYPE_CHECKING:
+    from scfx.config.precision import PrecisionPolicy
     from scfx.registry import Registry
 
 KEY = "scf.properties"
@@ -26,6 +27,22 @@ class Requested:
     def derivatives(self) -> int:
         """The highest order of nuclear derivatives that one of them takes from the backend."""
         return max((each.derivatives for each in self.ordered), default=0)
+
+    @property
+    def stationary(self) -> bool:
+        """Whether one of them needs a density that is stationary more closely than an energy does."""
+        return any(each.stationary or each.derivatives for each in self.ordered)
+
+    @property
+    def any_residual(self) -> bool:
+        """Whether those that need a stationary density were told to take any."""
+        asking = [each for each in self.ordered if each.stationary or each.derivatives]
+        return all(each.any_residual for each in asking)
+
+    def definition(self, policy: PrecisionPolicy) -> dict[str, Any]:
+        """What decides values beyond the names of properties, by name; empty where nothing does."""
+        found = {each.name: dict(each.definition(policy)) for each in self.ordered}
+        return {name: how for name, how in found.items() if how}
 
     def named(self, name: str) -> AbstractProperty:
         """The property of a name."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scfx.contracts.construction import ConstructionContext
 from scfx.errors import CapabilityError, ConfigError, RefusedNameError, ScfxError
 from scfx.registry import construct, offers
-from scfx.registry.capabilities import Need, disagreements, shortfalls, stated_by_class
+from scfx.registry.capabilities import Need, disagreements, shared_out, shortfalls, stated_by_class
 from scfx.registry.offers import KINDS, OfferRecord
 from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, describe, installed, load, own_attribute
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.executor import AbstractExecutor
     from scfx.contracts.functional import AbstractFunctional
+    from scfx.contracts.optimizer import AbstractOptimizer
     from scfx.contracts.property import AbstractProperty
     from scfx.contracts.task import AbstractTask
+    from scfx.offer import Capabilities
 
 __all__ = [
     "HOOKS",
@@ -74,8 +76,8 @@ class Registry:
 
     def offers(self, kind: str) -> tuple[OfferRecord, ...]:
         """All offers of a kind ("backends", "functionals", "dispersion_corrections", "basis_sets",
-        "precision_policies", "properties", "tasks", "executors", "models"), sorted by name, whether or not they can be
-        used here."""
+        "precision_policies", "properties", "tasks", "optimizers", "executors", "models"), sorted by name, whether or
+        not they can be used here."""
         if kind not in KINDS:
             raise ConfigError("", f"unknown kind of offer {kind!r}; there are {', '.join(KINDS)}")
         return self._collected[1][kind]
@@ -112,7 +114,8 @@ class Registry:
         """An integral backend. "auto": the available one of highest preference that covers `need`.
 
         A named backend that does not cover `need` is a `CapabilityError`, before it is imported; so is a ready one
-        whose marker classes do not say that it does.
+        whose marker classes do not say that it does. What a named backend borrows counts as covered where another one
+        can lend it (`lender`).
         """
         from scfx.contracts.backend import AbstractIntegralBackend
 
@@ -132,9 +135,19 @@ class Registry:
         self._check_class(made, need, key)
         return made
 
-    @staticmethod
-    def _check_class(backend: AbstractIntegralBackend, need: Need, key: str) -> None:
-        lacking = shortfalls(stated_by_class(type(backend)), need)
+    def lender(self, need: Need, *, key: str | None = None) -> AbstractIntegralBackend:
+        """The backend that supplies what a chosen one borrows: what "auto" finds for this need."""
+        return self.backend("auto", need=need, key=key)
+
+    def _lacking(self, can: Capabilities, need: Need, key: str) -> list[str]:
+        """`shortfalls`, without what another backend lends; `CapabilityError` if none can lend it."""
+        own, lent = shared_out(can, need)
+        if lent is not None:
+            self.backend_record("auto", need=lent, key=key)
+        return shortfalls(can, own)
+
+    def _check_class(self, backend: AbstractIntegralBackend, need: Need, key: str) -> None:
+        lacking = self._lacking(stated_by_class(type(backend)), need, key)
         if lacking:
             raise CapabilityError(
                 key,
@@ -150,7 +163,7 @@ class Registry:
         able = [o for o in available if not shortfalls(o.offer.capabilities, need)]
         if offers.fold(text) != "auto":
             record = self._record("backends", text, key)
-            lacking = shortfalls(record.offer.capabilities, need)
+            lacking = self._lacking(record.offer.capabilities, need, key)
             if lacking:
                 others = ", ".join(repr(o.name) for o in able) or "none that is available"
                 raise CapabilityError(
@@ -216,6 +229,19 @@ class Registry:
         if not (isinstance(found, type) and issubclass(found, AbstractTask)):
             raise ConfigError(
                 key, f"task {record.name!r}: {record.offer.target} is not a scfx.AbstractTask class"
+            )
+        return found
+
+    def optimizer(self, name: str, *, key: str | None = None) -> type[AbstractOptimizer]:
+        """The class of an optimiser (not an instance: each molecule has its own)."""
+        from scfx.contracts.optimizer import AbstractOptimizer
+
+        key = key or KINDS["optimizers"][1]
+        record = self._record("optimizers", name, key)
+        found = construct.target(record, key)
+        if not (isinstance(found, type) and issubclass(found, AbstractOptimizer)):
+            raise ConfigError(
+                key, f"optimizer {record.name!r}: {record.offer.target} is not a scfx.AbstractOptimizer class"
             )
         return found
 

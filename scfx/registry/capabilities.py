@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scfx.offer import Capabilities
@@ -56,8 +56,29 @@ def shortfalls(can: Capabilities, need: Need) -> list[str]:
     if need.fitting and not can.fitting:
         out.append("density fitting is asked, it has no two- and three-index integrals")
     if need.derivatives > can.derivatives:
-        out.append(f"nuclear derivatives of order {need.derivatives} are asked, it gives {can.derivatives}")
+        out.append(
+            f"nuclear derivatives of order {need.derivatives} are asked, it gives {can.derivatives} (a gradient by "
+            "differences of energies needs none: scf.properties = [{ name = 'gradient', method = 'five_point' }])"
+        )
     return out
+
+
+def shared_out(can: Capabilities, need: Need) -> tuple[Need, Need | None]:
+    """What is left to ask of a backend after what it borrows, and what its lender must have; None: no lender needed."""
+    l, most = need.max_angular_momentum, can.max_angular_momentum
+    if (
+        l is not None
+        and most is not None
+        and l > most
+        and {"one_electron", "two_electron"} <= set(can.borrows)
+    ):
+        own = replace(
+            need, max_angular_momentum=None, ecp=False, derivatives=0, fitting=False, range_separation=False
+        )
+        return own, replace(need, platform=None, family=None)
+    if need.ecp and not can.ecp and "one_electron" in can.borrows:
+        return replace(need, ecp=False), Need(l, ecp=True, derivatives=need.derivatives)
+    return need, None
 
 
 def stated_by_class(backend: type[AbstractIntegralBackend]) -> Capabilities:
@@ -72,6 +93,8 @@ def stated_by_class(backend: type[AbstractIntegralBackend]) -> Capabilities:
         range_separation=issubclass(backend, AbstractAttenuatedBackend),
         fitting=issubclass(backend, AbstractFittingBackend),
         ecp=issubclass(backend, AbstractCorePotentialBackend),
+        max_angular_momentum=backend.max_angular_momentum,
+        borrows=backend.borrows,
     )
 
 
@@ -84,10 +107,16 @@ def disagreements(record: Capabilities, backend: type[AbstractIntegralBackend]) 
         "fitting": "AbstractFittingBackend",
         "ecp": "AbstractCorePotentialBackend",
     }
-    return [
+    out = [
         f"the offer says {field}={getattr(record, field)!r} and {backend.__name__} "
         f"{'inherits' if getattr(own, field) else 'does not inherit'} from scfx.abstract.{marker}"
         for field, marker in markers.items()
+        if getattr(record, field) != getattr(own, field)
+    ]
+    stated = ["borrows"] + ["max_angular_momentum"] * (own.max_angular_momentum is not None)
+    return out + [
+        f"the offer says {field}={getattr(record, field)!r} and {backend.__name__}.{field} is {getattr(own, field)!r}"
+        for field in stated
         if getattr(record, field) != getattr(own, field)
     ]
 

@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "precision_policies": ("precision policy", "scf.precision"),
     "tasks": ("task", "task.name"),
     "properties": ("property", "scf.properties"),
+    "optimizers": ("optimizer", "task.optimizer"),
     "executors": ("executor", "task.executor"),
     "models": ("model", "task.model"),
 }

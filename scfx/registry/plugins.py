@@ -79,11 +79,14 @@ class Manager(pluggy.PluginManager):
 def installed() -> list[Candidate]:
     """The entry points of the group "scfx" in this environment, sorted by name."""
     found = []
+    known: dict[int, tuple[str, str]] = {id(None): ("unknown", "")}
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        metadata = point.dist.metadata if point.dist else None
-        distribution = metadata["Name"] if metadata else "unknown"
-        version = point.dist.version if point.dist else ""
-        found.append(Candidate(point.name, distribution, version, point.load))
+        if (
+            id(point.dist) not in known
+        ):  # reading a package's metadata takes milliseconds: once, not for every plugin
+            metadata = point.dist.metadata
+            known[id(point.dist)] = metadata["Name"], metadata["Version"] or ""
+        found.append(Candidate(point.name, *known[id(point.dist)], point.load))
     return sorted(found, key=lambda c: (c.name, c.distribution))
 
 

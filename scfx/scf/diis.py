@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float64, Int
+
+from scfx.execution.device import to_device
 
 
 class DIISState(NamedTuple):
@@ -23,7 +26,9 @@ class DIISState(NamedTuple):
 def empty_diis(capacity: int, history: int, nspin: int, n: int) -> DIISState:
     """Empty states for `capacity` lanes."""
     shape = (capacity, history, nspin, n, n)
-    return DIISState(jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(capacity, jnp.int32))
+    return DIISState(
+        to_device(np.zeros(shape)), to_device(np.zeros(shape)), to_device(np.zeros(capacity, dtype=np.int32))
+    )
 
 
 def pulay_coefficients(

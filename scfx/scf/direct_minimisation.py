@@ -129,6 +129,7 @@ def minimise(run: BatchRun, lane: int, max_iterations: int) -> bool:
     last_gradient = last_step = None
     change = np.inf
     for _ in range(max_iterations):
+        run.watch.check()
         if walk.residual < phase.gradient and change < max(phase.energy, 1e-9):
             return True
         turns, gradient, curvature = walk.pseudo_canonicalise()

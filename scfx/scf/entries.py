@@ -50,10 +50,11 @@ class Entry:
     reasons: dict[str, str]  # why there is none, by name
     natm: int
     failure: str = ""  # why the calculation could not be carried out
+    done: bool = True  # False: interrupted before it was
 
 
-def failed_entry(batch: Batch, nspin: int, reason: str) -> Entry:
-    """What the one system of a batch gets whose calculation could not be carried out."""
+def failed_entry(batch: Batch, nspin: int, reason: str, done: bool = True) -> Entry:
+    """What the one system of a batch gets whose calculation could not be carried out, or (not `done`) was not."""
     n, nan = batch.nao, math.nan
     empty = np.full((nspin, n, n), nan)
     return Entry(
@@ -61,6 +62,7 @@ def failed_entry(batch: Batch, nspin: int, reason: str) -> Entry:
         residual=nan, energy_change=nan, rung="", nao=n, n_orbitals=0, n_grid=0, density=empty, overlap=empty[0],
         orbital_coefficients=np.full((nspin, n, 0), nan), history=np.zeros((0, 2)), energy_components={},
         electrons=nan, values={}, reasons={}, natm=batch.natm, failure=reason,
+        done=done,
     )  # fmt: skip
 
 
@@ -184,7 +186,13 @@ def collected(
     for row, e in zip(energies, entries, strict=True):
         row[:, : e.nao] = e.orbital_energies
     status = [
-        Status.FAILED if e.failure else Status.CONVERGED if e.converged else Status.NOT_CONVERGED
+        Status.NOT_DONE
+        if not e.done
+        else Status.FAILED
+        if e.failure
+        else Status.CONVERGED
+        if e.converged
+        else Status.NOT_CONVERGED
         for e in entries
     ]
     return SCFResult(

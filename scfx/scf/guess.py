@@ -21,7 +21,7 @@ from scfx.model.elements import SYMBOLS, core_electrons_by_angular_momentum, ele
 from scfx.model.system import System
 
 if TYPE_CHECKING:
-    from scfx.contracts.backend import AbstractIntegralBackend
+    from scfx.energy.integral_sources import IntegralSources
     from scfx.model.basis import BasisSet
 
 _MAX_ITERATIONS = 200
@@ -30,8 +30,8 @@ _MAX_ITERATIONS = 200
 class AtomicGuess:
     """Superposition of atomic densities; atoms are solved when first met and kept."""
 
-    def __init__(self, backend: AbstractIntegralBackend, memory_budget: int):
-        self._backend = backend
+    def __init__(self, sources: IntegralSources, memory_budget: int):
+        self._sources = sources
         self._memory_budget = memory_budget
         self._atoms: dict[tuple[int, int], tuple[Any, np.ndarray]] = {}
 
@@ -44,7 +44,9 @@ class AtomicGuess:
                 if batch.nuclear_charges[entry, atom] == 0:  # a ghost atom brings no electrons
                     continue
                 rows = np.flatnonzero(owner == atom)
-                out[entry, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1] = self.atom(int(z), batch.basis)
+                out[entry, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1] = self.atom(
+                    int(z), batch.atom_basis[entry][atom]
+                )
             electrons = int(batch.n_alpha[entry] + batch.n_beta[entry])
             out[entry] *= electrons / float(batch.nuclear_charges[entry].sum())
         return out
@@ -54,21 +56,21 @@ class AtomicGuess:
         key = (z, id(basis.shells[z]))
         if key not in self._atoms:
             # The shells are kept beside the density so that their id stays theirs.
-            self._atoms[key] = (basis.shells[z], atomic_density(z, basis, self._backend, self._memory_budget))
+            self._atoms[key] = (basis.shells[z], atomic_density(z, basis, self._sources, self._memory_budget))
         return self._atoms[key][1]
 
 
 def atomic_density(
-    z: int, basis: BasisSet, backend: AbstractIntegralBackend, memory_budget: int
+    z: int, basis: BasisSet, sources: IntegralSources, memory_budget: int
 ) -> Float64[np.ndarray, "nao nao"]:
-    """Density matrix of the spherically averaged neutral atom, from the backend's own integrals at their best."""
+    """Density matrix of the spherically averaged neutral atom, from a molecule's integrals at their best."""
     multiplicity = 1 + z % 2
     core_electrons = core_electrons_by_angular_momentum(basis.n_core(z))
     batch = Batch.from_systems(
         [System(np.array([z], dtype=np.int32), np.zeros((1, 3)), multiplicity=multiplicity)], basis
     )
     labels, symmetry = _spherical_functions(batch)
-    one = backend.one_electron(batch)
+    one = sources.one_electron(batch)
     core = symmetry.T @ (one.kinetic[0] + one.nuclear[0]) @ symmetry
     overlap = symmetry.T @ one.overlap[0] @ symmetry
     electrons = [n - c for n, c in zip(electrons_by_angular_momentum(z), core_electrons, strict=True)]
@@ -82,6 +84,7 @@ def atomic_density(
     fock, energy = core, np.inf
     focks: list[np.ndarray] = []
     errors: list[np.ndarray] = []
+    backend = sources.two_electron(batch.layout)
     with backend.two_electron(batch, backend.best_policy(), memory_budget) as operator:
         for _ in range(_MAX_ITERATIONS):
             density = _aufbau(fock, overlap, blocks)

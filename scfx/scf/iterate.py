@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int32
 
+from scfx.execution.device import to_device
 from scfx.scf.step import Control
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ _LEVEL_SHIFT = 0.3
 def _control(run: BatchRun, residual: np.ndarray, damped: bool) -> Control:
     far = residual > _DAMP_ABOVE if damped else np.zeros(run.capacity, dtype=bool)
     return Control(
-        level_shift=jnp.asarray(np.where(far, _LEVEL_SHIFT, 0.0)),
-        damping=jnp.asarray(np.where(far, _DAMPING, 0.0)),
-        use_diis=jnp.asarray(~far),
+        level_shift=to_device(np.where(far, _LEVEL_SHIFT, 0.0)),
+        damping=to_device(np.where(far, _DAMPING, 0.0)),
+        use_diis=to_device(~far),
     )
 
 
@@ -58,6 +58,7 @@ def _iterate(
     for iteration in range(max_iterations):
         if not len(active):
             break
+        run.watch.check()
         for number, phase in enumerate(run.phases):
             members = active[phase_of[active] == number]
             if len(members):
@@ -83,6 +84,7 @@ def _iterate(
                 still.append(lane)
             elif settled and exact:
                 converged[lane] = True
+                run.watch.settle(int(lane))
             elif np.isfinite(residual[lane]):
                 still.append(lane)
         active = np.array(still, dtype=np.int32)

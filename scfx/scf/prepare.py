@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.contracts.backend import OneElectron
 from scfx.energy.core import CoreHamiltonian
 from scfx.errors import InputError
+from scfx.execution.device import to_device
 from scfx.execution.lanes import ao_bucket
 from scfx.model.batch import Batch
 from scfx.scf.step import Fixed
@@ -83,11 +83,11 @@ def prepare(
         return out
 
     fixed = Fixed(
-        core=jnp.asarray(pad_matrices(hamiltonian.matrix(), capacity, size)),
-        orthogonaliser=jnp.asarray(pad_matrices(x, capacity, size)),
-        nuclear_repulsion=jnp.asarray(lanes(batch.nuclear_repulsion)),
-        n_occupied=jnp.asarray(lanes(n_occupied)),
-        n_orbitals=jnp.asarray(lanes(n_orbitals)),
+        core=to_device(pad_matrices(hamiltonian.matrix(), capacity, size)),
+        orthogonaliser=to_device(pad_matrices(x, capacity, size)),
+        nuclear_repulsion=to_device(lanes(batch.nuclear_repulsion)),
+        n_occupied=to_device(lanes(n_occupied)),
+        n_orbitals=to_device(lanes(n_orbitals)),
     )
     return Prepared(one, x, inverse, n_orbitals, n_occupied, fixed)
 
@@ -112,19 +112,18 @@ def spin_densities(total: Float64[np.ndarray, "batch n n"], batch: Batch, nspin:
     return share[:, :, None, None] * total[:, None]
 
 
-def core_density(prepared: Prepared, entries: int) -> np.ndarray:
-    """Density [entry, spin, n, n] of the core Hamiltonian's lowest orbitals."""
+def orbital_density(prepared: Prepared, hamiltonian: Float64[np.ndarray, "batch nao nao"]) -> np.ndarray:
+    """Density [entry, spin, n, n] of the lowest orbitals of a one-electron Hamiltonian in the AO basis."""
     nspin = prepared.n_occupied.shape[1]
-    out = np.zeros((entries, nspin, *prepared.one.overlap.shape[1:]))
-    for b in range(entries):
+    out = np.zeros((len(hamiltonian), nspin, *prepared.one.overlap.shape[1:]))
+    for b, matrix in enumerate(hamiltonian):
         n = int(prepared.n_orbitals[b])
         x = (
             prepared.orthogonaliser[b][:, :n]
             if n < prepared.one.overlap.shape[1]
             else prepared.orthogonaliser[b]
         )
-        core = prepared.one.kinetic[b] + prepared.one.nuclear[b]
-        _, vectors = np.linalg.eigh(x.T @ core @ x)
+        _, vectors = np.linalg.eigh(x.T @ matrix @ x)
         for s, count in enumerate(prepared.n_occupied[b]):
             occupied = x @ vectors[:, : int(count)]
             out[b, s] = (2.0 if nspin == 1 else 1.0) * occupied @ occupied.T

@@ -24,9 +24,8 @@ def solve_entries(
 
     `initial`: densities [spin, nao, nao] by entry, AOs in the order of the systems' own atoms, to begin with.
     """
-    entries = len(run.batch)
-    rung = [PLAIN] * entries
-    every = np.arange(entries, dtype=np.int32)
+    rung = run.rung
+    every = np.arange(len(run.batch), dtype=np.int32)
     run.start(every, run.spec.guess)
     if initial is not None:
         run.begin_with(initial)
@@ -34,7 +33,7 @@ def solve_entries(
     if converged.all() or not run.spec.recovery or run.spec.convergence.rule == "qm1b":
         return converged, rung
     _climb(run, converged, rung, "")
-    best = run.spec.backend.best_policy()
+    best = run.spec.integrals.two_electron(run.batch.layout).best_policy()
     if not converged.all() and run.spec.precision.definition() != best.definition():
         run.set_policy(best)
         lanes = np.flatnonzero(~converged).astype(np.int32)
@@ -57,3 +56,5 @@ def _climb(run: BatchRun, converged: Bool[np.ndarray, "batch"], rung: list[str],
         rung[lane] = prefix + MINIMISED
         run.start(np.array([lane], dtype=np.int32), run.spec.guess)
         converged[lane] = minimise(run, int(lane), 10 * run.spec.convergence.max_iterations)
+        if converged[lane]:
+            run.watch.settle(int(lane))

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Array, Float64, Int32
 
 from scfx.config.precision import PrecisionPolicy
 from scfx.energy.hamiltonian import EnergyFunctional
 from scfx.errors import InputError
+from scfx.execution.device import to_device
 from scfx.execution.lanes import lane_capacity, pad_lanes
+from scfx.execution.watch import LaneWatch, unwatched
+from scfx.scf.adiis import DensityHistory, share
 from scfx.scf.diis import empty_diis
 from scfx.scf.phases import Phase, phases_of
-from scfx.scf.prepare import Prepared, core_density, pad_matrices, prepare, spin_densities
-from scfx.scf.step import Control, Orbitals, State, advance, build, canonical_orbitals, shift_history
+from scfx.scf.potential_guess import screening_matrix
+from scfx.scf.prepare import Prepared, orbital_density, pad_matrices, prepare, spin_densities
+from scfx.scf.step import (
+    Control,
+    Orbitals,
+    State,
+    advance,
+    advance_with,
+    build,
+    canonical_orbitals,
+    shift_history,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scfx.config.spec import ResolvedSpec
     from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid
     from scfx.execution.profile import Profile
     from scfx.model.batch import Batch
+    from scfx.model.system import System
+    from scfx.scf.entries import Entry
     from scfx.scf.guess import AtomicGuess
 
 
@@ -43,6 +59,13 @@ def purified(
     return density
 
 
+def _with_rows(values: Array, rows: Int32[np.ndarray, "some"], new: Any) -> Array:
+    # On the host, so that nothing is compiled for it.
+    out = np.array(values)
+    out[rows] = new
+    return to_device(out)
+
+
 class BatchRun:
     """The state of one batch. `close` (or leaving the `with` block) frees the integrals and AO values."""
 
@@ -54,10 +77,14 @@ class BatchRun:
         profile: Profile,
         nspin: int,
         memory_budget: int,
+        watch: LaneWatch | None = None,
     ):
         self.spec = resolved
         self.batch = batch
         self.profile = profile
+        self.watch = unwatched(len(batch)) if watch is None else watch
+        #: Rung of the recovery ladder that each entry got to.
+        self.rung = [""] * len(batch)
         self.nspin = nspin
         self.shared_orbitals = nspin == 2 and resolved.reference == "restricted-open"
         self.capacity = lane_capacity(len(batch), resolved.lane_width)
@@ -78,11 +105,18 @@ class BatchRun:
         self.phases = phases_of(self.energy, resolved.precision, resolved.convergence)
         self.size = self.prepared.fixed.core.shape[-1]
         self.state = self._empty_state()
+        #: What ADIIS averages; None: CDIIS alone.
+        self._densities: DensityHistory | None = None
+        if resolved.spec.accelerator == "adiis":
+            self._densities = DensityHistory(len(batch), resolved.convergence.diis_space)
         self.iterations = np.zeros(len(batch), dtype=np.int32)
         self.history: list[list[tuple[float, float]]] = [[] for _ in range(len(batch))]
         #: Energies by name [batch], and the electrons that the grid integrates to, at the present densities.
         self.energies: dict[str, np.ndarray] = {}
         self.electrons = np.full(len(batch), np.nan)
+        #: Solves other geometries of these molecules in the same way, from initial densities as `begin_with` takes
+        #: them, without the properties that were asked for. The driver, which owns the procedure, puts it here.
+        self.displaced: Callable[[list[System], list[np.ndarray | None]], list[Entry]] | None = None
 
     # ---- precision -------------------------------------------------------------------------------------------
 
@@ -120,25 +154,37 @@ class BatchRun:
 
     def _empty_state(self) -> State:
         shape = (self.capacity, self.nspin, self.size, self.size)
+        # One array each: `build` gives its argument's memory back.
+        density, density_orth, fock_orth, previous_fock = (to_device(np.zeros(shape)) for _ in range(4))
+        energy, change, residual = (to_device(np.full(self.capacity, np.inf)) for _ in range(3))
         return State(
-            density=jnp.zeros(shape),
-            density_orth=jnp.zeros(shape),
-            fock_orth=jnp.zeros(shape),
-            previous_fock=jnp.zeros(shape),
-            energy=jnp.full(self.capacity, jnp.inf),
-            energy_change=jnp.full(self.capacity, jnp.inf),
-            residual=jnp.full(self.capacity, jnp.inf),
+            density=density,
+            density_orth=density_orth,
+            fock_orth=fock_orth,
+            previous_fock=previous_fock,
+            energy=energy,
+            energy_change=change,
+            residual=residual,
             diis=empty_diis(self.capacity, self.spec.convergence.diis_space, self.nspin, self.size),
         )
 
     def start(self, lanes: Int32[np.ndarray, "active"], guess: str) -> None:
         """Put the initial density of the given entries in place and empty their DIIS history."""
         with self.profile.stage("guess"):
+            core = self.energy.core.matrix()
             if guess == "core":
-                density = core_density(self.prepared, len(self.batch))
+                density = orbital_density(self.prepared, core)
+            elif guess == "sap":
+                source = self.spec.guess_potentials
+                assert source is not None
+                screened = core + screening_matrix(self.batch, self.spec.backend, source)
+                density = orbital_density(self.prepared, screened)
             else:
                 density = spin_densities(self._guess.density(self.batch), self.batch, self.nspin)
         self.set_density(lanes, density[lanes])
+        if guess == "sap":
+            # Orbitals' densities are idempotent: their Fock matrix may enter the DIIS history.
+            self._set_energy(lanes, 0.0)
 
     def begin_with(self, initial: list[np.ndarray | None]) -> None:
         """Put given densities in place of the guess, made idempotent for the overlap here, for the entries with one.
@@ -174,7 +220,7 @@ class BatchRun:
                 continue  # far from any determinant here: the guess is better
             self.set_density(np.array([lane], dtype=np.int32), pure[None])
             # Unlike a guess's, its Fock matrix belongs to a determinant and may enter the DIIS history.
-            self.state = self.state._replace(energy=self.state.energy.at[lane].set(0.0))
+            self._set_energy(np.array([lane], dtype=np.int32), 0.0)
 
     def set_density(
         self, lanes: Int32[np.ndarray, "active"], density: Float64[np.ndarray, "active spin n n"]
@@ -184,11 +230,15 @@ class BatchRun:
         orth = pad_matrices(back @ density @ np.swapaxes(back, -1, -2), len(lanes), self.size)
         s = self.state
         self.state = s._replace(
-            density=s.density.at[lanes].set(pad_matrices(density, len(lanes), self.size)),
-            density_orth=s.density_orth.at[lanes].set(orth),
-            energy=s.energy.at[lanes].set(jnp.inf),
-            diis=s.diis._replace(count=s.diis.count.at[lanes].set(0)),
+            density=_with_rows(s.density, lanes, pad_matrices(density, len(lanes), self.size)),
+            density_orth=_with_rows(s.density_orth, lanes, orth),
+            diis=s.diis._replace(count=_with_rows(s.diis.count, lanes, 0)),
         )
+        self._set_energy(lanes, np.inf)
+
+    def _set_energy(self, lanes: Int32[np.ndarray, "some"], energy: float) -> None:
+        """Infinite: the present density is a guess, whose Fock matrix stays out of the DIIS history."""
+        self.state = self.state._replace(energy=_with_rows(self.state.energy, lanes, energy))
 
     # ---- one iteration ---------------------------------------------------------------------------------------
 
@@ -219,6 +269,9 @@ class BatchRun:
                 shared=self.shared_orbitals,
             )
             self.state.energy.block_until_ready()
+        if self._densities is not None:
+            for change in found.changes:
+                self._shift_densities(self._densities, np.asarray(change.potential), change.lanes)
         for name, values in found.energies.items():
             self.energies.setdefault(name, np.full(len(self.batch), np.nan))[lanes] = values
         if found.electrons is not None:
@@ -229,16 +282,41 @@ class BatchRun:
         for dtype, members in self._by_eigensolver(lanes, phase.policy):
             self.dtypes["linear_algebra"].add(dtype)
             with self.profile.stage("diagonalise"):
-                self.state = advance(
-                    self.state,
-                    self.prepared.fixed,
-                    control,
-                    pad_lanes(members, self.capacity),
-                    len(members),
-                    dtype=dtype,
-                    shared=self.shared_orbitals,
-                )
+                averaged, active = self._averaged(members, control), pad_lanes(members, self.capacity)
+                options = {"dtype": dtype, "shared": self.shared_orbitals}
+                fixed, count = self.prepared.fixed, len(members)
+                if averaged is None:
+                    self.state = advance(self.state, fixed, control, active, count, **options)
+                else:
+                    self.state = advance_with(self.state, fixed, control, *averaged, active, count, **options)
                 self.state.density.block_until_ready()
+
+    def _averaged(
+        self, members: Int32[np.ndarray, "some"], control: Control
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Fock matrices of ADIIS and their shares beside CDIIS; None where CDIIS has all."""
+        if self._densities is None or not np.asarray(control.use_diis)[members].all():
+            return None
+        density, fock = np.asarray(self.state.density_orth), np.asarray(self.state.fock_orth)
+        residual = np.asarray(self.state.residual)
+        from_guess = ~np.isfinite(np.asarray(self.state.energy_change))
+        shares, given = np.zeros(self.capacity), np.zeros(fock.shape)
+        for lane in map(int, members):
+            if from_guess[lane]:  # its density is no determinant's
+                self._densities.forget(lane)
+                continue
+            self._densities.add(lane, density[lane], fock[lane])
+            shares[lane] = share(float(residual[lane]))
+            if shares[lane]:
+                given[lane] = self._densities.average(lane)
+        return (given, shares) if shares.any() else None
+
+    def _shift_densities(
+        self, history: DensityHistory, potential: np.ndarray, lanes: Int32[np.ndarray, "some"]
+    ) -> None:
+        x = np.asarray(self.prepared.fixed.orthogonaliser)
+        for lane in map(int, lanes):
+            history.shift(lane, x[lane].T @ potential[lane] @ x[lane])
 
     def _by_eigensolver(
         self, lanes: Int32[np.ndarray, "active"], policy: PrecisionPolicy

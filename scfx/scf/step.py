@@ -101,6 +101,35 @@ def shift_history(
     return for_lanes(lane, lanes, count, state, fixed, potential)
 
 
+def _with_new_density(
+    small: State,
+    lane: Any,
+    s: State,
+    f: Fixed,
+    c: Control,
+    fock: Any,
+    from_guess: Any,
+    dtype: str,
+    shared: bool,
+) -> State:
+    """Damp, shift and diagonalise one lane's Fock matrix, and put its density in place."""
+    per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
+    damping = jnp.where(from_guess, 0.0, c.damping)
+    fock = (1.0 - damping) * fock + damping * s.previous_fock
+    # F' + b (1 - D'/f): the virtual space goes up by b (Saunders and Hillier 1973).
+    filled = jnp.mean(s.density_orth, axis=0, keepdims=True) if shared else s.density_orth
+    fock = symmetrised(fock - c.level_shift * filled / per_orbital)
+    _, orbitals = _diagonalise(fock, f.n_orbitals, dtype)
+    orbitals = orthonormalise(orbitals)
+    occupation = aufbau(f.n_occupied, fock.shape[-1])
+    density_orth = density_matrix(orbitals, occupation, per_orbital)
+    return small._replace(
+        density=small.density.at[lane].set(symmetrised(f.orthogonaliser @ density_orth @ f.orthogonaliser.T)),
+        density_orth=small.density_orth.at[lane].set(density_orth),
+        previous_fock=small.previous_fock.at[lane].set(fock),
+    )
+
+
 @partial(jax.jit, static_argnames=("dtype", "shared"), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
 def advance(
     state: State, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str, shared: bool
@@ -117,33 +146,43 @@ def advance(
         s: State = jax.tree.map(lambda a: a[lane], small)
         f: Fixed = jax.tree.map(lambda a: a[lane], fixed)
         c: Control = jax.tree.map(lambda a: a[lane], control)
-        per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
         diis = remember(diis, lane, s.fock_orth, commutator(s.fock_orth, s.density_orth))
         fock = jnp.where(c.use_diis, combined(diis, lane), s.fock_orth)
         # The Fock matrix of the guess stays out of the history: its density is not idempotent, which the commutator
         # does not see. In H2, or an atom, it commutes by symmetry, and DIIS would take it for converged.
         from_guess = ~jnp.isfinite(s.energy_change)
         diis = diis._replace(count=diis.count.at[lane].set(jnp.where(from_guess, 0, diis.count[lane])))
-        damping = jnp.where(from_guess, 0.0, c.damping)
-        fock = (1.0 - damping) * fock + damping * s.previous_fock
-        # F' + b (1 - D'/f): the virtual space goes up by b (Saunders and Hillier 1973).
-        filled = jnp.mean(s.density_orth, axis=0, keepdims=True) if shared else s.density_orth
-        fock = symmetrised(fock - c.level_shift * filled / per_orbital)
-        _, orbitals = _diagonalise(fock, f.n_orbitals, dtype)
-        orbitals = orthonormalise(orbitals)
-        occupation = aufbau(f.n_occupied, fock.shape[-1])
-        density_orth = density_matrix(orbitals, occupation, per_orbital)
-        small = small._replace(
-            density=small.density.at[lane].set(
-                symmetrised(f.orthogonaliser @ density_orth @ f.orthogonaliser.T)
-            ),
-            density_orth=small.density_orth.at[lane].set(density_orth),
-            previous_fock=small.previous_fock.at[lane].set(fock),
-        )
-        return small, diis
+        return _with_new_density(small, lane, s, f, c, fock, from_guess, dtype, shared), diis
 
     small, diis = jax.lax.fori_loop(0, count, one, (small, diis))
     return small._replace(diis=diis)
+
+
+@partial(jax.jit, static_argnames=("dtype", "shared"), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
+def advance_with(
+    state: State,
+    fixed: Fixed,
+    control: Control,
+    given: Float64[Array, "lane spin n n"],
+    share: Float64[Array, "lane"],
+    lanes: Any,
+    count: Any,
+    *,
+    dtype: str,
+    shared: bool,
+) -> State:
+    """`advance` with `share` of a `given` Fock matrix (orthonormal basis) in place of so much of what DIIS makes."""
+
+    def one(k: Any, state: State) -> State:
+        lane = lanes[k]
+        s, f, c = (jax.tree.map(lambda a: a[lane], tree) for tree in (state, fixed, control))
+        diis = remember(state.diis, lane, s.fock_orth, commutator(s.fock_orth, s.density_orth))
+        fock = share[lane] * given[lane] + (1.0 - share[lane]) * combined(diis, lane)
+        from_guess = ~jnp.isfinite(s.energy_change)
+        diis = diis._replace(count=diis.count.at[lane].set(jnp.where(from_guess, 0, diis.count[lane])))
+        return _with_new_density(state._replace(diis=diis), lane, s, f, c, fock, from_guess, dtype, shared)
+
+    return jax.lax.fori_loop(0, count, one, state)
 
 
 class Orbitals(NamedTuple):

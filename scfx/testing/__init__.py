@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-_WHERE = {"check_functional": "scfx.testing.functional", "check_backend": "scfx.testing.backend"}
+_WHERE = {
+    "check_functional": "scfx.testing.functional",
+    "check_backend": "scfx.testing.backend",
+    "check_optimizer": "scfx.testing.optimizer",
+}
 
-__all__ = ["check_backend", "check_functional"]
+__all__ = ["check_backend", "check_functional", "check_optimizer"]
 
 if TYPE_CHECKING:
     from scfx.testing.backend import check_backend as check_backend
     from scfx.testing.functional import check_functional as check_functional
+    from scfx.testing.optimizer import check_optimizer as check_optimizer
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scfx.contracts.fitting import AbstractFittingRowsBackend
 from scfx.model.basis import BasisSet, Shell
 from scfx.model.batch import Batch
 from scfx.testing import reference_integrals as reference
@@ -15,7 +16,7 @@ from scfx.testing.compare import along, assert_close, directions, displaced, sym
 
 if TYPE_CHECKING:
     from scfx.contracts.derivatives import Operator
-    from scfx.contracts.fitting import AbstractFittingBackend
+    from scfx.contracts.fitting import AbstractFittingBackend, AbstractFittingRows
 
 #: Largest error allowed: of integrals in hartree; of derivatives as a fraction of their size.
 _INTEGRAL_ERROR, _GRADIENT_ERROR = 1e-9, 1e-7
@@ -64,6 +65,9 @@ def check_fitting(
         assert_close(np.concatenate(parts), triple, _INTEGRAL_ERROR, f"{what} by ranges of shells", hint)
         found = backend.two_index(batch, entry, auxiliary, operator, own)
         assert_close(found, metric, _INTEGRAL_ERROR, f"{label}.two_index of {operator!r}")
+        if isinstance(backend, AbstractFittingRowsBackend):
+            what = f"{label}.fitting_rows of {operator!r}"
+            _check_rows(backend.fitting_rows(batch, entry, auxiliary, operator, own), what, triple, metric)
 
         what = f"{label}.three_index_gradient of {operator!r}"
         found = backend.three_index_gradient(batch, entry, auxiliary, of_triples, operator, own)
@@ -81,6 +85,32 @@ def check_fitting(
         found = backend.two_index_gradient(batch, entry, auxiliary, of_metric, operator, own)
         what = f"{label}.two_index_gradient of {operator!r}"
         _compare(found, np.sum(of_metric * metric_slope), way, what, "")
+
+
+def _check_rows(rows: AbstractFittingRows, what: str, triple: np.ndarray, metric: np.ndarray) -> None:
+    """The blocks hold every pair, and their order of auxiliary functions, which is theirs, is the metric's too."""
+    n = int(np.sqrt(2 * triple.shape[1]))
+    # What does not depend on the order: Σ_P (P|P)^k and Σ_P |(P|ij)|^2 (P|P)^k.
+    weights = np.stack([np.diagonal(metric) ** k for k in (0, 1, 2)])
+    own = rows.metric()
+    found_weights = np.stack([np.diagonal(own) ** k for k in (0, 1, 2)])
+    scale = 1.0 + weights.sum(axis=1)
+    assert_close(
+        found_weights.sum(axis=1) / scale, weights.sum(axis=1) / scale, _INTEGRAL_ERROR, f"{what}: metric"
+    )
+    charged = np.zeros((3, n, n))
+    for index, block in enumerate(rows.blocks):
+        found = rows.rows(index)
+        shape = (block.columns.size, block.stop - block.start, rows.n_auxiliary)
+        assert found.shape == shape, f"{what} has shape {found.shape}, expected {shape}"
+        sums = np.einsum("crq,kq->kcr", found**2, found_weights)
+        charged[:, block.columns, block.start : block.stop] = sums
+        charged[:, block.start : block.stop, block.columns] = sums.transpose(0, 2, 1)
+    i, j = np.tril_indices(n)
+    expected = np.einsum("qp,kq->kp", triple**2, weights)
+    hint = "Every pair is in a block, and those left out are negligible"
+    assert_close(charged[:, i, j] / scale[:, None], expected / scale[:, None], _INTEGRAL_ERROR, what, hint)
+    rows.close()
 
 
 def _compare(found: np.ndarray, expected: float, way: np.ndarray, what: str, hint: str) -> None:

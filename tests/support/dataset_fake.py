@@ -170,11 +170,12 @@ def write_smiles(path: Path, lines=SMILES) -> str:
 
 
 if __name__ == "__main__":
-    # dataset_fake.py MOLECULES OUTPUT LOG DELAY WORKERS CONFORMERS [RAY-ADDRESS]: a run to be killed.
+    # dataset_fake.py MOLECULES OUTPUT LOG DELAY WORKERS CONFORMERS [ray=ADDRESS] [part=I/N]: a run to be killed.
     import dataset_fake
 
-    molecules, output, log, delay, workers, conformers, *address = sys.argv[1:]
-    on_ray = {"executor": {"name": "ray", "address": address[0]}} if address else {}
+    molecules, output, log, delay, workers, conformers, *words = sys.argv[1:]
+    where = dict(word.split("=", 1) for word in words)
+    on_ray = {"executor": {"name": "ray", "address": where["ray"]}} if "ray" in where else {}
     sys.exit(
         dataset_fake.run_fake(
             dataset_fake.FakeSpec(log=log, delay=float(delay)),
@@ -184,6 +185,7 @@ if __name__ == "__main__":
             shard_rows=6,
             batch_size=2,
             workers=int(workers),
+            part=where.get("part", ""),
             progress="plain",
             **on_ray,
         )

@@ -8,14 +8,20 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scfx_dataset
 from dataset_fake import fake_energy
-from dataset_kills import checksums, children, lines, start, wait_until_gone
+from dataset_kills import children, lines, start, wait_until_gone
+from scfx_dataset.commits import read_record
 
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+
+if TYPE_CHECKING:
+    from ray_cluster import Cluster
 
 #: Places of a folder that bytes are changed in.
 PLACES = ("plan.json", "plan", "attempts", "commits", "derived")
@@ -85,15 +91,20 @@ def mutate(folder: Path, chance: random.Random, done: Counter[str]) -> str:
     return place
 
 
-def disturb(process: subprocess.Popen, log: Path, chance: random.Random, done: Counter[str]) -> None:
+def disturb(
+    process: subprocess.Popen, log: Path, chance: random.Random, done: Counter[str], where: Where
+) -> None:
     """One signal to a run, to its group or to one of its processes, at a random moment."""
-    goal, end = len(lines(log)) + chance.randint(0, 8), time.monotonic() + chance.uniform(0.2, 4.0)
+    # On Ray half of the time is the driver's start: it waits longer for rows.
+    latest = 12.0 if where.cluster else 4.0
+    goal, end = len(lines(log)) + chance.randint(0, 8), time.monotonic() + chance.uniform(0.2, latest)
     while process.poll() is None and len(lines(log)) < goal and time.monotonic() < end:
         time.sleep(0.002)
     time.sleep(chance.uniform(0, 0.05))
-    kind = chance.choice(
-        ("kill", "terminate", "interrupt", "hang up", "stop", "kill a child", "signal a child")
-    )
+    kinds = ["kill", "terminate", "interrupt", "hang up", "stop", "kill a child", "signal a child"]
+    if where.cluster:
+        kinds[-2:] = ["kill an actor", "kill a worker of an actor", "stop an actor"]
+    kind = chance.choice(kinds)
     try:
         if kind == "kill":
             os.killpg(process.pid, signal.SIGKILL)
@@ -106,6 +117,20 @@ def disturb(process: subprocess.Popen, log: Path, chance: random.Random, done: C
             os.killpg(process.pid, signal.SIGSTOP)
             time.sleep(chance.uniform(0.05, 0.5))
             os.killpg(process.pid, signal.SIGCONT)
+        elif where.cluster:
+            found: list[int] = []
+            while not found and process.poll() is None and time.monotonic() < end + latest:
+                found = where.cluster.actors()
+                if kind == "kill a worker of an actor":
+                    found = [child for actor in found for child in children(actor)]
+                time.sleep(0.02)
+            if not found:
+                return
+            victim = chance.choice(found)
+            os.kill(victim, signal.SIGSTOP if kind == "stop an actor" else signal.SIGKILL)
+            if kind == "stop an actor":
+                time.sleep(chance.uniform(0.05, 2.0))
+                os.kill(victim, signal.SIGCONT)
         else:
             number = (
                 signal.SIGKILL if kind == "kill a child" else chance.choice((signal.SIGINT, signal.SIGTERM))
@@ -118,21 +143,35 @@ def disturb(process: subprocess.Popen, log: Path, chance: random.Random, done: C
     done[kind] += 1
 
 
+@dataclass(frozen=True)
+class Where:
+    """What a run is given: a cluster of Ray, or parts of the shards ("i/N", one writer each), or neither."""
+
+    cluster: Cluster | None = None
+    parts: tuple[str, ...] = ()
+
+
 def run_disturbed(
-    source: str, output: Path, log: Path, chance: random.Random, done: Counter[str], conformers: int
-) -> None:
-    """One or two writers with one or two workers each, disturbed a few times, until they have ended."""
-    writers = chance.choice((1, 1, 2))
+    source: str, output: Path, log: Path, chance: random.Random, done: Counter[str], conformers: int, where: Where
+) -> None:  # fmt: skip
+    """One or two writers with one or two workers each, disturbed a few times, until they have ended.
+
+    With parts there is a writer for each, and perhaps a second one for some of them.
+    """
+    parts = list(where.parts) or [""]
+    if chance.random() < 1 / 3:
+        parts.append(chance.choice(parts))
     running = [
         start(
             source, output, log, chance.choice((0.0, 0.01, 0.03)), chance.choice((1, 2)), conformers=conformers,
+            address=where.cluster.address if where.cluster else None, part=part,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
-        for _ in range(writers)
+        for part in parts
     ]  # fmt: skip
     for _ in range(chance.randint(1, 2)):
-        disturb(chance.choice(running), log, chance, done)
-    deadline = time.monotonic() + 120
+        disturb(chance.choice(running), log, chance, done, where)
+    deadline = time.monotonic() + 240
     for process in running:
         try:
             process.wait(timeout=max(1.0, deadline - time.monotonic()))
@@ -140,7 +179,13 @@ def run_disturbed(
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
         wait_until_gone(process)
-    done["runs"] += writers
+    if where.cluster:
+        # Actors follow a driver that was killed after a second or two.
+        end = time.monotonic() + 120
+        while where.cluster.actors():
+            assert time.monotonic() < end, "actors outlive their driver"
+            time.sleep(0.1)
+    done["runs"] += len(running)
 
 
 def check_all(folder: Path | str, reference: dict[str, str]) -> None:
@@ -154,8 +199,9 @@ def check_all(folder: Path | str, reference: dict[str, str]) -> None:
         assert row["status"] == "ok", row
         energy = fake_energy(row["atomic_numbers"], np.array(row["positions_angstrom"]) / BOHR_IN_ANGSTROM)
         assert abs(row["energy_ev"] - energy * HARTREE_IN_EV) < 1e-8
+    # By the plan's names: a file of another name beside the commits is nothing to a reader.
+    assert {s.id: read_record(dataset.plan, s)["sha256"] for s in dataset.plan.shards} == reference
     if isinstance(folder, Path):
-        assert checksums(folder).items() >= reference.items()
         assert not list(folder.rglob(".*.tmp"))
         for name in ("README.md", "failures.parquet", "report.html", "summary.json"):
             assert (folder / name).stat().st_size

@@ -32,11 +32,14 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **ray}
 
 
-def start(source, output, log, delay, workers, address=None, conformers=3, **popen) -> subprocess.Popen:
-    """A run in a session of its own; on Ray with the address of a cluster."""
+def start(
+    source, output, log, delay, workers, address=None, conformers=3, part="", **popen
+) -> subprocess.Popen:
+    """A run in a session of its own; on Ray with the address of a cluster; of a part of the shards with "i/N"."""
     arguments = [sys.executable, str(PROGRAM), source, str(output), str(log), str(delay), str(workers)]
     arguments += [str(conformers)]
-    arguments += [address] if address else []
+    arguments += [f"ray={address}"] if address else []
+    arguments += [f"part={part}"] if part else []
     return subprocess.Popen(arguments, env=environment(), start_new_session=True, **popen)
 
 

@@ -16,10 +16,16 @@ import numpy as np
 from ase.data import covalent_radii
 from scfx_geometry.optimize_task import OptimizeTask
 from scfx_geometry.options import OptimizeOptions
+from scfx_geometry.tables import write_xyz
 
 import scfx
+from scfx.properties.gradient import Gradient
+from scfx.properties.requests import Requested
 
 BOHR = 0.52917721092
+
+
+REGISTRY = scfx.Registry.discover()
 
 
 class SpringSolver:
@@ -28,8 +34,9 @@ class SpringSolver:
     """
 
     def __init__(self, lost: tuple[str, ...] = (), other_solution: float = 0.0, factor: float = 1.0):
-        self.resolved = SimpleNamespace(properties=("gradient",))
+        self.resolved = SimpleNamespace(properties=Requested((Gradient(),), ("gradient",)))
         self.spec_hash = "springs"
+        self.registry = REGISTRY
         self._lost, self._shift, self._factor = lost, other_solution, factor
         self.calls: list[list[str]] = []
 
@@ -49,6 +56,7 @@ class SpringSolver:
             status=[scfx.Status.CONVERGED if ok else scfx.Status.NOT_CONVERGED for ok in good],
             iterations=np.full(len(systems), 7),
             density=[np.zeros((1, 1, 1)) for _ in systems] if return_density else None,
+            properties={},
             property_reasons={"gradient": [""] * len(systems)},
         )
 
@@ -94,9 +102,27 @@ def optimize(solver: SpringSolver, **options: Any) -> tuple[int, list[str]]:
     """Exit code and what was said of the optimize task with a solver that takes no time."""
     task = OptimizeTask(OptimizeOptions(**options), solver_factory=lambda *_: solver)
     console = Console()
-    context = scfx.TaskContext(None, None, console)
+    context = scfx.TaskContext(scfx.SCFSpec(), REGISTRY, console)
     task.check(context)
     return task.run(context), console.lines
+
+
+def write_starts(path, systems):
+    """An xyz file of systems named 0, 1, 2, ..."""
+    rows = [
+        {
+            "name": str(i), "index": i, "charge": s.charge, "multiplicity": s.multiplicity, "energy_hartree": 0.0,
+            "atomic_numbers": s.atomic_numbers.tolist(), "positions_angstrom": s.positions_angstrom.tolist(),
+            "forces_ev_per_angstrom": np.zeros((s.natm, 3)).tolist(),
+        }
+        for i, s in enumerate(systems)
+    ]  # fmt: skip
+    write_xyz(path, rows)
+    return str(path)
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 if __name__ == "__main__":

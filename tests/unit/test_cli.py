@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from molecules import molecule
 from pydantic import BaseModel, ConfigDict
 
 import scfx
 import scfx.cli
-from scfx.commands.energy import as_record
+from scfx.commands.energy import _text, about, as_record
 from scfx.registry import Registry
 from scfx.results import SCFResult, Status
 
@@ -168,12 +169,18 @@ def test_what_cannot_be_a_number_in_json_is_null():
         status=[Status.NOT_CONVERGED], rung=[""], reason=["diverged"], nao=np.array([1], np.int32),
         n_grid=np.array([9], np.int32), s_squared=np.zeros(1), n_orbitals=np.ones(1, np.int32),
         provenance=dict.fromkeys(("functional", "basis", "backend", "precision", "spec_hash", "device"), "x")
-        | {"versions": {}},
+        | {"versions": {}, "functional_implementation": "libxc-host (jax-xc is not installed: pip ...)"},
     )  # fmt: skip
     record = json.loads(json.dumps(as_record(result), allow_nan=False))
     assert record["energy_hartree"] is None
     assert record["gap_ev"] is None
     assert record["homo_hartree"] == -0.5
+    # The slow way of a functional is said.
+    text = _text(about(molecule("H2O"), "auto") | record)
+    assert "functional  libxc-host (jax-xc is not installed: pip ...)\n" in text
+    assert "functional  " not in _text(
+        about(molecule("H2O"), "auto") | record | {"functional_implementation": "jax"}
+    )
 
 
 @pytest.mark.parametrize(

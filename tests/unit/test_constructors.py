@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from molecules import molecule
@@ -368,3 +372,41 @@ def test_what_is_no_molecule_is_told_the_constructors():
         as_systems([molecule("H2O"), WATER])
     with pytest.raises(scfx.InputError, match=r"systems\[0\]: RDKit cannot parse"):
         as_systems(["C1CC"])
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+from scfx import System
+from scfx.execution.sheltered import Sheltered
+
+heard, done = [], False
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+SMILES = ("OC(=O)CC(C)C1CCC2C1(C)CCC1C2CCC2CCCCC12C", "CC(C)CC(N)C(=O)O")
+before = [System.from_smiles(s).positions.tobytes() for s in SMILES]
+
+def kick():
+    while not done:
+        os.killpg(0, signal.SIGINT)
+        time.sleep(0.002)
+
+threading.Thread(target=kick, daemon=True).start()
+assert [System.from_smiles(s).positions.tobytes() for s in SMILES] == before
+done = True
+assert heard
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sleep = Sheltered("time:sleep")
+threading.Timer(0.5, os.killpg, (0, signal.SIGINT)).start()
+try:
+    sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", sleep(0))
+"""
+
+
+def test_ctrl_c_is_heard_while_rdkit_embeds_and_changes_no_geometry():
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = process.communicate(timeout=120)
+    assert (process.returncode, said) == (0, "interrupted None\n")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 import scfx
 from scfx.abstract import AbstractBasisSource
-from scfx.model.basis import BasisSet
+from scfx.energy.integral_sources import IntegralSources
+from scfx.model.basis import BasisSet, CorePotential
+from scfx.model.batch import Batch
 from scfx.model.elements import core_electrons_by_angular_momentum
+from scfx.registry import Need
 
 # Bond lengths of Huber and Herzberg (1979), angstrom; methyl bromide's of Graner, J. Mol. Spectrosc. 90, 394 (1981).
 HYDROGEN_IODIDE = (["H", "I"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.609]])
@@ -55,18 +60,92 @@ def test_elements_with_and_without_core_potentials_may_share_a_batch():
         assert scfx.solve(system, **options).energy[0] == energy
 
 
-def test_backend_without_core_potentials_is_refused_with_the_one_that_has_them():
-    system = scfx.System.from_arrays(*HYDROGEN_IODIDE)
-    with pytest.raises(scfx.CapabilityError, match=r"effective core potentials are asked.*'libcint'"):
-        scfx.solve(system, functional="hf", basis="def2-svp", backend="simd")
-    assert (
-        scfx.solve(system, functional="hf", basis="def2-svp", backend="auto").provenance["backend"]
-        == "libcint"
+def test_simd_borrows_the_core_potentials_and_says_so():
+    # The reference is the backend that has them, which agrees with PySCF above.
+    fluorine = scfx.System.from_arrays(["F", "F"], [[0, 0, 0], [0, 0, 1.41]])
+    systems = [scfx.System.from_arrays(*HYDROGEN_IODIDE), fluorine]
+    options = {"functional": "hf", "basis": "def2-svp", "properties": ["gradient"], "convergence": "tight"}
+    lent = scfx.solve(systems, backend="simd", **options).raise_for_status()
+    own = scfx.solve(systems[:1], backend="libcint", **options)
+    assert lent.energy[0] == pytest.approx(own.energy[0], abs=1e-9)
+    np.testing.assert_allclose(lent.orbital_energies[0], own.orbital_energies[0], atol=1e-8)
+    np.testing.assert_allclose(lent.gradient[0], own.gradient[0], atol=1e-7)
+    assert lent.provenance["backend"] == "simd"
+    assert lent.provenance["borrowed"] == {"one_electron": ["libcint"]}
+    assert own.provenance["borrowed"] == {}
+    # A row takes nothing from elsewhere because of its company; a solver need not be told the elements.
+    alone = scfx.Solver(backend="simd", **options).solve(systems[1:])
+    assert alone.energy[0] == lent.energy[1]
+    assert np.array_equal(alone.gradient[0], lent.gradient[1])
+    assert alone.provenance["borrowed"] == {}
+
+
+def test_entries_of_one_batch_take_their_one_electron_part_from_who_has_it():
+    shells = [scfx.Shell.normalised(0, [0.5], [1.0]), scfx.Shell.normalised(1, [0.4], [1.0])]
+    potential = CorePotential(2, ((-1, 2, 1.5, 3.0),))
+    basis = BasisSet("one structure", {2: shells, 4: shells}, core_potentials={4: potential})
+    heavy, light = (
+        scfx.System(np.array([z], dtype=np.int32), np.zeros((1, 3)), charge=0, multiplicity=1) for z in (4, 2)
     )
-    # A solver that was not told the elements finds out when it meets them.
-    solver = scfx.Solver(functional="hf", basis="def2-svp", backend="simd")
-    with pytest.raises(scfx.InputError, match="core potentials for I, which backend 'simd' cannot"):
-        solver.solve(system)
+    batch = Batch.from_systems([light, heavy, light], basis)
+    registry = scfx.Registry.discover()
+    simd, libcint = registry.backend("simd"), registry.backend("libcint")
+    sources = IntegralSources(simd, lambda: libcint)
+    found, own = sources.one_electron(batch), simd.one_electron(batch)
+    for matrix, mine, theirs in zip(found, own, libcint.one_electron(batch), strict=True):
+        assert np.array_equal(matrix[[0, 2]], mine[[0, 2]])
+        assert np.array_equal(matrix[1], theirs[1])
+    assert abs(found.nuclear[1] - own.nuclear[1]).max() > 0.1
+    assert sources.borrowed([batch]) == {"one_electron": ["libcint"]}
+
+
+class _WithG(AbstractBasisSource):
+    name = "minimal with g"
+
+    def shells(self, atomic_number):
+        exponent = 0.3 if atomic_number == 1 else 1.2
+        higher = [scfx.Shell.normalised(l, [exponent], [1.0]) for l in (1, 4)] if atomic_number > 1 else []
+        return [*(scfx.Shell.normalised(0, [a * exponent], [1.0]) for a in (4.0, 0.5)), *higher]
+
+    def definition(self):
+        return {"basis": self.name}
+
+
+@pytest.mark.parametrize(
+    ("functional", "properties"),
+    [("lda", []), pytest.param("pbe0", ["gradient"], marks=pytest.mark.slow)],
+    ids=["LDA", "PBE0 with gradient"],
+)
+def test_integrals_over_g_functions_are_borrowed_whole(functional, properties):
+    hydride = scfx.System.from_arrays(["Li", "H"], [[0, 0, 0], [0.3, 0.4, 1.5]])
+    options = {
+        "functional": functional,
+        "basis": _WithG(),
+        "grid": 0,
+        "properties": properties,
+        "convergence": "tight",
+    }
+    lent = scfx.solve(hydride, backend="simd", **options).raise_for_status()
+    own = scfx.solve(hydride, backend="libcint", **options)
+    assert lent.energy[0] == pytest.approx(own.energy[0], abs=1e-9)
+    if properties:
+        np.testing.assert_allclose(lent.gradient[0], own.gradient[0], atol=1e-7)
+    assert lent.provenance["borrowed"] == {"one_electron": ["libcint"], "two_electron": ["libcint"]}
+    assert "; libcint: " in lent.provenance["kernels"]
+
+
+def test_backend_that_may_not_borrow_is_refused_and_auto_takes_one_that_has_all():
+    registry = scfx.Registry.discover()
+    with pytest.raises(scfx.CapabilityError, match=r"effective core potentials are asked.*'libcint'"):
+        registry.backend("ipu", need=Need(ecp=True))
+    assert registry.backend("auto", need=Need(ecp=True)).name == "libcint"
+    alone = scfx.Registry.from_plugins({"simd": importlib.import_module("scfx_simd")})
+    with pytest.raises(scfx.CapabilityError, match="simd: effective core potentials are asked"):
+        alone.backend("simd", need=Need(ecp=True))
+    ready = registry.backend("simd")
+    assert registry.backend(ready, need=Need(ecp=True, max_angular_momentum=4)) is ready
+    with pytest.raises(scfx.CapabilityError, match="k shells are asked, it goes up to i"):
+        registry.backend(ready, need=Need(max_angular_momentum=7))
 
 
 def test_charge_that_reaches_into_the_replaced_core_is_refused():

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 import scfx_dataset
@@ -27,6 +24,7 @@ from dataset_kills import (
     wait_until_gone,
     wait_until_quiet,
 )
+from ray_cluster import ray_cluster
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("needs ray", allow_module_level=True)
@@ -34,26 +32,8 @@ if importlib.util.find_spec("ray") is None:
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Address of a Ray cluster with two CPUs that outlives the drivers of the tests."""
-    folder = Path("/tmp") / f"scfx-ray-{os.getpid()}"  # Ray's socket paths may have 107 characters
-    command = [
-        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=0", "--num-cpus=2", "--block",
-        "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}", "--node-ip-address=127.0.0.1",
-        "--object-store-memory=100000000",
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command, env=environment(), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    found = folder / "ray_current_cluster"
-    deadline = time.monotonic() + 240
-    while not (found.exists() and found.read_text().strip()):
-        assert process.poll() is None, process.communicate()[0].decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    yield found.read_text().strip()
-    process.terminate()
-    process.communicate(timeout=60)
-    shutil.rmtree(folder, ignore_errors=True)
+    with ray_cluster() as running:
+        yield running
 
 
 @pytest.fixture
@@ -72,7 +52,15 @@ def test_a_job_on_ray_gives_the_bytes_of_a_local_one_and_each_part_its_own(
 ):
     output, log = tmp_path / "out", tmp_path / "log"
     process = start(
-        source, output, log, 0.0, 2, cluster, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        source,
+        output,
+        log,
+        0.0,
+        2,
+        cluster.address,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
@@ -83,13 +71,13 @@ def test_a_job_on_ray_gives_the_bytes_of_a_local_one_and_each_part_its_own(
 def test_a_job_on_ray_killed_three_times_and_resumed_ends_with_the_same_bytes(
     tmp_path, source, reference, cluster
 ):
-    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 3, 2, 0.1, cluster)
+    kill_and_resume(source, tmp_path / "out", tmp_path / "log", reference, 3, 2, 0.1, cluster.address)
 
 
 @pytest.mark.slow
 def test_a_job_on_ray_killed_thirty_times_and_resumed_ends_with_the_same_bytes(tmp_path, cluster):
     # Slower than here: actors follow their driver after a second or two, and the rows until then are solved too.
-    kill_thirty_times(tmp_path, 2, 0.2, cluster)
+    kill_thirty_times(tmp_path, 2, 0.2, cluster.address)
 
 
 def drive(code, **arguments):
@@ -114,7 +102,7 @@ sys.exit(run_fake(spec, **options, **executor))
 @pytest.mark.slow
 def test_a_crash_on_ray_is_the_same_poison_as_here(tmp_path, cluster):
     source = write_smiles(tmp_path / "m.smi", SMILES[:6])
-    for name, address in (("ray", cluster), ("here", "")):
+    for name, address in (("ray", cluster.address), ("here", "")):
         process = drive(POISON, source=source, output=str(tmp_path / name), address=address)
         said, _ = process.communicate(timeout=580)
         assert process.returncode == 0, said
@@ -129,25 +117,25 @@ def test_a_lost_actor_is_not_charged_and_its_shard_is_computed_by_another(
 ):
     output, log = tmp_path / "out", tmp_path / "log"
     process = start(
-        source, output, log, 0.2, 2, cluster, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        source,
+        output,
+        log,
+        0.2,
+        2,
+        cluster.address,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     wait_for(lambda: len(lines(log)) > 2, process)
-    # Ray names a worker's process after its actor.
-    found = [p for p in Path("/proc").glob("[0-9]*") if _title(p).startswith("ray::Actor")]
+    found = cluster.actors()
     assert found
-    os.kill(int(found[0].name), signal.SIGKILL)
+    os.kill(found[0], signal.SIGKILL)
     said, _ = process.communicate(timeout=400)
     assert process.returncode == 0, said
     assert "its actor was lost" in said
     assert "not counted" in said
     assert checksums(output) == reference
-
-
-def _title(process):
-    try:
-        return (process / "cmdline").read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
 
 
 OWN = """
@@ -225,7 +213,7 @@ run_fake(molecules=source, output=output, progress="plain", executor={"name": "r
 
 @pytest.mark.slow
 def test_a_node_that_cannot_start_an_actor_stops_the_run_with_the_reason(tmp_path, source, cluster):
-    process = drive(ELSEWHERE, source=source, output=str(tmp_path / "out"), address=cluster)
+    process = drive(ELSEWHERE, source=source, output=str(tmp_path / "out"), address=cluster.address)
     said, _ = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "must be installed on every node" in said, said

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import scfx_dataset
 from dataset_fake import FakeSpec, make_task, run_fake, write_smiles
+from scfx_dataset.options import Limits
+from scfx_dataset.sources.sdf import read_sdf
 
 import scfx
 from scfx.model.system import BOHR_IN_ANGSTROM
@@ -168,6 +170,27 @@ def test_sdf_gives_smiles_from_its_bonds_and_its_geometry(tmp_path):
     assert_is_methane(found[0], atol=5e-5)  # an SDF has four decimals
     assert found[1]["reason"] == "RDKit cannot read this block of the SDF"
     assert [row["name"] for row in found] == ["methane", "block 2", "methane"]
+    # Data fields state charge and multiplicity, under any of their names.
+    stated = [
+        ("CHARGE", "1", 1, None), ("Total_Charge", "-1", -1, None), ("multiplicity", "3", None, 3),
+        ("spin", "3", None, 3), ("PUBCHEM_TOTAL_CHARGE", "0", 0, None), ("n_unpaired", "2", None, 3),
+        ("comment", "charge 1", None, None), ("charge", "", None, None), ("charge", "+1\n\n> <multiplicity>\n4", 1, 4),
+    ]  # fmt: skip
+    refused = [
+        ("charge", "0.5", "charge is a whole number, got '0.5'"),
+        ("spin", "2", "spin = 2 is read as the multiplicity"),
+        ("charge", "1\n\n>  <net_charge>  (3)\n2", "charge = 1, net_charge = 2 contradict each other"),
+    ]
+    bodies = [f">  <{name}>\n{value}\n\n$$$$" for name, value, *_ in (*stated, *refused)]
+    file.write_text("".join(text.replace("$$$$", body) for body in bodies))
+    found = list(read_sdf(file, Limits()))
+    read = [(record.charge, record.multiplicity) for record in found[: len(stated)]]
+    assert read == [(charge, multiplicity) for _, _, charge, multiplicity in stated]
+    for record, (_, _, message) in zip(found[len(stated) :], refused, strict=True):
+        assert message in record.problem
+    file.write_text(text.replace("$$$$", bodies[0]))
+    (row,), _ = rows(tmp_path, file, "stated")
+    assert (row["reason"], row["charge"], row["multiplicity"]) == ("", 1, 2)
 
 
 def table(name="positions_angstrom", factor=1.0, **more):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -142,6 +143,7 @@ def test_a_wrong_force_is_found_by_the_energies_alone(with_forces, registry):
     np.testing.assert_allclose(found.by_energy, -1e-4 * MEV_PER_ANGSTROM, rtol=0, atol=5e-4)
     assert len(found.problems()) == 2
     assert "from the energy's derivative, 5 is allowed" in found.problems()[0]
+    assert replace(found, target=1.1).problems() == []  # 5.1 is within five times that
     # Without the response of the grid forces are no derivative, and are not held to it.
     no_response = spec.model_copy(update={"grid_response": False})
     found = compare_forces(rows, systems, result, no_response, registry, 1.0, 0)

@@ -161,10 +161,16 @@ def test_lower_triangles_are_unpacked_row_by_row():
 @pytest.mark.parametrize(
     "functional", ["hf", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pbe", "wb97x"))]
 )
-@pytest.mark.parametrize("fitted", ["jk", "j"])
-def test_gradient_of_a_fitted_energy_is_its_derivative(fitted, functional, registry):
+@pytest.mark.parametrize(
+    ("fitted", "backend"),
+    [
+        ("jk", "simd"), ("j", "libcint"),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("j", "simd"), ("jk", "libcint"))),
+    ],
+)  # fmt: skip
+def test_gradient_of_a_fitted_energy_is_its_derivative(fitted, backend, functional, registry):
     fitting = {"basis": FITTING, "fitted": fitted}
-    options = {"functional": functional, "basis": "sto-3g", "backend": "libcint", "grid": 0, "threads": 1}
+    options = {"functional": functional, "basis": "sto-3g", "backend": backend, "grid": 0, "threads": 1}
     options |= {"density_fitting": fitting, "convergence": "tight", "registry": registry}
     system = molecule("NH2", 0, 2)
     found = scfx.solve(system, properties="gradient", **options).raise_for_status().gradient[0]

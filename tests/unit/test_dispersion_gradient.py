@@ -21,6 +21,7 @@ OPTIONS = {
     "d3bj, three-body": {"name": "d3bj", "functional": "pbe0", "three_body": True},
     "d3zero": {"name": "d3zero", "functional": "pbe"},
     "d4": {"name": "d4", "functional": "pbe0"},
+    "d4-gcp": {"name": "d4-gcp"},
     "chg": {"name": "chg"},
 }
 

@@ -114,7 +114,7 @@ def test_a_run_holds_no_more_than_its_budget_and_its_bits_do_not_depend_on_it(ba
     batch = scfx.Batch.from_systems([molecule("H2")], scfx.BasisSet.from_source(solver.resolved.basis, [1]))
 
     def energy(budget):
-        guess = AtomicGuess(solver.resolved.backend, budget)
+        guess = AtomicGuess(solver.resolved.integrals, budget)
         with jax.enable_x64(True), BatchRun(solver.resolved, batch, guess, Profile(), 1, budget) as run:
             solve_entries(run)
             held = run.held_bytes()

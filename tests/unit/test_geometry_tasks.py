@@ -12,10 +12,10 @@ import geometry_fake
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from geometry_fake import SpringSolver, optimize
+from geometry_fake import SpringSolver, contents, optimize, write_starts
 from molecules import GEOMETRIES, distorted, molecule
 from scfx_geometry.options import FrequenciesOptions, OptimizeOptions
-from scfx_geometry.tables import write_xyz
+from scfx_geometry.sampling.options import SampleOptions
 
 import scfx
 from scfx.cli import main
@@ -23,28 +23,10 @@ from scfx.cli import main
 ROOT = Path(__file__).parents[2]
 
 
-def write_starts(path, systems):
-    """An xyz file of systems named 0, 1, 2, ..."""
-    rows = [
-        {
-            "name": str(i), "index": i, "charge": s.charge, "multiplicity": s.multiplicity, "energy_hartree": 0.0,
-            "atomic_numbers": s.atomic_numbers.tolist(), "positions_angstrom": s.positions_angstrom.tolist(),
-            "forces_ev_per_angstrom": np.zeros((s.natm, 3)).tolist(),
-        }
-        for i, s in enumerate(systems)
-    ]  # fmt: skip
-    write_xyz(path, rows)
-    return str(path)
-
-
 @pytest.fixture
 def starts(tmp_path):
     systems = [*distorted(molecule("H2O"), 3, size=0.2), *distorted(molecule("CH4"), 3, size=0.2)]
     return write_starts(tmp_path / "starts.xyz", systems)
-
-
-def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_every_molecule_has_its_row_whatever_became_of_it(tmp_path, starts):
@@ -175,27 +157,80 @@ def config(tmp_path, task, molecules, more="", functional="hf", backend="auto"):
     return str(path)
 
 
-def test_from_a_start_to_frequencies_by_the_command_line(tmp_path):
-    start = write_starts(tmp_path / "start.xyz", [molecule("H2O")])
-    assert main(["run", config(tmp_path, "optimize", start, 'criteria = "gau_tight"')]) == 0
-    relaxed = tmp_path / "optimize" / "geometries.xyz"
-    assert main(["run", config(tmp_path, "frequencies", relaxed)]) == 0
-    (row,) = pq.read_table(tmp_path / "frequencies" / "frequencies.parquet").to_pylist()
+CHAIN = """
+[scf]
+functional = "hf"
+basis = "sto-3g"
+threads = 1
+properties = ["r2", "net_torque"]
+
+[[task]]
+name = "optimize"
+molecules = "{folder}/start.smi"
+criteria = "gau_tight"
+output = "{folder}/relaxed"
+
+[[task]]
+name = "frequencies"
+molecules = "{folder}/relaxed"
+output = "{folder}/frequencies"
+"""
+
+
+def test_one_file_goes_from_smiles_to_thermochemistry(tmp_path):
+    (tmp_path / "start.smi").write_text("O water\nC(C)(C)(C)(C)C impossible\n")
+    chain = tmp_path / "chain.toml"
+    chain.write_text(CHAIN.format(folder=tmp_path))
+    assert main(["run", str(chain)]) == 0
+    row, lost = pq.read_table(tmp_path / "frequencies" / "frequencies.parquet").to_pylist()
     assert (row["status"], row["reason"], row["imaginary"], row["symmetry_number"]) == ("ok", "", 0, 2)
-    # CCCBDB (NIST SRD 101), HF/STO-3G: 2170, 4140, 4391 cm-1.
+    assert (lost["status"], lost["name"]) == ("failed", "C(C)(C)(C)(C)C impossible")
+    assert lost["reason"].startswith("not relaxed: ")
+    # CCCBDB (NIST SRD 101), HF/STO-3G: 2170, 4140, 4391 cm-1; dipole 1.71 debye.
     np.testing.assert_allclose(row["frequencies_cm1"], [2170, 4140, 4391], rtol=0, atol=1.0)
     assert row["u0_hartree"] == pytest.approx(row["energy_hartree"] + row["zpve_hartree"], abs=1e-12)
-    # The plan does not depend on the run: nothing is computed again.
+    assert row["dipole_debye"] == pytest.approx(1.71, abs=0.005)
+    assert row["gap_hartree"] == row["lumo_hartree"] - row["homo_hartree"]
+    relaxed = pq.read_table(tmp_path / "relaxed" / "geometries.parquet").to_pylist()[0]
+    # The label of the geometry is that of the task before, but for the rounding of angstrom and bohr.
+    for column in ("energy_hartree", "dipole_debye", "electronic_spatial_extent_bohr2", "net_torque_ev"):
+        assert row[column] == pytest.approx(relaxed[column], abs=1e-10), column
+    assert row["electronic_spatial_extent_bohr2"] > 10
+    # Nothing is computed again.
     before = contents(tmp_path / "frequencies")
-    assert main(["run", config(tmp_path, "frequencies", relaxed)]) == 0
+    assert main(["run", str(chain)]) == 0
     assert contents(tmp_path / "frequencies") == before
+    # One that was killed between goes on.
+    (tmp_path / "frequencies" / "rows" / "00000001.json").unlink()
+    (tmp_path / "relaxed" / "geometries.parquet").unlink()
+    assert main(["run", str(chain)]) == 0
+    assert contents(tmp_path / "frequencies") == before
+
+
+def test_a_folder_of_no_optimize_task_is_refused(tmp_path, capsys):
+    (tmp_path / "relaxed").mkdir()
+    assert main(["run", config(tmp_path, "frequencies", tmp_path / "relaxed")]) == 2
+    assert "holds no finished optimize task" in " ".join(capsys.readouterr().err.split())
+    # What is said of molecules that state it themselves.
+    for more, key in (("seed = 3", "task.seed"), ("charge = 1", "task.charge")):
+        text = CHAIN.format(folder=tmp_path) + more
+        (tmp_path / "start.smi").write_text("O\n")
+        (tmp_path / "chain.toml").write_text(text)
+        assert main(["run", str(tmp_path / "chain.toml")]) == 2
+        assert key in capsys.readouterr().err
+
+
+def test_a_property_without_a_column_is_refused(tmp_path, capsys):
+    (tmp_path / "start.smi").write_text("O\n")
+    (tmp_path / "chain.toml").write_text(CHAIN.format(folder=tmp_path).replace("net_torque", "fock_matrix"))
+    assert main(["run", str(tmp_path / "chain.toml")]) == 2
+    assert "'fock_matrix' has no place in the rows" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
     ("more", "key"),
     [
         ('optimizer = "bernie"', "task.optimizer"),
-        ('optimizer = "sella"', "Sella is not wrapped yet"),
         ('criteria = "tight"', "task.criteria"),
         (
             'optimizer = "ase-bfgs"\nconstraints = [{ keep = "atoms", atoms = [7] }]',
@@ -227,20 +262,22 @@ def test_a_source_that_is_not_read_here_is_refused(tmp_path, capsys):
     assert main(["run", config(tmp_path, "frequencies", tmp_path / "none.xyz")]) == 2
 
 
-def test_the_example_of_the_documentation_is_valid(registry, monkeypatch):
+@pytest.mark.parametrize("name", ["relax", "qm9", "relaxed_pcq", "ani_like", "spice_like"])
+def test_the_examples_are_valid(registry, monkeypatch, name):
     from scfx.config.file import Config
     from scfx.contracts.task import TaskContext
 
     monkeypatch.chdir(ROOT)
-    path = "examples/relax.toml"
+    path = f"examples/{name}.toml"
     loaded = Config.load(path, ())
-    (task,) = loaded.tasks(registry)
-    task.check(TaskContext(loaded.scf, registry, None, path))
+    tasks = loaded.tasks(registry)
+    for index, task in enumerate(tasks):
+        task.check(TaskContext(loaded.scf, registry, None, path, earlier=tasks[:index]))
 
 
 def test_every_option_is_listed_in_the_documentation_with_its_default():
     text = (ROOT / "docs" / "geometries.md").read_text(encoding="utf-8")
-    for options in (OptimizeOptions, FrequenciesOptions):
+    for options in (OptimizeOptions, FrequenciesOptions, SampleOptions):
         for name in options.model_fields:
             assert f"| `{name}` |" in text, f"docs/geometries.md does not list {name}"
 

@@ -141,3 +141,18 @@ def test_census_can_be_repeated(name):
 def test_what_cannot_be_computed_is_refused_with_the_reason(xc, message):
     with pytest.raises(scfx.InputError, match=message):
         scfx.Registry.discover().functional({"name": "libxc", "xc": xc})
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ((), "as JAX code"),
+        (("jax_xc",), "pip install --no-deps jax-xc"),
+        (("pyscf", "jax_xc"), "scfx[libcint]"),
+    ],
+)
+def test_info_says_by_what_libxcs_names_are_evaluated(monkeypatch, missing, said):
+    import scfx_jax_xc
+
+    monkeypatch.setattr(scfx_jax_xc, "find_spec", lambda name: None if name in missing else object())
+    assert said in scfx_jax_xc.scfx_report_header()

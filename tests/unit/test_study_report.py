@@ -11,6 +11,7 @@ import pytest
 from dataset_fake import write_smiles
 from scfx_study import plots
 from scfx_study.drawing import as_xyz, draw
+from scfx_study.force_plots import force_errors_by_option
 from scfx_study.page import number, table
 from scfx_study.report import _forces
 from study_fake import fake_study
@@ -167,3 +168,19 @@ def test_forces_have_a_table_of_their_own_by_element():
     ):
         assert text in html
     assert _forces(pd.DataFrame()) == []
+
+
+def test_the_plot_of_forces_shows_each_option_with_its_interval_and_passes_over_what_is_exact():
+    head = {"element": "all", "rms_force": 900.0, "cosine": 0.99, "cosine_low": 0.98, "cosine_high": 0.995}
+    found = pd.DataFrame(
+        [
+            {"option": "rough", "against": "exact", "mae": 0.25, "mae_low": 0.2, "mae_high": 0.3, **head},
+            {"option": "same", "against": "exact", "mae": 0.0, **head, "cosine": 1.0},
+        ]
+    )
+    sizes, directions = force_errors_by_option(found).axes
+    shown = [line.get_xdata() for line in sizes.lines]
+    assert [list(np.atleast_1d(x)) for x in shown[:2]] == [[0.2, 0.3], [0.25]]
+    assert not any(line.get_ydata()[0] == 1 for line in sizes.lines[:2])  # no error has no logarithm
+    assert [t.get_text() for t in sizes.get_yticklabels()] == ["rough\nagainst exact", "same\nagainst exact"]
+    assert directions.lines[1].get_xdata()[0] == pytest.approx(0.01)

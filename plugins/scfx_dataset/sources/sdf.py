@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rdkit import Chem
 
+from scfx.errors import InputError
+from scfx.model.stated import stated_charge, stated_multiplicity
 from scfx_dataset.sources.lines import Lines, readable
 from scfx_dataset.sources.record import UNUSABLE, Record, geometry_of
 
@@ -16,13 +19,18 @@ if TYPE_CHECKING:
     from scfx_dataset.options import Limits
 
 _END_OF_BLOCK = b"$$$$"
+_FIELD = re.compile(r"> .*?<([^<>]+)>.*|><([^<>]+)>.*")
+#: Names that fields of other programs' files have for a molecule's charge, besides those that scfx reads everywhere.
+_OTHER_NAMES = {"pubchem_total_charge": "charge"}
 
 
 def read_sdf(path: Path, limits: Limits) -> Iterator[Record]:
     """Every block of an SDF: its title, its SMILES from the bonds, and its 3-D positions if it has any.
 
-    Hydrogens stay as they are drawn for the geometry; a block without 3-D coordinates has no geometry. A block that
-    RDKit cannot read, that is larger than the limit or that breaks off is one record with a problem.
+    Hydrogens stay as they are drawn for the geometry; a block without 3-D coordinates has no geometry. The data fields
+    `charge`, `multiplicity`, `spin` (2S + 1) and kin are what the record states. A block that RDKit cannot read, that
+    is larger than the limit or that breaks off is one record with a problem, and so is one whose fields contradict
+    each other.
     """
     lines = Lines(path, limits.record_bytes)
     number, block, size, begin, problem = 0, [], 0, 1, ""
@@ -55,7 +63,8 @@ def _record(number: int, block: bytes, limits: Limits, problem: str) -> Record:
     if problem:
         return Record(number, "", name, problem=problem)
     try:
-        molecule = Chem.MolFromMolBlock(readable(block.decode("utf-8", "surrogateescape")), removeHs=False)
+        text = readable(block.decode("utf-8", "surrogateescape"))
+        molecule = Chem.MolFromMolBlock(text, removeHs=False)
         if molecule is None:
             return Record(number, "", name, problem="RDKit cannot read this block of the SDF")
         name = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
@@ -70,4 +79,31 @@ def _record(number: int, block: bytes, limits: Limits, problem: str) -> Record:
             geometry = geometry_of(numbers, molecule.GetConformer().GetPositions(), most_atoms=limits.atoms)
     except (*UNUSABLE, RuntimeError) as error:
         return Record(number, "", name, problem=f"RDKit cannot read this block of the SDF: {error}")
-    return Record(number, smiles, name, geometry)
+    fields = _fields(text)
+    try:
+        charge = stated_charge(fields, "the data fields")
+        total = Chem.GetFormalCharge(molecule) if charge is None else charge
+        multiplicity = stated_multiplicity(fields, _nuclear_charge(molecule) - total, "the data fields")
+    except InputError as error:
+        return Record(number, smiles, name, geometry, problem=str(error))
+    return Record(number, smiles, name, geometry, charge, multiplicity)
+
+
+def _fields(block: str) -> dict[str, str]:
+    """The data fields behind the connection table, names in lower case, empty ones left out."""
+    lines = iter(block.partition("M  END")[2].splitlines())
+    found: dict[str, str] = {}
+    for line in lines:
+        if head := _FIELD.fullmatch(line.strip()):
+            name = (head[1] or head[2]).strip().lower()
+            value = next(lines, "").strip()
+            if value:
+                found[_OTHER_NAMES.get(name, name)] = value
+    return found
+
+
+def _nuclear_charge(molecule: Chem.Mol) -> int:
+    """Of all atoms, with the hydrogens that are counted at their atoms."""
+    return sum(
+        atom.GetAtomicNum() + atom.GetTotalNumHs(includeNeighbors=False) for atom in molecule.GetAtoms()
+    )

@@ -20,11 +20,13 @@ from scfx.errors import InputError, ResourceError
 from scfx.model.basis import BasisSet
 
 if TYPE_CHECKING:
+    from scfx.config.precision import PrecisionPolicy
+    from scfx.contracts.backend import AbstractIntegralBackend
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.derivatives import Operator
     from scfx.contracts.fitting import AbstractFittingBackend
     from scfx.contracts.two_electron import AbstractTwoElectron
-    from scfx.model.batch import Batch, ShellLayout
+    from scfx.model.batch import Batch
 
 #: Auxiliary functions are contracted in blocks of about this many numbers (64 MB).
 BLOCK = 8_000_000
@@ -45,9 +47,18 @@ class DensityFitting:
         """The auxiliary basis set of a batch's elements; `BasisError` where it does not cover one."""
         return BasisSet.from_source(self.auxiliary, {int(z) for row in batch.atomic_numbers for z in row})
 
-    def most_entries(self, layout: ShellLayout, memory_budget: int) -> int:
-        """About how many entries fit a budget: standard sets have some three auxiliary functions to an orbital one."""
-        return int(memory_budget // fitted_bytes(layout.ncart, 4 * layout.ncart))
+    def most_entries(
+        self, backend: AbstractIntegralBackend, batch: Batch, policy: PrecisionPolicy, memory_budget: int
+    ) -> int:
+        """How many entries of a batch fit a budget; 1 too where blocks of one's integrals can be made again."""
+        from scfx.contracts.fitting import AbstractFittingRowsBackend
+        from scfx.energy.two_electron.fitted_rows import fitted_dtype, most_entries
+
+        auxiliary = self.basis(batch)
+        if isinstance(backend, AbstractFittingRowsBackend):
+            return most_entries(backend, batch, auxiliary, fitted_dtype(policy), memory_budget)
+        n_auxiliary = sum(auxiliary.nao(int(z)) for z in batch.atomic_numbers[0])
+        return int(memory_budget // fitted_bytes(batch.layout.ncart, n_auxiliary))
 
 
 class FittedTwoElectron(LaneTwoElectron):

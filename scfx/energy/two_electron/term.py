@@ -10,13 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float64, Int32
 
 from scfx.contracts.derivatives import TwoElectronEnergy, gradient_backend
-from scfx.contracts.fitting import AbstractFittingBackend
+from scfx.contracts.fitting import AbstractFittingBackend, AbstractFittingRowsBackend
 from scfx.contracts.requests import TwoElectronRequest
 from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
 from scfx.energy.term import Contribution, Term
 from scfx.energy.two_electron.differences import DifferenceBuild
 from scfx.energy.two_electron.fitted import DensityFitting, FittedTwoElectron
 from scfx.energy.two_electron.fitted_gradient import fitted_gradient
+from scfx.energy.two_electron.fitted_rows import RowFittedTwoElectron, fitted_dtype
 from scfx.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -121,16 +122,14 @@ class TwoElectron(Term):
                     if not part.request.coulomb:
                         made.append(exact)
                         continue
+                what = (backend, self._batch, auxiliary, part.request.operator, part.request.omega, share)
                 try:
-                    operator = FittedTwoElectron(
-                        backend,
-                        self._batch,
-                        auxiliary,
-                        part.request.operator,
-                        part.request.omega,
-                        share,
-                        exact,
-                    )
+                    if isinstance(backend, AbstractFittingRowsBackend):
+                        operator = RowFittedTwoElectron(
+                            backend, *what[1:], fitted_dtype(self._policy), exact, part.request.exchange
+                        )
+                    else:
+                        operator = FittedTwoElectron(*what, exact)
                 except BaseException:
                     if exact is not None:
                         exact.close()

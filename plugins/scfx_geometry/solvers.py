@@ -1,0 +1,49 @@
+"""The two solvers of a task: one for the many geometries on the way, one for those that become labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scfx.config.spec import SCFSpec
+
+#: (spec, registry, atomic numbers) to a solver; tests replace the core's.
+SolverFactory = Callable[[Any, Any, Sequence[int]], Any]
+
+
+@dataclass(frozen=True)
+class Solvers:
+    """`steps` computes energies and gradients; `labels` all that `scf.properties` asks for, to the same bits.
+
+    They are one object where nothing more is asked.
+    """
+
+    steps: Any
+    labels: Any
+
+
+def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> Any:
+    """The core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""
+    from scfx.driver import Solver
+
+    if not any(_name(choice) == "gradient" for choice in spec.properties):
+        spec = spec.model_copy(update={"properties": (*spec.properties, "gradient")})
+    return Solver(spec, registry, atomic_numbers=atomic_numbers)
+
+
+def solvers_of(
+    spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int], factory: SolverFactory
+) -> Solvers:
+    """Both solvers; the first leaves out what only labels need, such as polarizabilities."""
+    labels = factory(spec, registry, atomic_numbers)
+    gradient = tuple(choice for choice in spec.properties if _name(choice) == "gradient")
+    if gradient == tuple(spec.properties) and not spec.quadrupole and not spec.stability:
+        return Solvers(labels, labels)
+    lean = spec.model_copy(update={"properties": gradient, "quadrupole": False, "stability": False})
+    return Solvers(factory(lean, registry, atomic_numbers), labels)
+
+
+def _name(choice: Any) -> Any:
+    return choice.get("name") if isinstance(choice, dict) else getattr(choice, "name", choice)

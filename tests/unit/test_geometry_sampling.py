@@ -1,0 +1,195 @@
+"""Samples are distributed as statistical mechanics says, depend on their own start alone, and never vanish."""
+
+from __future__ import annotations
+
+import geometry_fake
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from geometry_fake import Console, SpringSolver, contents, write_starts
+from molecules import distorted, molecule
+from scfx_geometry.harmonic import Modes
+from scfx_geometry.relax import relax
+from scfx_geometry.sampling.dynamics import Dynamics, frames_of_dynamics
+from scfx_geometry.sampling.normal_modes import deviations, displaced_along_modes
+from scfx_geometry.sampling.options import SampleOptions
+from scfx_geometry.sampling.task import SampleTask
+from scfx_geometry.sampling.torsion import turned
+
+import scfx
+from scfx.cli import main
+
+KELVIN = 3.166811563e-6  # hartree
+
+
+@pytest.fixture(scope="module")
+def minimum():
+    (done,) = relax(SpringSolver(), [molecule("H2O")], "ase-bfgs", "gau_tight")
+    return done.system
+
+
+def sample(solver, **options):
+    task = SampleTask(SampleOptions(**options), solver_factory=lambda *_: solver)
+    console = Console()
+    context = scfx.TaskContext(scfx.SCFSpec(), geometry_fake.REGISTRY, console)
+    task.check(context)
+    return task.run(context), console.lines
+
+
+# ---- normal modes --------------------------------------------------------------------------------------------------
+
+
+def test_classical_displacements_have_half_kt_of_potential_energy_a_mode(minimum):
+    springs = SpringSolver()
+    geometries, seeds = displaced_along_modes(springs, minimum, 2000, 1, 100.0, "classical", 5e-3)
+    lowest = springs.solve([minimum]).energy[0]
+    energies = springs.solve(geometries).energy - lowest
+    # Three modes, springs nearly harmonic at 100 K: the standard error of the mean is 1.8 per cent.
+    assert energies.mean() == pytest.approx(1.5 * KELVIN * 100.0, rel=0.08)
+    assert len(set(seeds)) == 2000
+
+
+def test_quantum_displacements_are_those_of_a_harmonic_oscillator():
+    modes = Modes("nonlinear", np.array([20.0, 1000.0, 3000.0]), np.zeros(3), np.ones(3), np.zeros((3, 1, 3)))
+    soft, low, high = deviations(modes, 0.0, "quantum")
+    assert soft == 0.0  # not followed
+    # ħ / 2 m w of 1 dalton at 1000 cm-1: 0.1298 angstrom (the oscillator's length over the root of two).
+    assert low * 0.529177 == pytest.approx(0.1298, abs=2e-4)
+    assert high == pytest.approx(low / np.sqrt(3.0))
+    # High temperature: the classical spread.
+    np.testing.assert_allclose(
+        deviations(modes, 1e5, "quantum"), deviations(modes, 1e5, "classical"), rtol=2e-4
+    )
+
+
+# ---- dynamics ------------------------------------------------------------------------------------------------------
+
+
+def test_dynamics_keep_their_temperature_and_do_not_depend_on_company(minimum):
+    plan = Dynamics(
+        samples=60, seed=3, temperature=300.0, timestep=1.0, friction=0.05, warm_up=60, interval=8
+    )
+    springs = SpringSolver()
+    others = [minimum, *distorted(molecule("H2O"), 1, size=0.05)]
+    found = {index: frames for index, frames, _ in frames_of_dynamics(springs, others, plan, 2)}
+    ((_, alone, _),) = frames_of_dynamics(springs, [minimum], plan, 1)
+    for ours, theirs in zip(found[0], alone, strict=True):
+        np.testing.assert_array_equal(ours.positions, theirs.positions)
+    energies = springs.solve(alone).energy - springs.solve([minimum]).energy[0]
+    # Half kT in each of three vibrations, within the error of some 40 independent frames.
+    assert energies.mean() == pytest.approx(1.5 * KELVIN * 300.0, rel=0.4)
+
+
+# ---- torsions ------------------------------------------------------------------------------------------------------
+
+
+def test_a_torsion_turns_what_hangs_on_its_end():
+    peroxide = scfx.System.from_arrays(
+        "HOOH", [[0.8, 0.9, 0.4], [0, 0.7, 0], [0, -0.7, 0], [-0.8, -0.9, 0.4]]
+    )
+    geometries, values = turned(peroxide, (0, 1, 2, 3), 4)
+    np.testing.assert_allclose(np.diff(values) % 360, 90.0)
+    np.testing.assert_allclose(geometries[0].positions, peroxide.positions, atol=1e-12)
+    for each in geometries:
+        np.testing.assert_allclose(each.positions[:3], peroxide.positions[:3], atol=1e-12)
+        assert np.linalg.norm(each.positions[3] - each.positions[2]) == pytest.approx(
+            np.linalg.norm(peroxide.positions[3] - peroxide.positions[2])
+        )
+
+
+def test_a_torsion_about_a_ring_or_no_bond_is_refused():
+    ring = scfx.System.from_smiles("C1CC1")
+    with pytest.raises(scfx.InputError, match="in a ring"):
+        turned(ring, (0, 1, 2, 3), 4)
+    with pytest.raises(scfx.InputError, match="not bonded"):
+        turned(molecule("CH4"), (0, 1, 2, 3), 4)
+
+
+# ---- the task ------------------------------------------------------------------------------------------------------
+
+METHODS = {
+    "normal_modes": {"kind": "normal_modes", "temperature": 300.0},
+    "dynamics": {"kind": "dynamics", "warm_up": 3, "interval": 2},
+    "torsion": {"kind": "torsion", "atoms": [1, 0, 2, 3], "relax": False},
+}
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_samples_are_rows_that_do_not_vanish_and_are_computed_once(tmp_path, kind):
+    systems = [molecule("CH4"), *distorted(molecule("CH4"), 1, size=0.05)]
+    options = {
+        "molecules": write_starts(tmp_path / "starts.xyz", systems), "samples": 3, "method": METHODS[kind],
+    }  # fmt: skip
+    code, _ = sample(SpringSolver(lost=("1",)), output=str(tmp_path / "out"), **options)
+    assert code == 0
+    rows = pq.read_table(tmp_path / "out" / "samples.parquet").to_pylist()
+    assert [row["sample"] for row in rows if row["index"] == 0] == [0, 1, 2]
+    lost = [row for row in rows if row["index"] == 1]
+    assert lost
+    assert {row["status"] for row in lost} == {"failed"}
+    assert "made not to converge" in lost[0]["reason"]
+    before = contents(tmp_path / "out")
+    (tmp_path / "out" / "rows" / "00000000.json").unlink()
+    sample(SpringSolver(lost=("1",)), output=str(tmp_path / "out"), **options)
+    assert contents(tmp_path / "out") == before
+    assert len(scfx.System.all_from_xyz(tmp_path / "out" / "samples.xyz")) == 3
+
+
+CONFIG = """
+[scf]
+functional = "hf"
+basis = "sto-3g"
+threads = 1
+
+[[task]]
+name = "optimize"
+molecules = "{folder}/start.xyz"
+output = "{folder}/relaxed"
+
+[[task]]
+name = "sample"
+molecules = "{folder}/relaxed"
+output = "{folder}/samples"
+samples = 2
+method = {{ {method} }}
+{more}
+"""
+
+
+@pytest.mark.slow
+def test_one_file_relaxes_and_samples_at_a_level_of_its_own(tmp_path):
+    write_starts(tmp_path / "start.xyz", [molecule("H2O")])
+    text = CONFIG.format(
+        folder=tmp_path, method='kind = "dynamics", warm_up = 1, interval = 1',
+        more='level = { functional = "hf", basis = "sto-3g", convergence = "loose" }',
+    )  # fmt: skip
+    (tmp_path / "chain.toml").write_text(text)
+    assert main(["run", str(tmp_path / "chain.toml")]) == 0
+    rows = pq.read_table(tmp_path / "samples" / "samples.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    (system,) = scfx.System.all_from_xyz(tmp_path / "samples" / "samples.xyz")[1:]
+    label = scfx.solve(system, "hf", "sto-3g", properties=["gradient"])
+    assert rows[1]["energy_hartree"] == pytest.approx(label.energy[0], abs=1e-9)
+    np.testing.assert_allclose(
+        np.array(rows[1]["forces_ev_per_angstrom"]), -np.array(label.gradient[0]) * 51.42206707, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "key"),
+    [
+        ('kind = "magic"', "", "method"),
+        ('kind = "torsion", atoms = [0, 1, 2, 9]', "", "task.method.atoms"),
+        ('kind = "torsion", atoms = [0, 1, 2, 0]', "", "names an atom twice"),
+        ('kind = "torsion", atoms = [1, 0, 2, 3], optimizer = "berny"', "", "cannot keep constraints"),
+        ('kind = "dynamics", temperature = 0', "", "temperature"),
+        ('kind = "normal_modes"', 'level = { functional = "none-such" }', "task.level"),
+        ('kind = "normal_modes"', 'level = { bassis = "sto-3g" }', "task.level"),
+    ],
+)
+def test_bad_options_are_refused_before_any_calculation(tmp_path, capsys, method, more, key):
+    write_starts(tmp_path / "start.xyz", [molecule("CH4")])
+    (tmp_path / "chain.toml").write_text(CONFIG.format(folder=tmp_path, method=method, more=more))
+    assert main(["run", str(tmp_path / "chain.toml")]) == 2
+    assert key in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "relaxed").exists()

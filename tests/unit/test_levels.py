@@ -1,0 +1,117 @@
+"""Levels of published datasets: a word stands for keys, keys that are given win, and the hash is that of the keys."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import typing
+
+import numpy as np
+import pytest
+
+import scfx
+from scfx.cli import main
+from scfx.config import keywords
+from scfx.config.levels import LEVELS
+from scfx.config.spec import SCFSpec
+from scfx.errors import ConfigError
+
+#: Functional, basis and quadrature of each set, from the publications that `Level.sources` names.
+PUBLISHED = {
+    "qm1b": ("b3lyp5", "sto-3g"),
+    "qm9": ("b3lyp", "6-31g(2df,p)-qm9"),
+    "pcq": ("b3lyp", "6-31g*"),
+    "ani": ("wb97x", "6-31g*"),
+    "nabla": ("wb97x-d", "def2-svp"),
+    "spice": ("wb97m-d3bj", "def2-tzvppd"),
+    "omol25": ("wb97m-v", "def2-tzvpd"),
+    "r2scan-3c": ("r2scan-d4-gcp", "def2-mtzvpp"),
+}
+HYDROGEN = scfx.System.from_arrays(["H", "H"], [[0, 0, 0], [0, 0, 1.4]], "bohr")
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_level_has_the_hash_of_its_keys_written_out(name, registry, capsys):
+    resolved = SCFSpec.create({"level": name}).resolve(registry, [1, 6])
+    assert (resolved.names["functional"], resolved.names["basis"]) == PUBLISHED[name]
+    assert main(["level", name]) == 0
+    printed = tomllib.loads(capsys.readouterr().out)["scf"]
+    assert SCFSpec.create(printed).resolve(registry, [1, 6]).spec_hash == resolved.spec_hash
+    assert {p.name for p in resolved.properties.ordered} >= set(LEVELS[name].scf.get("properties", ()))
+    assert "convergence" in printed  # else it would depend on the properties asked for
+
+
+def test_every_level_is_listed_and_known_to_editors(capsys):
+    assert set(PUBLISHED) == set(LEVELS) == set(typing.get_args(keywords.LevelName))
+    assert main(["level"]) == 0
+    listed = capsys.readouterr().out
+    assert all(level.title in listed for level in LEVELS.values())
+    assert all(len(line) <= 80 for line in listed.splitlines())
+    assert main(["level", "omol25", "--json"]) == 0
+    assert "exact J and K" in " ".join(json.loads(capsys.readouterr().out)["deviations"])
+
+
+def test_keys_that_are_given_win_over_the_level():
+    spec = SCFSpec.create({"level": "SPICE", "grid": 1, "convergence": {"max_iterations": 99}})
+    assert (spec.functional, spec.basis, spec.grid) == ("wb97m-d3bj", "def2-tzvppd", 1)
+    assert (spec.convergence.gradient, spec.convergence.max_iterations) == (1e-8, 99)  # "forces", but for one
+    assert SCFSpec.create(spec.model_dump(mode="json")).model_dump() == spec.model_dump()
+
+
+def test_a_level_in_place_of_another_is_not_overruled_by_it():
+    """What a study does where levels are compared."""
+    spec = SCFSpec.create({"level": "spice", "grid": 1})
+    said = {key: getattr(spec, key) for key in spec.model_fields_set}
+    other = SCFSpec.create({**said, "level": "ani"})
+    assert (other.functional, other.basis, other.grid) == ("wb97x", "6-31g*", 1)
+
+
+def test_unknown_levels_are_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"'spice'.*omol25") as raised:
+        SCFSpec.create({"level": "spyce"})
+    assert raised.value.key == "scf.level"
+
+
+def test_solve_takes_a_level_and_says_what_it_was(capsys):
+    result = scfx.solve(HYDROGEN, level="qm1b", threads=1)
+    keys = scfx.solve(HYDROGEN, **LEVELS["qm1b"].scf, threads=1)
+    np.testing.assert_array_equal(result.energy, keys.energy)
+    assert result.provenance["spec_hash"] == keys.provenance["spec_hash"]
+    assert result.provenance["level"] == "qm1b"
+    assert result.provenance["scf"]["functional"] == "b3lyp5"
+    assert "level" not in keys.provenance
+
+
+def test_the_command_says_which_keys_of_a_level_were_changed(tmp_path, capsys):
+    path = tmp_path / "hydrogen.xyz"
+    path.write_text("2\n\nH 0 0 0\nH 0 0 0.74\n")
+    words = ["energy", str(path), "--level", "qm1b", "--functional", "hf", "--threads", "1"]
+    assert main(words) == 0
+    assert "level       qm1b, but for functional\n" in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["level_changed"], record["scf"]["functional"]) == (["functional"], "hf")
+    assert (record["basis"], record["scf"]["grid"], record["iterations"]) == ("sto-3g", 0, 20)
+
+
+def test_r2scan_3c_has_its_own_d4_and_a_counterpoise_correction(registry):
+    """Positive for water in a basis set of triple zeta: gCP outweighs D4, which is smaller than that of r2SCAN-D4."""
+    water = scfx.System.from_arrays(["O", "H", "H"], [[0, 0, 0.2], [0, 1.43, -0.9], [0, -1.43, -0.9]], "bohr")
+    both = registry.dispersion({"name": "d4-gcp"}).energy(water)
+    parameters = registry.dispersion({"name": "d4", "functional": "r2scan-3c"}).energy(water)
+    assert both > 1e-3 > 0 > parameters
+    with pytest.raises(scfx.InputError, match=r"level = 'r2scan-3c'"):
+        registry.functional("r2scan-3c")
+
+
+@pytest.mark.slow
+def test_r2scan_3c_of_water_is_that_of_psi4():
+    """Energy and gradient of psi4's tests/gcp/r2scan3c (J and K fitted, as Psi4 does by default)."""
+    half = np.deg2rad(104.5 / 2)
+    y, z = 0.96 * np.sin(half), 0.96 * np.cos(half)
+    water = scfx.System.from_arrays(["O", "H", "H"], [[0, 0, 0], [0, y, z], [0, -y, z]], "angstrom")
+    fitted = "def2-universal-jkfit"
+    result = scfx.solve(water, level="r2scan-3c", properties="gradient", density_fitting=fitted, threads=1)
+    assert result.energy[0] == pytest.approx(-76.41835894, abs=2e-6)
+    published = [[0, 0, 0.00270896], [0, -0.00079913, -0.00135448], [0, 0.00079913, -0.00135448]]
+    np.testing.assert_allclose(result.gradient[0], published, atol=5e-6)
