@@ -214,10 +214,13 @@ class SimdBackend(
 
         Never 0: beyond the budget integrals are recomputed.
         """
-        pairs = layout.nao * (layout.nao + 1) // 2
+        # Blocks of shells are whole, those of a shell or pair with itself too.
+        squares = [int(n) ** 2 for n in layout.n_functions]
+        pairs = (layout.nao**2 + sum(squares)) / 2
+        quartets = (pairs**2 + (sum(squares) ** 2 + sum(n * n for n in squares)) / 2) / 2
         mixed = policy.integrals == "float32" and policy.schwarz_float64 is not None
         width = 8 if policy.integrals == "float64" else _MIXED_BYTES if mixed else 4
-        fits = int(memory_budget / (pairs * (pairs + 1) // 2 * width * 1.1))
+        fits = int(memory_budget / (quartets * width * 1.1))
         double, single = lane_counts()
         group = double if policy.integrals == "float64" else single
         if fits >= group:

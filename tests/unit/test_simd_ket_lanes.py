@@ -124,11 +124,11 @@ def test_an_entry_alone_equals_the_contraction_of_its_tensor(policy):
 
 
 def test_integrals_of_an_entry_alone_take_no_more_memory_than_its_share():
-    batch = _batch("6-31g*", lane_counts()[0])
+    batch, width = _batch("6-31g*", 1), lane_counts()[0]
+    with SimdBackend().two_electron(batch.take([0] * width), FLOAT64, BUDGET) as operator:
+        share = operator.stored_bytes / width
     with SimdBackend().two_electron(batch, FLOAT64, BUDGET) as operator:
-        among = operator.stored_bytes / len(batch)
-    with SimdBackend().two_electron(batch.take([0]), FLOAT64, BUDGET) as operator:
-        assert operator.stored_bytes < 1.01 * among
+        assert operator.stored_bytes <= share + 64  # that many are read, and not used, behind the last ones
 
 
 @pytest.mark.parametrize("name", ["6-31g*", "def2-tzvp"])
@@ -139,8 +139,8 @@ def test_the_gradient_of_an_entry_alone_has_the_bits_that_it_has_among_others(na
     energies = [TwoElectronEnergy(coulomb=1.0, exchange=0.2), TwoElectronEnergy("erf", 0.4, 0.0, 0.5)]
     backend, lanes = SimdBackend(), np.arange(len(batch), dtype=np.int32)
     among = backend.two_electron_gradient(batch, lanes, density, energies, policy)
+    assert np.abs(among[1]).max() > 0.0
     for entry in (1, 3):  # 3: of a small density
         lane = np.array([entry], dtype=np.int32)
         alone = backend.two_electron_gradient(batch, lane, density[lane], energies, policy)
-        assert np.abs(alone).max() > 0.0
         np.testing.assert_array_equal(alone[0], among[entry])
