@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from scfx.jobs.commits import read_commit
 from scfx.notebook import facts, panel
 from scfx_dataset.card import title
-from scfx_dataset.commits import read_commit
 
 if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset
