@@ -17,7 +17,7 @@ import numpy as np
 
 from scfx.errors import ConfigError, InputError
 from scfx_schnet.batch import PackedBatch, pack_arrays
-from scfx_schnet.targets import MAX_ATOMIC_NUMBER
+from scfx_schnet.targets import MAX_ATOMIC_NUMBER, TARGETS
 
 #: Raised when the layout of the files changes: caches of another version are made again.
 FORMAT = 2
@@ -175,7 +175,9 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
     meta = {
         "identity": identity,
         "description": {**description, "rows": rows},
-        "targets": present,
+        "targets": sorted(
+            present, key=lambda name: (TARGETS.index(name) if name in TARGETS else len(TARGETS), name)
+        ),
         "units": {name: unit for name, unit in units.items() if name in present},
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))

@@ -189,7 +189,7 @@ def test_no_product_code_unpickles_what_it_did_not_write(project_root):
             if re.search(r"pickle\.loads?\(", text):
                 found.append(path.name)
     # Its own scratch files, and the answers of a process that it has started.
-    assert sorted(found) == ["embedding.py", "spill.py"]
+    assert sorted(found) == ["sheltered.py", "spill.py"]
 
 
 def test_a_damaged_copy_of_the_commits_is_passed_over_or_refused_clearly(finished):

@@ -184,7 +184,7 @@ def test_the_published_schedule_is_the_papers():
 
 @pytest.mark.parametrize("model", ["schnet-tiny", "painn-small"])
 def test_a_network_learns_several_targets_at_once(folder, tmp_path, registry, model):
-    job = make_job(folder, targets=("gap", "energy"), model=model, steps=120, checkpoint_every=1000)
+    job = make_job(folder, targets=("gap", "energy"), model=model, steps=160, checkpoint_every=1000)
     result = Training(job, tmp_path, registry).run()
     lazy = median_mae(job.molecules, job.rows, job.rows, job.targets)
     for mae, baseline in zip(result["train_mae_ev"], lazy, strict=True):

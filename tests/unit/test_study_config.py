@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import scfx_ipu
 from dataset_fake import write_smiles
 from study_fake import FakeDatasetTask, fake_registry, fake_study
 
@@ -14,7 +15,7 @@ SCF = {"functional": "b3lyp5", "basis": "sto-3g", "grid": 0}
 
 @pytest.fixture(scope="module")
 def fakes():
-    return fake_registry()
+    return fake_registry(scfx_ipu)
 
 
 @pytest.fixture(autouse=True)
@@ -133,10 +134,9 @@ def test_a_bad_study_is_refused_with_key_and_remedy(refused, scf, task, key, mes
 
 
 def test_a_backend_that_cannot_do_the_basis_is_refused_with_those_that_can(refused):
-    # cc-pVQZ puts g shells on carbon (Dunning 1989); simd goes up to f.
-    error = refused(
-        {"backend": "simd", "basis": ["sto-3g", "cc-pvqz"]}, {"reference": {"basis": "sto-3g"}}, ("C",)
-    )
+    # cc-pVQZ puts g shells on carbon (Dunning 1989); ipu goes up to f, and borrows nothing.
+    scf = {"backend": "ipu", "precision": "float32", "basis": ["sto-3g", "cc-pvqz"]}
+    error = refused(scf, {"reference": {"basis": "sto-3g"}}, ("C",))
     assert isinstance(error, scfx.CapabilityError)
     assert error.key == "scf.backend"
     assert "option 'cc-pvqz'" in str(error)

@@ -88,7 +88,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     for seed in range(200):
         random = np.random.default_rng(seed)
         values = random.normal(size=25)[molecule] + random.normal(size=100)
-        row = summary(Errors(values, molecule, np.zeros(0), np.zeros(0)), "a", "b", "gap", 400, 0.8)
+        row = summary(Errors(values, molecule, np.zeros(0), np.zeros(0)), "a", "b", ("gap", "meV"), 400, 0.8)
         covered += row["mean_error_low"] <= 0.0 <= row["mean_error_high"]
     # 200 trials at 0.8 have a standard deviation of 0.028; percentile intervals of 25 molecules are a little narrow.
     assert 0.66 < covered / 200 < 0.91
