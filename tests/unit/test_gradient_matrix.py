@@ -38,7 +38,6 @@ STEP = 0.01
 FAST = {
     ("hf", "restricted", "simd", "6-31g*", "float64"),
     ("hf", "restricted", "simd", "6-31g*", "mixed"),
-    ("hf", "restricted", "simd", "6-31g*", "float32"),
     ("hf", "unrestricted", "simd", "6-31g*", "float64"),
     ("hf", "unrestricted", "simd", "6-31g*", "float32"),
     ("hf", "restricted-open", "simd", "6-31g*", "float64"),
@@ -46,7 +45,6 @@ FAST = {
     ("svwn", "restricted-open", "libcint", "sto-3g", "float64"),
     ("svwn", "restricted-open", "simd", "sto-3g", "mixed"),
     ("pbe", "restricted", "simd", "sto-3g", "float64"),
-    ("wb97x", "restricted", "libcint", "def2-svp", "float64"),
     ("wb97x", "restricted", "simd", "def2-svp", "float64"),
 }
 ALL = [cell for cell in product(FUNCTIONALS, REFERENCES, BACKENDS, BASES, POLICIES) if cell not in FAST]
