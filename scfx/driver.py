@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         SCFKeywords,
         SCFOptions,
     )
-    from scfx.config.spec import ResolvedSpec
+    from scfx.config.resolved import ResolvedSpec
 
     Progress = bool | None | Callable[[int, int, dict[str, int]], Any]
     OnInterrupt = Literal["raise", "return"]

@@ -12,7 +12,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from scfx.config.spec import ResolvedSpec
+    from scfx.config.resolved import ResolvedSpec
     from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.construction import ConstructionContext
     from scfx.contracts.functional import AbstractFunctional

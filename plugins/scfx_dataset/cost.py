@@ -42,7 +42,7 @@ class CostModel:
 
     @classmethod
     def of(cls, resolved: Any) -> CostModel:
-        """The model of a `scfx.config.spec.ResolvedSpec`."""
+        """The model of a `scfx.config.resolved.ResolvedSpec`."""
         from scfx.grid.molecular import point_count
 
         @cache

@@ -7,7 +7,7 @@ they stand for, and hashes the definitions, not the names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -20,23 +20,13 @@ from pydantic import (
     model_validator,
 )
 
-from scfx.config.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence, convergence_fields
+from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence, convergence_fields
 from scfx.config.levels import expanded, level_name
-from scfx.config.spec_hash import spec_hash
 from scfx.config.toml import validation_error
-from scfx.errors import CapabilityError, ConfigError, InputError
-from scfx.model.elements import SYMBOLS, nucleus
+from scfx.model.elements import SYMBOLS
 
 if TYPE_CHECKING:
-    from scfx.config.precision import PrecisionPolicy
-    from scfx.contracts.backend import AbstractIntegralBackend
-    from scfx.contracts.basis import AbstractBasisSource
-    from scfx.contracts.dispersion import AbstractDispersionCorrection
-    from scfx.contracts.functional import AbstractFunctional
-    from scfx.energy.integral_sources import IntegralSources
-    from scfx.energy.two_electron.fitted import DensityFitting
-    from scfx.grid import GridSpec
-    from scfx.properties.requests import Requested
+    from scfx.config.resolved import ResolvedSpec
     from scfx.registry import Registry
 
 _GRID_KEYS = ("level", "atom_grid", "prune", "turn")
@@ -234,174 +224,9 @@ class SCFSpec(BaseModel):
         With `atomic_numbers` the highest shell of the basis on those elements is part of what the backend must do.
         Raises `ConfigError` (unknown or ambiguous name, missing package, capability) with the key.
         """
-        from scfx.energy.integral_sources import IntegralSources
-        from scfx.registry import Need
+        from scfx.config.resolved import resolve
 
-        functional = registry.functional(self.functional)
-        basis = registry.basis(self.basis)
-        policy = registry.precision(self.precision)
-        elements = [(basis, z) for z in sorted({int(z) for z in atomic_numbers or ()})]
-        elements += [(own, nucleus(label)[0]) for label, own in basis.labelled().items()]
-        shells = [shell for source, z in elements for shell in source.shells(z)]
-        cores = [z for source, z in elements if source.core_potential(z) is not None]
-        stored = {policy.integrals} | ({"float64"} if policy.schwarz_float64 is not None else set())
-        properties = self._properties(registry)
-        need = Need(
-            max_angular_momentum=max((s.angular_momentum for s in shells), default=None),
-            dtypes=tuple(sorted(stored)),
-            range_separation=functional.long_range_exchange != 0.0,
-            ecp=bool(cores),
-            derivatives=properties.derivatives,
-            fitting=self.density_fitting is not None,
-            family=functional.family,
-        )
-        convergence = self._convergence(policy, properties)
-        backend = registry.backend(self.backend, need=need)
-        grid = _grid_spec(self.grid)
-        options = (
-            {k: v for k, v in self.backend.items() if k != "name"} if isinstance(self.backend, dict) else {}
-        )
-        integrals = IntegralSources(
-            backend,
-            lambda: registry.lender(Need(ecp=True, derivatives=properties.derivatives)),
-            lambda highest: registry.lender(
-                replace(need, max_angular_momentum=highest, platform=None, family=None)
-            ),
-        )
-        highest = need.max_angular_momentum
-        who = backend if highest is None else integrals.for_angular_momentum(highest)
-        fitting = self._fitting(registry, who, basis, policy)
-        own = backend.definition()
-        names = {
-            "backend": backend.name,
-            "functional": _shown(self.functional, functional),
-            "basis": _shown(self.basis, basis),
-            "precision": policy.name,
-        }
-        definition = {
-            "backend": {"name": backend.name, "options": options} if own is None else own,
-            "functional": functional.definition(),
-            "basis": basis.definition(),
-            "precision": policy.definition(),
-            "grid": grid.definition(),
-            "convergence": convergence.definition(),
-            "guess": self.guess,
-            "reference": self.reference,
-        }
-        dispersion = nonlocal_grid = None
-        if functional.dispersion is not None:
-            named = {k: v for k, v in functional.dispersion.items() if k != "method"}
-            dispersion = registry.dispersion({"name": functional.dispersion["method"], **named})
-            definition["dispersion"] = dispersion.definition()
-        if functional.vv10 is not None:
-            nonlocal_grid = _grid_spec(self.nonlocal_grid, "scf.nonlocal_grid")
-            definition["nonlocal_grid"] = nonlocal_grid.definition()
-        guess_potentials = None
-        if self.guess == "sap":
-            from scfx.scf.potential_guess import PUBLISHED
-
-            guess_potentials = registry.basis(PUBLISHED, key="scf.guess")
-            definition["guess"] = {"name": self.guess, "potentials": guess_potentials.definition()}
-        if self.accelerator != "cdiis":
-            self._check_accelerator()
-            definition["accelerator"] = self.accelerator
-        if fitting is not None:
-            definition["density_fitting"] = fitting.definition()
-        if not self.grid_response:
-            definition["grid_response"] = False
-        if self.linear_dependence != LINEAR_DEPENDENCE:
-            definition["linear_dependence"] = self.linear_dependence
-        if how := properties.definition(policy.refined()):
-            definition["properties"] = how
-        resolved = ResolvedSpec(
-            self, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
-            convergence, integrals, dispersion, fitting, nonlocal_grid, properties,
-            guess_potentials,
-        )  # fmt: skip
-        for each in properties.ordered:
-            each.check(resolved)
-        return resolved
-
-    def _fitting(
-        self,
-        registry: Registry,
-        backend: AbstractIntegralBackend,
-        basis: AbstractBasisSource,
-        policy: PrecisionPolicy,
-    ) -> DensityFitting | None:
-        from scfx.contracts.fitting import AbstractFittingRowsBackend
-        from scfx.energy.two_electron.fitted import DensityFitting
-        from scfx.energy.two_electron.term import fitting_backend
-
-        asked, key = self.density_fitting, "scf.density_fitting"
-        if backend.density_fitting is not None:
-            if asked is not None:
-                raise ConfigError(
-                    key, "is given twice: here and as an option of the backend; leave the option out"
-                )
-            asked, key = backend.density_fitting, "scf.backend.density_fitting"
-        if asked is None:
-            return None
-        fitting_backend(backend)
-        options: dict[str, Any] = (
-            {"basis": asked} if not isinstance(asked, Mapping) or "name" in asked else dict(asked)
-        )
-        chosen, fitted = options.get("basis", "auto"), options.get("fitted", "jk")
-        if chosen == "auto":
-            chosen = basis.auxiliary("jkfit" if fitted == "jk" else "jfit") or basis.auxiliary("jkfit")
-            if chosen is None:
-                raise ConfigError(
-                    key,
-                    f"no auxiliary basis set is published for {_shown(self.basis, basis)!r}; name one, such as "
-                    "'def2-universal-jkfit'",
-                )
-        if policy.integrals != "float64" and not isinstance(backend, AbstractFittingRowsBackend):
-            raise CapabilityError(
-                "scf.precision",
-                f"density fitting with backend {backend.name!r} stores float64 integrals only, policy {policy.name!r} "
-                f"asks for {policy.integrals}; use backend = 'simd', or precision = 'float64', or leave "
-                "scf.density_fitting out",
-            )
-        return DensityFitting(registry.basis(chosen, key=key), fitted)
-
-    def _properties(self, registry: Registry) -> Requested:
-        """What `properties` names, and `stability`."""
-        from scfx.properties.requests import requested
-
-        choices = list(self.properties)
-        if self.stability and not any(name_of(choice) == "stability" for choice in choices):
-            from scfx.properties.stability import StabilityEigenvalues
-
-            choices.append(StabilityEigenvalues())
-        return requested(registry, choices)
-
-    def _check_accelerator(self) -> None:
-        if self.reference == "restricted-open":
-            raise ConfigError(
-                "scf.accelerator",
-                f"{self.accelerator!r} needs the energy's derivative by each spin's density, which the effective Fock "
-                "matrix of reference = 'restricted-open' is not; use accelerator = 'cdiis'",
-            )
-        if self.convergence.rule == "qm1b":
-            raise ConfigError(
-                "scf.accelerator",
-                f"convergence = 'qm1b' is the paper's CDIIS alone, not {self.accelerator!r}",
-            )
-
-    def _convergence(self, policy: PrecisionPolicy, properties: Requested) -> Convergence:
-        """The thresholds in force: those asked for, or the ones that what is asked for needs."""
-        if not properties.stationary:
-            return self.convergence
-        if self.convergence.rule == "qm1b" and not properties.any_residual:
-            raise ConfigError(
-                "scf.convergence",
-                "a gradient needs a density that is stationary, and the rule 'qm1b' bounds no residual; use "
-                "convergence = 'forces', leave 'gradient' out of scf.properties, or ask for it there with "
-                "any_residual = true to have it all the same",
-            )
-        if "convergence" in self.model_fields_set or self.level is not None:
-            return self.convergence
-        return CONVERGENCE_PRESETS["forces"] if policy.integrals == "float64" else FORCES_BELOW_FLOAT64
+        return resolve(self, registry, atomic_numbers)
 
 
 def name_of(choice: Any) -> str:
@@ -411,80 +236,9 @@ def name_of(choice: Any) -> str:
     return text.rpartition(":")[2].strip().casefold() if isinstance(text, str) else ""
 
 
-def _shown(choice: Any, made: Any) -> str:
-    """The name as the user wrote it (without a "dist:" prefix), else the object's own."""
-    from scfx.model.mixed_basis import MixedBasis
+def __getattr__(name: str) -> Any:
+    if name == "ResolvedSpec":  # where it was before it had a module of its own
+        from scfx.config.resolved import ResolvedSpec
 
-    if isinstance(made, MixedBasis):  # the table's name is that of the other elements
-        return made.name
-    text = choice.get("name") if isinstance(choice, dict) else choice
-    return text.rpartition(":")[2].strip() if isinstance(text, str) else str(made.name)
-
-
-def _grid_spec(value: Any, key: str = "scf.grid") -> GridSpec:
-    from scfx.grid import GridSpec
-
-    try:
-        return GridSpec.from_config(value)
-    except InputError as error:
-        raise ConfigError(key, str(error)) from error
-
-
-def _nothing_requested() -> Requested:
-    from scfx.properties.requests import Requested
-
-    return Requested()
-
-
-@dataclass(frozen=True, eq=False)
-class ResolvedSpec:
-    """A spec whose names have been looked up. `spec_hash` (hex, SHA-256) identifies the labels that it defines.
-
-    `names` has backend, functional, basis and precision for people; `definition` is what was hashed.
-    """
-
-    spec: SCFSpec
-    backend: AbstractIntegralBackend
-    functional: AbstractFunctional
-    basis: AbstractBasisSource
-    precision: PrecisionPolicy
-    grid: GridSpec
-    names: Mapping[str, str]
-    definition: Mapping[str, Any]
-    spec_hash: str
-    convergence: Convergence
-    #: Who gives which integrals: `backend`, and whom it borrows from.
-    integrals: IntegralSources
-    #: The correction that the functional names, and the quadrature of its VV10 part; None where it has none.
-    dispersion: AbstractDispersionCorrection | None = None
-    #: What J and K are fitted with; None: they are exact.
-    fitting: DensityFitting | None = None
-    nonlocal_grid: GridSpec | None = None
-    #: What is computed of converged entries.
-    properties: Requested = field(default_factory=lambda: _nothing_requested())
-    #: Atomic potentials of guess = "sap".
-    guess_potentials: AbstractBasisSource | None = None
-
-    @property
-    def guess(self) -> str:
-        return self.spec.guess
-
-    @property
-    def reference(self) -> str:
-        return self.spec.reference
-
-    @property
-    def recovery(self) -> bool:
-        return self.spec.recovery
-
-    @property
-    def memory_budget(self) -> int:
-        return self.spec.memory_budget
-
-    @property
-    def lane_width(self) -> int:
-        return self.spec.lane_width
-
-    @property
-    def threads(self) -> int | None:
-        return self.spec.threads
+        return ResolvedSpec
+    raise AttributeError(f"module 'scfx.config.spec' has no attribute {name!r}")

@@ -18,7 +18,7 @@ from scfx.errors import ScfxError
 
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
-    from scfx.config.spec import ResolvedSpec
+    from scfx.config.resolved import ResolvedSpec
     from scfx.properties.entry import ConvergedEntry
     from scfx.scf.run import BatchRun
 

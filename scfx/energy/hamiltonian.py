@@ -28,7 +28,7 @@ from scfx.grid import batch_grids
 
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
-    from scfx.config.spec import ResolvedSpec
+    from scfx.config.resolved import ResolvedSpec
     from scfx.execution.profile import Profile
     from scfx.grid.molecular import PointsAndWeights
     from scfx.model.batch import Batch

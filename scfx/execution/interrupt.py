@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -111,3 +112,10 @@ def stops_when_asked(say: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent, process `parent`, is gone; for a thread of its own."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

@@ -15,12 +15,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from importlib import import_module
 from typing import Any
 
 from scfx.errors import ScfxError
-from scfx.execution.interrupt import interrupts_blocked
+from scfx.execution.interrupt import end_with, interrupts_blocked
 
 #: What a terminal or a batch queue sends to a whole group of processes.
 _BLOCKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -128,7 +127,7 @@ def serve(function: str, parent: int) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not stand between the answers
     called = _named(function)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     while True:
         try:
             arguments = pickle.load(sys.stdin.buffer)
@@ -140,9 +139,3 @@ def serve(function: str, parent: int) -> None:
             answer = error
         pickle.dump(answer, answers)
         answers.flush()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)

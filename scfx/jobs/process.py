@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scfx.contracts.executor import Outcome, Probe
 from scfx.errors import InputError
-from scfx.execution.interrupt import interrupts_blocked
+from scfx.execution.interrupt import end_with, interrupts_blocked
 from scfx.jobs.attempt import Worker
 
 if TYPE_CHECKING:
@@ -179,13 +179,6 @@ def _serve(connection: Connection, job: Job, threads: int, parent: int) -> None:
         except Exception as error:
             outcome = failed(work, error)
         connection.send(("done", outcome))
-
-
-def end_with(parent: int) -> None:
-    """End this process when its parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def failed(work: int | Probe, error: Exception) -> Outcome:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from scfx.config.precision import PrecisionPolicy
-    from scfx.config.spec import ResolvedSpec
+    from scfx.config.resolved import ResolvedSpec
     from scfx.scf.run import BatchRun
 
 

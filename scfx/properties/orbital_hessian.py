@@ -7,13 +7,19 @@ change of the density.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from jaxtyping import Float64
 
+from scfx.contracts.property import PropertyError
+
 if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
     from scfx.scf.run import BatchRun
+
+T = TypeVar("T")
 
 
 class OrbitalHessian:
@@ -66,3 +72,28 @@ class OrbitalHessian:
                 parts.append((gaps * block + virtual.T @ potential[row, s] @ occupied).ravel())
             out[int(lane)] = np.concatenate(parts)
         return out
+
+    def side_by_side(
+        self, searches: Mapping[int, Generator[np.ndarray, np.ndarray, T]], *, opposite: bool
+    ) -> dict[int, T | PropertyError]:
+        """What each entry's search returns, or why it gave up; their products are made together.
+
+        A search yields a vector, is sent the matrix times it, and so on. `opposite`: see `times`.
+        """
+        going, found = dict(searches), {}
+        products: dict[int, np.ndarray | None] = dict.fromkeys(going)
+        while going:
+            trials = {}
+            for lane, search in list(going.items()):
+                try:
+                    product = products[lane]
+                    trials[lane] = next(search) if product is None else search.send(product)
+                except StopIteration as stop:
+                    found[lane] = stop.value
+                    del going[lane]
+                except PropertyError as error:
+                    found[lane] = error
+                    del going[lane]
+            if trials:
+                products.update(self.times(trials, opposite))
+        return found

@@ -19,7 +19,7 @@ from scfx.properties.finite_fields import polarizabilities_by_finite_fields
 from scfx.properties.orbital_hessian import OrbitalHessian
 
 if TYPE_CHECKING:
-    from scfx.config.spec import ResolvedSpec
+    from scfx.config.resolved import ResolvedSpec
     from scfx.scf.run import BatchRun
 
 #: Of the norm of the right-hand side. The polarizability's error is of second order in what is left.
@@ -112,21 +112,11 @@ def polarizabilities(
             for lane in fields
             if lane not in failed
         }
-        products: dict[int, np.ndarray | None] = dict.fromkeys(searches)
-        while searches:
-            trials = {}
-            for lane, search in list(searches.items()):
-                try:
-                    product = products[lane]
-                    trials[lane] = next(search) if product is None else search.send(product)
-                except StopIteration as stop:
-                    solutions[lane].append(stop.value)
-                    del searches[lane]
-                except PropertyError as error:
-                    failed[lane] = error
-                    del searches[lane]
-            if trials:
-                products.update(hessian.times(trials, opposite=False))
+        for lane, found in hessian.side_by_side(searches, opposite=False).items():
+            if isinstance(found, PropertyError):
+                failed[lane] = found
+            else:
+                solutions[lane].append(found)
     # Both spins' densities change; of a restricted solution the vectors have the alpha electrons' alone.
     share = 4.0 if run.nspin == 1 else 2.0
     return [failed.get(int(a)) or share * _second_order(fields[int(a)], solutions[int(a)]) for a in lanes]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int32
 
-from scfx.contracts.property import AbstractBatchProperty, Column
+from scfx.contracts.property import AbstractBatchProperty, Column, PropertyError
 from scfx.errors import ConfigError
-from scfx.properties.davidson import Search, lowest_eigenvalue
+from scfx.properties.davidson import lowest_eigenvalue
 from scfx.properties.orbital_hessian import OrbitalHessian
 from scfx.results import Stability
 
 if TYPE_CHECKING:
-    from scfx.config.spec import ResolvedSpec
+    from scfx.config.resolved import ResolvedSpec
     from scfx.scf.run import BatchRun
 
 
@@ -79,18 +79,12 @@ def stability(run: BatchRun, lanes: Int32[np.ndarray, "some"]) -> list[Stability
 
 def _search(hessian: OrbitalHessian, lanes: Int32[np.ndarray, "some"], *, opposite: bool) -> list[float]:
     """The lowest eigenvalue of each entry, all searched side by side so that their products are made together."""
-    found = dict.fromkeys((int(lane) for lane in lanes), np.nan)
-    searches: dict[int, Search] = {lane: lowest_eigenvalue(hessian.diagonal(lane)) for lane in found}
-    products: dict[int, np.ndarray | None] = dict.fromkeys(found)
-    while searches:
-        trials = {}
-        for lane, search in list(searches.items()):
-            try:
-                product = products[lane]
-                trials[lane] = next(search) if product is None else search.send(product)
-            except StopIteration as stop:
-                found[lane] = stop.value
-                del searches[lane]
-        if trials:
-            products.update(hessian.times(trials, opposite))
-    return list(found.values())
+    searches = {int(lane): lowest_eigenvalue(hessian.diagonal(int(lane))) for lane in lanes}
+    found = hessian.side_by_side(searches, opposite=opposite)
+    values = []
+    for lane in searches:
+        value = found[lane]
+        if isinstance(value, PropertyError):
+            raise value
+        values.append(value)
+    return values

@@ -231,26 +231,21 @@ class Registry:
         """The class of a task (not an instance: its options are validated by its `Options`)."""
         from scfx.contracts.task import AbstractTask
 
-        key = key or KINDS["tasks"][1]
-        record = self._record("tasks", name, key)
-        found = construct.target(record, key)
-        if not (isinstance(found, type) and issubclass(found, AbstractTask)):
-            raise ConfigError(
-                key, f"task {record.name!r}: {record.offer.target} is not a scfx.AbstractTask class"
-            )
-        return found
+        return self._class_of("tasks", name, AbstractTask, key)
 
     def optimizer(self, name: str, *, key: str | None = None) -> type[AbstractOptimizer]:
         """The class of an optimiser (not an instance: each molecule has its own)."""
         from scfx.contracts.optimizer import AbstractOptimizer
 
-        key = key or KINDS["optimizers"][1]
-        record = self._record("optimizers", name, key)
+        return self._class_of("optimizers", name, AbstractOptimizer, key)
+
+    def _class_of(self, kind: str, name: str, expected: type[T], key: str | None) -> type[T]:
+        key = key or KINDS[kind][1]
+        record = self._record(kind, name, key)
         found = construct.target(record, key)
-        if not (isinstance(found, type) and issubclass(found, AbstractOptimizer)):
-            raise ConfigError(
-                key, f"optimizer {record.name!r}: {record.offer.target} is not a scfx.AbstractOptimizer class"
-            )
+        if not (isinstance(found, type) and issubclass(found, expected)):
+            what = f"{KINDS[kind][0]} {record.name!r}: {record.offer.target}"
+            raise ConfigError(key, f"{what} is not a scfx.{expected.__name__} class")
         return found
 
     def executor(

@@ -32,7 +32,7 @@ from scfx.scf.step import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scfx.config.spec import ResolvedSpec
+    from scfx.config.resolved import ResolvedSpec
     from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid
     from scfx.execution.profile import Profile
     from scfx.model.batch import Batch

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float64, Int32
 
-from scfx.energy.two_electron.lane_operator import LaneTwoElectron
+from scfx.energy.two_electron.fitted_operator import FittedOperator
 from scfx.errors import InputError, ResourceError
 from scfx.model.basis import BasisSet
 
@@ -61,7 +61,7 @@ class DensityFitting:
         return int(memory_budget // fitted_bytes(batch.layout.ncart, n_auxiliary))
 
 
-class FittedTwoElectron(LaneTwoElectron):
+class FittedTwoElectron(FittedOperator):
     """J and K from fitted integrals [naux, npair] of each entry; `exact`: an operator that gives K instead."""
 
     def __init__(
@@ -75,7 +75,7 @@ class FittedTwoElectron(LaneTwoElectron):
         exact: AbstractTwoElectron | None = None,
     ):
         """Raises `ResourceError`, with the numbers, where the fitted integrals exceed `memory_budget` bytes."""
-        super().__init__(len(batch), batch.nao)
+        super().__init__(len(batch), batch.nao, exact)
         n_auxiliary = sum(auxiliary.nao(int(z)) for z in batch.atomic_numbers[0])
         needed = len(batch) * fitted_bytes(batch.layout.ncart, n_auxiliary)
         if needed > memory_budget:
@@ -84,7 +84,6 @@ class FittedTwoElectron(LaneTwoElectron):
                 f"{n_auxiliary} auxiliary functions take {needed:,} bytes, the budget is {memory_budget:,}; use a "
                 "smaller scf.lane_width or raise scf.memory_budget"
             )
-        self._exact = exact
         self._fitted: list[np.ndarray] | None = [
             fitted_integrals(backend, batch, entry, auxiliary, operator, omega) for entry in range(len(batch))
         ]
@@ -101,16 +100,10 @@ class FittedTwoElectron(LaneTwoElectron):
             _add_coulomb(integrals, density[row], coulomb[row])
         return coulomb, self.contract_exchange(density, lanes) if exchange else None
 
-    def contract_exchange(
+    def fitted_exchange(
         self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> np.ndarray:
-        """See `LaneTwoElectron`."""
-        if self._exact is not None:
-            whole = np.zeros((self._entries, *density.shape[1:]))
-            whole[lanes] = density
-            k = self._exact.contract_wanted(whole, lanes, False, True)[1]
-            assert k is not None
-            return np.asarray(k)
+        """See `FittedOperator`."""
         exchange = np.zeros_like(density)
         for row, integrals in enumerate(self._of(lanes)):
             _add_exchange(integrals, density[row], exchange[row])
@@ -121,16 +114,13 @@ class FittedTwoElectron(LaneTwoElectron):
             raise InputError("these integrals have been closed")
         return [self._fitted[int(lane)] for lane in lanes]
 
-    def held_bytes(self) -> int:
-        """See `AbstractTwoElectron.held_bytes`."""
-        own = sum(integrals.nbytes for integrals in self._fitted or ())
-        return own + ((self._exact.held_bytes() or 0) if self._exact is not None else 0)
+    def own_bytes(self) -> int:
+        """See `FittedOperator`."""
+        return sum(integrals.nbytes for integrals in self._fitted or ())
 
-    def close(self) -> None:
-        """Free the integrals."""
+    def free(self) -> None:
+        """See `FittedOperator`."""
         self._fitted = None
-        if self._exact is not None:
-            self._exact.close()
 
 
 def fitted_bytes(batch_nao: int, n_auxiliary: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.energy.two_electron.fitted_entry import FittedEntry, least_bytes
-from scfx.energy.two_electron.lane_operator import LaneTwoElectron
+from scfx.energy.two_electron.fitted_operator import FittedOperator
 from scfx.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scfx.model.batch import Batch
 
 
-class RowFittedTwoElectron(LaneTwoElectron):
+class RowFittedTwoElectron(FittedOperator):
     """J and K of a batch by way of `FittedEntry`; `exact`: an operator that gives K instead."""
 
     accumulation = "float64"
@@ -43,8 +43,7 @@ class RowFittedTwoElectron(LaneTwoElectron):
         """`exchange`: whether K will be asked for. Raises `ResourceError`, with the numbers, where an entry's
         share of the budget does not hold one block.
         """
-        super().__init__(len(batch), batch.nao)
-        self._exact = exact
+        super().__init__(len(batch), batch.nao, exact)
         self._lanes: list[FittedEntry] = []
         try:
             for entry in range(len(batch)):
@@ -55,7 +54,7 @@ class RowFittedTwoElectron(LaneTwoElectron):
                 fits_exchange, smooth = exchange and exact is None, operator == "erf"
                 self._lanes.append(FittedEntry(rows, batch.nao, share, dtype, fits_exchange, smooth))
         except BaseException:
-            self._free()
+            self.free()
             raise
 
     def contract(
@@ -75,16 +74,10 @@ class RowFittedTwoElectron(LaneTwoElectron):
             return coulomb, np.array([k for _, k in found]).reshape(density.shape)
         return coulomb, self.contract_exchange(density, lanes) if exchange else None
 
-    def contract_exchange(
+    def fitted_exchange(
         self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> np.ndarray:
-        """See `LaneTwoElectron`."""
-        if self._exact is not None:
-            whole = np.zeros((self._entries, *density.shape[1:]))
-            whole[lanes] = density
-            k = self._exact.contract_wanted(whole, lanes, False, True)[1]
-            assert k is not None
-            return np.asarray(k)
+        """See `FittedOperator`."""
         found = [
             self._lane(lane).contract(matrices, coulomb=False, exchange=True)[1]
             for lane, matrices in zip(lanes, density, strict=True)
@@ -101,21 +94,15 @@ class RowFittedTwoElectron(LaneTwoElectron):
         """Blocks, over all entries, that are made again whenever they are asked for."""
         return sum(lane.recomputed_blocks for lane in self._lanes)
 
-    def held_bytes(self) -> int:
-        """See `AbstractTwoElectron.held_bytes`."""
-        own = sum(lane.held_bytes for lane in self._lanes)
-        return own + ((self._exact.held_bytes() or 0) if self._exact is not None else 0)
+    def own_bytes(self) -> int:
+        """See `FittedOperator`."""
+        return sum(lane.held_bytes for lane in self._lanes)
 
-    def _free(self) -> None:
+    def free(self) -> None:
+        """See `FittedOperator`."""
         for lane in self._lanes:
             lane.close()
         self._lanes = []
-
-    def close(self) -> None:
-        """Free the integrals."""
-        self._free()
-        if self._exact is not None:
-            self._exact.close()
 
 
 def fitted_dtype(policy: PrecisionPolicy) -> str:
