@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from ase.calculators.calculator import Calculator, CalculatorSetupError, SCFError, all_changes
 
-from scfx.config.spec import SCFSpec, name_of
+from scfx.config.spec import SCFSpec
+from scfx.config.values import name_of
 from scfx.driver import Solver
 from scfx.errors import InputError
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV, System

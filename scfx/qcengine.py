@@ -23,8 +23,9 @@ from qcengine.programs.model import ProgramHarness
 
 import scfx
 from scfx import errors
-from scfx.config.spec import SCFSpec, name_of
+from scfx.config.spec import SCFSpec
 from scfx.config.toml import unknown_key
+from scfx.config.values import name_of
 from scfx.contracts.property import plain
 from scfx.driver import Solver
 from scfx.hessian import hessian

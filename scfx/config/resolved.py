@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from scfx.config.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, Convergence
-from scfx.config.spec import LINEAR_DEPENDENCE, name_of
 from scfx.config.spec_hash import spec_hash
+from scfx.config.values import LINEAR_DEPENDENCE, name_of
 from scfx.errors import CapabilityError, ConfigError, InputError
 from scfx.model.elements import nucleus
 

@@ -20,101 +20,17 @@ from pydantic import (
     model_validator,
 )
 
+from scfx.config import values
 from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence, convergence_fields
 from scfx.config.levels import expanded, level_name
 from scfx.config.toml import validation_error
-from scfx.model.elements import SYMBOLS
+from scfx.config.values import LINEAR_DEPENDENCE
 
 if TYPE_CHECKING:
     from scfx.config.resolved import ResolvedSpec
     from scfx.registry import Registry
 
-_GRID_KEYS = ("level", "atom_grid", "prune", "turn")
-_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def _choice(value: Any) -> Any:
-    """A name, a table with a name, or a ready-made object; plain values of other types are mistakes."""
-    if isinstance(value, str):
-        if not value.strip():
-            raise ValueError("got an empty name")
-        return value.strip()
-    if isinstance(value, Mapping):
-        if not isinstance(value.get("name"), str):
-            raise ValueError('a table needs a name, as { name = "..." }')
-        return dict(value)
-    if value is None or isinstance(value, (bool, int, float, list, tuple, set, type)):
-        raise ValueError('expected a name, or a table as { name = "...", option = ... }')
-    return value
-
-
-def _basis(value: Any) -> Any:
-    """A choice, or a table by element, whose entries are choices."""
-    from scfx.model.mixed_basis import is_by_element
-
-    if not is_by_element(value):
-        return _choice(value)
-    return {
-        key: _choice(entry) if key in SYMBOLS or key == "default" else entry for key, entry in value.items()
-    }
-
-
-def _grid(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        unknown = [k for k in value if k not in _GRID_KEYS]
-        if unknown:
-            raise ValueError(f"unknown key {unknown[0]!r} (keys: {', '.join(_GRID_KEYS)})")
-        return dict(value)
-    if isinstance(value, (list, tuple)):
-        if len(value) == 2:  # as PySCF's atom_grid
-            return {"atom_grid": list(value)}
-        raise ValueError(
-            "expected a level 0 to 9, two numbers (radial shells, Lebedev points), or a table as "
-            "{ atom_grid = [75, 302] }"
-        )
-    if isinstance(value, (bool, str, float)) or value is None:
-        raise ValueError("expected a level 0 to 9, or a table as { level = 3 } or { atom_grid = [75, 302] }")
-    if isinstance(value, int) and not 0 <= value <= 9:
-        raise ValueError("grid levels are 0 to 9")
-    return value
-
-
-def _bytes(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    number = value.strip().rstrip("BbIiKkMmGg ")
-    unit = value.strip()[len(number) :].strip().lower()
-    try:
-        return int(float(number) * _UNITS[unit])
-    except (ValueError, KeyError):
-        raise ValueError("expected a number of bytes or text as '4 GiB' or '500 MB'") from None
-
-
-def _density_fitting(value: Any) -> Any:
-    if value is None or value is False:
-        return None
-    if isinstance(value, Mapping) and "name" not in value:
-        unknown = [k for k in value if k not in ("basis", "fitted")]
-        if unknown:
-            raise ValueError(f"unknown key {unknown[0]!r} (keys: basis, fitted)")
-        if value.get("fitted", "jk") not in ("jk", "j"):
-            raise ValueError(f"fitted is {value['fitted']!r}, expected 'jk' or 'j'")
-        return {**value, "basis": _choice(value.get("basis", "auto"))}
-    return _choice(value)
-
-
-def _choices(value: Any) -> Any:
-    if isinstance(value, (str, Mapping)):
-        return (value,)
-    if not isinstance(value, (list, tuple)):
-        raise ValueError('expected a list of names, or of tables as { name = "...", option = ... }')
-    return tuple(value)
-
-
-#: Overlap eigenvalues down to here are kept: below, rounding in float64 integrals (1e-12) would show in the energy.
-LINEAR_DEPENDENCE = 1e-8
-
-Choice = Annotated[Any, BeforeValidator(_choice)]
+Choice = Annotated[Any, BeforeValidator(values.choice)]
 
 
 class SCFSpec(BaseModel):
@@ -154,12 +70,12 @@ class SCFSpec(BaseModel):
 
     backend: Choice = "auto"
     functional: Choice = "b3lyp"
-    basis: Annotated[Any, BeforeValidator(_basis)] = "sto-3g"
+    basis: Annotated[Any, BeforeValidator(values.basis)] = "sto-3g"
     precision: Choice = "float64"
-    grid: Annotated[Any, BeforeValidator(_grid)] = 3
-    nonlocal_grid: Annotated[Any, BeforeValidator(_grid)] = 1
+    grid: Annotated[Any, BeforeValidator(values.grid)] = 3
+    nonlocal_grid: Annotated[Any, BeforeValidator(values.grid)] = 1
     convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
-    density_fitting: Annotated[Any, BeforeValidator(_density_fitting)] = None
+    density_fitting: Annotated[Any, BeforeValidator(values.density_fitting)] = None
     guess: Literal["atomic", "sap", "core"] = "atomic"
     accelerator: Literal["cdiis", "adiis"] = "cdiis"
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"] = "auto"
@@ -167,9 +83,9 @@ class SCFSpec(BaseModel):
     recovery: bool = True
     quadrupole: bool = False
     stability: bool = False
-    properties: Annotated[tuple[Choice, ...], BeforeValidator(_choices)] = ()
+    properties: Annotated[tuple[Choice, ...], BeforeValidator(values.choices)] = ()
     grid_response: bool = True
-    memory_budget: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = 4 * 2**30
+    memory_budget: Annotated[int, BeforeValidator(values.number_of_bytes), Field(gt=0)] = 4 * 2**30
     lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
     device: Literal["cpu"] = "cpu"
@@ -227,13 +143,6 @@ class SCFSpec(BaseModel):
         from scfx.config.resolved import resolve
 
         return resolve(self, registry, atomic_numbers)
-
-
-def name_of(choice: Any) -> str:
-    """The name in a choice, case-free and without a "dist:" prefix; an object's own; empty where there is none."""
-    text = choice.get("name") if isinstance(choice, dict) else choice
-    text = text if isinstance(text, str) else getattr(choice, "name", None)
-    return text.rpartition(":")[2].strip().casefold() if isinstance(text, str) else ""
 
 
 def __getattr__(name: str) -> Any:
