@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 import scfx_dataset
 
 from scfx.jobs.commits import read_commits
-from scfx.jobs.store import open_store
+from scfx.jobs.stores import open_store
 
 
 def figures(path: str) -> dict:

@@ -22,7 +22,7 @@ from scfx_dataset.plan import Plan
 from scfx_dataset.schema import FORMAT_VERSION, SHARDS
 
 from scfx.jobs.commits import COMPACTED, committed, compact, missing_data, read_commits
-from scfx.jobs.store import open_store
+from scfx.jobs.stores import open_store
 
 STAGES = (
     "compile", "coulomb_exchange", "diagonalise", "embedding", "exchange_correlation", "fock", "grid", "guess",

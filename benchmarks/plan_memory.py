@@ -64,7 +64,7 @@ def plan(molecules: int, conformers: int, shard_minutes: float) -> dict[str, flo
     from scfx_dataset.planning import ensure_plan
     from scfx_dataset.sources import Source
 
-    from scfx.jobs.store import open_store
+    from scfx.jobs.stores import open_store
 
     halfway: list[float] = []
 

@@ -169,7 +169,7 @@ def _compared(sample: dict[str, Any]) -> str:
 def card(path: str, write: bool) -> None:
     """Print the dataset card (Hugging Face layout) of the dataset in PATH."""
     import scfx_dataset
-    from scfx.jobs.store import open_store
+    from scfx.jobs.stores import open_store
     from scfx_dataset.report import card as make_card
     from scfx_dataset.report import write_report
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scfx.contracts.labels import AbstractLabels
 from scfx.errors import InputError
 from scfx.jobs.plan import PLAN
-from scfx.jobs.store import open_store
+from scfx.jobs.stores import open_store
 from scfx_dataset.options import DatasetOptions
 from scfx_dataset.schema import FORMAT
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from scfx.contracts.labels import AbstractDataset
 from scfx.errors import InputError, PluginUnavailableError
 from scfx.jobs.commits import committed, files_of, read_commit, read_record
-from scfx.jobs.store import open_store
+from scfx.jobs.stores import open_store
 from scfx_dataset.plan import Plan
 from scfx_dataset.property_columns import MATRICES, matrix_schema
 from scfx_dataset.schema import FULL_SCHEMA, STATUSES

@@ -12,7 +12,7 @@ from scfx.errors import InputError
 from scfx.jobs.commits import read_commits, remove_orphans
 from scfx.jobs.run import pending
 from scfx.jobs.service import Finished, machine_fault, progress_of, run_plan, say_what_was_given_up
-from scfx.jobs.store import open_store
+from scfx.jobs.stores import open_store
 from scfx.model.elements import atomic_number
 from scfx_dataset.options import DatasetOptions
 from scfx_dataset.plan import Identity, Plan, current_versions

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scfx.contracts.dispersion import AbstractDispersionCorrection
     from scfx.contracts.functional import AbstractFunctional
     from scfx.energy.integral_sources import IntegralSources
-    from scfx.energy.two_electron.fitted import DensityFitting
+    from scfx.energy.two_electron.density_fitting import DensityFitting
     from scfx.grid import GridSpec
     from scfx.properties.requests import Requested
     from scfx.registry import Registry
@@ -183,7 +183,7 @@ def _fitting(
     policy: PrecisionPolicy,
 ) -> DensityFitting | None:
     from scfx.contracts.fitting import AbstractFittingRowsBackend
-    from scfx.energy.two_electron.fitted import DensityFitting
+    from scfx.energy.two_electron.density_fitting import DensityFitting
     from scfx.energy.two_electron.term import fitting_backend
 
     asked, key = spec.density_fitting, "scf.density_fitting"

@@ -20,17 +20,24 @@ from pydantic import (
     model_validator,
 )
 
-from scfx.config import values
 from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence, convergence_fields
 from scfx.config.levels import expanded, level_name
 from scfx.config.toml import validation_error
-from scfx.config.values import LINEAR_DEPENDENCE
+from scfx.config.values import (
+    LINEAR_DEPENDENCE,
+    basis_choice,
+    choice,
+    choices,
+    fitting_choice,
+    grid_choice,
+    number_of_bytes,
+)
 
 if TYPE_CHECKING:
     from scfx.config.resolved import ResolvedSpec
     from scfx.registry import Registry
 
-Choice = Annotated[Any, BeforeValidator(values.choice)]
+Choice = Annotated[Any, BeforeValidator(choice)]
 
 
 class SCFSpec(BaseModel):
@@ -70,12 +77,12 @@ class SCFSpec(BaseModel):
 
     backend: Choice = "auto"
     functional: Choice = "b3lyp"
-    basis: Annotated[Any, BeforeValidator(values.basis)] = "sto-3g"
+    basis: Annotated[Any, BeforeValidator(basis_choice)] = "sto-3g"
     precision: Choice = "float64"
-    grid: Annotated[Any, BeforeValidator(values.grid)] = 3
-    nonlocal_grid: Annotated[Any, BeforeValidator(values.grid)] = 1
+    grid: Annotated[Any, BeforeValidator(grid_choice)] = 3
+    nonlocal_grid: Annotated[Any, BeforeValidator(grid_choice)] = 1
     convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
-    density_fitting: Annotated[Any, BeforeValidator(values.density_fitting)] = None
+    density_fitting: Annotated[Any, BeforeValidator(fitting_choice)] = None
     guess: Literal["atomic", "sap", "core"] = "atomic"
     accelerator: Literal["cdiis", "adiis"] = "cdiis"
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"] = "auto"
@@ -83,9 +90,9 @@ class SCFSpec(BaseModel):
     recovery: bool = True
     quadrupole: bool = False
     stability: bool = False
-    properties: Annotated[tuple[Choice, ...], BeforeValidator(values.choices)] = ()
+    properties: Annotated[tuple[Choice, ...], BeforeValidator(choices)] = ()
     grid_response: bool = True
-    memory_budget: Annotated[int, BeforeValidator(values.number_of_bytes), Field(gt=0)] = 4 * 2**30
+    memory_budget: Annotated[int, BeforeValidator(number_of_bytes), Field(gt=0)] = 4 * 2**30
     lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
     device: Literal["cpu"] = "cpu"

@@ -31,7 +31,7 @@ def choice(value: Any) -> Any:
     return value
 
 
-def basis(value: Any) -> Any:
+def basis_choice(value: Any) -> Any:
     """A choice, or a table by element, whose entries are choices."""
     from scfx.model.mixed_basis import is_by_element
 
@@ -42,7 +42,7 @@ def basis(value: Any) -> Any:
     }
 
 
-def grid(value: Any) -> Any:
+def grid_choice(value: Any) -> Any:
     """A level, (radial shells, Lebedev points), or a table of `scfx.grid.GridSpec`'s fields."""
     if isinstance(value, Mapping):
         unknown = [k for k in value if k not in _GRID_KEYS]
@@ -75,7 +75,7 @@ def number_of_bytes(value: Any) -> Any:
         raise ValueError("expected a number of bytes or text as '4 GiB' or '500 MB'") from None
 
 
-def density_fitting(value: Any) -> Any:
+def fitting_choice(value: Any) -> Any:
     """None or false, a choice of an auxiliary basis set, or a table of it and of what is fitted."""
     if value is None or value is False:
         return None

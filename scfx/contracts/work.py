@@ -99,8 +99,6 @@ class AbstractWork(abc.ABC):
         """Versions of the packages here that rows depend on; those of another machine must be equal."""
         return versions()
 
-    def load_plan(self, store: AbstractStore) -> AbstractPlan:
-        """The plan in a store."""
-        from scfx.jobs.plan import ItemPlan
-
-        return ItemPlan.load(store)
+    def load_plan(self, store: AbstractStore) -> AbstractPlan | None:
+        """The plan in a store, where it is of another kind than `run_job` makes; None: it is of that kind."""
+        return None

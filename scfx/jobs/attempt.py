@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from scfx.contracts.executor import Outcome, Probe
 from scfx.contracts.work import STATUSES, Attempt
 from scfx.errors import InputError
+from scfx.jobs.plan import ItemPlan
 from scfx.jobs.records import sealed
-from scfx.jobs.store import open_store
+from scfx.jobs.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,8 @@ class Worker:
         # A copy: what is prepared here must not travel with the job to other processes.
         self._work = copy.copy(job.work)
         self._threads = threads
-        self._plan = job.work.load_plan(open_store(job.store))
+        store = open_store(job.store)
+        self._plan: AbstractPlan = job.work.load_plan(store) or ItemPlan.load(store)
         self._made_with = self._work.versions()
         planned = self._plan.identity["versions"]
         if self._made_with != planned and not job.other_versions:

@@ -23,7 +23,7 @@ from scfx.jobs.commits import (
 from scfx.jobs.plan import AbstractPlan, ItemPlan, Shard, plan_items
 from scfx.jobs.progress import Progress
 from scfx.jobs.run import Run, pending
-from scfx.jobs.store import open_store
+from scfx.jobs.stores import open_store
 
 if TYPE_CHECKING:
     import os

@@ -100,21 +100,6 @@ class AbstractStore(abc.ABC):
         """Remove a file; nothing happens if there is none."""
 
 
-def open_store(url: str | os.PathLike[str]) -> AbstractStore:
-    """The store of a folder, or of an address `s3://bucket/prefix` (`scfx.jobs.s3` says what may follow)."""
-    text = os.fspath(url)
-    if "://" not in text:
-        return LocalStore(text)
-    scheme = text.partition("://")[0]
-    if scheme != "s3":
-        raise InputError(
-            f"task.output: no store for {scheme}:// addresses; give a folder, or s3://bucket/prefix"
-        )
-    from scfx.jobs.s3 import S3Store
-
-    return S3Store(text)
-
-
 def inside(name: str) -> str:
     """The name, if it stays in the store. Names are read from files, which somebody else may have written."""
     if name.startswith("/") or "\0" in name or "\\" in name or ".." in name.split("/"):

@@ -13,6 +13,9 @@ from jaxtyping import Bool, Float64, Int32
 from scfx.errors import InputError
 from scfx.model.elements import SYMBOLS, atom_label, nucleus, whole_number
 from scfx.model.stated import Assumed, AssumedUnit, LengthUnit, length_unit, lowest_multiplicity
+from scfx.model.units import BOHR_IN_ANGSTROM as BOHR_IN_ANGSTROM
+from scfx.model.units import DIPOLE_AU_IN_DEBYE as DIPOLE_AU_IN_DEBYE
+from scfx.model.units import HARTREE_IN_EV as HARTREE_IN_EV
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,14 +23,7 @@ if TYPE_CHECKING:
     from scfx.model.formats import Given
     from scfx.model.xyz import Frame
 
-#: Bohr radius in angstrom: the CODATA 2010 value that PySCF and most quantum-chemistry programs convert with, so that
-#: one xyz file is one geometry everywhere.
-BOHR_IN_ANGSTROM = 0.52917721092
-#: CODATA 2018 hartree in electronvolt.
-HARTREE_IN_EV = 27.211386245988
 _UNSTATED_UNIT = cast("LengthUnit", AssumedUnit("angstrom"))
-#: Atomic unit of the electric dipole moment in debye.
-DIPOLE_AU_IN_DEBYE = 2.541746473
 
 
 @dataclass(frozen=True, eq=False)

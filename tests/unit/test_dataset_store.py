@@ -16,7 +16,8 @@ from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
 import scfx
 from scfx.cli import main
 from scfx.jobs.commits import drop_damaged, read_commit
-from scfx.jobs.store import LocalStore, open_store
+from scfx.jobs.store import LocalStore
+from scfx.jobs.stores import open_store
 
 OPTIONS = {"conformers": 2, "shard_rows": 8, "batch_size": 4}
 

@@ -11,7 +11,8 @@ from scfx_libcint.backend import LibcintBackend
 from scfx_simd.backend import SimdBackend
 
 import scfx
-from scfx.energy.two_electron.fitted import DensityFitting, FittedTwoElectron
+from scfx.energy.two_electron.density_fitting import DensityFitting
+from scfx.energy.two_electron.fitted import FittedTwoElectron
 from scfx.energy.two_electron.fitted_entry import FittedEntry, least_bytes
 from scfx.energy.two_electron.fitted_rows import RowFittedTwoElectron, fitted_dtype
 from scfx.errors import CapabilityError, InputError, ResourceError

@@ -14,7 +14,7 @@ from scfx.contracts.executor import AbstractExecutor, Outcome
 from scfx.jobs import AbstractWork, JobOptions, open_results, run_job
 from scfx.jobs.attempt import Worker
 from scfx.jobs.commits import files_of, read_commits
-from scfx.jobs.store import open_store
+from scfx.jobs.stores import open_store
 
 CONTEXT = scfx.TaskContext(None, executors_of_scfx(), None)
 

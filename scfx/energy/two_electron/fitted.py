@@ -8,8 +8,7 @@ Any backend that fills `scfx.contracts.fitting` serves; what is fitted is a choi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
@@ -20,9 +19,6 @@ from scfx.errors import InputError, ResourceError
 from scfx.model.basis import BasisSet
 
 if TYPE_CHECKING:
-    from scfx.config.precision import PrecisionPolicy
-    from scfx.contracts.backend import AbstractIntegralBackend
-    from scfx.contracts.basis import AbstractBasisSource
     from scfx.contracts.derivatives import Operator
     from scfx.contracts.fitting import AbstractFittingBackend
     from scfx.contracts.two_electron import AbstractTwoElectron
@@ -30,35 +26,6 @@ if TYPE_CHECKING:
 
 #: Auxiliary functions are contracted in blocks of about this many numbers (64 MB).
 BLOCK = 8_000_000
-
-
-@dataclass(frozen=True)
-class DensityFitting:
-    """What a calculation fits, and with which auxiliary basis: "jk" fits J and K, "j" J alone and keeps K exact."""
-
-    auxiliary: AbstractBasisSource
-    fitted: Literal["jk", "j"] = "jk"
-
-    def definition(self) -> dict[str, Any]:
-        """What enters the spec hash."""
-        return {"auxiliary": self.auxiliary.definition(), "fitted": self.fitted}
-
-    def basis(self, batch: Batch) -> BasisSet:
-        """The auxiliary basis set of a batch's elements; `BasisError` where it does not cover one."""
-        return BasisSet.from_source(self.auxiliary, {int(z) for row in batch.atomic_numbers for z in row})
-
-    def most_entries(
-        self, backend: AbstractIntegralBackend, batch: Batch, policy: PrecisionPolicy, memory_budget: int
-    ) -> int:
-        """How many entries of a batch fit a budget; 1 too where blocks of one's integrals can be made again."""
-        from scfx.contracts.fitting import AbstractFittingRowsBackend
-        from scfx.energy.two_electron.fitted_rows import fitted_dtype, most_entries
-
-        auxiliary = self.basis(batch)
-        if isinstance(backend, AbstractFittingRowsBackend):
-            return most_entries(backend, batch, auxiliary, fitted_dtype(policy), memory_budget)
-        n_auxiliary = sum(auxiliary.nao(int(z)) for z in batch.atomic_numbers[0])
-        return int(memory_budget // fitted_bytes(batch.layout.ncart, n_auxiliary))
 
 
 class FittedTwoElectron(FittedOperator):

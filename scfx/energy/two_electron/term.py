@@ -14,8 +14,9 @@ from scfx.contracts.fitting import AbstractFittingBackend, AbstractFittingRowsBa
 from scfx.contracts.requests import TwoElectronRequest
 from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
 from scfx.energy.term import Contribution, Term
+from scfx.energy.two_electron.density_fitting import DensityFitting
 from scfx.energy.two_electron.differences import DifferenceBuild
-from scfx.energy.two_electron.fitted import DensityFitting, FittedTwoElectron
+from scfx.energy.two_electron.fitted import FittedTwoElectron
 from scfx.energy.two_electron.fitted_gradient import fitted_gradient
 from scfx.energy.two_electron.fitted_rows import RowFittedTwoElectron, fitted_dtype
 from scfx.errors import CapabilityError
