@@ -21,10 +21,12 @@ from scfx.contracts.property import AbstractProperty, Column
 from scfx.errors import InputError, ScfxError
 from scfx.model.basis import BasisSet, CorePotential, Shell
 from scfx.model.system import System
-from scfx.results import SCFResult, Stability, Status
+from scfx.status import Stability, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from scfx.results import SCFResult
 
 #: Raised when files written before could not be read any more.
 FORMAT = 1
@@ -134,8 +136,8 @@ def save(result: SCFResult, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def load(path: str | os.PathLike[str]) -> SCFResult:
-    """Read a result; see `SCFResult.load`."""
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of a result that was saved; see `SCFResult.load`."""
     try:
         # Opened here: numpy leaves a file open that breaks off.
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
@@ -161,7 +163,7 @@ def load(path: str | os.PathLike[str]) -> SCFResult:
             own[name] = [Status(each) for each in value]
         else:
             own[name] = _unpacked(value, arrays)
-    return SCFResult(**own)
+    return own
 
 
 def _system(system: System, values: _Values) -> dict[str, Any]:

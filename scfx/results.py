@@ -1,16 +1,17 @@
-"""`SCFResult` and `Status`."""
+"""`SCFResult`: what a calculation gives, system by system."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
 from scfx.errors import ConvergenceError, PluginUnavailableError
+from scfx.status import INSTABILITY as INSTABILITY
+from scfx.status import Stability as Stability
+from scfx.status import Status as Status
 
 if TYPE_CHECKING:
     import os
@@ -21,52 +22,6 @@ if TYPE_CHECKING:
     from scfx.model.basis import BasisSet
     from scfx.model.system import System
     from scfx.system_result import SystemResult
-
-
-class Status(StrEnum):
-    """How an entry ended; `explain` says what to change."""
-
-    CONVERGED = "converged"
-    NOT_CONVERGED = "not_converged"
-    FAILED = "failed"
-    NOT_DONE = "not_done"
-
-    def explain(self) -> str:
-        return {
-            Status.CONVERGED: "energy change and orbital gradient are below the thresholds",
-            Status.NOT_CONVERGED: "still above the thresholds after every rung of the recovery ladder: "
-            "check geometry, charge and multiplicity, raise convergence.max_iterations, or use precision = 'float64'",
-            Status.FAILED: "the calculation could not be carried out; see `reason`",
-            Status.NOT_DONE: "the calculation was interrupted before this system was done: solve it again",
-        }[self]
-
-
-#: Eigenvalues (hartree) above this count as zero: turning an atom's open shell costs only the grid's noise.
-INSTABILITY = -1e-4
-
-
-@dataclass(frozen=True)
-class Stability:
-    """Whether a converged solution is a minimum: the lowest eigenvalues of A + B (Bauernschmitt and Ahlrichs 1996).
-
-    In hartree. `internal`: among solutions of its own kind (restricted or unrestricted). `external`: of a restricted
-    solution, towards unrestricted ones; None for an unrestricted solution. Infinity where there is nothing to rotate,
-    NaN where no eigenvalue was found.
-    """
-
-    internal: float
-    external: float | None = None
-
-    @property
-    def verdict(self) -> str:
-        """One of "stable", "internally unstable" (a lower solution of its kind is near), "externally unstable", and
-        "unknown" where an eigenvalue was not found."""
-        external = math.inf if self.external is None else self.external
-        if self.internal < INSTABILITY:
-            return "internally unstable"
-        if external < INSTABILITY:
-            return "externally unstable"
-        return "unknown" if math.isnan(self.internal) or math.isnan(external) else "stable"
 
 
 #: Fields of `SCFResult` that are not arrays or lists over systems.
@@ -253,7 +208,7 @@ class SCFResult:
         """Read what `save` wrote: equal to the bit, but for `descriptors`, which can describe and not compute."""
         from scfx.result_file import load
 
-        return load(path)
+        return cls(**load(path))
 
     def to_dict(self) -> list[dict[str, Any]]:
         """A record of plain numbers, lists and text for each system, with the unit in each name; NaN becomes None."""
