@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from scfx.config.toml import unknown_key
 from scfx.errors import ConfigError, InputError
+from scfx.model.bonds import bonded_pairs
 
 if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 FORCES, NET_FORCE = "forces_ev_per_angstrom", "net_force_ev_per_angstrom"
 #: eV/angstrom: the default of ASE's optimisers.
 RELAXED = 0.05
-#: Two atoms are bonded within so many times the sum of their covalent radii (Cordero et al., Dalton Trans. 2008, 2832).
-BOND_FACTOR = 1.3
 #: Filter -> (columns that it reads, the limit where none is given; None: one must be given; 0: takes none).
 _FILTERS: dict[str, tuple[tuple[str, ...], float | None]] = {
     "max_force": ((FORCES,), None),
@@ -138,17 +137,8 @@ def bonded_as_stated(row: Mapping[str, Any]) -> bool:
     stated = Chem.AddHs(Chem.MolFromSmiles(row["smiles"]))
     edges = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in stated.GetBonds()]
     return _graph([atom.GetAtomicNum() for atom in stated.GetAtoms()], edges) == _graph(
-        row["atomic_numbers"], _near(row["atomic_numbers"], row["positions_angstrom"])
+        row["atomic_numbers"], bonded_pairs(row["atomic_numbers"], np.array(row["positions_angstrom"]))
     )
-
-
-def _near(numbers: Sequence[int], positions: Any) -> list[tuple[int, int]]:
-    from ase.data import covalent_radii
-
-    where, radii = np.array(positions, dtype=np.float64), covalent_radii[list(numbers)]
-    distances = np.linalg.norm(where[:, None] - where[None], axis=-1)
-    near = distances < BOND_FACTOR * (radii[:, None] + radii[None])
-    return [(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(near, 1)), strict=True)]
 
 
 def _graph(numbers: Sequence[int], edges: Sequence[tuple[int, int]]) -> str:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from scfx.model.system import BOHR_IN_ANGSTROM
+from scfx.model.bonds import bonded_pairs
+from scfx.model.units import BOHR_IN_ANGSTROM
 
 if TYPE_CHECKING:
     from scfx.model.system import System
 
-#: Two atoms are bonded within so many times the sum of their covalent radii (Cordero et al., Dalton Trans. 2008, 2832).
-FACTOR = 1.3
-
 
 def bonds(system: System) -> set[tuple[int, int]]:
     """Pairs of bonded atoms, the lower index first; ghost atoms have no bonds."""
-    from ase.data import covalent_radii
-
-    radii = covalent_radii[system.atomic_numbers] / BOHR_IN_ANGSTROM
-    distances = np.linalg.norm(system.positions[:, None] - system.positions[None], axis=-1)
-    near = distances < FACTOR * (radii[:, None] + radii[None])
-    near &= ~(system.ghost[:, None] | system.ghost[None])
-    return {(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(near, 1)), strict=True)}
+    found = bonded_pairs(system.atomic_numbers, system.positions * BOHR_IN_ANGSTROM)
+    return {(i, j) for i, j in found if not (system.ghost[i] or system.ghost[j])}
 
 
 def rearrangement(before: System, after: System) -> str:

@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from scfx.grid.tables import BRAGG_RADIUS_ANGSTROM
+from scfx.model.bonds import bonded_pairs
 from scfx.model.elements import SYMBOLS
 
 _FILL = {
@@ -20,8 +20,6 @@ _FILL = {
     17: "#2e8b57",
 }
 _OTHER = "#a66fb5"
-#: Atoms closer than this times the sum of their Bragg-Slater radii are joined by a line.
-_BOND = 1.3
 
 
 def draw(atomic_numbers: np.ndarray, positions: np.ndarray, size: int = 220) -> str:
@@ -32,15 +30,10 @@ def draw(atomic_numbers: np.ndarray, positions: np.ndarray, size: int = 220) -> 
     x, y, depth = (centred @ axes.T).T
     scale = 0.5 * (size - 44) / max(float(np.abs([x, y]).max()), 1.0)
     x, y = size / 2 + scale * x, size / 2 - scale * y
-    radii = np.array([BRAGG_RADIUS_ANGSTROM[z] for z in numbers])
-    lines = []
-    for i in range(len(numbers)):
-        for j in range(i):
-            if np.linalg.norm(centred[i] - centred[j]) < _BOND * (radii[i] + radii[j]):
-                lines.append(
-                    f'<line x1="{x[i]:.1f}" y1="{y[i]:.1f}" x2="{x[j]:.1f}" y2="{y[j]:.1f}" '
-                    'stroke="#999" stroke-width="3"/>'
-                )
+    lines = [
+        f'<line x1="{x[i]:.1f}" y1="{y[i]:.1f}" x2="{x[j]:.1f}" y2="{y[j]:.1f}" stroke="#999" stroke-width="3"/>'
+        for i, j in bonded_pairs(numbers, centred)
+    ]
     discs = []
     for i in np.argsort(depth):
         z = int(numbers[i])
