@@ -295,6 +295,9 @@ def main() -> None:
         "--threshold", type=float, default=5e-6, help="hartree: energy change and orbital gradient"
     )
     parser.add_argument("--forces", action="store_true", help="energies with forces: see forces.py")
+    parser.add_argument(
+        "--peer-conformers", type=int, help="with --forces: of each chunk, PySCF solves so many (all)"
+    )
     parser.add_argument("--markdown", help="write a table to this file")
     parser.add_argument("--json", help="write the rows to this file")
     arguments = parser.parse_args()
