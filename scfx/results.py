@@ -43,7 +43,7 @@ class SCFResult:
     (X^T (FDS - SDF) X); `energy_change` that of the last iteration. `rung` says which step of the recovery ladder
     gave the result ("" for the plain procedure). An entry with `converged` False keeps its last values for looking,
     never as labels. `n_orbitals` is below `nao` where linearly dependent combinations of AOs were left out
-    (`scf.linear_dependence`); the last of `orbital_energies` are then NaN. `density` holds one density matrix
+    (`scf.linear_dependence_threshold`); the last of `orbital_energies` are then NaN. `density` holds one density matrix
     [nspin, nao, nao] per system when asked for, in the AO order of the system's own atoms. `dispersion_energy`
     [batch] is the part of `energy` that the functional's dispersion correction adds (0 where it has none).
 

@@ -27,7 +27,7 @@ from jaxtyping import Float32
 from scfx_ipu.library import OPERATIONS, Machine, Program, count_operations
 
 if TYPE_CHECKING:
-    from scfx_ipu.molecule import Structure
+    from scfx_ipu.molecule import ShellStructure
 
 #: Bundles of a scalar float32 operation. Add, multiply, compare: one instruction. Division, square root and
 #: exponential: half of what Graphcore's poplibs (popops, estimates for element-wise vertices) gives for two of them:
@@ -138,7 +138,9 @@ def _balance(load: np.ndarray) -> float:
     return float(load.mean() / load.max()) if load.max() > 0 else 1.0
 
 
-def schedule(structure: Structure, machine: Machine, recompute: bool, from_memory: bool = False) -> Program:
+def schedule(
+    structure: ShellStructure, machine: Machine, recompute: bool, from_memory: bool = False
+) -> Program:
     """A schedule with this model's costs; the graph is not built."""
     return Program(structure, machine, recompute, costs(from_memory), CODE_BYTES)
 

@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64
 
 from scfx.errors import ScfxError
 from scfx.execution import native
-from scfx_ipu.molecule import Structure
+from scfx_ipu.molecule import ShellStructure
 
 _I32, _I64, _P = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
 _REASON_LENGTH = 4096
@@ -109,7 +109,7 @@ class Program:
 
     def __init__(
         self,
-        structure: Structure,
+        structure: ShellStructure,
         machine: Machine,
         recompute: bool,
         costs: Float32[np.ndarray, "3 class class"],
@@ -207,7 +207,7 @@ class Program:
 
 
 def integrals_of_pair(
-    structure: Structure, molecule: Float32[np.ndarray, "size"], i: int, j: int
+    structure: ShellStructure, molecule: Float32[np.ndarray, "size"], i: int, j: int
 ) -> Float32[np.ndarray, "ni nj nkl nkl"]:
     """(ij|kl) of the shells i >= j and all k >= l <= i, straight from the codelets' code, Cartesian.
 

@@ -20,14 +20,14 @@ _PREFACTOR = (2.0 * np.pi**2.5) ** 0.25
 
 
 @dataclass(frozen=True)
-class Structure:
+class ShellStructure:
     """What a schedule depends on. `shells` [nshell, 4]: atom, angular momentum, primitives, first primitive."""
 
     atoms: int
     shells: tuple[tuple[int, int, int, int], ...]
 
     @classmethod
-    def of(cls, layout: ShellLayout) -> Structure:
+    def from_layout(cls, layout: ShellLayout) -> ShellStructure:
         """The structure of a layout."""
         columns = (
             layout.atom,

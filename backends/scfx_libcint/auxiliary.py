@@ -34,7 +34,9 @@ class Fitting:
     flavour: str
 
     @classmethod
-    def of(cls, batch: Batch, entry: int, auxiliary: BasisSet, operator: Operator, omega: float) -> Fitting:
+    def for_entry(
+        cls, batch: Batch, entry: int, auxiliary: BasisSet, operator: Operator, omega: float
+    ) -> Fitting:
         """For one entry; see `AbstractFittingBackend` for operator and omega."""
         fitting = Batch.from_systems([batch.systems[entry]], auxiliary)
         signed = _signed_omega(operator, omega)

@@ -127,7 +127,7 @@ class LibcintBackend(
     def _exact_operator(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> LaneTwoElectron:
-        plan = BlockPlan.of(batch.layout)
+        plan = BlockPlan.from_layout(batch.layout)
         needed, block = len(batch) * _stored_bytes(plan, policy), 8 * plan.buffer_size
         if self._storage == "direct" or (self._storage == "auto" and needed > memory_budget):
             if block > memory_budget:
@@ -149,7 +149,7 @@ class LibcintBackend(
         """Entries whose integrals fit the budget; where none does, 1 if direct operation can take over, else
         0.
         """
-        plan = BlockPlan.of(layout)
+        plan = BlockPlan.from_layout(layout)
         direct = int(8 * plan.buffer_size <= memory_budget)
         if self._storage == "direct":
             return None if direct else 0
@@ -211,7 +211,7 @@ class LibcintBackend(
         shells: tuple[int, int] | None = None,
     ) -> Float64[np.ndarray, "naux npair"]:
         """See `AbstractFittingBackend.three_index`."""
-        return Fitting.of(batch, entry, auxiliary, operator, omega).three_index(shells)
+        return Fitting.for_entry(batch, entry, auxiliary, operator, omega).three_index(shells)
 
     def two_index(
         self,
@@ -222,7 +222,7 @@ class LibcintBackend(
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "naux naux"]:
         """See `AbstractFittingBackend.two_index`."""
-        return Fitting.of(batch, entry, auxiliary, operator, omega).two_index()
+        return Fitting.for_entry(batch, entry, auxiliary, operator, omega).two_index()
 
     def three_index_gradient(
         self,
@@ -235,7 +235,9 @@ class LibcintBackend(
         shells: tuple[int, int] | None = None,
     ) -> Float64[np.ndarray, "natm 3"]:
         """See `AbstractFittingBackend.three_index_gradient`."""
-        return Fitting.of(batch, entry, auxiliary, operator, omega).three_index_gradient(density, shells)
+        return Fitting.for_entry(batch, entry, auxiliary, operator, omega).three_index_gradient(
+            density, shells
+        )
 
     def two_index_gradient(
         self,
@@ -247,7 +249,7 @@ class LibcintBackend(
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "natm 3"]:
         """See `AbstractFittingBackend.two_index_gradient`."""
-        return Fitting.of(batch, entry, auxiliary, operator, omega).two_index_gradient(density)
+        return Fitting.for_entry(batch, entry, auxiliary, operator, omega).two_index_gradient(density)
 
     def cross_overlap(self, bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:
         """<μ_bra|ν_ket>; the two batches may order their atoms differently, as their bases demand."""

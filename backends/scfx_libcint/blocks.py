@@ -30,7 +30,7 @@ class BlockPlan:
     blocks: tuple[tuple[int, int, int], ...]
 
     @classmethod
-    def of(cls, layout: ShellLayout) -> BlockPlan:
+    def from_layout(cls, layout: ShellLayout) -> BlockPlan:
         offsets = tuple(int(x) for x in function_offsets(layout))
         blocks = []
         for shell in range(layout.n_shells):

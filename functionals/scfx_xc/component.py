@@ -67,7 +67,7 @@ class AbstractSumFunctional(AbstractFunctional):
 
     def energy_density(self, density: Density) -> Any:
         """See `AbstractFunctional.energy_density`."""
-        point = SpinPoint.of(density)
+        point = SpinPoint.from_density(density)
         total = jnp.zeros_like(density.rho_a)
         for coefficient, component in self.terms:
             total = total + coefficient * component.spin_resolved(point)
@@ -75,7 +75,7 @@ class AbstractSumFunctional(AbstractFunctional):
 
     def closed_shell_energy_density(self, density: ClosedShellDensity) -> Any:
         """See `AbstractFunctional.closed_shell_energy_density`."""
-        point = ClosedShellPoint.of(density)
+        point = ClosedShellPoint.from_density(density)
         total = jnp.zeros_like(density.rho)
         for coefficient, component in self.terms:
             total = total + coefficient * component.closed_shell(point)

@@ -81,7 +81,7 @@ class ClosedShellPoint(NamedTuple):
     tau: Any = None
 
     @classmethod
-    def of(cls, density: ClosedShellDensity) -> ClosedShellPoint:
+    def from_density(cls, density: ClosedShellDensity) -> ClosedShellPoint:
         cbrt = cube_root(density.rho)
         return cls(density.rho, cbrt, 1.0 / cbrt, _log_rs(density.rho), density.sigma, density.tau)
 
@@ -115,7 +115,7 @@ class SpinPoint(NamedTuple):
     tau_b: Any = None
 
     @classmethod
-    def of(cls, density: Density) -> SpinPoint:
+    def from_density(cls, density: Density) -> SpinPoint:
         rho = density.rho_a + density.rho_b
         cbrt = cube_root(rho)
         return cls(

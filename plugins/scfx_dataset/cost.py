@@ -41,7 +41,7 @@ class CostModel:
     factor: float = 1.0
 
     @classmethod
-    def of(cls, resolved: Any) -> CostModel:
+    def from_spec(cls, resolved: Any) -> CostModel:
         """The model of a `scfx.config.resolved.ResolvedSpec`."""
         from scfx.grid.molecular import point_count
 

@@ -92,7 +92,7 @@ class Findings:
         return (bins + 0.5) * BIN_EV, np.array([self.gaps[int(b)] for b in bins], dtype=np.int64)
 
 
-def look(dataset: Dataset) -> Findings:
+def collect_findings(dataset: Dataset) -> Findings:
     """Go through the committed rows of a dataset once."""
     found = Findings()
     asked = dataset.plan.identity["options"]["conformers"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import scfx
+from scfx.config.old_keys import with_present_names
 from scfx.model.elements import SYMBOLS, electrons_by_angular_momentum
 from scfx.model.system import HARTREE_IN_EV
 
@@ -37,7 +38,9 @@ def isolated_atoms(dataset: Dataset | Selected, atomic_numbers: Iterable[int]) -
     if not elements:
         return []
     stored = {
-        key: value for key, value in dataset.plan.identity["spec"].items() if key in scfx.SCFSpec.model_fields
+        key: value
+        for key, value in with_present_names(dataset.plan.identity["spec"]).items()
+        if key in scfx.SCFSpec.model_fields
     }
     reference = stored.get("reference", "auto")
     changed = {"properties": (), "reference": "auto" if reference == "restricted" else reference}

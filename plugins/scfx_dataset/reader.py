@@ -21,7 +21,7 @@ from scfx.jobs.stores import open_store
 from scfx_dataset.plan import Plan
 from scfx_dataset.property_columns import MATRICES, matrix_schema
 from scfx_dataset.schema import FULL_SCHEMA, STATUSES
-from scfx_dataset.split import KEY_COLUMNS, Part, parts
+from scfx_dataset.split import KEY_COLUMNS, SplitPart, parts
 
 if TYPE_CHECKING:
     import os
@@ -44,7 +44,7 @@ class Dataset(AbstractDataset):
         self,
         path: str | os.PathLike[str],
         _statuses: tuple[str, ...] | None = None,
-        _part: Part | None = None,
+        _part: SplitPart | None = None,
     ):
         self._store = open_store(path)
         self._statuses = _statuses
@@ -189,7 +189,7 @@ class Dataset(AbstractDataset):
         if shuffle and not stream:
             raise InputError("shuffle: rows by index are shuffled by the DataLoader; or give stream=True")
         ok = self.filter("ok")
-        wanted = Wanted.of(ok, targets, dtype, atom_references)
+        wanted = Wanted.from_targets(ok, targets, dtype, atom_references)
         return Stream(ok, wanted, shuffle, seed) if stream else Labels(ok, wanted)
 
     def atom_references(self, target: str = "energy_ev") -> dict[str, float]:

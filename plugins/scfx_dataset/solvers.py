@@ -60,7 +60,7 @@ def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> 
     # Where it is left out, what is asked for decides it: the plan says what is in force.
     shown["convergence"] = resolved.convergence.model_dump(mode="json")
     solver = {"recovery": spec.recovery, "lane_width": spec.lane_width}
-    cost = CostModel.of(resolved)
+    cost = CostModel.from_spec(resolved)
     return Description(
         resolved.spec_hash,
         {**shown, **resolved.names},

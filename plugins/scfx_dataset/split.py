@@ -23,7 +23,7 @@ KEY_COLUMNS = ("inchikey", "smiles", "input_smiles", "atomic_numbers")
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitPart:
     """The molecules whose hash falls into [low, high)."""
 
     low: float
@@ -49,7 +49,7 @@ def fraction(key: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def parts(fractions: Mapping[str, float] | Sequence[float], seed: int) -> dict[str, Part]:
+def parts(fractions: Mapping[str, float] | Sequence[float], seed: int) -> dict[str, SplitPart]:
     """One part for each name (of a sequence, for each place), next to each other on [0, 1). `InputError` if they do
     not fit.
     """
@@ -68,6 +68,6 @@ def parts(fractions: Mapping[str, float] | Sequence[float], seed: int) -> dict[s
     found, low = {}, 0.0
     for name, share in named.items():
         high = low + share
-        found[name] = Part(low, 1.0 if abs(high - 1) < 1e-9 else high, seed)
+        found[name] = SplitPart(low, 1.0 if abs(high - 1) < 1e-9 else high, seed)
         low = high
     return found

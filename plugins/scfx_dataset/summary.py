@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scfx.jobs.commits import committed, files_of, read_commit
 from scfx.jobs.records import canonical_json
-from scfx_dataset.findings import look
+from scfx_dataset.findings import collect_findings
 from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         taken.update(record.get("taken", {}))
         of_shard = sum(record["statuses"].values()) - sum(record.get("taken", {}).values())
         made_with[canonical_json(record.get("versions", plan.identity["versions"]))] += of_shard
-    found = look(dataset)
+    found = collect_findings(dataset)
     total = seconds["total"]
     busy = sum(value for stage, value in seconds.items() if stage != "total")
     return {

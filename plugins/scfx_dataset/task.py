@@ -10,7 +10,7 @@ from scfx.abstract import AbstractTask, TaskContext
 from scfx.config.spec import SCFSpec
 from scfx.errors import InputError
 from scfx.jobs.commits import read_commits, remove_orphans
-from scfx.jobs.run import pending
+from scfx.jobs.plan_run import pending
 from scfx.jobs.service import Finished, machine_fault, progress_of, run_plan, say_what_was_given_up
 from scfx.jobs.stores import open_store
 from scfx.model.elements import atomic_number
@@ -89,7 +89,7 @@ class DatasetTask(AbstractTask):
         return None if symbols is None else tuple(atomic_number(symbol) for symbol in symbols)
 
     def _plan(self, description: Description, context: TaskContext) -> tuple[Plan, bool]:
-        source = Source.of(resolve(self.options.molecules, context.config_path), self.options)
+        source = Source.from_options(resolve(self.options.molecules, context.config_path), self.options)
         identity = Identity(
             spec_hash=description.spec_hash,
             spec=description.spec,

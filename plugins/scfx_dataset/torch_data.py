@@ -41,7 +41,7 @@ class Wanted:
     references: Mapping[int, float] | None = None
 
     @classmethod
-    def of(
+    def from_targets(
         cls,
         dataset: Dataset,
         targets: Sequence[str],

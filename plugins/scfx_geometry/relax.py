@@ -97,7 +97,7 @@ class _Lane:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _RelaxationPlan:
     """What is the same for all molecules of a call."""
 
     optimizer: type[AbstractOptimizer]
@@ -169,7 +169,7 @@ def relaxed(
         raise InputError(f"max_steps and lanes must be at least 1, got {max_steps} and {lanes}")
     kept = constraints_of(constraints)
     chosen = optimizer_of(optimizer, solver.registry, kept)
-    plan = _Plan(chosen, criteria_of(criteria), kept, max_steps, trajectory)
+    plan = _RelaxationPlan(chosen, criteria_of(criteria), kept, max_steps, trajectory)
     structures: dict[tuple[Any, ...], list[tuple[int, System]]] = {}
     for index, system in enumerate(systems):
         _check(system, f"systems[{index}]")
@@ -182,7 +182,7 @@ def relaxed(
 
 
 def _rounds(
-    solver: Any, labels: Any, plan: _Plan, queue: deque[tuple[int, System]], lanes: int
+    solver: Any, labels: Any, plan: _RelaxationPlan, queue: deque[tuple[int, System]], lanes: int
 ) -> Iterator[tuple[int, Relaxation]]:
     active: list[_Lane] = []
     try:
@@ -220,7 +220,7 @@ def _solved(solver: Any, labels: Any, active: list[_Lane]) -> Iterator[tuple[_La
             yield from ((lane, solved, row) for row, lane in enumerate(lanes))
 
 
-def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
+def _started(plan: _RelaxationPlan, index: int, system: System) -> _Lane | Relaxation:
     try:
         return _Lane(index, system, system, plan.optimizer(system, plan.criteria, plan.constraints))
     except Exception as error:  # a library's own, of any kind: it costs this row and says why
@@ -228,7 +228,7 @@ def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
         return Relaxation(system, system, "not_relaxed", reason, 0, 0)
 
 
-def _advance(plan: _Plan, lane: _Lane, solved: Any, row: int) -> Relaxation | None:
+def _advance(plan: _RelaxationPlan, lane: _Lane, solved: Any, row: int) -> Relaxation | None:
     """Take one result; None while there is more to compute."""
     if not solved.converged[row]:
         where = "the last geometry from the standard guess" if lane.settled else f"step {lane.steps + 1}"

@@ -21,7 +21,7 @@ def build(
 ) -> torch.nn.Module:
     """A model by name, untrained: one of the presets here, or any other plugin's (`scfx_register_models`).
 
-    `options` replace the preset's constructor arguments. The module maps a `scfx_schnet.batch.PackedBatch` to
+    `options` replace the preset's constructor arguments. The module maps a `scfx_schnet.batch.PackedMolecules` to
     [molecule, target]. Raises `scfx.ConfigError` for an unknown name or option.
     """
     registry = registry or scfx.Registry.discover()

@@ -21,7 +21,7 @@ from scfx_schnet.runs import Runs, write_json
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import subset
 from scfx_schnet.targets import checked_targets, thousandth
-from scfx_schnet.training import Job
+from scfx_schnet.training import TrainingJob
 
 
 class Pretraining(BaseModel):
@@ -102,7 +102,7 @@ class FinetuneTask(AbstractTask):
             raise ConfigError(
                 "task.data", "every molecule of it occurs in the pre-training data: nothing is left"
             )
-        split = options.split.of(better.keys[kept])
+        split = options.split.divide(better.keys[kept])
         pool, validation, test = kept[split.pool], kept[split.validation], kept[split.test]
         results, missing = [], 0
         for seed in options.seeds:
@@ -113,7 +113,7 @@ class FinetuneTask(AbstractTask):
                     if options.report_only:
                         result = runs.result(name)
                     else:
-                        job = Job(
+                        job = TrainingJob(
                             better,
                             subset(better.keys, pool, size, seed),
                             validation,
@@ -124,7 +124,7 @@ class FinetuneTask(AbstractTask):
                             seed,
                             None if way == "scratch" else start,
                         )
-                        result = runs.do(name, job, {"start": way, "size": size, "seed": seed})
+                        result = runs.train(name, job, {"start": way, "size": size, "seed": seed})
                     missing += result is None
                     results += [] if result is None else [result]
         if group.first and results:
@@ -154,11 +154,11 @@ class FinetuneTask(AbstractTask):
             if not path.exists():
                 raise ConfigError("task.pretraining.model", f"{options.model!r} does not exist")
         else:
-            split = self.options.split.of(generated.keys)
+            split = self.options.split.divide(generated.keys)
             rows = subset(
                 generated.keys, split.pool, options.rows or len(split.pool), seed, "task.pretraining.rows"
             )
-            job = Job(
+            job = TrainingJob(
                 generated,
                 rows,
                 split.validation,
@@ -168,7 +168,9 @@ class FinetuneTask(AbstractTask):
                 self._pretraining,
                 seed,
             )
-            runs.do(f"pretraining/seed{seed}", job, {"start": "pretraining", "size": len(rows), "seed": seed})
+            runs.train(
+                f"pretraining/seed{seed}", job, {"start": "pretraining", "size": len(rows), "seed": seed}
+            )
             path = runs.root / f"pretraining/seed{seed}" / "model.pt"
         group.wait()
         content = torch.load(path, map_location="cpu", weights_only=True)

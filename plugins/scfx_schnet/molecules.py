@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from scfx.errors import ConfigError, InputError
-from scfx_schnet.batch import PackedBatch, pack_arrays
+from scfx_schnet.batch import PackedMolecules, pack_arrays
 from scfx_schnet.targets import MAX_ATOMIC_NUMBER, TARGETS
 
 #: Raised when the layout of the files changes: caches of another version are made again.
@@ -98,7 +98,7 @@ class Molecules:
         width = MAX_ATOMIC_NUMBER + 1
         return np.bincount(flat, minlength=len(rows) * width).reshape(len(rows), width).astype(np.float64)
 
-    def pack(self, rows: np.ndarray, targets: np.ndarray | None = None) -> PackedBatch:
+    def pack(self, rows: np.ndarray, targets: np.ndarray | None = None) -> PackedMolecules:
         """A batch of some rows; `targets` [row, target] are carried along."""
         atoms, sizes = self._atoms(rows)
         return pack_arrays(self._numbers[atoms], self._positions[atoms], sizes, targets)

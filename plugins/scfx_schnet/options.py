@@ -91,7 +91,7 @@ class SplitOptions(BaseModel):
     test: float = Field(0.05, ge=0, lt=1)
     seed: int = Field(0, ge=0)
 
-    def of(self, keys: np.ndarray) -> Split:
+    def divide(self, keys: np.ndarray) -> Split:
         """The split of rows whose molecules have these keys."""
         return split_by_molecule(keys, self.validation, self.test, self.seed)
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scfx.errors import InputError
 
 if TYPE_CHECKING:
-    from scfx_schnet.batch import PackedBatch
+    from scfx_schnet.batch import PackedMolecules
 
 Readout = Literal["add", "mean"]
 
@@ -27,7 +27,7 @@ def per_target(readout: str | Sequence[str], n_targets: int) -> tuple[str, ...]:
 
 
 def read_out(
-    atoms: Float[torch.Tensor, "atom target"], batch: PackedBatch, readouts: tuple[str, ...]
+    atoms: Float[torch.Tensor, "atom target"], batch: PackedMolecules, readouts: tuple[str, ...]
 ) -> Float[torch.Tensor, "molecule target"]:
     """Sum ("add") or mean of the atoms' contributions, target by target."""
     out = atoms.new_zeros(batch.n_molecules, atoms.shape[1]).index_add(0, batch.molecule, atoms)

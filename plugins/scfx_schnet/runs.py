@@ -11,7 +11,7 @@ from typing import Any
 from scfx.errors import InputError
 from scfx_schnet.processes import Processes
 from scfx_schnet.targets import thousandth
-from scfx_schnet.training import Job, Training
+from scfx_schnet.training import Training, TrainingJob
 
 
 class Runs:
@@ -20,10 +20,10 @@ class Runs:
     def __init__(self, root: Path, registry: Any, group: Processes, console: Any):
         self.root, self._registry, self._group, self._console = root, registry, group, console
 
-    def do(
+    def train(
         self,
         name: str,
-        job: Job,
+        job: TrainingJob,
         facts: dict[str, Any],
         after: Callable[[Training], dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Runs:
                 )
             return found
         training = Training(job, folder, self._registry, self._group, self._console)
-        errors = training.run()
+        errors = training.train()
         shown = thousandth(job.molecules.unit(job.targets[0]))
         result = {"run": name, "shown_unit": shown, **facts, **errors}
         result |= {**(after(training) if after else {}), "identity": identity}

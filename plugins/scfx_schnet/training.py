@@ -25,7 +25,7 @@ from scfx_schnet.targets import Standardiser
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class TrainingJob:
     """What is trained on what. `rows`, `validation`, `test` are rows of `molecules`.
 
     `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning).
@@ -53,10 +53,15 @@ class Job:
 
 
 class Training:
-    """A `Job` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
+    """A `TrainingJob` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
 
     def __init__(
-        self, job: Job, folder: Path, registry: Any, group: Processes | None = None, console: Any = None
+        self,
+        job: TrainingJob,
+        folder: Path,
+        registry: Any,
+        group: Processes | None = None,
+        console: Any = None,
     ):
         self.job, self.folder, self.console = job, folder, console
         self.group = group or Processes()
@@ -83,7 +88,7 @@ class Training:
 
     # ---- running -------------------------------------------------------------------------------------------------
 
-    def run(self) -> dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         """Train to the end, from the checkpoint if there is one; returns errors, each in its target's unit (mostly eV).
 
         Keys: `train_mae_ev`, `validation_mae_ev`, `test_mae_ev` (lists, target by target), `seconds`, `epochs`.
@@ -255,7 +260,7 @@ class Training:
 class _Targets:
     """Standardised targets of the rows of a training subset."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: TrainingJob):
         self._molecules, self._names = job.molecules, job.targets
         # Mean, spread and atom references are those of at most so many rows: enough for all digits that matter.
         some = job.rows[:100_000]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from scfx.config.old_keys import translated
 from scfx.config.spec import SCFSpec
 from scfx.config.toml import SHORTHAND, unknown_key
 from scfx.errors import ConfigError
@@ -88,6 +89,7 @@ def combinations(
 def _from_table(index: int, table: Mapping[str, Any], geometry_keys: Sequence[str]) -> Combination:
     known = [*_OWN_KEYS, *SCFSpec.model_fields, *geometry_keys]
     where = f"{KEY}.options[{index}]"
+    table = translated(table, where)
     for key, value in table.items():
         if key not in known:
             raise ConfigError(f"{where}.{key}", unknown_key(key, known))
@@ -116,6 +118,7 @@ def reference_of(made: Sequence[Combination], asked: str | Mapping[str, Any]) ->
         return found[0]
     if not asked:
         raise ConfigError(key, f"is empty; give the label of an option or keys that single it out: {labels}")
+    asked = translated(asked, key)
     varied = {k for c in made for k in c.changes}
     for name in asked:
         if name not in varied:

@@ -35,7 +35,7 @@ class ForceErrors:
     molecule: Int64[np.ndarray, "atom"]
     conformer: Int64[np.ndarray, "atom"]
 
-    def of(self, chosen: np.ndarray) -> ForceErrors:
+    def select(self, chosen: np.ndarray) -> ForceErrors:
         """Of some of the atoms."""
         return ForceErrors(
             self.error[chosen],
@@ -67,7 +67,7 @@ def force_statistics(
         if not len(found.error):
             continue
         for element in (0, *np.unique(found.element).tolist()):
-            part = found.of(found.element == element) if element else found
+            part = found.select(found.element == element) if element else found
             name = SYMBOLS[element] if element else ALL
             head = {"option": option, "against": against, "element": name, "unit": "meV/angstrom"}
             rows.append(head | _summary(part, resamples, confidence))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from scfx.abstract import TaskContext
     from scfx.contracts.labels import AbstractDataset
-    from scfx_study.prepare import Option
+    from scfx_study.checked_options import Option
 
 #: Columns taken over from the dataset, where it has them.
 _COLUMNS = (

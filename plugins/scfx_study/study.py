@@ -16,9 +16,9 @@ from scfx.config.spec import SCFSpec
 from scfx.config.spec_hash import plain
 from scfx.config.toml import validation_error
 from scfx.errors import ConfigError
+from scfx_study.checked_options import checked_options
 from scfx_study.combinations import KEY
 from scfx_study.options import StudyOptions
-from scfx_study.prepare import prepare
 
 if TYPE_CHECKING:
     import os
@@ -75,7 +75,7 @@ class Study:
         self.settings = settings
         self._context = context
         #: The options in the order of the file, and the reference among them.
-        self.options, self.reference = prepare(settings, context)
+        self.options, self.reference = checked_options(settings, context)
         self.output = Path(settings.output)
         #: Folder with a dataset for each option, named by its key.
         self.labels = Path(settings.labels) if settings.labels else self.output / "labels"

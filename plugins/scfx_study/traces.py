@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from scfx_study.prepare import Option
+    from scfx_study.checked_options import Option
 
 
 def chosen(table: pd.DataFrame, count: int) -> list[Any]:

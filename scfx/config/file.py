@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from scfx.config.old_keys import translated
 from scfx.config.spec import SCFSpec
 from scfx.config.toml import apply_override, read_toml, validation_error
 from scfx.errors import ConfigError
@@ -27,6 +28,7 @@ def _without_lists(table: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     scf = table.get("scf")
     if not isinstance(scf, Mapping):
         return dict(table), {}
+    scf = translated(scf)
     lists = {key: tuple(v) for key, v in scf.items() if _is_options(key, v) and key in SCFSpec.model_fields}
     for key, values in lists.items():
         if not values:

@@ -154,15 +154,15 @@ def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | N
 
         guess_potentials = registry.basis(PUBLISHED, key="scf.guess")
         definition["guess"] = {"name": spec.guess, "potentials": guess_potentials.definition()}
-    if spec.accelerator != "cdiis":
-        _check_accelerator(spec)
-        definition["accelerator"] = spec.accelerator
+    if spec.diis != "cdiis":
+        _check_diis(spec)
+        definition["accelerator"] = spec.diis
     if fitting is not None:
         definition["density_fitting"] = fitting.definition()
     if not spec.grid_response:
         definition["grid_response"] = False
-    if spec.linear_dependence != LINEAR_DEPENDENCE:
-        definition["linear_dependence"] = spec.linear_dependence
+    if spec.linear_dependence_threshold != LINEAR_DEPENDENCE:
+        definition["linear_dependence"] = spec.linear_dependence_threshold
     if how := properties.definition(policy.refined()):
         definition["properties"] = how
     resolved = ResolvedSpec(
@@ -230,17 +230,17 @@ def _properties(spec: SCFSpec, registry: Registry) -> Requested:
     return requested(registry, choices)
 
 
-def _check_accelerator(spec: SCFSpec) -> None:
+def _check_diis(spec: SCFSpec) -> None:
     if spec.reference == "restricted-open":
         raise ConfigError(
-            "scf.accelerator",
-            f"{spec.accelerator!r} needs the energy's derivative by each spin's density, which the effective Fock "
-            "matrix of reference = 'restricted-open' is not; use accelerator = 'cdiis'",
+            "scf.diis",
+            f"{spec.diis!r} needs the energy's derivative by each spin's density, which the effective Fock "
+            "matrix of reference = 'restricted-open' is not; use diis = 'cdiis'",
         )
     if spec.convergence.rule == "qm1b":
         raise ConfigError(
-            "scf.accelerator",
-            f"convergence = 'qm1b' is the paper's CDIIS alone, not {spec.accelerator!r}",
+            "scf.diis",
+            f"convergence = 'qm1b' is the paper's CDIIS alone, not {spec.diis!r}",
         )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
     from scfx.config.resolved import ResolvedSpec
     from scfx.properties.entry import ConvergedEntry
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: A value: a number, an array, or numbers by name (axis "component"); float64.
 Value = float | np.ndarray | Mapping[str, float]
@@ -102,7 +102,7 @@ class AbstractBatchProperty(AbstractProperty):
 
     @abc.abstractmethod
     def compute_batch(
-        self, run: BatchRun, lanes: Int32[np.ndarray, "active"]
+        self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]
     ) -> Sequence[Value | PropertyError]:
         """A value of each of the entries `lanes`, or (returned, not raised) why there is none."""
 

@@ -83,7 +83,7 @@ class Hamiltonian:
         profile = self._energy.profile
         for term in self.terms:
             with profile.stage(_STAGES[term.name][0]):
-                term.prepare()
+                term.initialize()
         found = []
         for term in self.terms:
             with profile.stage(_STAGES[term.name][1]):

@@ -72,8 +72,8 @@ class NonlocalCorrelation(Term):
         self._kept: dict[tuple[int, int], Any] | None = None
         self._size = 0
 
-    def prepare(self) -> None:
-        """See `Term.prepare`: makes the grid, and decides whether AO values are kept."""
+    def initialize(self) -> None:
+        """See `Term.initialize`: makes the grid, and decides whether AO values are kept."""
         if self._grids is not None:
             return
         batch = self._batch
@@ -116,7 +116,7 @@ class NonlocalCorrelation(Term):
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Contribution:
         """See `Term.evaluate`; the potential is the same for either spin."""
-        self.prepare()
+        self.initialize()
         assert self._grids is not None
         energy = np.zeros(density.shape[0])
         potential = np.zeros((density.shape[0], *density.shape[2:]))
@@ -143,7 +143,7 @@ class NonlocalCorrelation(Term):
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
         """See `Term.gradient`; with the response of points and weights unless the specification leaves it out."""
-        self.prepare()
+        self.initialize()
         assert self._grids is not None
         return nonlocal_correlation_gradient(
             self._batch,

@@ -70,7 +70,7 @@ def nonlocal_correlation_gradient(
     tables = EntryTables(batch)
     out = np.zeros((len(lanes), batch.natm, 3))
     for row, lane in enumerate(map(int, lanes)):
-        grid, own = grids[lane], tables.of(lane)
+        grid, own = grids[lane], tables.for_entry(lane)
         total = tables.padded(np.sum(density[row], axis=0, keepdims=True))
         points, npoint = in_blocks(grid.points), len(grid.weights)
         parts = [np.asarray(_components(own, chunk, total[0], lmax=tables.lmax)) for chunk in points]

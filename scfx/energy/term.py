@@ -54,7 +54,7 @@ class Term(abc.ABC):
     #: Name of the contribution, for results and messages.
     name: ClassVar[str]
 
-    def prepare(self) -> None:  # noqa: B027 - most terms need nothing
+    def initialize(self) -> None:  # noqa: B027 - most terms need nothing
         """Make what `evaluate` needs, within the memory budget. Called before each evaluation: cheap if done."""
 
     def constant(self) -> Mapping[str, Float64[np.ndarray, "batch"]]:

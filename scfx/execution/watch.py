@@ -47,7 +47,7 @@ class Watch:
             self._status[index] = status
             self._on_progress(len(self._status), self._total, dict(Counter(self._status.values())))
 
-    def of(self, indices: Sequence[int]) -> LaneWatch:
+    def for_batch(self, indices: Sequence[int]) -> LaneWatch:
         """For a batch whose entries are these systems."""
         return LaneWatch(self, indices)
 
@@ -78,7 +78,7 @@ class LaneWatch:
         if self._counts:
             self._watch.settle(self._indices[lane], status)
 
-    def of(self, lane: int) -> LaneWatch:
+    def for_lane(self, lane: int) -> LaneWatch:
         """For a batch of this entry alone."""
         return LaneWatch(self._watch, [self._indices[lane]], counts=self._counts)
 
@@ -89,7 +89,7 @@ class LaneWatch:
 
 def unwatched(entries: int) -> LaneWatch:
     """For a batch that nobody watches."""
-    return Watch(entries).of(range(entries))
+    return Watch(entries).for_batch(range(entries))
 
 
 def side_by_side(work: Callable[[int], None], count: int, threads: int, watch: Watch) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from scfx.jobs.live_bar import LiveBar, State, as_line, as_record
+from scfx.jobs.live_bar import LiveBar, ProgressState, as_line, as_record
 from scfx.jobs.pace import Pace
 
 if TYPE_CHECKING:
@@ -118,11 +118,11 @@ class Progress:
         """Rows of this run by status."""
         return sum(self._shards.values(), Counter(self._finished))
 
-    def state(self) -> State:
+    def state(self) -> ProgressState:
         """Where the run stands now. From any thread: the live bar asks from its own."""
         now, counts, done_before = time.monotonic(), self._heard_of, self._done_before
         here = counts.total()
-        return State(
+        return ProgressState(
             rows=done_before + here,
             total=self._total,
             statuses=dict(counts),

@@ -21,8 +21,8 @@ from scfx.jobs.commits import (
     remove_orphans,
 )
 from scfx.jobs.plan import AbstractPlan, ItemPlan, Shard, plan_items
+from scfx.jobs.plan_run import PlanRun, pending
 from scfx.jobs.progress import Progress
-from scfx.jobs.run import Run, pending
 from scfx.jobs.stores import open_store
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def run_plan(
         options.continue_with_other_versions,
     )
     executor = executor_of(options, job, context, progress, options.workers if workers is None else workers)
-    run = Run(plan, options, progress, executor, job)
+    run = PlanRun(plan, options, progress, executor, job)
     try:
         with progress, stops_when_asked(progress.say):
             run.work()

@@ -79,7 +79,7 @@ class MixedBasis(AbstractBasisSource):
         self.name = ", ".join(parts + ([f"others: {default.name}"] if default is not None else []))
 
     @classmethod
-    def of(
+    def from_table(
         cls, choice: Mapping[str, Any], construct: Callable[[Any, str], AbstractBasisSource], key: str
     ) -> MixedBasis:
         """From a table; `construct(choice, key)` makes the source of one of its entries."""

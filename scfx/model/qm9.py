@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scfx.errors import InputError
-from scfx.model.xyz import Frame, frames_of, number_of
+from scfx.model.xyz import XYZFrame, frames_of, number_of
 from scfx.model.xyz_files import xyz_files
 
 #: Names of the properties behind "gdb 1", in order: GHz (3), debye, bohr³, hartree (3), bohr², hartree (5), cal/(mol
@@ -42,7 +42,7 @@ class QM9Record:
         return self.properties["U0"] - self.properties["zpve"]
 
 
-def record_of(frame: Frame) -> QM9Record:
+def record_of(frame: XYZFrame) -> QM9Record:
     """The record that a frame is; `InputError` if it is none."""
     fields = frame.comment.split()
     if frame.problem or not frame.qm9 or len(fields) < 2 + len(PROPERTIES):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from scfx.model.formats import Given
-    from scfx.model.xyz import Frame
+    from scfx.model.xyz import XYZFrame
 
 _UNSTATED_UNIT = cast("LengthUnit", AssumedUnit("angstrom"))
 
@@ -267,7 +267,7 @@ class System:
 
     @classmethod
     def _from_frame(
-        cls, frame: Frame, path: Any, charge: int | None, multiplicity: int | None, unit: str | None
+        cls, frame: XYZFrame, path: Any, charge: int | None, multiplicity: int | None, unit: str | None
     ) -> System:
         if frame.doubt and (charge is None or multiplicity is None):
             raise InputError(f"{os.fspath(path)!r}: {frame.doubt}")

@@ -36,7 +36,7 @@ _ELEMENT_COLUMNS = ("species", "z", "numbers", "atomic_numbers")
 
 
 @dataclass(frozen=True)
-class Frame:
+class XYZFrame:
     """One geometry as it stands in a file.
 
     `positions` [natm, 3] in `unit` ("angstrom" or "bohr"; `unit_stated` says whether the file names it). `charge` and
@@ -64,7 +64,7 @@ class Frame:
     labels: tuple[str, ...] = ()
 
 
-def read_xyz(path: str | os.PathLike[str]) -> list[Frame]:
+def read_xyz(path: str | os.PathLike[str]) -> list[XYZFrame]:
     """All frames of an xyz file; `InputError` naming file and frame if one cannot be used, or there is none."""
     try:
         with open_xyz(Path(path)) as handle:
@@ -117,7 +117,7 @@ class _Lines:
         return line
 
 
-def frames_of(handle: TextIO) -> Iterator[Frame]:
+def frames_of(handle: TextIO) -> Iterator[XYZFrame]:
     """Frames of one file, in order, each with its problem if it has one.
 
     After a frame that holds more or fewer atoms than it announces, reading goes on at the next line that can be a
@@ -132,7 +132,7 @@ def frames_of(handle: TextIO) -> Iterator[Frame]:
         yield _frame(lines, number)
 
 
-def _frame(lines: _Lines, number: int) -> Frame:
+def _frame(lines: _Lines, number: int) -> XYZFrame:
     comment = ""
     try:
         natm, unit = count_line(lines.take())
@@ -152,12 +152,12 @@ def _frame(lines: _Lines, number: int) -> Frame:
     except InputError as error:
         while lines.next and not _COUNT_LIKE.fullmatch(lines.next):
             lines.take()
-        return Frame(number, comment, problem=str(error))
+        return XYZFrame(number, comment, problem=str(error))
 
 
 def _read_frame(
     number: int, comment: str, rows: list[str], counted: str | None, qm9: str, after: list[str]
-) -> Frame:
+) -> XYZFrame:
     if qm9:  # its comment line is a list of numbers
         words = after[1].split() or [""]
         info: dict[str, Any] = {"smiles": words[-1], "smiles_gdb": words[0], "name": qm9}
@@ -179,7 +179,7 @@ def _read_frame(
     )  # fmt: skip
     told = charge is not None and multiplicity is not None
     doubt = "" if told else doubt_of(info, rest, electrons, charge, multiplicity)
-    return Frame(
+    return XYZFrame(
         number, comment, numbers, ghosts, positions, unit or "angstrom", unit is not None, charge, multiplicity,
         info, qm9, doubt=doubt, labels=labels,
     )  # fmt: skip

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scfx.model.basis import BasisSet
     from scfx.model.batch import Batch
     from scfx.model.system import System
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: Points whose AO values are made at once: one compiled shape serves every molecule of an AO bucket.
 _POINTS = 4096
@@ -44,7 +44,7 @@ class ConvergedEntry:
 
     def __init__(
         self,
-        run: BatchRun,
+        run: BatchSCF,
         lane: Lane,
         orbital_energies: Float64[np.ndarray, "spin n_orbitals"],
         energy: float,
@@ -145,7 +145,7 @@ class ConvergedEntry:
     @cached_property
     def one_electron(self) -> dict[str, Float64[np.ndarray, "..."]]:
         """Matrices by name: "overlap", "kinetic", "nuclear" (the attraction), and "dipole" [3, nao, nao] (<μ|r|ν>)."""
-        one = self._run.prepared.one
+        one = self._run.matrices.one
         return {name: self._own(getattr(one, name)[self.lane.index]) for name in one._fields}
 
     @cached_property
@@ -153,7 +153,7 @@ class ConvergedEntry:
         """Fock (Kohn-Sham) matrix of each spin at this density."""
         index = self.lane.index
         prime = self._run.spin_fock(np.array([index], dtype=np.int32))[0]
-        inverse = self._run.prepared.inverse[index]
+        inverse = self._run.matrices.inverse[index]
         return self._own(inverse.T @ prime @ inverse)
 
     @cached_property

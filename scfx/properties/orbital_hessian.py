@@ -17,7 +17,7 @@ from scfx.contracts.property import PropertyError
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class OrbitalHessian:
     """A + B of the entries of a run. Vectors are the blocks (virtual, occupied) of each spin, one after the other."""
 
-    def __init__(self, run: BatchRun):
+    def __init__(self, run: BatchSCF):
         self._run = run
         orbitals = run.orbitals()
         n = run.batch.nao
@@ -34,8 +34,8 @@ class OrbitalHessian:
 
     def spaces(self, lane: int, spin: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Occupied and virtual orbitals [nao, ...], and ε_a - ε_i [virtual, occupied]."""
-        occupied = int(self._run.prepared.n_occupied[lane][spin])
-        kept = int(self._run.prepared.n_orbitals[lane])
+        occupied = int(self._run.matrices.n_occupied[lane][spin])
+        kept = int(self._run.matrices.n_orbitals[lane])
         c, e = self._coefficients[lane, spin], self._energies[lane, spin]
         return c[:, :occupied], c[:, occupied:kept], e[occupied:kept, None] - e[None, :occupied]
 

@@ -20,7 +20,7 @@ from scfx.properties.orbital_hessian import OrbitalHessian
 
 if TYPE_CHECKING:
     from scfx.config.resolved import ResolvedSpec
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: Of the norm of the right-hand side. The polarizability's error is of second order in what is left.
 TOLERANCE = 1e-4
@@ -90,7 +90,7 @@ class Polarizability(AbstractBatchProperty):
             )
 
     def compute_batch(
-        self, run: BatchRun, lanes: Int32[np.ndarray, "active"]
+        self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]
     ) -> list[Float64[np.ndarray, "3 3"] | PropertyError]:
         """See `AbstractBatchProperty.compute_batch`."""
         if self.method == "finite-field":
@@ -99,7 +99,7 @@ class Polarizability(AbstractBatchProperty):
 
 
 def polarizabilities(
-    run: BatchRun, lanes: Int32[np.ndarray, "some"]
+    run: BatchSCF, lanes: Int32[np.ndarray, "some"]
 ) -> list[Float64[np.ndarray, "3 3"] | PropertyError]:
     """Of some entries at their present densities; the reason in place of one whose equations have no solution."""
     hessian = OrbitalHessian(run)
@@ -122,9 +122,9 @@ def polarizabilities(
     return [failed.get(int(a)) or share * _second_order(fields[int(a)], solutions[int(a)]) for a in lanes]
 
 
-def _fields(run: BatchRun, hessian: OrbitalHessian, lane: int) -> Float64[np.ndarray, "3 rotation"]:
+def _fields(run: BatchSCF, hessian: OrbitalHessian, lane: int) -> Float64[np.ndarray, "3 rotation"]:
     """<a|r|i> of each spin, virtual and occupied, in the order of the Hessian's vectors."""
-    dipole = run.prepared.one.dipole[lane]
+    dipole = run.matrices.one.dipole[lane]
     parts = []
     for spin in range(run.nspin):
         occupied, virtual, _ = hessian.spaces(lane, spin)

@@ -20,7 +20,7 @@ from scfx.results import Stability
 
 if TYPE_CHECKING:
     from scfx.config.resolved import ResolvedSpec
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 
 class StabilityEigenvalues(AbstractBatchProperty):
@@ -58,7 +58,7 @@ class StabilityEigenvalues(AbstractBatchProperty):
                 f"{resolved.precision.name!r} are not; use precision = 'float64' or 'mixed'",
             )
 
-    def compute_batch(self, run: BatchRun, lanes: Int32[np.ndarray, "active"]) -> list[dict[str, float]]:
+    def compute_batch(self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]) -> list[dict[str, float]]:
         """See `AbstractBatchProperty.compute_batch`."""
         found = stability(run, lanes)
         return [
@@ -67,7 +67,7 @@ class StabilityEigenvalues(AbstractBatchProperty):
         ]
 
 
-def stability(run: BatchRun, lanes: Int32[np.ndarray, "some"]) -> list[Stability]:
+def stability(run: BatchSCF, lanes: Int32[np.ndarray, "some"]) -> list[Stability]:
     """The lowest eigenvalues at the present densities of some entries."""
     hessian = OrbitalHessian(run)
     internal = _search(hessian, lanes, opposite=False)

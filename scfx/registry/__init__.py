@@ -212,7 +212,9 @@ class Registry:
         from scfx.model.mixed_basis import MixedBasis, is_by_element
 
         if isinstance(choice, Mapping) and is_by_element(choice):
-            return MixedBasis.of(choice, lambda one, where: self.basis(one, key=where), key or "scf.basis")
+            return MixedBasis.from_table(
+                choice, lambda one, where: self.basis(one, key=where), key or "scf.basis"
+            )
         return self._choose("basis_sets", choice, AbstractBasisSource, key, "scfx_resolve_basis")
 
     def precision(self, choice: Named | PrecisionPolicy, *, key: str | None = None) -> PrecisionPolicy:

@@ -57,7 +57,7 @@ class Source:
     limits: Limits = field(default_factory=lambda: Limits())  # type: ignore[call-arg]
 
     @classmethod
-    def of(cls, path: Path, options: DatasetOptions) -> Source:
+    def from_options(cls, path: Path, options: DatasetOptions) -> Source:
         """The source of a task. Raises `InputError` if geometries are asked of a format that has none."""
         form = options.format if options.format != "auto" else _detect(path)
         if options.geometry == "given" and form not in _WITH_GEOMETRIES:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from scfx.model.xyz import Frame
+    from scfx.model.xyz import XYZFrame
 
 
 def looks_like_qm9(path: Path) -> bool:
@@ -23,7 +23,7 @@ def looks_like_qm9(path: Path) -> bool:
         return any(frame.qm9 for frame in _first(frames_of(handle)))
 
 
-def _first(frames: Iterator[Frame]) -> Iterator[Frame]:
+def _first(frames: Iterator[XYZFrame]) -> Iterator[XYZFrame]:
     for frame in frames:
         yield frame
         return
@@ -49,7 +49,7 @@ def _files(path: Path) -> Iterator[tuple[str, TextIO]]:
         raise InputError(f"task.molecules: {error}") from error
 
 
-def _record(frame: Frame, number: int, file: str, qm9: bool, unit: str) -> Record:
+def _record(frame: XYZFrame, number: int, file: str, qm9: bool, unit: str) -> Record:
     name = str(frame.info.get("name") or frame.info.get("id") or f"{file} {frame.number}")
     smiles = str(frame.info.get("smiles") or "")
     problem = frame.problem or frame.doubt

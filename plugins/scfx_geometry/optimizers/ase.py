@@ -51,10 +51,10 @@ class ASEOptimizer(AbstractOptimizer):
         self._criteria = criteria
         self._atoms = ase_atoms(system, constraints)
         attach(self._atoms, 0.0, np.zeros((system.natm, 3)))
-        self._optimizer = self._made(self._atoms)
+        self._optimizer = self._optimizer_of(self._atoms)
 
     @abc.abstractmethod
-    def _made(self, atoms: Any) -> Any:
+    def _optimizer_of(self, atoms: Any) -> Any:
         """ASE's optimiser of these atoms."""
 
     def advance(
@@ -80,7 +80,7 @@ class ASEBFGS(ASEOptimizer):
     name = "ase-bfgs"
     summary = "ASE's BFGS: Cartesian coordinates; atoms, distances, angles and torsions can be kept"
 
-    def _made(self, atoms: Any) -> Any:
+    def _optimizer_of(self, atoms: Any) -> Any:
         from ase.optimize import BFGS
 
         return BFGS(atoms, logfile=None)
@@ -92,7 +92,7 @@ class ASELBFGS(ASEOptimizer):
     name = "ase-lbfgs"
     summary = "ASE's L-BFGS: as ase-bfgs, with a Hessian of the last steps only"
 
-    def _made(self, atoms: Any) -> Any:
+    def _optimizer_of(self, atoms: Any) -> Any:
         from ase.optimize import LBFGS
 
         made: Any = LBFGS
@@ -105,7 +105,7 @@ class ASEFIRE(ASEOptimizer):
     name = "ase-fire"
     summary = "ASE's FIRE: damped dynamics, robust far from a minimum and slow near it"
 
-    def _made(self, atoms: Any) -> Any:
+    def _optimizer_of(self, atoms: Any) -> Any:
         from ase.optimize import FIRE
 
         made: Any = FIRE

@@ -35,7 +35,7 @@ from scfx.grid import GridSpec
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
     from scfx.energy.exchange_correlation.backend import BackendQuadrature
-    from scfx.energy.exchange_correlation.portable import Quadrature
+    from scfx.energy.exchange_correlation.portable import PortableQuadrature
     from scfx.grid.molecular import PointsAndWeights
 
 #: Radial shells and angular points of every atom: 20 atoms fit one block of the backend's. With 10 shells an entry
@@ -85,7 +85,7 @@ class CoarseGrid:
         self._policy = policy
         self._capacity = shape[0]
         # Made when first needed: integrals and AO values on the full grid come first in the memory budget.
-        self._quadrature: Quadrature | BackendQuadrature | None = None
+        self._quadrature: PortableQuadrature | BackendQuadrature | None = None
         self._correction = Correction(jnp.zeros(shape), jnp.zeros(shape[0]))
         self._wants_full = np.ones(entries, dtype=bool)
         self._stays_full = np.zeros(entries, dtype=bool)
@@ -103,7 +103,7 @@ class CoarseGrid:
         lanes: Int32[np.ndarray, "active"],
     ) -> Contribution:
         """The contribution of each entry on the grid that it is on; `full` is the term on the grid of the labels."""
-        full.prepare()
+        full.initialize()
         if self._quadrature is None:
             self._quadrature = full.on_grids(self._grids, self._policy)
         staying = self._stays_full[lanes]

@@ -131,7 +131,7 @@ def _quadrature_blocks(
     return for_lanes(lane, lanes, count, totals, orbitals, weights, density)
 
 
-class Quadrature:
+class PortableQuadrature:
     """The portable quadrature: AO values in JAX, kept between iterations if they fit the memory budget."""
 
     def __init__(
@@ -223,4 +223,4 @@ class Quadrature:
         self._cache = None
 
 
-__all__ = ["OrbitalTables", "Quadrature", "StaticFunctional", "Totals"]
+__all__ = ["OrbitalTables", "PortableQuadrature", "StaticFunctional", "Totals"]

@@ -148,7 +148,7 @@ class EntryTables:
         self._natm = batch.natm
         self.n = tables.shell.shape[0] if tables.transform is None else tables.transform.shape[0]
 
-    def of(self, entry: int) -> OrbitalTables:
+    def for_entry(self, entry: int) -> OrbitalTables:
         """The tables of one entry, without the axis of lanes."""
         t = self._tables
         return t._replace(
@@ -206,7 +206,7 @@ class PortableGradient:
         self._natm = batch.natm
 
     def entry(self, lane: int, grid: Grid, density: np.ndarray) -> EntrySums:
-        tables, d = self._tables.of(lane), self._tables.padded(density)
+        tables, d = self._tables.for_entry(lane), self._tables.padded(density)
         points, weights = in_blocks(grid.points), values_in_blocks(grid.weights)
         results = [
             _portable_blocks(

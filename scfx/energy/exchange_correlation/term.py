@@ -14,7 +14,7 @@ from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.contracts.grid import AbstractGridBackend
 from scfx.energy.exchange_correlation.backend import BackendQuadrature
 from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradient
-from scfx.energy.exchange_correlation.portable import Quadrature, Totals
+from scfx.energy.exchange_correlation.portable import PortableQuadrature, Totals
 from scfx.energy.term import Contribution, Term
 from scfx.grid.owners import owned_grids
 
@@ -36,10 +36,10 @@ def quadrature_of(
     policy: PrecisionPolicy,
     capacity: int,
     memory_budget: int,
-) -> Quadrature | BackendQuadrature:
+) -> PortableQuadrature | BackendQuadrature:
     """The functional on the given points and weights of each entry; whoever asks closes it."""
     if not isinstance(backend, AbstractGridBackend):
-        return Quadrature(batch, grids, functional, policy, capacity, memory_budget)
+        return PortableQuadrature(batch, grids, functional, policy, capacity, memory_budget)
     operator = backend.grid_operator(
         batch,
         [points for points, _ in grids],
@@ -89,17 +89,17 @@ class ExchangeCorrelation(Term):
         self._policy = policy
         self._capacity = capacity
         self._memory = memory
-        self._quadrature: Quadrature | BackendQuadrature | None = None
-        self._differentiated: Quadrature | None = None
+        self._quadrature: PortableQuadrature | BackendQuadrature | None = None
+        self._differentiated: PortableQuadrature | None = None
 
-    def prepare(self) -> None:
-        """See `Term.prepare`: makes the quadrature, which keeps AO values as far as the budget goes."""
+    def initialize(self) -> None:
+        """See `Term.initialize`: makes the quadrature, which keeps AO values as far as the budget goes."""
         if self._quadrature is None:
             self._quadrature = self.on_grids(self._grids, self._policy)
 
     def on_grids(
         self, grids: list[PointsAndWeights], policy: PrecisionPolicy
-    ) -> Quadrature | BackendQuadrature:
+    ) -> PortableQuadrature | BackendQuadrature:
         """The same functional on other points, or in another precision; whoever asks closes it."""
         return quadrature_of(
             self._batch, self._backend, self._functional, grids, policy, self._capacity, self._memory.left()
@@ -107,7 +107,7 @@ class ExchangeCorrelation(Term):
 
     def totals(self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]) -> Totals:
         """Sums over the grid of the labels for some entries."""
-        self.prepare()
+        self.initialize()
         assert self._quadrature is not None
         return self._quadrature.evaluate(density, lanes)
 
@@ -124,7 +124,7 @@ class ExchangeCorrelation(Term):
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
         """See `Term.gradient`; with the response of points and weights unless the specification leaves it out."""
-        self.prepare()
+        self.initialize()
         operator = None
         if isinstance(self._quadrature, BackendQuadrature) and isinstance(
             self._quadrature.operator, AbstractGridGradientOperator
@@ -150,7 +150,7 @@ class ExchangeCorrelation(Term):
     ) -> Float64[np.ndarray, "active spin nao nao"]:
         """See `Term.response`: JAX differentiates the potential of the portable quadrature in float64."""
         if self._differentiated is None:
-            self._differentiated = Quadrature(
+            self._differentiated = PortableQuadrature(
                 self._batch, self._grids, self._functional, FLOAT64, self._capacity, self._memory.left()
             )
         quadrature, n, nspin = self._differentiated, self._batch.nao, change.shape[1]

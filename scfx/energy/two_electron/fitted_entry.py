@@ -72,7 +72,7 @@ class FittedEntry:
             if size > left:
                 break
             left -= size
-            self._held[index] = self._made(index)
+            self._held[index] = self._computed(index)
 
     def _bytes(self, block: RowBlock) -> int:
         return self._dtype.itemsize * block.columns.size * (block.stop - block.start) * self._count
@@ -92,7 +92,7 @@ class FittedEntry:
         self._held = {}
         self._rows.close()
 
-    def _made(self, index: int) -> Float[np.ndarray, "column row naux"]:
+    def _computed(self, index: int) -> Float[np.ndarray, "column row naux"]:
         found = self._rows.rows(index)
         if self._whitens:
             found = self._metric.whitened(found)
@@ -101,7 +101,7 @@ class FittedEntry:
     def _blocks(self) -> Iterator[tuple[RowBlock, np.ndarray]]:
         for index, block in enumerate(self._rows.blocks):
             held = self._held.get(index)
-            yield block, self._made(index) if held is None else held
+            yield block, self._computed(index) if held is None else held
 
     def contract(
         self, density: Float64[np.ndarray, "nspin n n"], coulomb: bool, exchange: bool

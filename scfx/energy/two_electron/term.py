@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from scfx.model.batch import Batch
 
 
-class Part(NamedTuple):
+class OperatorPart(NamedTuple):
     """One operator of a functional: which integrals, and the fraction of their exchange; J is taken whole or not."""
 
     request: TwoElectronRequest
     fraction: float
 
 
-def parts_of(functional: AbstractFunctional) -> list[Part]:
+def parts_of(functional: AbstractFunctional) -> list[OperatorPart]:
     """J and the exchange of the full range, then the exchange of the long range, as far as the functional has them."""
     fraction = functional.exact_exchange
-    out = [Part(TwoElectronRequest(exchange=fraction != 0.0), fraction)]
+    out = [OperatorPart(TwoElectronRequest(exchange=fraction != 0.0), fraction)]
     if functional.long_range_exchange:
         long_range = TwoElectronRequest("erf", functional.omega, coulomb=False)
-        out.append(Part(long_range, functional.long_range_exchange))
+        out.append(OperatorPart(long_range, functional.long_range_exchange))
     return out
 
 
@@ -88,8 +88,8 @@ class TwoElectron(Term):
         """Whether the integrals are there."""
         return bool(self._operators)
 
-    def prepare(self) -> None:
-        """See `Term.prepare`: computes the integrals."""
+    def initialize(self) -> None:
+        """See `Term.initialize`: computes the integrals."""
         if self._operators:
             return
         requests = [part.request for part in self._parts]
@@ -205,7 +205,7 @@ class TwoElectron(Term):
         opposite: bool = False,
     ) -> Float64[np.ndarray, "active spin nao nao"]:
         """See `Term.response`; J and K are linear, so it is theirs at the change."""
-        self.prepare()
+        self.initialize()
         nspin = change.shape[1]
         out = np.zeros((len(lanes), *change.shape[1:]))
         for part, operator in zip(self._parts, self._operators, strict=True):

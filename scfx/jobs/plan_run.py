@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scfx.jobs.progress import Progress
 
 
-class Run:
+class PlanRun:
     """One run over the pending shards of a plan (of one part of them, with `options.part`).
 
     `executor` works on attempts; unless it is an `AbstractIsolatingExecutor`, the local one tries items alone.

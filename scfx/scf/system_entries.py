@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scfx.model.batch import Batch
     from scfx.model.system import System
     from scfx.properties.requests import Requested
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ def _reason(entry: Entry) -> str:
     )
 
 
-def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[Entry]:
+def system_entries(run: BatchSCF, converged: np.ndarray, rung: list[str]) -> list[Entry]:
     """What each system of a batch got; `converged` and `rung` by entry."""
     batch, n, requested = run.batch, run.batch.nao, run.spec.properties
     orbitals = run.orbitals()
@@ -90,10 +90,10 @@ def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[En
     components |= run.energy.constants()
     # Independent of the density, and so of the iterations.
     dispersion = components.get("dispersion", np.zeros(len(batch)))
-    one = run.prepared.one
+    one = run.matrices.one
     seen = []
     for b in range(len(batch)):
-        kept = int(run.prepared.n_orbitals[b])
+        kept = int(run.matrices.n_orbitals[b])
         lane = Lane(
             batch, b, density[b], orth[b], one.overlap[b], one.dipole[b], batch.layout.ao_atom,
             batch.nuclear_charges[b],
