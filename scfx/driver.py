@@ -90,7 +90,7 @@ class Solver:
 
     @property
     def profile(self) -> dict[str, float]:
-        """Seconds by stage so far, over all threads; compilation under "compile" and in no other stage."""
+        """Return the seconds by stage so far, over all threads; compilation under "compile" and in no other stage."""
         with self._lock:
             return dict(self._profile.seconds)
 
@@ -385,8 +385,8 @@ class Solver:
     def provenance(
         self, dtypes: dict[str, set[str]] | None = None, batches: Sequence[Batch] = ()
     ) -> dict[str, Any]:
-        """What ran: names, spec hash, device, versions, thresholds in force, the dtypes each stage really used, and the
-        backends that gave integrals which the chosen one borrowed, by part, for these `batches`.
+        """Return what ran: names, spec hash, device, versions, thresholds in force, the dtypes each stage really used,
+        and the backends that gave integrals which the chosen one borrowed, by part, for these `batches`.
         """
         last, convergence = self.resolved.precision.refined(), self.resolved.convergence
         return {
@@ -420,7 +420,8 @@ def solve(
     on_interrupt: OnInterrupt = "raise",
     **options: Unpack[SCFOptions],
 ) -> SCFResult:
-    """Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.system.as_system` makes one of.
+    """Return Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.system.as_system` makes
+    one of.
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.

@@ -109,7 +109,7 @@ class SCFResult:
 
     @property
     def gap(self) -> Float64[np.ndarray, "batch"]:
-        """LUMO minus HOMO in hartree."""
+        """Return LUMO minus HOMO in hartree."""
         return self.lumo - self.homo
 
     def __len__(self) -> int:
@@ -211,11 +211,13 @@ class SCFResult:
         return cls(**load(path))
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """A record of plain numbers, lists and text for each system, with the unit in each name; NaN becomes None."""
+        """Return a record of plain numbers, lists and text for each system, with the unit in each name; NaN becomes
+        None.
+        """
         return [one.to_dict() for one in self]
 
     def to_pandas(self) -> Any:
-        """`to_dict` as a table, a row a system. Needs pandas."""
+        """Return `to_dict` as a table, a row a system. Needs pandas."""
         try:
             import pandas
         except ImportError as error:

@@ -77,7 +77,9 @@ class IpuBackend(AbstractIntegralBackend):
         self._idle: dict[ShellStructure, list[Program]] = defaultdict(list)
 
     def definition(self) -> dict[str, Any]:
-        """The order of sums, and so the last bits, depends on the tiles and on what each does."""
+        """Return name and options: the order of sums, and so the last bits, depends on the tiles and on what each
+        does.
+        """
         return {
             "name": self.name,
             "strategy": self._strategy,
@@ -86,15 +88,15 @@ class IpuBackend(AbstractIntegralBackend):
         }
 
     def device(self) -> str:
-        """ "ipu" or "ipu-host"."""
+        """Return "ipu" or "ipu-host"."""
         return "ipu" if self._hardware else "ipu-host"
 
     def best_policy(self) -> PrecisionPolicy:
-        """See `AbstractIntegralBackend.best_policy`."""
+        """Return the precision policy that suits the device best, float32."""
         return BEST_POLICY
 
     def one_electron(self, batch: Batch) -> OneElectron:
-        """Overlap, kinetic, nuclear attraction and dipole in float64, on the host.
+        """Return overlap, kinetic, nuclear attraction and dipole in float64, on the host.
 
         They are a thousandth of the work and decide half of the energy's digits, so they have no codelet: the libcint
         backend gives them.
@@ -107,7 +109,7 @@ class IpuBackend(AbstractIntegralBackend):
         return self._host.one_electron(batch)
 
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:
-        """See `AbstractIntegralBackend.two_electron`.
+        """Return an operator whose integrals lie on the tiles.
 
         Raises `CapabilityError` unless the policy stores float32 integrals, and `ResourceError` if the molecule does
         not fit the tiles, before anything runs.
@@ -165,7 +167,7 @@ class IpuBackend(AbstractIntegralBackend):
         raise ResourceError(refusal(structure, plans))
 
     def max_batch(self, layout: ShellLayout, policy: PrecisionPolicy, memory_budget: int) -> int | None:
-        """One entry at a time has the whole device; 0 if not even its integrals fit the budget.
+        """Return 1: one entry at a time has the whole device; 0 if not even its integrals fit the budget.
 
         Raises `ResourceError` with the numbers if the molecule does not fit the tiles, which no budget would help.
         """
@@ -178,7 +180,7 @@ _STRUCTURES_KEPT = 4
 
 
 def refusal(structure: ShellStructure, plans: list[Program]) -> str:
-    """Why no schedule fits: bytes needed on the fullest tile, bytes there, and what would fit."""
+    """Return why no schedule fits: bytes needed on the fullest tile, bytes there, and what would fit."""
     parts = []
     for plan in plans:
         numbers = plan.numbers()

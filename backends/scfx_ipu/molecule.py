@@ -28,7 +28,7 @@ class ShellStructure:
 
     @classmethod
     def from_layout(cls, layout: ShellLayout) -> ShellStructure:
-        """The structure of a layout."""
+        """Return the structure of a layout."""
         columns = (
             layout.atom,
             layout.angular_momentum,
@@ -38,21 +38,22 @@ class ShellStructure:
         return cls(max(layout.atom) + 1, tuple(zip(*columns, strict=True)))
 
     def table(self) -> Int32[np.ndarray, "nshell 4"]:
-        """`shells` as the C interface wants it."""
+        """Return `shells` as the C interface wants it."""
         return np.array(self.shells, dtype=np.int32)
 
     @property
     def n_functions(self) -> int:
-        """Cartesian functions."""
+        """Return the number of Cartesian functions."""
         return sum((l + 1) * (l + 2) // 2 for _, l, _, _ in self.shells)
 
     @property
     def max_momentum(self) -> int:
+        """Return the highest angular momentum of the shells."""
         return max(l for _, l, _, _ in self.shells)
 
 
 def molecule_table(batch: Batch, entry: int) -> Float32[np.ndarray, "size"]:
-    """Atoms (x, y, z in bohr, rounded, then what the rounding left), exponents and coefficients of one entry.
+    """Return atoms (x, y, z in bohr, rounded, then what the rounding left), exponents and coefficients of one entry.
 
     The rests keep in differences of positions what float32 coordinates would lose: at 10 bohr half a unit is 5e-7
     bohr, which moves a nucleus in the field of the electrons but not in the float64 one-electron integrals.

@@ -21,7 +21,7 @@ _MOST_CARBONS = 120
 def report(
     title: str, basis: str, source: Any, structure: ShellStructure, nao: int, tiles: int, largest: bool
 ) -> str:
-    """Tiles, bytes by kind on the fullest tile, cycles by stage, and rates; and the largest alkane that fits."""
+    """Return tiles, bytes by kind on the fullest tile, cycles by stage, and rates; and the largest alkane that fits."""
     lines = [
         f"{title} in {basis}: {nao} AOs ({structure.n_functions} Cartesian), {len(structure.shells)} shells"
     ]
@@ -81,7 +81,7 @@ def _strategy(programs: list[Program]) -> list[str]:
 
 
 def largest_alkane(source: Any, machine: Machine, recompute: bool) -> tuple[int, int]:
-    """Carbons and Cartesian functions of the longest n-alkane whose schedule fits; (0, 0) if methane's does not.
+    """Return carbons and Cartesian functions of the longest n-alkane whose schedule fits; (0, 0) if methane's does not.
 
     Only the shells matter to a schedule, so atoms have no real positions here.
     """

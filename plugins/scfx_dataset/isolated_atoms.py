@@ -28,7 +28,7 @@ class IsolatedAtom:
 
 
 def isolated_atoms(dataset: Dataset | Selected, atomic_numbers: Iterable[int]) -> list[IsolatedAtom]:
-    """The neutral atoms of these elements, computed as the plan of `dataset` says, by atomic number.
+    """Return the neutral atoms of these elements, computed as the plan of `dataset` says, by atomic number.
 
     A plan that asks for restricted orbitals is followed but for that, since most atoms have open shells. Raises
     `InputError` where the plan names something that is not to be had here, `ConvergenceError` for an atom that does not
@@ -57,7 +57,9 @@ def isolated_atoms(dataset: Dataset | Selected, atomic_numbers: Iterable[int]) -
 
 
 def ground_state_multiplicity(z: int) -> int:
-    """2S + 1 of the neutral atom by Hund's first rule, from its ground-state configuration: carbon 3, nitrogen 4."""
+    """Return 2S + 1 of the neutral atom by Hund's first rule, from its ground-state configuration: carbon 3, nitrogen
+    4.
+    """
     unpaired = 0
     for l, electrons in enumerate(electrons_by_angular_momentum(z)):
         in_shell = electrons % (4 * l + 2)

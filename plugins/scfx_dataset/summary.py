@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def summarise(dataset: Dataset) -> dict[str, Any]:
-    """Plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all workers.
+    """Return plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all
+    workers.
 
     `digest` is that of the rows (`Dataset.digest`). `forces`: root mean square and largest (with its row) of the forces
     on atoms, of net forces and torques; None where the dataset has none. `geometries` says how many each molecule was
@@ -84,7 +85,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
 
 
 def as_text(summary: dict[str, Any]) -> str:
-    """The summary for a terminal, one fact a line."""
+    """Return the summary for a terminal, one fact a line."""
     planned = summary["planned"]
     excluded = ", ".join(f"{n} by {name}" for name, n in sorted(planned["excluded"].items())) or "none"
     lines = [
@@ -152,7 +153,7 @@ def as_text(summary: dict[str, Any]) -> str:
 
 
 def size_text(count: int) -> str:
-    """Bytes in the decimal unit in which there is at least one."""
+    """Return the bytes in the decimal unit in which there is at least one."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 999.5:

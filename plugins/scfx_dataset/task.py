@@ -55,7 +55,7 @@ class DatasetTask(AbstractTask):
         self._describe = describe
 
     def plan(self, context: TaskContext) -> tuple[Plan, bool]:
-        """The plan of the output folder, made now if there is none; and whether it was made now.
+        """Return the plan of the output folder, made now if there is none; and whether it was made now.
 
         Raises `InputError` if the folder holds another dataset, or the source cannot be read.
         """
@@ -106,7 +106,8 @@ class DatasetTask(AbstractTask):
             return ensure_plan(store, identity, source, self.options, description.cost)
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every shard of this part is committed and some row is ok; 1: not so; 130: interrupted.
+        """Make the dataset; exit code 0: every shard of this part is committed and some row is ok; 1: not so; 130:
+        interrupted.
 
         Raises `InputError` for a configuration or folder that does not fit, `ScfxError` if the machine fails (a full
         disk); what is committed stays committed.

@@ -45,7 +45,7 @@ class Bounds:
 
     @classmethod
     def for_policy(cls, policy: PrecisionPolicy, convergence: Convergence) -> Bounds:
-        """What a policy promises at the default thresholds; looser ones loosen it in proportion."""
+        """Return what a policy promises at the default thresholds; looser ones loosen it in proportion."""
         refined = policy.refined()
         stages = ("coulomb_exchange", "orbitals", "functional", "linear_algebra", "orthogonaliser")
         exact = all(getattr(refined, stage) == "float64" for stage in stages)
@@ -55,6 +55,7 @@ class Bounds:
         return cls(energy * looser, orbital * looser)
 
     def allows(self, quantity: str) -> float:
+        """Return the bound of a quantity, meV."""
         return self.energy if quantity == "energy" else self.orbital
 
 
@@ -71,7 +72,7 @@ class Comparison:
     forces: ForceComparison | None = None
 
     def problems(self) -> list[str]:
-        """What is out of bounds, in words; empty if nothing."""
+        """Return what is out of bounds, in words; empty if nothing."""
         lines = [
             f"row {row}: the reference does not converge: {why}" for row, why in sorted(self.unsolved.items())
         ]
@@ -89,7 +90,7 @@ class Comparison:
         return lines + (self.forces.problems() if self.forces else [])
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "rows": len(self.row_ids),
             "row_ids": list(self.row_ids),

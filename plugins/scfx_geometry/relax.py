@@ -72,10 +72,12 @@ class Relaxation:
 
     @property
     def converged(self) -> bool:
+        """Return whether the optimiser found a minimum within its thresholds."""
         return self.status == "converged"
 
     @property
     def another_solution(self) -> bool:
+        """Return whether the SCF went over to another solution on the way."""
         return self.energy_difference is not None and abs(self.energy_difference) > SAME_SOLUTION
 
 
@@ -130,7 +132,7 @@ def relax(
     lanes: int = 128,
     labels: Any = None,
 ) -> list[Relaxation]:
-    """The relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
+    """Return the relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
 
     `solver`: a `scfx.Solver` with `properties=["gradient"]`. `optimizer`: a name ("berny", "geometric", "ase-bfgs",
     ...) or a class of them. `criteria`: "gau",
@@ -164,7 +166,9 @@ def relaxed(
     lanes: int = 128,
     labels: Any = None,
 ) -> Iterator[tuple[int, Relaxation]]:
-    """As `relax`, giving (index, relaxation) as soon as each is done; molecules of one structure share rounds."""
+    """Yield (index, relaxation) as soon as each is done, otherwise as `relax`; molecules of one structure share
+    rounds.
+    """
     if max_steps < 1 or lanes < 1:
         raise InputError(f"max_steps and lanes must be at least 1, got {max_steps} and {lanes}")
     kept = constraints_of(constraints)
@@ -276,6 +280,6 @@ def _check(system: System, where: str) -> None:
 
 
 def check_solver(solver: Any) -> None:
-    """`InputError` if a solver gives no gradients."""
+    """Raise `InputError` if a solver gives no gradients."""
     if "gradient" not in solver.resolved.properties:
         raise InputError("scf.properties: the solver gives no gradients; use properties = ['gradient']")

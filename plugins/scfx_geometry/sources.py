@@ -43,7 +43,8 @@ class MoleculeFile:
 def read_source(
     options: SourceOptions, config_path: str | None, earlier: Mapping[str, MoleculeFile]
 ) -> MoleculeFile:
-    """`ConfigError` if the file is not there or of a kind that is not read here; `InputError` for a bad xyz file.
+    """Read a file. `ConfigError` if it is not there or of a kind that is not read here; `InputError` for a bad xyz
+    file.
 
     A SMILES that RDKit cannot read or embed is a record with its problem. `earlier`: sources of the tasks that run
     before, by their output folders; where `molecules` is one of these, its results are to come.

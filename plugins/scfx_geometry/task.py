@@ -57,12 +57,12 @@ class GeometryTask(AbstractTask):
 
     @property
     def source(self) -> MoleculeFile:
-        """The molecules, of a task that has been checked."""
+        """Return the molecules, of a task that has been checked."""
         assert self._prepared is not None
         return self._prepared[0]
 
     def check(self, context: TaskContext) -> None:
-        """Everything that can be refused before the first SCF."""
+        """Refuse everything that can be refused before the first SCF."""
         assert isinstance(self.options, SourceOptions)
         earlier = {
             task.options.output: task.source
@@ -84,7 +84,9 @@ class GeometryTask(AbstractTask):
         """Refuse what the options say of these molecules."""
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every molecule has its row and some row is good; 1: none is good; 130: interrupted."""
+        """Run the task; exit code 0: every molecule has its row and some row is good; 1: none is good; 130:
+        interrupted.
+        """
         if self._prepared is None:
             self.check(context)
         assert self._prepared is not None

@@ -37,7 +37,7 @@ class PackedMolecules:
     n_molecules: int
 
     def to(self, device: torch.device | str) -> PackedMolecules:
-        """The same on a device."""
+        """Return the batch on a device."""
         moved = {
             f.name: getattr(self, f.name).to(device, non_blocking=True)
             for f in fields(self)
@@ -74,7 +74,7 @@ def pack(
 def pack_arrays(
     numbers: np.ndarray, positions: np.ndarray, sizes: np.ndarray, targets: np.ndarray | None = None
 ) -> PackedMolecules:
-    """The same from atoms that are concatenated already, `sizes` of them a molecule; positions in angstrom."""
+    """Return a batch of atoms that are concatenated already, `sizes` of them a molecule; positions in angstrom."""
     starts = np.concatenate([[0], np.cumsum(sizes)])
     pairs = [_pairs_of(int(n)) + start for n, start in zip(sizes, starts, strict=False)]
     first, second = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), dtype=np.int64)

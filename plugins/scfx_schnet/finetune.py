@@ -1,4 +1,4 @@
-"""The `finetune` task: does training on generated labels first help on better ones?"""
+"""The `finetune` task asks whether training on generated labels first helps on better ones."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class FinetuneTask(AbstractTask):
         self._choice = model_table(options.model)
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every run is done; 1: some are not (`report_only`); 130: interrupted."""
+        """Run the task; exit code 0: every run is done; 1: some are not (`report_only`); 130: interrupted."""
         with processes(self.options.training.device) as group:
             runs = Runs(Path(self.options.output) / "runs", context.registry, group, console_of(context))
             try:
@@ -184,7 +184,9 @@ class FinetuneTask(AbstractTask):
 
 
 def compare(results: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Size -> test MAE (meV) by seed of both ways, and their paired difference with its 95% interval (Student's t)."""
+    """Return, by size, test MAE (meV) by seed of both ways, and their paired difference with its 95% interval
+    (Student's t).
+    """
     out: dict[int, dict[str, Any]] = {}
     for size in sorted({r["size"] for r in results}):
         mev = {
@@ -211,7 +213,7 @@ def compare(results: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
 
 
 def write_report(root: Path, results: list[dict[str, Any]], facts: dict[str, Any], target: str) -> list[str]:
-    """`results.csv`, `summary.json`, `summary.md` and a figure for each size."""
+    """Write `results.csv`, `summary.json`, `summary.md` and a figure for each size."""
     from scfx_schnet import plots
 
     unit = thousandth(facts.get("units", {}).get(target, "eV"))

@@ -41,7 +41,8 @@ BIN = 1 / 64
 
 
 def pair_graph(batch: PackedMolecules, cutoff: float, max_neighbors: int | None) -> PairGraph:
-    """All pairs within `cutoff` (angstrom), of each atom at most its `max_neighbors` nearest; cosine cutoff weights.
+    """Return all pairs within `cutoff` (angstrom), of each atom at most its `max_neighbors` nearest; cosine cutoff
+    weights.
 
     The weight is (cos(π d / cutoff) + 1) / 2 (Schütt et al. 2018). Ties between equally near neighbours go to the one
     that comes first in the batch. Nothing is differentiated with respect to positions: there are no forces here.

@@ -106,6 +106,7 @@ class PaiNN(nn.Module):
         )
 
     def forward(self, batch: PackedMolecules) -> Float[torch.Tensor, "molecule target"]:
+        """Return the targets [molecule, target] of a batch."""
         edges = _Directed(batch, self.cutoff, self.max_neighbors, self.num_radial)
         s = self.embedding(batch.numbers)
         v = s.new_zeros(len(s), 3, s.shape[1])

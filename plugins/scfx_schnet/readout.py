@@ -17,7 +17,7 @@ Readout = Literal["add", "mean"]
 
 
 def per_target(readout: str | Sequence[str], n_targets: int) -> tuple[str, ...]:
-    """One readout for each target. Raises `InputError` for an unknown one, or another number of them."""
+    """Return one readout for each target. Raises `InputError` for an unknown one, or another number of them."""
     chosen = (readout,) * n_targets if isinstance(readout, str) else tuple(readout)
     if len(chosen) != n_targets or set(chosen) - {"add", "mean"}:
         raise InputError(

@@ -27,7 +27,8 @@ class Runs:
         facts: dict[str, Any],
         after: Callable[[Training], dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """The result of the run `name`, trained now if it is not there; `facts` and what `after` returns go with it.
+        """Return the result of the run `name`, trained now if it is not there; `facts` and what `after` returns go with
+        it.
 
         Raises `InputError` if the folder holds another training's result.
         """
@@ -53,16 +54,18 @@ class Runs:
         return result
 
     def result(self, name: str) -> dict[str, Any] | None:
+        """Return the result of a run, or None if it is not done."""
         path = self.root / name / "result.json"
         return json.loads(path.read_text()) if path.exists() else None
 
     def say(self, text: str) -> None:
+        """Print a line, from one process only."""
         if self._group.first and self._console is not None:
             self._console.print(text, highlight=False)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Whole or not at all."""
+    """Write JSON whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_text(json.dumps(content, indent=1) + "\n")

@@ -91,7 +91,7 @@ class ScalingTask(AbstractTask):
         }
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every run is done; 1: some are not (`report_only`)."""
+        """Run the task; exit code 0: every run is done; 1: some are not (`report_only`)."""
         with processes(self.options.training.device) as group:
             return self._run(context, group)
 

@@ -99,7 +99,7 @@ class SchNet(nn.Module):
                 interaction.mlp[2].weight.mul_(filter_gain)  # type: ignore[index]
 
     def atom_features(self, batch: PackedMolecules) -> Float[torch.Tensor, "atom hidden"]:
-        """Features of the atoms after the interactions."""
+        """Return the features of the atoms after the interactions."""
         graph = pair_graph(batch, self.cutoff, self.max_neighbors)
         smearing = Smearing(graph, self.centres)
         h = self.embedding(batch.numbers)
@@ -108,6 +108,7 @@ class SchNet(nn.Module):
         return h
 
     def forward(self, batch: PackedMolecules) -> Float[torch.Tensor, "molecule target"]:
+        """Return the targets [molecule, target] of a batch."""
         h = self.lin2(shifted_softplus(self.lin1(self.atom_features(batch))))
         return read_out(h.float(), batch, self.readouts)
 

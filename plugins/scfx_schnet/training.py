@@ -42,7 +42,7 @@ class TrainingJob:
     start: dict[str, torch.Tensor] | None = None
 
     def identity(self) -> str:
-        """A hash of all that decides the weights."""
+        """Return a hash of all that decides the weights."""
         digest = hashlib.sha256(self.molecules.identity.encode())
         digest.update(np.ascontiguousarray(self.rows).tobytes())
         plain = [self.targets, self.model, self.options.identity(), self.seed]
@@ -170,7 +170,7 @@ class Training:
 
     @torch.no_grad()
     def predict(self, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
-        """Targets [row, target] in eV by the averaged weights."""
+        """Return targets [row, target] in eV by the averaged weights."""
         size, out = self.options.evaluation_batch, []
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
@@ -182,7 +182,7 @@ class Training:
         return np.concatenate(out) if out else np.empty((0, len(self.job.targets)))
 
     def mae(self, rows: np.ndarray) -> list[float]:
-        """Mean absolute error in eV, target by target; rows are shared out among the processes."""
+        """Return the mean absolute error in eV, target by target; rows are shared out among the processes."""
         mine = rows[self.group.rank :: self.group.world]
         wrong = np.abs(
             self.predict(self.job.molecules, mine) - self.job.molecules.targets(mine, self.job.targets)
@@ -190,7 +190,7 @@ class Training:
         return (self.group.sum(torch.from_numpy(wrong).to(self.device)).cpu().numpy() / len(rows)).tolist()
 
     def errors(self, sampler: Sampler) -> dict[str, Any]:
-        """The errors at the end: of a part of the training subset, and of all validation and test rows."""
+        """Return the errors at the end: of a part of the training subset, and of all validation and test rows."""
         seen = self.job.rows[: self.options.evaluate_rows]
         return {
             "train_mae_ev": self.mae(seen),
@@ -276,7 +276,9 @@ class _Targets:
 def median_mae(
     molecules: Molecules, train: np.ndarray, asked: np.ndarray, names: Sequence[str]
 ) -> list[float]:
-    """Baseline: the error of the training subset's median, in eV (for the energy after removing atom references)."""
+    """Return the baseline: the error of the training subset's median, in eV (for the energy after removing atom
+    references).
+    """
     fit = Standardiser.fit(names, molecules.targets(train, names), molecules.atom_counts(train))
 
     def rest(rows: np.ndarray) -> np.ndarray:

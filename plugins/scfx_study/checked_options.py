@@ -48,7 +48,7 @@ class Option:
 
 
 def checked_options(options: StudyOptions, context: TaskContext) -> tuple[list[Option], Option]:
-    """The options of a study in the order of the file, and the reference among them.
+    """Return the options of a study in the order of the file, and the reference among them.
 
     Raises `ConfigError` (or another `InputError`) with the key and what to do. Computes nothing and leaves no file.
     """

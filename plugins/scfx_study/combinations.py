@@ -30,6 +30,7 @@ class Combination:
 
     @property
     def changes(self) -> dict[str, Any]:
+        """Return what the option changes, of `[scf]` and of the geometry source."""
         return {**self.scf, **self.geometry}
 
 
@@ -39,7 +40,9 @@ def combinations(
     tables: Sequence[Mapping[str, Any]],
     geometry_keys: Sequence[str],
 ) -> list[Combination]:
-    """The grid of the lists, or the `tables` one by one. `ConfigError` with the key for whatever does not fit."""
+    """Return the grid of the lists, or the `tables` one by one. `ConfigError` with the key for whatever does
+    not fit.
+    """
     lists = {**scf_lists, **geometry_lists}
     if tables and lists:
         key = f"scf.{next(iter(scf_lists))}" if scf_lists else f"{KEY}.{next(iter(geometry_lists))}"
@@ -108,7 +111,7 @@ def _from_table(index: int, table: Mapping[str, Any], geometry_keys: Sequence[st
 
 
 def reference_of(made: Sequence[Combination], asked: str | Mapping[str, Any]) -> Combination:
-    """The combination that `task.reference` names; `ConfigError` if there is none, or several."""
+    """Return the combination that `task.reference` names; `ConfigError` if there is none, or several."""
     key = f"{KEY}.reference"
     labels = _listed([c.label for c in made])
     if isinstance(asked, str):

@@ -48,5 +48,5 @@ class StudyOptions(BaseModel):
 
     @property
     def geometry(self) -> dict[str, Any]:
-        """The keys that go to the dataset task."""
+        """Return the keys that go to the dataset task."""
         return dict(self.__pydantic_extra__ or {})

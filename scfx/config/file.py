@@ -58,7 +58,9 @@ class Config(BaseModel):
 
     @property
     def scf_lists(self) -> Mapping[str, tuple[Any, ...]]:
-        """Keys of `[scf]` that are lists of values, for tasks that compare options; `scf` has the first of each."""
+        """Return the keys of `[scf]` that are lists of values, for tasks that compare options; `scf` has the first of
+        each.
+        """
         return dict(self._scf_lists)
 
     @classmethod
@@ -72,7 +74,7 @@ class Config(BaseModel):
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
-        """The same from a table that is already parsed."""
+        """Make a configuration of a table that is already parsed, in the way that `load` does."""
         for override in overrides:
             table = apply_override(table, override)
         table, lists = _without_lists(table)
@@ -88,7 +90,7 @@ class Config(BaseModel):
         return config
 
     def tasks(self, registry: Registry) -> list[AbstractTask]:
-        """Every `[[task]]`, looked up and its options validated, before any of them runs."""
+        """Return every `[[task]]`, looked up and its options validated, before any of them runs."""
         out = []
         for index, entry in enumerate(self.task):
             options = dict(entry)

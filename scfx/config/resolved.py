@@ -63,31 +63,38 @@ class ResolvedSpec:
 
     @property
     def guess(self) -> str:
+        """Return the name of the initial guess."""
         return self.spec.guess
 
     @property
     def reference(self) -> str:
+        """Return how orbitals of the two spins are related: "restricted", "unrestricted", "restricted-open" or
+        "auto"."""
         return self.spec.reference
 
     @property
     def recovery(self) -> bool:
+        """Return whether the recovery ladder is climbed."""
         return self.spec.recovery
 
     @property
     def memory_budget(self) -> int:
+        """Return the bytes that integrals and AO values of all threads together may take."""
         return self.spec.memory_budget
 
     @property
     def lane_width(self) -> int:
+        """Return the number of conformers that a batch holds side by side."""
         return self.spec.lane_width
 
     @property
     def threads(self) -> int | None:
+        """Return the number of batches solved side by side; None: as many as there are processors."""
         return self.spec.threads
 
 
 def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | None = None) -> ResolvedSpec:
-    """What a spec stands for, as `SCFSpec.resolve` says."""
+    """Return what a spec stands for, as `SCFSpec.resolve` says."""
     from scfx.energy.integral_sources import IntegralSources
     from scfx.registry import Need
 

@@ -147,12 +147,12 @@ class SCFSpec(BaseModel):
 
     @property
     def accelerator(self) -> str:
-        """The field `diis`, under the name that it had before."""
+        """Return the field `diis`, under the name that it had before."""
         return self.diis
 
     @property
     def linear_dependence(self) -> float:
-        """The field `linear_dependence_threshold`, under the name that it had before."""
+        """Return the field `linear_dependence_threshold`, under the name that it had before."""
         return self.linear_dependence_threshold
 
     def resolve(self, registry: Registry, atomic_numbers: Sequence[int] | None = None) -> ResolvedSpec:

@@ -46,6 +46,7 @@ class LiveBar(Live):
         super().__init__(_WrittenLines(state), console=console, refresh_per_second=4)
 
     def refresh(self) -> None:
+        """Draw the bar again with the present state."""
         try:
             super().refresh()
         except OSError:
@@ -93,7 +94,7 @@ def _below(state: ProgressState) -> str:
 
 
 def as_line(state: ProgressState) -> str:
-    """One line of the "plain" mode."""
+    """Return the line of the "plain" mode."""
     parts = [f"{state.rows}/{state.total} rows", _rate(state.rate), _failures(state)]
     parts.append(f"ETA {_clock(state.eta)}")
     if state.shapes:
@@ -102,7 +103,7 @@ def as_line(state: ProgressState) -> str:
 
 
 def as_record(state: ProgressState) -> dict[str, Any]:
-    """One line of the "json" mode; null where a number is not known yet."""
+    """Return the line of the "json" mode; null where a number is not known yet."""
     return {
         "rows": state.rows,
         "total": state.total,

@@ -38,12 +38,12 @@ class QM9Record:
 
     @property
     def electronic_energy(self) -> float:
-        """U0 without the zero-point energy, hartree: what an SCF calculation gives."""
+        """Return U0 without the zero-point energy, hartree: what an SCF calculation gives."""
         return self.properties["U0"] - self.properties["zpve"]
 
 
 def record_of(frame: XYZFrame) -> QM9Record:
-    """The record that a frame is; `InputError` if it is none."""
+    """Return the record that a frame is; `InputError` if it is none."""
     fields = frame.comment.split()
     if frame.problem or not frame.qm9 or len(fields) < 2 + len(PROPERTIES):
         reason = frame.problem or f"its comment line is {frame.comment[:40]!r}"
@@ -58,7 +58,8 @@ def record_of(frame: XYZFrame) -> QM9Record:
 
 
 def read_qm9(path: Path) -> Iterator[QM9Record]:
-    """Records of a file, of the .xyz files in a folder and its folders, or of a tar archive, in the order of names.
+    """Yield records of a file, of the .xyz files in a folder and its folders, or of a tar archive, in the order of
+    names.
 
     Raises `InputError` naming the file of the first frame that is no record.
     """

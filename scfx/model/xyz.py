@@ -65,7 +65,7 @@ class XYZFrame:
 
 
 def read_xyz(path: str | os.PathLike[str]) -> list[XYZFrame]:
-    """All frames of an xyz file; `InputError` naming file and frame if one cannot be used, or there is none."""
+    """Return all frames of an xyz file; `InputError` naming file and frame if one cannot be used, or there is none."""
     try:
         with open_xyz(Path(path)) as handle:
             frames = []
@@ -82,13 +82,13 @@ def read_xyz(path: str | os.PathLike[str]) -> list[XYZFrame]:
 
 
 def open_xyz(path: Path) -> TextIO:
-    """An xyz file as text, decompressed if its name ends in .gz or .bz2; `decoded` says of which encoding."""
+    """Return an xyz file as text, decompressed if its name ends in .gz or .bz2; `decoded` says of which encoding."""
     opener: Any = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
     return decoded(opener(path, "rb"))
 
 
 def decoded(stream: BinaryIO) -> TextIO:
-    """Text of a stream of bytes: UTF-16 if it begins with that mark, else UTF-8, whose mark is dropped.
+    """Return the text of a stream of bytes: UTF-16 if it begins with that mark, else UTF-8, whose mark is dropped.
 
     Bytes that are not UTF-8 are kept as surrogates: only a comment can hold them, and `frames_of` reads it as latin-1.
     """
@@ -118,7 +118,7 @@ class _Lines:
 
 
 def frames_of(handle: TextIO) -> Iterator[XYZFrame]:
-    """Frames of one file, in order, each with its problem if it has one.
+    """Yield frames of one file, in order, each with its problem if it has one.
 
     After a frame that holds more or fewer atoms than it announces, reading goes on at the next line that can be a
     count.
@@ -265,7 +265,7 @@ def _layout(properties: str) -> tuple[dict[str, tuple[int, int]], int]:
 
 
 def number_of(text: str) -> float:
-    """A number as files state it: also Fortran's 1.5D-06, and QM9's 1.5*^-6, as Mathematica writes."""
+    """Return a number as files state it: also Fortran's 1.5D-06, and QM9's 1.5*^-6, as Mathematica writes."""
     if not _NUMBER.fullmatch(text):
         raise InputError(f"could not convert string to float: {text[:40]!r}")
     return float(text.replace("*^", "e").replace("D", "e").replace("d", "e"))

@@ -29,7 +29,8 @@ GRADIENT, ENERGY = 1e-8, 1e-10
 def polarizabilities_by_finite_fields(
     run: BatchSCF, lanes: Int32[np.ndarray, "some"]
 ) -> list[Float64[np.ndarray, "3 3"] | PropertyError]:
-    """dμ_x/dE_y of some entries, by the five-point formula over fields of ± `FIELD` and twice that along each axis.
+    """Return dμ_x/dE_y of some entries, by the five-point formula over fields of ± `FIELD` and twice that along each
+    axis.
 
     Every calculation begins from the field-free density. The reason in place of an entry that did not converge in one
     of the fields.

@@ -68,13 +68,13 @@ class Gradient(AbstractBatchProperty):
         self._step = step_bohr
 
     def definition(self, policy: PrecisionPolicy) -> Mapping[str, Any]:
-        """See `AbstractProperty.definition`; the analytic gradient is fixed by the energy."""
+        """Return what of a calculated gradient enters the spec hash; the analytic gradient is fixed by the energy."""
         if self.method == "analytic":
             return {}
         return {"method": self.method, "step_bohr": self._step or default_step(policy)}
 
     def check(self, resolved: ResolvedSpec) -> None:
-        """See `AbstractProperty.check`."""
+        """Refuse, before any SCF, what has no gradient."""
         functional = resolved.names["functional"]
         if self.method == "five_point":
             self._check_differences(resolved)
@@ -100,7 +100,7 @@ class Gradient(AbstractBatchProperty):
     def compute_batch(
         self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]
     ) -> list[Float64[np.ndarray, "natm 3"] | PropertyError]:
-        """See `AbstractBatchProperty.compute_batch`."""
+        """Return the gradients of some converged entries, or why there is none."""
         if self.method == "five_point":
             return gradients_by_differences(
                 run, lanes, self._step or default_step(run.spec.precision.refined())
@@ -132,7 +132,7 @@ class Gradient(AbstractBatchProperty):
 def energy_weighted_density(
     run: BatchSCF, lanes: Int32[np.ndarray, "active"]
 ) -> Float64[np.ndarray, "active nao nao"]:
-    """W = Σ_s D_s F_s D_s (of one total density ½ D F D), hartree: the multipliers of orthonormality, in AOs.
+    """Return W = Σ_s D_s F_s D_s (of one total density ½ D F D), hartree: the multipliers of orthonormality, in AOs.
 
     With canonical orbitals it is Σ_i n_i ε_i C_i C_iᵀ (Szabo and Ostlund eq. C.15); this form needs no orbitals, and
     holds for orbitals that both spins share, where D_β lies within D_α and F_β does not mix their occupied spaces.
@@ -149,7 +149,7 @@ def energy_weighted_density(
 def nuclear_gradients(
     run: BatchSCF, lanes: Int32[np.ndarray, "active"]
 ) -> list[Float64[np.ndarray, "natm 3"] | PropertyError]:
-    """Of some converged entries, in hartree/bohr, atoms in the system's own order.
+    """Return the gradients of some converged entries, in hartree/bohr, atoms in the system's own order.
 
     The reason in place of one whose basis was found linearly dependent: the functions that were left out would have to
     be followed as the atoms move.

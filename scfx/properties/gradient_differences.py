@@ -25,7 +25,8 @@ _ONE_SURFACE = 0.02
 
 
 def default_step(policy: PrecisionPolicy) -> float:
-    """Bohr. The rule's own error grows with the fourth power of the step, that of rounding with its inverse.
+    """Return the step in bohr. The rule's own error grows with the fourth power of it, that of rounding with its
+    inverse.
 
     Energies from integrals that are stored in float32 alone scatter by some 1e-7 hartree.
     """
@@ -35,7 +36,8 @@ def default_step(policy: PrecisionPolicy) -> float:
 def gradients_by_differences(
     run: BatchSCF, lanes: Int32[np.ndarray, "active"], step: float
 ) -> list[Float64[np.ndarray, "natm 3"] | PropertyError]:
-    """Of some converged entries, in hartree/bohr, atoms in the system's own order; `step` in bohr.
+    """Return gradients of some converged entries by differences, in hartree/bohr, atoms in the system's own order;
+    `step` in bohr.
 
     Displaced molecules begin with the entry's own density, so that they stay on its electronic state; grids move with
     the atoms. Each value depends on its own entry alone.

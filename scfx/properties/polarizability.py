@@ -32,7 +32,8 @@ Search = Generator[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"], Solution]
 
 
 class Polarizability(AbstractBatchProperty):
-    """α_xy = dμ_x/dE_y of the electrons at fixed nuclei, symmetric, in the frame of the positions, bohr³.
+    """The polarizability, α_xy = dμ_x/dE_y of the electrons at fixed nuclei, symmetric, in the frame of the positions,
+    bohr³.
 
     `method`: "coupled-perturbed", or "finite-field": differences of the dipoles of twelve calculations in weak fields,
     which is slower and needs no second derivative.
@@ -53,7 +54,7 @@ class Polarizability(AbstractBatchProperty):
         self.method: Method = method
 
     def check(self, resolved: ResolvedSpec) -> None:
-        """See `AbstractProperty.check`."""
+        """Refuse, before any SCF, what has no coupled-perturbed equations."""
         functional, last = resolved.functional, resolved.precision.refined()
         if self.method == "finite-field":
             if {last.coulomb_exchange, last.orbitals, last.linear_algebra} != {"float64"}:
@@ -92,7 +93,7 @@ class Polarizability(AbstractBatchProperty):
     def compute_batch(
         self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]
     ) -> list[Float64[np.ndarray, "3 3"] | PropertyError]:
-        """See `AbstractBatchProperty.compute_batch`."""
+        """Return the polarizabilities [3, 3] of some converged entries, or why there is none."""
         if self.method == "finite-field":
             return polarizabilities_by_finite_fields(run, lanes)
         return polarizabilities(run, lanes)
@@ -101,7 +102,9 @@ class Polarizability(AbstractBatchProperty):
 def polarizabilities(
     run: BatchSCF, lanes: Int32[np.ndarray, "some"]
 ) -> list[Float64[np.ndarray, "3 3"] | PropertyError]:
-    """Of some entries at their present densities; the reason in place of one whose equations have no solution."""
+    """Return polarizabilities of some entries at their present densities; the reason in place of one whose equations
+    have no solution.
+    """
     hessian = OrbitalHessian(run)
     fields = {int(lane): _fields(run, hessian, int(lane)) for lane in lanes}
     solutions: dict[int, list[Solution]] = {lane: [] for lane in fields}

@@ -33,7 +33,7 @@ class StabilityEigenvalues(AbstractBatchProperty):
     column = Column("stability_hartree", "hartree", description=summary)
 
     def check(self, resolved: ResolvedSpec) -> None:
-        """See `AbstractProperty.check`."""
+        """Refuse, before any SCF, what has no stability analysis."""
         functional, last = resolved.functional, resolved.precision.refined()
         if resolved.reference == "restricted-open":
             raise ConfigError(
@@ -59,7 +59,7 @@ class StabilityEigenvalues(AbstractBatchProperty):
             )
 
     def compute_batch(self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]) -> list[dict[str, float]]:
-        """See `AbstractBatchProperty.compute_batch`."""
+        """Return the lowest eigenvalues of the orbital Hessian of some converged entries."""
         found = stability(run, lanes)
         return [
             {"internal": each.internal} | ({} if each.external is None else {"external": each.external})
@@ -68,7 +68,7 @@ class StabilityEigenvalues(AbstractBatchProperty):
 
 
 def stability(run: BatchSCF, lanes: Int32[np.ndarray, "some"]) -> list[Stability]:
-    """The lowest eigenvalues at the present densities of some entries."""
+    """Return the lowest eigenvalues at the present densities of some entries."""
     hessian = OrbitalHessian(run)
     internal = _search(hessian, lanes, opposite=False)
     if run.nspin == 2:

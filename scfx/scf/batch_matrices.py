@@ -34,7 +34,8 @@ class BatchMatrices:
 def orthogonaliser(
     overlap: Float64[np.ndarray, "n n"], dtype: np.dtype, linear_dependence: float
 ) -> tuple[np.ndarray, int]:
-    """Loewdin's S^(-1/2); where S has eigenvalues up to `linear_dependence`, canonical, U s^(-1/2) without those.
+    """Return Loewdin's S^(-1/2); where S has eigenvalues up to `linear_dependence`, canonical, U s^(-1/2) without
+    those.
 
     Szabo and Ostlund eqs. 3.167 and 3.169. Returns X (float64 values) and the number of orbitals kept.
     """
@@ -50,7 +51,7 @@ def orthogonaliser(
 
 
 def pad_matrices(matrices: np.ndarray, capacity: int, size: int) -> np.ndarray:
-    """[entry, ..., n, n] -> [capacity, ..., size, size], zeros outside."""
+    """Return matrices [entry, ..., n, n] as [capacity, ..., size, size], zeros outside."""
     out = np.zeros((capacity, *matrices.shape[1:-2], size, size), dtype=matrices.dtype)
     n = matrices.shape[-1]
     out[: len(matrices), ..., :n, :n] = matrices
@@ -104,7 +105,7 @@ def _check_orbitals(batch: Batch, entry: int, kept: int, linear_dependence: floa
 
 
 def spin_densities(total: Float64[np.ndarray, "batch n n"], batch: Batch, nspin: int) -> np.ndarray:
-    """[batch, spin, n, n] from a total density: itself, or shared out by the numbers of electrons."""
+    """Return densities [batch, spin, n, n] of a total density: itself, or shared out by the numbers of electrons."""
     if nspin == 1:
         return total[:, None]
     counts = np.stack([batch.n_alpha, batch.n_beta], axis=1)
@@ -113,7 +114,7 @@ def spin_densities(total: Float64[np.ndarray, "batch n n"], batch: Batch, nspin:
 
 
 def orbital_density(matrices: BatchMatrices, hamiltonian: Float64[np.ndarray, "batch nao nao"]) -> np.ndarray:
-    """Density [entry, spin, n, n] of the lowest orbitals of a one-electron Hamiltonian in the AO basis."""
+    """Return the density [entry, spin, n, n] of the lowest orbitals of a one-electron Hamiltonian in the AO basis."""
     nspin = matrices.n_occupied.shape[1]
     out = np.zeros((len(hamiltonian), nspin, *matrices.one.overlap.shape[1:]))
     for b, matrix in enumerate(hamiltonian):

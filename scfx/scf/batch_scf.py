@@ -55,7 +55,9 @@ FLOAT32_EIGENVECTORS = 4 * 2.0**-24
 def purified(
     density: Float64[np.ndarray, "nao nao"], overlap: Float64[np.ndarray, "nao nao"]
 ) -> Float64[np.ndarray, "nao nao"]:
-    """The idempotent density near one whose eigenvalues are near 0 and 1: McWeeny, Rev. Mod. Phys. 32, 335 (1960)."""
+    """Return the idempotent density near one whose eigenvalues are near 0 and 1: McWeeny, Rev. Mod. Phys. 32, 335
+    (1960).
+    """
     for _ in range(20):
         square = density @ overlap @ density
         new = 3.0 * square - 2.0 * square @ overlap @ density
@@ -132,7 +134,9 @@ class BatchSCF:
         self.phases = precision_phases(self.energy, policy, self.spec.convergence)
 
     def coarse_grid(self) -> CoarseGrid | None:
-        """A coarse grid for early iterations where policy and grid ask for one; give it to `drop_coarse_grid`."""
+        """Return a coarse grid for early iterations where policy and grid ask for one; give it to
+        `drop_coarse_grid`.
+        """
         shape = (self.capacity, self.nspin, self.size, self.size)
         return self.energy.coarse_grid(self.phases[0].policy, self.phases[-1].policy, shape)
 
@@ -143,7 +147,7 @@ class BatchSCF:
             self.energy.memory.remove(coarse)
 
     def held_bytes(self) -> int:
-        """Bytes of integrals and AO values held at present, of which `memory_budget` is the most."""
+        """Return the bytes of integrals and AO values held at present, of which `memory_budget` is the most."""
         return self.energy.held_bytes()
 
     def close(self) -> None:
@@ -251,7 +255,7 @@ class BatchSCF:
     def build(
         self, lanes: Int32[np.ndarray, "active"], phase: PrecisionPhase, coarse: CoarseGrid | None = None
     ) -> None:
-        """Fock matrix, energy and residual of the present densities of some entries.
+        """Compute Fock matrix, energy and residual of the present densities of some entries.
 
         `coarse` says which of them are on which grid; without it all are on the grid of the labels.
         """
@@ -284,7 +288,7 @@ class BatchSCF:
             self.electrons[lanes] = found.electrons
 
     def advance(self, lanes: Int32[np.ndarray, "active"], phase: PrecisionPhase, control: Control) -> None:
-        """New densities of some entries from their Fock matrices."""
+        """Take new densities of some entries from their Fock matrices."""
         for dtype, members in self._by_eigensolver(lanes, phase.policy):
             self.dtypes["linear_algebra"].add(dtype)
             with self.profile.stage("diagonalise"):
@@ -337,7 +341,7 @@ class BatchSCF:
         ]
 
     def spin_fock(self, lanes: Int32[np.ndarray, "some"]) -> Float64[np.ndarray, "some spin nao nao"]:
-        """F' of each spin at the present densities, in the orthonormal basis, unpadded, hartree.
+        """Return F' of each spin at the present densities, in the orthonormal basis, unpadded, hartree.
 
         Where both spins share their orbitals the state has Roothaan's effective matrix instead, so the terms are
         evaluated once more.
@@ -356,7 +360,7 @@ class BatchSCF:
         return x.swapaxes(2, 3) @ fock @ x
 
     def free_atom(self, z: int) -> Float64[np.ndarray, "n n"]:
-        """Density matrix of a neutral atom of the initial guess, over its own functions."""
+        """Return the density matrix of a neutral atom of the initial guess, over its own functions."""
         return self._guess.atom(z, self.batch.basis)
 
     def record(self, lanes: Int32[np.ndarray, "active"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -370,7 +374,7 @@ class BatchSCF:
         return energy, change, residual
 
     def orbitals(self) -> Orbitals:
-        """Canonical orbitals of every entry at its last density."""
+        """Return the canonical orbitals of every entry at its last density."""
         lanes = np.arange(len(self.batch), dtype=np.int32)
         with self.profile.stage("diagonalise"):
             return canonical_orbitals(

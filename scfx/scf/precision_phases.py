@@ -26,14 +26,14 @@ class PrecisionPhase:
 
     @property
     def policy(self) -> PrecisionPolicy:
-        """The precision policy of the phase."""
+        """Return the precision policy of the phase."""
         return self.hamiltonian.policy
 
 
 def precision_phases(
     energy: EnergyFunctional, policy: PrecisionPolicy, wanted: Convergence
 ) -> list[PrecisionPhase]:
-    """The phases that `policy` takes, in order; in the last one entries converge to the `wanted` thresholds."""
+    """Return the phases that `policy` takes, in order; in the last one entries converge to the `wanted` thresholds."""
     last = policy.refined()
     phases = []
     if policy.final is not None:

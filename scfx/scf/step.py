@@ -48,7 +48,7 @@ class Control(NamedTuple):
 
 
 def commutator(fock: Any, density: Any) -> Any:
-    """[F', D'/f] of one lane: the DIIS error, whose largest element is the residual."""
+    """Return [F', D'/f] of one lane: the DIIS error, whose largest element is the residual."""
     product = fock @ density
     return (product - jnp.swapaxes(product, -1, -2)) / (2.0 if density.shape[0] == 1 else 1.0)
 
@@ -173,7 +173,9 @@ def advance_with(
     dtype: str,
     shared: bool,
 ) -> SCFState:
-    """`advance` with `share` of a `given` Fock matrix (orthonormal basis) in place of so much of what DIIS makes."""
+    """Do what `advance` does, with `share` of a `given` Fock matrix (orthonormal basis) in place of so much of what
+    DIIS makes.
+    """
 
     def one(k: Any, state: SCFState) -> SCFState:
         lane = lanes[k]
@@ -200,7 +202,7 @@ class Orbitals(NamedTuple):
 def canonical_orbitals(
     state: SCFState, fixed: Fixed, lanes: Any, count: Any, extrapolated: Any, shared: Any
 ) -> Orbitals:
-    """Canonical orbitals at the present density, always in float64.
+    """Return the canonical orbitals at the present density, always in float64.
 
     `extrapolated` (True or False): of the Fock matrix that DIIS makes of the last ones, which the next iteration
     would diagonalise and whose orbital energies are an order closer to self-consistency, or of the last one itself.

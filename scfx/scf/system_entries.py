@@ -54,7 +54,9 @@ class Entry:
 
 
 def failed_entry(batch: Batch, nspin: int, reason: str, done: bool = True) -> Entry:
-    """What the one system of a batch gets whose calculation could not be carried out, or (not `done`) was not."""
+    """Return what the one system of a batch gets whose calculation could not be carried out, or (not `done`)
+    was not.
+    """
     n, nan = batch.nao, math.nan
     empty = np.full((nspin, n, n), nan)
     return Entry(
@@ -78,7 +80,7 @@ def _reason(entry: Entry) -> str:
 
 
 def system_entries(run: BatchSCF, converged: np.ndarray, rung: list[str]) -> list[Entry]:
-    """What each system of a batch got; `converged` and `rung` by entry."""
+    """Return what each system of a batch got; `converged` and `rung` by entry."""
     batch, n, requested = run.batch, run.batch.nao, run.spec.properties
     orbitals = run.orbitals()
     state = run.state
@@ -157,7 +159,7 @@ def collected(
     provenance: dict[str, Any],
     return_density: bool,
 ) -> SCFResult:
-    """One result of all systems; matrices and the basis set only with `return_density`."""
+    """Return one result of all systems; matrices and the basis set only with `return_density`."""
 
     def column(name: str, dtype: Any = np.float64) -> np.ndarray:
         return np.array([getattr(e, name) for e in entries], dtype=dtype)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def ase_atoms(system: System, constraints: Sequence[Constraint]) -> Any:
-    """The system as ASE has it, with its constraints at the values of the start."""
+    """Return the system as ASE has it, with its constraints at the values of the start."""
     from ase import Atoms
 
     atoms = Atoms(numbers=system.atomic_numbers, positions=system.positions_angstrom)
@@ -37,7 +37,7 @@ def attach(atoms: Any, energy: float, gradient: Float64[np.ndarray, "natm 3"]) -
 
 
 def unconstrained_gradient(atoms: Any) -> Float64[np.ndarray, "natm 3"]:
-    """What the constraints leave of the gradient, which is what can vanish; hartree/bohr."""
+    """Return what the constraints leave of the gradient, which is what can vanish; hartree/bohr."""
     return -atoms.get_forces() * (BOHR_IN_ANGSTROM / HARTREE_IN_EV)
 
 
@@ -63,7 +63,7 @@ class ASEOptimizer(AbstractOptimizer):
         energy: float,
         gradient: Float64[np.ndarray, "natm 3"],
     ) -> Float64[np.ndarray, "natm 3"] | None:
-        """See `AbstractOptimizer.advance`."""
+        """Return the next positions, bohr, or None once converged."""
         attach(self._atoms, energy, gradient)
         left = unconstrained_gradient(self._atoms)
         before = self._atoms.get_positions()

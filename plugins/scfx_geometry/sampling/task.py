@@ -61,7 +61,7 @@ class SampleTask(GeometryTask):
         return tuple(dict.fromkeys(("ase", *more)))
 
     def check(self, context: TaskContext) -> None:
-        """See `GeometryTask.check`; also the level of the forces on the way."""
+        """Refuse what can be refused before the first SCF; also the level of the forces on the way."""
         super().check(context)
         level = self._settings.level
         if level is None or self._prepared is None or self._prepared[1] is None:

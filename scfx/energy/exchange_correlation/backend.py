@@ -75,7 +75,9 @@ class BackendQuadrature:
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Totals:
-        """See `PortableQuadrature.evaluate`."""
+        """Return energy, number of electrons and potential matrices of the given lanes, as
+        `PortableQuadrature.evaluate` does.
+        """
         shape, nao = density.shape, self._nao
         lanes = np.asarray(lanes, dtype=np.int32)
         matrices = np.ascontiguousarray(np.asarray(density)[lanes, :, :nao, :nao])
@@ -130,11 +132,11 @@ class BackendQuadrature:
 
     @property
     def operator(self) -> AbstractGridOperator:
-        """The backend's operator, for what else it can do."""
+        """Return the backend's operator, for what else it can do."""
         return self._operator
 
     def held_bytes(self) -> int:
-        """Bytes of AO values held."""
+        """Return the bytes of AO values held."""
         return self._operator.held_bytes()
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ def evaluate_closed_shell(
     weights: Float64[Array, "*lane point"],
     functional_dtype: Any = "float64",
 ) -> FunctionalIntegrals:
-    """Energy, electrons and weighted derivatives from the components of the total density.
+    """Return energy, electrons and weighted derivatives from the components of the total density.
 
     `components` may hold more than the family needs (those derivatives are zero); `weights` in bohr³.
     `functional_dtype` is the dtype the functional is evaluated in and the derivative is returned in.
@@ -89,7 +89,7 @@ def evaluate_spin_resolved(
     weights: Float64[Array, "*lane point"],
     functional_dtype: Any = "float64",
 ) -> FunctionalIntegrals:
-    """As `evaluate_closed_shell` for the components of both spins; `derivative` has the spin axis too.
+    """Return what `evaluate_closed_shell` does, of the components of both spins; `derivative` has the spin axis too.
 
     Where only one spin vanishes the point counts: the empty channel keeps the derivatives with respect to its density
     and, through sigma_ab, to its gradient (the potential that its virtual orbitals feel), while its own gradient is
@@ -148,7 +148,8 @@ def evaluate_spin_resolved(
 def evaluate_each_point(
     functional: AbstractFunctional, components: Float[Array, "block spin component point"], dtype: str
 ) -> tuple[Any, Any, Any]:
-    """Energy density, electron density [block, point], and derivatives by each component, all without weights.
+    """Return the energy density, electron density [block, point], and derivatives by each component, all without
+    weights.
 
     Every point is a lane of its own to `evaluate_closed_shell` or `evaluate_spin_resolved`, whose sums are then over
     one point: densities vanish here exactly where they do in the energy.
