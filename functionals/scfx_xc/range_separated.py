@@ -122,7 +122,7 @@ class WB97XV(AbstractSumFunctional):
 
 
 class WB97XD3BJ(AbstractSumFunctional):
-    """wB97X-V with D3(BJ) in place of VV10; Najibi, Goerigk, JCTC 14, 5725 (2018)."""
+    """The functional wB97X-V with D3(BJ) in place of VV10; Najibi, Goerigk, JCTC 14, 5725 (2018)."""
 
     terms = WB97XV.terms
     exact_exchange = WB97XV.exact_exchange
@@ -151,7 +151,7 @@ class WB97MV(AbstractSumFunctional):
 
 
 class WB97MD3BJ(AbstractSumFunctional):
-    """wB97M-V with D3(BJ) in place of VV10 (SPICE's level); Najibi, Goerigk, JCTC 14, 5725 (2018)."""
+    """The functional wB97M-V with D3(BJ) in place of VV10 (SPICE's level); Najibi, Goerigk, JCTC 14, 5725 (2018)."""
 
     terms = WB97MV.terms
     exact_exchange = WB97MV.exact_exchange

@@ -20,7 +20,7 @@ class SpinSquared(AbstractProperty):
     column = Column("s_squared", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> float:
-        """See `AbstractProperty.compute`."""
+        """Return <S²> of one entry."""
         if len(entry.lane.density) == 1:
             return 0.0
         n_alpha, n_beta = entry.n_electrons
