@@ -9,7 +9,7 @@ from scfx.jobs.store import AbstractStore, LocalStore
 
 
 def open_store(url: str | os.PathLike[str]) -> AbstractStore:
-    """The store of a folder, or of an address `s3://`, `gs://` or `az://` (`scfx.jobs.object_clients` says more)."""
+    """Return the store of a folder, or of an address `s3://`, `gs://` or `az://` (see `scfx.jobs.object_clients`)."""
     text = os.fspath(url)
     if "://" not in text:
         return LocalStore(text)
