@@ -22,7 +22,8 @@ def render_page(folder: Path, template: str, **values: Any) -> str:
     scripts are written into the page, and a policy in its head lets the browser run these scripts alone and fetch
     nothing.
     """
-    return _environment(folder).get_template(template).render(values)
+    # A line before `extends` in the template is not the page's.
+    return _environment(folder).get_template(template).render(values).lstrip()
 
 
 def _environment(folder: Path) -> Environment:
