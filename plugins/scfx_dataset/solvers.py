@@ -28,6 +28,7 @@ class LabelSolver(Protocol):
 
     def solve(self, systems: Sequence[scfx.System]) -> scfx.SCFResult:
         """Return the result of these systems."""
+        ...
 
 
 class Description(NamedTuple):

@@ -86,8 +86,8 @@ _ALL = (
         deviations=(
             _GAUSSIAN_GRID,
             "at QM9's own geometries, on grid level 3, total energies of 200 molecules differ from QM9's by 4.8e-6 "
-            "hartree in the mean and 3.3e-5 at most (docs/functionals.md); an SCF here does not relax the geometry, "
-            "the task 'optimize' does",
+            "hartree in the mean and 3.3e-5 at most (docs/measurements/functionals.md); an SCF here does not relax the "
+            "geometry, the task 'optimize' does",
         ),
         sources=("Ramakrishnan, Dral, Rupp and von Lilienfeld, Sci. Data 1, 140022 (2014)",),
     ),

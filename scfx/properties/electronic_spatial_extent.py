@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ElectronicSpatialExtent(AbstractProperty):
-    """<r²> = Σ D_μν <μ|r²|ν> about the centre of nuclear charge, bohr².
+    """The electronic spatial extent, <r²> = Σ D_μν <μ|r²|ν> about the centre of nuclear charge, bohr².
 
     Gaussian calls it the electronic spatial extent, QM9 R2.
     """

@@ -26,7 +26,7 @@ class DensityMatrix(AbstractProperty):
 
 
 class OverlapMatrix(AbstractProperty):
-    """<μ|ν>."""
+    """The overlap matrix, <μ|ν>."""
 
     name = "overlap_matrix"
     axes = ("ao", "ao")

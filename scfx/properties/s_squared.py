@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class SpinSquared(AbstractProperty):
-    """<S²> = S_z (S_z + 1) + N_β - Σ_ij |<i_α|j_β>|²; Szabo and Ostlund eq. 2.271. 0 for restricted."""
+    """The expectation value <S²> = S_z (S_z + 1) + N_β - Σ_ij |<i_α|j_β>|²; Szabo and Ostlund eq. 2.271. 0 for
+    restricted.
+    """
 
     name = "s_squared"
     summary = "<S2> of the determinant"

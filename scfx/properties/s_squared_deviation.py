@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class SpinContamination(AbstractProperty):
-    """<S²> - S (S + 1), with S = (N_α - N_β) / 2: zero for a state of pure spin."""
+    """The spin contamination <S²> - S (S + 1), with S = (N_α - N_β) / 2: zero for a state of pure spin."""
 
     name = "s_squared_deviation"
     summary = "<S2> less S(S+1) of the multiplicity asked for"
