@@ -88,7 +88,7 @@ class Plan(AbstractPlan):
     def shards(self) -> tuple[Shard, ...]:
         table = pq.read_table(io.BytesIO(self._checked("shards")), schema=SHARDS)
         return tuple(
-            Shard(index, self._safe_id(row["shard"]), row["rows"], row["shape"])
+            Shard(index, self._safe_id(row["shard"]), row["rows"], row["shape"], row["seconds"] or 0.0)
             for index, row in enumerate(table.to_pylist())
         )
 
