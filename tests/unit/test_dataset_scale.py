@@ -163,7 +163,7 @@ def test_the_estimate_follows_the_model_where_the_timings_do(tmp_path):
             self.profile = {"compile": 0.0}
             self.inner = make_fake(FakeSpec(), 1, None)
 
-        def solve(self, systems):
+        def solve(self, systems, *, progress=None):
             busy = sum(
                 cost.seconds(
                     [(1, int((s.atomic_numbers == 1).sum())), (6, int((s.atomic_numbers == 6).sum()))]
