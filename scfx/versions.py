@@ -15,14 +15,14 @@ NUMERICAL = (
 
 
 def versions(packages: Iterable[str] = NUMERICAL) -> dict[str, str]:
-    """scfx's version and those of `packages`; a package that is not installed is left out."""
+    """Return scfx's version and those of `packages`; a package that is not installed is left out."""
     found = ((package, _version(package)) for package in packages)
     return {"scfx": scfx.__version__, **{package: text for package, text in found if text is not None}}
 
 
 @cache
 def _version(package: str) -> str | None:
-    """The version of an installed package; None: it is not installed."""
+    """Return the version of an installed package; None: it is not installed."""
     # Kept: to parse the metadata of nine packages takes 50 ms, as long as a label.
     try:
         return version(package)

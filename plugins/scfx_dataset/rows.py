@@ -132,8 +132,9 @@ class PlannedRows:
             self._exclude(self._excluded)
 
     def _pieces(self, entry: _Entry, size: int, held: int) -> Iterator[_Entry]:
-        """The entry itself; or, of one with more rows than a shard holds, parts that fill up shards of `size` rows, of
-        which the first has `held` already."""
+        """Yield the entry itself; or, of one with more rows than a shard holds, parts that fill up shards of `size`
+        rows, of which the first has `held` already.
+        """
         if self._whole or entry.n_rows <= size:
             yield entry
             return
@@ -146,7 +147,7 @@ class PlannedRows:
             first, room = first + rows, size
 
     def _small(self, size: int, total: float, seconds: float) -> int:
-        """Rows of a shard of one shape, `size` by the asked minutes, in a job of `total` model seconds in all."""
+        """Return the rows of a shard of one shape, `size` by the asked minutes, in a job of `total` model seconds."""
         if not seconds:
             return size
         lanes = self._lanes

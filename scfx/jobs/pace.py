@@ -34,7 +34,7 @@ class Pace:
         self._recent: deque[_Seen] = deque()
 
     def heard(self, now: float, rows: int, labels: int) -> None:
-        """So many rows and labels are there by now, all together."""
+        """Note that so many rows and labels are there by now, all together."""
         if self._recent and self._recent[-1][1:] == (rows, labels):
             return
         seen = _Seen(now, rows, labels)
@@ -48,7 +48,7 @@ class Pace:
             self._recent.popleft()
 
     def rate(self, now: float) -> float | None:
-        """Labels a second over about the last minute, or some batches; None before the first label."""
+        """Return the labels a second over about the last minute, or some batches; None before the first label."""
         start = self._start()
         if start is None:
             return None
@@ -59,7 +59,7 @@ class Pace:
         return max(0, self._recent[-1].labels - start.labels) / max(self._until(now) - start.time, 1e-9)
 
     def seconds_left(self, now: float, left: int) -> float | None:
-        """For `left` more rows, at the mean pace of this run; None before the first label."""
+        """Return the seconds that `left` more rows take at the mean pace of this run; None before the first label."""
         start = self._start()
         if start is None:
             return None
@@ -76,12 +76,12 @@ class Pace:
         return self._first if settled and last.rows > self._first.rows else self._began
 
     def _gap(self) -> float:
-        """The longest time between two of the recent reports."""
+        """Return the longest time between two of the recent reports."""
         times = [seen.time for seen in self._recent]
         if len(times) < 2:
             return times[0] - self._began.time
         return max(later - earlier for earlier, later in pairwise(times))
 
     def _until(self, now: float) -> float:
-        """The last report, or later where the next one is overdue."""
+        """Return the time of the last report, or later where the next one is overdue."""
         return max(self._recent[-1].time, now - self._gap())

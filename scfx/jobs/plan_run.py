@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LAST = 256
 
 
-class Run:
+class PlanRun:
     """One run over the pending shards of a plan (of one part of them, with `options.part`).
 
     `executor` works on attempts; unless it is an `AbstractIsolatingExecutor`, the local one tries items alone.
@@ -48,11 +48,11 @@ class Run:
         self.given_up: list[Shard] = []
 
     def pending(self) -> list[Shard]:
-        """Shards of this part that have no commit."""
+        """Return shards of this part that have no commit."""
         return pending(self._plan, self._options.part)
 
     def work(self) -> None:
-        """Attempts at all that is pending; then, alone, at what killed its workers.
+        """Attempt all that is pending; then, alone, what killed its workers.
 
         Raises `InputError` for a fault of the configuration, `ScfxError` for one of the machine.
         """
@@ -140,7 +140,7 @@ class Run:
 
 
 def in_order(shards: Sequence[Shard]) -> list[Shard]:
-    """The order in which to begin shards: the plan's, but the smallest come last, the longest of them first.
+    """Return shards in the order in which to begin them: the plan's, but the smallest last, the longest of them first.
 
     So workers end together (R. L. Graham, SIAM J. Appl. Math. 17, 416 (1969)). The last are up to a quarter of the
     expected seconds, and no more than `_LAST`: neighbours in a plan are read from one file. No row depends on it.
@@ -154,7 +154,7 @@ def in_order(shards: Sequence[Shard]) -> list[Shard]:
 
 
 def pending(plan: AbstractPlan, part: str = "") -> list[Shard]:
-    """Shards of a part ("i/N"; default: all) that have no commit."""
+    """Return the shards of a part ("i/N"; default: all) that have no commit."""
     done = {shard.index for shard in committed(plan)}
     index, count = map(int, part.split("/")) if part else (0, 1)
     return [s for s in plan.shards if s.index not in done and s.index % count == index]
