@@ -17,6 +17,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -93,7 +94,7 @@ def compared(smiles: str, name: str, grid: int, precision: str) -> Row:
     )  # fmt: skip
 
 
-def by_pyscf(system: scfx.System, basis: BasisSet, grid: int) -> dft.rks.RKS:
+def by_pyscf(system: scfx.System, basis: BasisSet, grid: int) -> Any:
     """PySCF's converged calculation."""
     field = dft.RKS(throughput.mole(system, basis), xc="b3lyp")
     field.grids.level, field.conv_tol, field.conv_tol_grad, field.max_memory = grid, 1e-12, 1e-8, 4000
