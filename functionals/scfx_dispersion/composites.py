@@ -1,4 +1,4 @@
-"""r2SCAN-3c but for its basis set: the functional with the corrections that were fitted for it.
+"""The composite r2SCAN-3c but for its basis set: the functional with the corrections that were fitted for it.
 
 Grimme, Hansen, Ehlert and Mewes, J. Chem. Phys. 154, 064103 (2021): r2SCAN, D4 with parameters and atomic charges of
 its own, and the geometric counterpoise correction gCP (Kruse and Grimme, J. Chem. Phys. 136, 154101 (2012)), which
@@ -38,11 +38,11 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
         self._parameters = dftd4.interface.DampingParam(method="r2scan-3c")
 
     def energy(self, system: System) -> float:
-        """See `AbstractDispersionCorrection.energy`."""
+        """Return D4 and counterpoise correction of one system in hartree."""
         return sum(float(part["energy"]) for part in self._parts(system, grad=False))
 
     def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractDispersionCorrection.gradient`."""
+        """Return the derivative of both corrections, hartree/bohr."""
         first, second = self._parts(system, grad=True)
         return np.asarray(first["gradient"] + second["gradient"], dtype=np.float64)
 
@@ -59,7 +59,7 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
         return dispersion.get_dispersion(self._parameters, grad=grad), counterpoise.get_counterpoise(grad)
 
     def definition(self) -> dict[str, Any]:
-        """Method and the libraries' versions, which the numbers behind its name depend on."""
+        """Return the method and the libraries' versions, which the numbers behind its name depend on."""
         return {
             "method": self.name,
             "functional": "r2scan-3c",
@@ -69,7 +69,7 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
 
 
 def r2scan_3c(context: ConstructionContext) -> AbstractFunctional:
-    """r2SCAN with D4 and gCP of r2SCAN-3c."""
+    """Make r2SCAN with D4 and gCP of r2SCAN-3c."""
     functional = copy.copy(context.registry.functional("r2scan"))
     functional.dispersion = {"method": D4WithCounterpoise.name}
     object.__setattr__(functional, "name", "r2scan-d4-gcp")

@@ -53,26 +53,26 @@ class Checkpoint:
             attempt.notes["from_checkpoint"] = {"rows": len(self._rows), "steps": steps}
 
     def row(self, index: int) -> Row | None:
-        """The finished row of a molecule, if there is one."""
+        """Return the finished row of a molecule, if there is one."""
         return self._rows.get(index)
 
     def finished(self, index: int, row: Row) -> None:
-        """A molecule has its row; its paths are not needed any more."""
+        """Keep the row of a molecule, whose paths are not needed any more."""
         self._rows[index] = row
         self._paths = {key: path for key, path in self._paths.items() if key[0] != index}
         self._attempt.done(str(row["status"]))
         self._store_in_time()
 
     def paths(self, *owners: Key) -> PathMemory:
-        """A memory for paths of these owners, in the order of the call that walks them."""
+        """Return a memory for paths of these owners, in the order of the call that walks them."""
         return _Paths(self, owners)
 
     def alive(self) -> None:
-        """Something was computed: this worker does not hang."""
+        """Say that something was computed: this worker does not hang."""
         self._attempt.report(Counter())
 
     def forget(self) -> None:
-        """All rows of the shard are computed."""
+        """Remove what is stored: all rows of the shard are computed."""
         self._attempt.plan.store.remove(self._name)
 
     def _store_in_time(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scfx.model.system import System
     from scfx_geometry.checkpoint import Checkpoint
     from scfx_geometry.solvers import Solvers
-    from scfx_geometry.sources import Source
+    from scfx_geometry.sources import MoleculeFile
 
 
 class FrequenciesWork(GeometryWork):
@@ -38,7 +38,6 @@ class FrequenciesWork(GeometryWork):
         systems: Sequence[System],
         memory: Checkpoint | None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """See `GeometryWork.rows`."""
         settings: FrequenciesOptions = self.settings
         for place, system in enumerate(systems):
             given = {"positions_angstrom": system.positions_angstrom.tolist()}
@@ -70,7 +69,7 @@ class FrequenciesTask(GeometryTask):
     _files = ("frequencies.parquet",)
     leaves_geometries = False
 
-    def _check_source(self, source: Source, registry: Any) -> None:
+    def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         for record in source.records:
             if record.system is not None:
                 commonest_isotope_masses(record.system.atomic_numbers)

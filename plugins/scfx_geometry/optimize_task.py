@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scfx.model.system import System
     from scfx_geometry.checkpoint import Checkpoint
     from scfx_geometry.solvers import Solvers
-    from scfx_geometry.sources import Source
+    from scfx_geometry.sources import MoleculeFile
 
 _FORCE = HARTREE_IN_EV / BOHR_IN_ANGSTROM
 #: Files of the paths: for tables, and for whatever reads geometries, as the dataset task does.
@@ -45,7 +45,6 @@ class OptimizeWork(GeometryWork):
         systems: Sequence[System],
         memory: Checkpoint | None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """See `GeometryWork.rows`."""
         settings: OptimizeOptions = self.settings
         for place, done in relaxed(
             solvers.steps, systems, settings.optimizer, settings.criteria, settings.max_steps,
@@ -83,7 +82,7 @@ class OptimizeTask(GeometryTask):
         assert self._optimizer is not None
         return self._optimizer.distributions
 
-    def _check_source(self, source: Source, registry: Any) -> None:
+    def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         settings = self._settings
         self._optimizer = optimizer_of(settings.optimizer, registry, settings.constraints, "task.optimizer")
         criteria_of(settings.criteria, "task.criteria")
@@ -123,7 +122,7 @@ class _Steps:
         self._steps = self._later = self._iterations = self._later_iterations = self._from_standard = 0
 
     def add(self, row: Mapping[str, Any], good: bool) -> None:
-        """One row; only converged ones are counted in the means."""
+        """Count one row; only converged ones are counted in the means."""
         self._rows += 1
         if good:
             self._good += 1
@@ -134,7 +133,7 @@ class _Steps:
             self._from_standard += row["final_iterations"]
 
     def text(self) -> str:
-        """For people."""
+        """Return what people are told."""
         out = f"{self._good} of {self._rows} converged"
         if not self._good:
             return out

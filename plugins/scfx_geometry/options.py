@@ -39,7 +39,7 @@ class SourceOptions(JobOptions):
     )
 
     def row_options(self) -> dict[str, Any]:
-        """The options that decide what the rows are; the others only say where and how."""
+        """Return the options that decide what the rows are; the others only say where and how."""
         how = {"molecules", "lanes", "shard_rows", "checkpoint_seconds"}
         return self.model_dump(mode="json", exclude=how | set(JobOptions.model_fields))
 

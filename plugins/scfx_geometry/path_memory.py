@@ -46,15 +46,15 @@ class PathMemory(abc.ABC):
 
     @abc.abstractmethod
     def recall(self, index: int) -> Path | None:
-        """What is known of a molecule's path; None: nothing."""
+        """Return what is known of a molecule's path; None: nothing."""
 
     @abc.abstractmethod
     def keep(self, paths: Mapping[int, Path]) -> None:
-        """Called after each round with the paths of all molecules on their way; whether it is stored is its own."""
+        """Take the paths of all molecules on their way, after each round; whether they are stored is its own."""
 
 
 def frame_of(solved: Any, row: int, positions: np.ndarray) -> Frame | str:
-    """The point that a result's entry is, or the reason why there is none."""
+    """Return the point that a result's entry is, or the reason why there is none."""
     if not solved.converged[row]:
         return solved.reason[row] or solved.status[row].explain()
     gradient = None if solved.gradient is None else solved.gradient[row]

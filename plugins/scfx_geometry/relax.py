@@ -68,10 +68,12 @@ class Relaxation:
 
     @property
     def converged(self) -> bool:
+        """Return whether the optimiser found a minimum within its thresholds."""
         return self.status == "converged"
 
     @property
     def another_solution(self) -> bool:
+        """Return whether the SCF went over to another solution on the way."""
         return self.energy_difference is not None and abs(self.energy_difference) > SAME_SOLUTION
 
 
@@ -89,7 +91,7 @@ class _Lane:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _RelaxationPlan:
     """What is the same for all molecules of a call."""
 
     optimizer: type[AbstractOptimizer]
@@ -127,7 +129,7 @@ def relax(
     labels: Any = None,
     propagate_guess: bool = True,
 ) -> list[Relaxation]:
-    """The relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
+    """Return the relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
 
     `solver`: a `scfx.Solver` with `properties=["gradient"]`. `optimizer`: a name ("berny", "geometric", "ase-bfgs",
     ...) or a class of them. `criteria`: "gau",
@@ -164,7 +166,8 @@ def relaxed(
     propagate_guess: bool = True,
     memory: PathMemory | None = None,
 ) -> Iterator[tuple[int, Relaxation]]:
-    """As `relax`, giving (index, relaxation) as soon as each is done; molecules of one structure share rounds.
+    """Yield (index, relaxation) as soon as each is done, otherwise as `relax`; molecules of one structure share
+    rounds.
 
     `memory`: keeps the paths on their way, and those that it recalls go on where they were, to the same bits.
     """
@@ -172,7 +175,7 @@ def relaxed(
         raise InputError(f"max_steps and lanes must be at least 1, got {max_steps} and {lanes}")
     kept = constraints_of(constraints)
     chosen = optimizer_of(optimizer, solver.registry, kept)
-    plan = _Plan(chosen, criteria_of(criteria), kept, max_steps, trajectory, propagate_guess)
+    plan = _RelaxationPlan(chosen, criteria_of(criteria), kept, max_steps, trajectory, propagate_guess)
     structures: dict[tuple[Any, ...], list[tuple[int, System]]] = {}
     for index, system in enumerate(systems):
         _check(system, f"systems[{index}]")
@@ -187,7 +190,7 @@ def relaxed(
 def _rounds(
     solver: Any,
     labels: Any,
-    plan: _Plan,
+    plan: _RelaxationPlan,
     queue: deque[tuple[int, System]],
     lanes: int,
     memory: PathMemory | None,
@@ -215,7 +218,9 @@ def _rounds(
             lane.optimizer.close()
 
 
-def _solved(solver: Any, labels: Any, plan: _Plan, active: list[_Lane]) -> Iterator[tuple[_Lane, Any, int]]:
+def _solved(
+    solver: Any, labels: Any, plan: _RelaxationPlan, active: list[_Lane]
+) -> Iterator[tuple[_Lane, Any, int]]:
     """Each lane with its result and its entry there. A settled one is solved as if nothing had gone before."""
     for chosen, lanes in (
         (solver, [lane for lane in active if not lane.settled]),
@@ -232,7 +237,7 @@ def _solved(solver: Any, labels: Any, plan: _Plan, active: list[_Lane]) -> Itera
             yield from ((lane, solved, row) for row, lane in enumerate(lanes))
 
 
-def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
+def _started(plan: _RelaxationPlan, index: int, system: System) -> _Lane | Relaxation:
     try:
         return _Lane(index, system, system, plan.optimizer(system, plan.criteria, plan.constraints))
     except Exception as error:  # a library's own, of any kind: it costs this row and says why
@@ -240,7 +245,7 @@ def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
         return Relaxation(system, system, "not_relaxed", reason, 0, 0)
 
 
-def _begun(plan: _Plan, index: int, system: System, known: Path | None) -> _Lane | Relaxation:
+def _begun(plan: _RelaxationPlan, index: int, system: System, known: Path | None) -> _Lane | Relaxation:
     """A lane where its path was, as far as that is known; at its start where the optimiser now goes another way."""
     lane = _started(plan, index, system)
     if known is None or isinstance(lane, Relaxation):
@@ -257,7 +262,7 @@ def _begun(plan: _Plan, index: int, system: System, known: Path | None) -> _Lane
     return lane
 
 
-def _advance(plan: _Plan, lane: _Lane, solved: Any, row: int) -> Relaxation | None:
+def _advance(plan: _RelaxationPlan, lane: _Lane, solved: Any, row: int) -> Relaxation | None:
     """Take one result; None while there is more to compute."""
     frame = frame_of(solved, row, lane.system.positions)
     if isinstance(frame, str):
@@ -278,7 +283,7 @@ def _advance(plan: _Plan, lane: _Lane, solved: Any, row: int) -> Relaxation | No
     return _stepped(plan, lane, frame)
 
 
-def _stepped(plan: _Plan, lane: _Lane, frame: Frame) -> Relaxation | None:
+def _stepped(plan: _RelaxationPlan, lane: _Lane, frame: Frame) -> Relaxation | None:
     """Let the optimiser go on from a point; None while there is more to compute."""
     lane.frames.append(frame)
     steps = len(lane.frames)
@@ -304,6 +309,6 @@ def _check(system: System, where: str) -> None:
 
 
 def check_solver(solver: Any) -> None:
-    """`InputError` if a solver gives no gradients."""
+    """Raise `InputError` if a solver gives no gradients."""
     if "gradient" not in solver.resolved.properties:
         raise InputError("scf.properties: the solver gives no gradients; use properties = ['gradient']")

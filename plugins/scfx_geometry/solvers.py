@@ -25,7 +25,7 @@ class Solvers:
     labels: Any
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by stage since they were made."""
+        """Return the seconds by stage since they were made."""
         total: Counter[str] = Counter()
         for solver in {id(each): each for each in (self.steps, self.labels)}.values():
             total.update(solver.profile)
@@ -33,7 +33,7 @@ class Solvers:
 
 
 def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> Any:
-    """The core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""
+    """Return the core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""
     from scfx.driver import Solver
 
     if not any(_name(choice) == "gradient" for choice in spec.properties):
@@ -48,7 +48,7 @@ def solvers_of(
     factory: SolverFactory,
     level: SCFSpec | None = None,
 ) -> Solvers:
-    """Both solvers; that of the steps leaves out what only labels need, such as polarizabilities.
+    """Return both solvers; that of the steps leaves out what only labels need, such as polarizabilities.
 
     `level`: the spec of the steps, if that is another.
     """

@@ -23,7 +23,7 @@ _TABLES = {TABLE: CONVERGED, SAMPLES: SAMPLED}
 
 
 @dataclass(frozen=True)
-class Record:
+class SourceMolecule:
     """One molecule of the source: `system`, or the `problem` that leaves it without one.
 
     `smiles`: what the molecule was made of, where its atoms stand in the order of the canonical SMILES; else empty.
@@ -36,20 +36,23 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Source:
+class MoleculeFile:
     """The records of a file, in its order, and what it is read as: "xyz", "smiles" or "relaxed".
 
     `to_come`: these are the molecules that an earlier task of the configuration is going to relax or sample, as they
     start.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[SourceMolecule, ...]
     kind: str
     to_come: bool = False
 
 
-def read_source(options: SourceOptions, config_path: str | None, earlier: Mapping[str, Source]) -> Source:
-    """`ConfigError` if the file is not there or of a kind that is not read here; `InputError` for a bad xyz file.
+def read_source(
+    options: SourceOptions, config_path: str | None, earlier: Mapping[str, MoleculeFile]
+) -> MoleculeFile:
+    """Read a file. `ConfigError` if it is not there or of a kind that is not read here; `InputError` for a bad xyz
+    file.
 
     A SMILES that RDKit cannot read or embed is a record with its problem. `earlier`: sources of the tasks that run
     before, by their output folders; where `molecules` is one of these, its results are to come.
@@ -57,24 +60,24 @@ def read_source(options: SourceOptions, config_path: str | None, earlier: Mappin
     for output, source in earlier.items():
         if _same_place(output, options.molecules):
             _check_stated(options, "relaxed")
-            return Source(source.records[: options.limit], "relaxed", to_come=True)
+            return MoleculeFile(source.records[: options.limit], "relaxed", to_come=True)
     far = "://" in options.molecules
     if options.format == "relaxed" or (
         options.format == "auto" and (far or Path(options.molecules).is_dir())
     ):
         _check_stated(options, "relaxed")
-        return Source(tuple(_of_another_task(options)), "relaxed")
+        return MoleculeFile(tuple(_of_another_task(options)), "relaxed")
     path = _found(options.molecules, config_path)
     kind = options.format if options.format != "auto" else _kind(path)
     _check_stated(options, kind)
     if kind == "xyz":
         systems = System.all_from_xyz(path, options.charge, options.multiplicity)[: options.limit]
-        records = [Record(system.name, system) for system in systems]
+        records = [SourceMolecule(system.name, system) for system in systems]
     else:
         records = _of_smiles(path, options)
     if not records:
         raise ConfigError("task.molecules", f"{str(path)!r} has no molecule")
-    return Source(tuple(records), kind)
+    return MoleculeFile(tuple(records), kind)
 
 
 def _same_place(one: str, other: str) -> bool:
@@ -97,7 +100,7 @@ def _check_stated(options: SourceOptions, kind: str) -> None:
                 )
 
 
-def _of_another_task(options: SourceOptions) -> list[Record]:
+def _of_another_task(options: SourceOptions) -> list[SourceMolecule]:
     """The rows of the output of an optimize or sample task; one that is not good is a record with its problem."""
     import pyarrow.parquet as pq
 
@@ -114,16 +117,18 @@ def _of_another_task(options: SourceOptions) -> list[Record]:
     return [_record(row, _TABLES[table]) for row in rows]
 
 
-def _record(row: Mapping[str, Any], good: str) -> Record:
+def _record(row: Mapping[str, Any], good: str) -> SourceMolecule:
     name = row["name"] if row.get("sample") is None else f"{row['name']} sample {row['sample']}"
     if row["status"] != good:
-        return Record(name, None, f"{'not relaxed' if good == CONVERGED else 'no sample'}: {row['reason']}")
+        return SourceMolecule(
+            name, None, f"{'not relaxed' if good == CONVERGED else 'no sample'}: {row['reason']}"
+        )
     system = System.from_arrays(
         row["atomic_numbers"], row["positions_angstrom"], "angstrom", row["charge"], row["multiplicity"]
     )
     # Of a molecule that broke or rearranged, the SMILES says nothing any more; older tables have none.
     smiles = "" if row.get("rearranged") else row.get("smiles") or ""
-    return Record(name, replace(system, name=name), smiles=smiles)
+    return SourceMolecule(name, replace(system, name=name), smiles=smiles)
 
 
 def _found(name: str, config_path: str | None) -> Path:
@@ -148,16 +153,16 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _of_smiles(path: Path, options: SourceOptions) -> list[Record]:
+def _of_smiles(path: Path, options: SourceOptions) -> list[SourceMolecule]:
     lines = [line.split(None, 1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     records = []
     for smiles, *rest in lines[: options.limit]:
         name = f"{smiles} {rest[0].strip()}" if rest else smiles
         try:
             made = System.from_smiles(smiles, options.seed, options.multiplicity, options.charge)
-            records.append(Record(name, made, smiles=smiles))
+            records.append(SourceMolecule(name, made, smiles=smiles))
         except PluginUnavailableError:
             raise
         except InputError as error:
-            records.append(Record(name, None, str(error), smiles))
+            records.append(SourceMolecule(name, None, str(error), smiles))
     return records

@@ -70,13 +70,13 @@ class ParquetFile:
         self._rows: list[Mapping[str, Any]] = []
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """More rows."""
+        """Add rows."""
         self._rows += rows
         if len(self._rows) >= _GROUP:
             self._flush()
 
     def content(self) -> bytes:
-        """The file of all rows; nothing is added after it."""
+        """Return the file of all rows; nothing is added after it."""
         self._flush()
         self._writer.close()
         return self._sink.getvalue()
@@ -100,12 +100,12 @@ class XYZFile:
         self._text = io.StringIO()
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """More rows."""
+        """Add rows."""
         for row in rows:
             self._text.write("\n".join(_frame(row)) + "\n")
 
     def content(self) -> bytes:
-        """The file of all rows."""
+        """Return the file of all rows."""
         return self._text.getvalue().encode()
 
 

@@ -15,7 +15,7 @@ from scfx.jobs.stores import open_store
 from scfx_geometry.options import SourceOptions
 from scfx_geometry.property_columns import property_fields, reported
 from scfx_geometry.solvers import SolverFactory, Solvers, make_solver, solvers_of
-from scfx_geometry.sources import Source, read_source
+from scfx_geometry.sources import MoleculeFile, read_source
 from scfx_geometry.work import item_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class GeometryTask(AbstractTask):
         assert isinstance(options, SourceOptions)
         self._source_options: SourceOptions = options
         self._solver_factory = solver_factory
-        self._prepared: tuple[Source, Solvers | None] | None = None
+        self._prepared: tuple[MoleculeFile, Solvers | None] | None = None
 
     #: What the task is called, in its identity.
     _name: ClassVar[str]
@@ -75,13 +75,13 @@ class GeometryTask(AbstractTask):
         """
 
     @property
-    def source(self) -> Source:
-        """The molecules, of a task that has been checked."""
+    def source(self) -> MoleculeFile:
+        """Return the molecules, of a task that has been checked."""
         assert self._prepared is not None
         return self._prepared[0]
 
     def check(self, context: TaskContext) -> None:
-        """Everything that can be refused before the first SCF."""
+        """Refuse everything that can be refused before the first SCF."""
         options = self._source_options
         earlier = {}
         for task in context.earlier:
@@ -96,7 +96,7 @@ class GeometryTask(AbstractTask):
         self._prepared = source, solvers
         self._check_output()
 
-    def _check_source(self, source: Source, registry: Any) -> None:
+    def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         """Refuse what the options say of these molecules."""
 
     def _check_output(self) -> None:
@@ -121,7 +121,9 @@ class GeometryTask(AbstractTask):
             )
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every shard of this part is committed and some row is ok; 1: not so; 130: interrupted."""
+        """Run the job and, when every row is there, write its tables; exit code 0: every shard of this part is
+        committed and some row is ok; 1: not so; 130: interrupted.
+        """
         if self._prepared is None or self.source.to_come:
             # What an earlier task was to make is there now.
             self.check(replace(context, earlier=()))
@@ -166,6 +168,6 @@ class GeometryTask(AbstractTask):
             context.say(f"{text}; wrote {', '.join(self._files)} in {options.output}")
 
 
-def elements_of(source: Source) -> list[int]:
-    """Atomic numbers in a source, in order."""
+def elements_of(source: MoleculeFile) -> list[int]:
+    """Return the atomic numbers in a source, in order."""
     return sorted({int(z) for r in source.records if r.system is not None for z in r.system.atomic_numbers})

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from scfx.config.spec import SCFSpec
     from scfx.contracts.work import Attempt, Row
-    from scfx_geometry.sources import Record
+    from scfx_geometry.sources import SourceMolecule
 
 #: What an item says of its molecule, which every row repeats.
 _STATED = ("index", "name", "smiles", "charge", "multiplicity", "atomic_numbers")
 
 
-def item_of(index: int, record: Record) -> dict[str, Any]:
-    """A record as plain data; positions in bohr, with every digit."""
+def item_of(index: int, record: SourceMolecule) -> dict[str, Any]:
+    """Return a record as plain data; positions in bohr, with every digit."""
     item: dict[str, Any] = {"index": index, "name": record.name, "smiles": record.smiles}
     system = record.system
     if system is None:
@@ -43,7 +43,7 @@ def item_of(index: int, record: Record) -> dict[str, Any]:
 
 
 def system_of(item: Mapping[str, Any]) -> System:
-    """The molecule of an item that has one."""
+    """Return the molecule of an item that has one."""
     return System(
         np.array(item["atomic_numbers"], dtype=np.int32),
         np.array(item["positions_bohr"], dtype=np.float64),
@@ -84,18 +84,19 @@ class GeometryWork(AbstractWork):
         systems: Sequence[System],
         memory: Checkpoint | None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(place, row) of each molecule, as soon as it is done. `memory` may know parts of it from a killed attempt."""
+        """Yield (place, row) of each molecule, as soon as it is done.
+
+        `memory` may know parts of it from a killed attempt.
+        """
 
     def begin(self, threads: int | None) -> None:
-        """See `AbstractWork.begin`."""
         self._threads, self._solvers = threads, None
 
     def warm_up(self) -> None:
-        """See `AbstractWork.warm_up`."""
         self._get_solvers()
 
     def compute(self, items: Sequence[dict[str, Any]], attempt: Attempt) -> list[Row]:
-        """See `AbstractWork.compute`; what a killed attempt left of the shard is taken up."""
+        """Compute one row for each item; what a killed attempt left of the shard is taken up."""
         memory = Checkpoint(attempt, self.settings.checkpoint_seconds)
         rows = self._rows(items, attempt, memory)
         memory.forget()
@@ -104,25 +105,22 @@ class GeometryWork(AbstractWork):
     def compute_some(
         self, items: Sequence[dict[str, Any]], places: Sequence[int], attempt: Attempt
     ) -> list[Row]:
-        """Each from its start: a checkpoint is of the whole shard."""
+        """Compute rows, each from its start: a checkpoint is of the whole shard."""
         return self._rows([items[place] for place in places], attempt, None)
 
     def settled(self, item: dict[str, Any], attempt: Attempt) -> Row | None:
-        """A record without a molecule says why."""
+        """Return the row of a record without a molecule, which says why."""
         if "problem" not in item:
             return None
         return _named(item, {"status": "failed", "reason": item["problem"]})
 
     def poison(self, item: dict[str, Any], reason: str, attempt: Attempt) -> Row:
-        """See `AbstractWork.poison`."""
         return _named(item, {"status": "poison", "reason": f"poison: {reason}"})
 
     def name_of(self, item: dict[str, Any], place: int) -> str:
-        """See `AbstractWork.name_of`."""
         return f"molecule {item['index']} ({item['name']})"
 
     def versions(self) -> dict[str, str]:
-        """See `AbstractWork.versions`."""
         return versions((*NUMERICAL, *self.distributions))
 
     def _rows(

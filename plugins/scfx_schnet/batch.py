@@ -1,4 +1,4 @@
-"""`PackedBatch`: molecules of different sizes in one batch, their atoms concatenated, nothing padded."""
+"""`PackedMolecules`: molecules of different sizes in one batch, their atoms concatenated, nothing padded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LENGTH_UNITS = {"angstrom": 1.0, "bohr": BOHR_IN_ANGSTROM}
 
 
 @dataclass(frozen=True, eq=False)
-class PackedBatch:
+class PackedMolecules:
     """Atoms of `n_molecules` molecules one after the other. Positions in angstrom.
 
     `molecule` says which molecule an atom belongs to; `first` < `second` are all pairs of atoms of one molecule,
@@ -36,8 +36,8 @@ class PackedBatch:
     targets: Float[torch.Tensor, "molecule target"]
     n_molecules: int
 
-    def to(self, device: torch.device | str) -> PackedBatch:
-        """The same on a device."""
+    def to(self, device: torch.device | str) -> PackedMolecules:
+        """Return the batch on a device."""
         moved = {
             f.name: getattr(self, f.name).to(device, non_blocking=True)
             for f in fields(self)
@@ -52,7 +52,7 @@ def pack(
     targets: np.ndarray | None = None,
     *,
     unit: str = "angstrom",
-) -> PackedBatch:
+) -> PackedMolecules:
     """Pack molecules: atomic numbers [natm] and positions [natm, 3] each, in `unit` ("angstrom" or "bohr").
 
     `targets` [molecule, target] is carried along. Raises `InputError` for an unknown unit, a molecule without atoms,
@@ -73,14 +73,14 @@ def pack(
 
 def pack_arrays(
     numbers: np.ndarray, positions: np.ndarray, sizes: np.ndarray, targets: np.ndarray | None = None
-) -> PackedBatch:
-    """The same from atoms that are concatenated already, `sizes` of them a molecule; positions in angstrom."""
+) -> PackedMolecules:
+    """Return a batch of atoms that are concatenated already, `sizes` of them a molecule; positions in angstrom."""
     starts = np.concatenate([[0], np.cumsum(sizes)])
     pairs = [_pairs_of(int(n)) + start for n, start in zip(sizes, starts, strict=False)]
     first, second = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), dtype=np.int64)
     if targets is None:
         targets = np.empty((len(sizes), 0))
-    return PackedBatch(
+    return PackedMolecules(
         numbers=torch.from_numpy(numbers.astype(np.int64)),
         positions=torch.from_numpy(np.ascontiguousarray(positions, dtype=np.float32)),
         molecule=torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)),
@@ -95,3 +95,6 @@ def pack_arrays(
 def _pairs_of(natm: int) -> np.ndarray:
     """[2, natm (natm - 1) / 2]: i < j."""
     return np.stack(np.triu_indices(natm, 1)).astype(np.int64)
+
+
+PackedBatch = PackedMolecules  #: Its name before 0.2: models of other plugins may import it.

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from scfx.errors import ConfigError, InputError
-from scfx_schnet.batch import PackedBatch, pack_arrays
+from scfx_schnet.batch import PackedMolecules, pack_arrays
 from scfx_schnet.targets import MAX_ATOMIC_NUMBER, TARGETS
 
 #: Raised when the layout of the files changes: caches of another version are made again.
@@ -41,7 +41,7 @@ class Chunk:
 
 
 def key_number(molecule: str) -> int:
-    """64 bits that stand for a molecule: two of a billion molecules share them with a chance of 3%."""
+    """Return 64 bits that stand for a molecule: two of a billion molecules share them with a chance of 3%."""
     return int.from_bytes(hashlib.blake2b(molecule.encode(), digest_size=8).digest(), "little")
 
 
@@ -69,10 +69,11 @@ class Molecules:
 
     @property
     def available(self) -> tuple[str, ...]:
+        """Return the columns that can be targets."""
         return tuple(self._targets)
 
     def unit(self, target: str) -> str:
-        """Of a target: "eV" of energies, else that of the property's column; "" for pure numbers."""
+        """Return the unit of a target: "eV" of energies, else that of the property's column; "" for pure numbers."""
         return self._units.get(target, "eV")
 
     def check(self, names: Sequence[str], key: str) -> None:
@@ -84,22 +85,22 @@ class Molecules:
                 raise ConfigError(key, f"{name!r}: the data has {', '.join(self.available) or 'none'}{hint}")
 
     def targets(self, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """Targets [row, target], each in its unit. Raises `InputError` for one that the data set has not."""
+        """Return targets [row, target], each in its unit. Raises `InputError` for one that the data set has not."""
         for name in names:
             if name not in self._targets:
                 raise InputError(f"target {name!r}: the data has {', '.join(self.available) or 'none'}")
         return np.stack([self._targets[name][rows] for name in names], axis=1)
 
     def atom_counts(self, rows: np.ndarray) -> np.ndarray:
-        """How many atoms of each atomic number: [row, 100], float64."""
+        """Return how many atoms of each atomic number: [row, 100], float64."""
         atoms, sizes = self._atoms(rows)
         row = np.repeat(np.arange(len(rows)), sizes)
         flat = row * (MAX_ATOMIC_NUMBER + 1) + self._numbers[atoms]
         width = MAX_ATOMIC_NUMBER + 1
         return np.bincount(flat, minlength=len(rows) * width).reshape(len(rows), width).astype(np.float64)
 
-    def pack(self, rows: np.ndarray, targets: np.ndarray | None = None) -> PackedBatch:
-        """A batch of some rows; `targets` [row, target] are carried along."""
+    def pack(self, rows: np.ndarray, targets: np.ndarray | None = None) -> PackedMolecules:
+        """Return a batch of some rows; `targets` [row, target] are carried along."""
         atoms, sizes = self._atoms(rows)
         return pack_arrays(self._numbers[atoms], self._positions[atoms], sizes, targets)
 
@@ -118,7 +119,7 @@ def _mapped(path: Path, dtype: Any) -> np.ndarray:
 def open_or_write(
     folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]
 ) -> Molecules:
-    """The molecules in `folder` if it was written for `identity`; else write it, one chunk in memory at a time.
+    """Return the molecules in `folder` if it was written for `identity`; else write it, one chunk in memory at a time.
 
     The folder appears whole or not at all, so that a killed run leaves nothing half written behind.
     """

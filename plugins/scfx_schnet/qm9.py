@@ -37,7 +37,7 @@ _IN_EV = ("_ev", "homolumogap")
 
 
 def read_xyz(path: Path) -> Iterator[Chunk]:
-    """QM9's own files: a folder of `dsgdb9nsd_*.xyz`, one such file, or a tar archive of them (`scfx.model.qm9`).
+    """Read QM9's own files: a folder of `dsgdb9nsd_*.xyz`, one such file, or a tar archive of them (`scfx.model.qm9`).
 
     Which molecule a record is, the SMILES of its relaxed geometry says.
     """
@@ -47,7 +47,7 @@ def read_xyz(path: Path) -> Iterator[Chunk]:
 
 
 def xyz_identity(path: Path) -> Any:
-    """What tells one folder or archive from another, without reading it: names, sizes and times."""
+    """Return what tells one folder or archive from another, without reading it: names, sizes and times."""
     files = sorted(path.rglob("*.xyz")) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: no .xyz file in this folder")
@@ -56,6 +56,7 @@ def xyz_identity(path: Path) -> Any:
 
 
 def hash_of(value: Any) -> str:
+    """Return the SHA-256 (hex) of a value's text."""
     return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
@@ -72,7 +73,8 @@ def _chunk(rows: list[QM9Record]) -> Chunk:
 
 
 def read_table(path: Path, columns: dict[str, str], energy_unit: str, length_unit: str) -> Iterator[Chunk]:
-    """A Parquet or CSV table with a row a molecule; in CSV, lists are written as JSON. See `_ALIASES` for columns.
+    """Yield a Parquet or CSV table with a row a molecule; in CSV, lists are written as JSON. See `_ALIASES` for
+    columns.
 
     QM9's tables have U0 and the zero-point energy: their difference is the electronic energy.
     """

@@ -52,7 +52,7 @@ class DataOptions(BaseModel):
 def open_data(
     options: DataOptions, cache: Path, key: str = "task.data", registry: Registry | None = None
 ) -> Molecules:
-    """The molecules of a source; written to `cache` once, one chunk in memory at a time, then memory-mapped.
+    """Return the molecules of a source; written to `cache` once, one chunk in memory at a time, then memory-mapped.
 
     Datasets of labels are read by whoever can among the plugins of `registry` (left out: the installed ones).
     Raises `ConfigError` if there is nothing at the path or its layout is not known, `InputError` if it has no usable
@@ -75,7 +75,7 @@ def open_data(
 def open_shared(
     data: DataOptions, cache: Path, group: Processes, registry: Registry, key: str = "task.data"
 ) -> Molecules:
-    """`open_data`, of several processes by the first one first, so that the cache is written once."""
+    """Do as `open_data`, of several processes by the first one first, so that the cache is written once."""
     if group.first:
         open_data(data, cache, key, registry)
     group.wait()

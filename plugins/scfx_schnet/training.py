@@ -25,7 +25,7 @@ from scfx_schnet.targets import Standardiser
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class TrainingJob:
     """What is trained on what. `rows`, `validation`, `test` are rows of `molecules`.
 
     `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning).
@@ -42,7 +42,7 @@ class Job:
     start: dict[str, torch.Tensor] | None = None
 
     def identity(self) -> str:
-        """A hash of all that decides the weights."""
+        """Return a hash of all that decides the weights."""
         digest = hashlib.sha256(self.molecules.identity.encode())
         digest.update(np.ascontiguousarray(self.rows).tobytes())
         plain = [self.targets, self.model, self.options.identity(), self.seed]
@@ -53,10 +53,15 @@ class Job:
 
 
 class Training:
-    """A `Job` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
+    """A `TrainingJob` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
 
     def __init__(
-        self, job: Job, folder: Path, registry: Any, group: Processes | None = None, console: Any = None
+        self,
+        job: TrainingJob,
+        folder: Path,
+        registry: Any,
+        group: Processes | None = None,
+        console: Any = None,
     ):
         self.job, self.folder, self.console = job, folder, console
         self.group = group or Processes()
@@ -83,7 +88,7 @@ class Training:
 
     # ---- running -------------------------------------------------------------------------------------------------
 
-    def run(self) -> dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         """Train to the end, from the checkpoint if there is one; returns errors, each in its target's unit (mostly eV).
 
         Keys: `train_mae_ev`, `validation_mae_ev`, `test_mae_ev` (lists, target by target), `seconds`, `epochs`.
@@ -165,7 +170,7 @@ class Training:
 
     @torch.no_grad()
     def predict(self, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
-        """Targets [row, target] in eV by the averaged weights."""
+        """Return targets [row, target] in eV by the averaged weights."""
         size, out = self.options.evaluation_batch, []
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
@@ -177,7 +182,7 @@ class Training:
         return np.concatenate(out) if out else np.empty((0, len(self.job.targets)))
 
     def mae(self, rows: np.ndarray) -> list[float]:
-        """Mean absolute error in eV, target by target; rows are shared out among the processes."""
+        """Return the mean absolute error in eV, target by target; rows are shared out among the processes."""
         mine = rows[self.group.rank :: self.group.world]
         wrong = np.abs(
             self.predict(self.job.molecules, mine) - self.job.molecules.targets(mine, self.job.targets)
@@ -185,7 +190,7 @@ class Training:
         return (self.group.sum(torch.from_numpy(wrong).to(self.device)).cpu().numpy() / len(rows)).tolist()
 
     def errors(self, sampler: Sampler) -> dict[str, Any]:
-        """The errors at the end: of a part of the training subset, and of all validation and test rows."""
+        """Return the errors at the end: of a part of the training subset, and of all validation and test rows."""
         seen = self.job.rows[: self.options.evaluate_rows]
         return {
             "train_mae_ev": self.mae(seen),
@@ -255,7 +260,7 @@ class Training:
 class _Targets:
     """Standardised targets of the rows of a training subset."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: TrainingJob):
         self._molecules, self._names = job.molecules, job.targets
         # Mean, spread and atom references are those of at most so many rows: enough for all digits that matter.
         some = job.rows[:100_000]
@@ -271,7 +276,9 @@ class _Targets:
 def median_mae(
     molecules: Molecules, train: np.ndarray, asked: np.ndarray, names: Sequence[str]
 ) -> list[float]:
-    """Baseline: the error of the training subset's median, in eV (for the energy after removing atom references)."""
+    """Return the baseline: the error of the training subset's median, in eV (for the energy after removing atom
+    references).
+    """
     fit = Standardiser.fit(names, molecules.targets(train, names), molecules.atom_counts(train))
 
     def rest(rows: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ class Level:
     sources: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """Return the level as plain data."""
         return asdict(self)
 
 
@@ -266,7 +266,7 @@ LEVELS: Mapping[str, Level] = {level.name: level for level in _ALL}
 
 
 def level_name(value: Any) -> str | None:
-    """The key of `LEVELS` that a value means, case-free; `ValueError` with what there is."""
+    """Return the key of `LEVELS` that a value means, case-free; `ValueError` with what there is."""
     if value is None:
         return None
     name = value.strip().casefold() if isinstance(value, str) else value
@@ -278,7 +278,7 @@ def level_name(value: Any) -> str | None:
 
 
 def expanded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` over the keys of the level that they name, which stays in them; as they are if they name none.
+    """Return `values` over the keys of the level that they name, which stays in them; as they are if they name none.
 
     A key that is given replaces the level's, but a table for `convergence` without a preset begins from the level's.
     """
@@ -296,7 +296,9 @@ def expanded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stated(spec: SCFSpec) -> dict[str, Any]:
-    """What a result says of its level: the name, the keys that were changed, and the merged `[scf]`; {} without one."""
+    """Return what a result says of its level: the name, the keys that were changed, and the merged `[scf]`; {} without
+    one.
+    """
     if spec.level is None:
         return {}
     level = LEVELS[spec.level]

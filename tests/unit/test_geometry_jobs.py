@@ -18,7 +18,7 @@ from dataset_kills import environment, lines, wait_for, wait_until_gone
 from geometry_fake import Death, DyingSolver, SpringSolver, made, optimize, run_task, write_starts
 from molecules import distorted, molecule
 from scfx_geometry.optimize_task import OptimizeTask, OptimizeWork
-from scfx_geometry.sources import Record
+from scfx_geometry.sources import SourceMolecule
 from scfx_geometry.work import item_of
 
 import scfx
@@ -137,7 +137,7 @@ def test_parts_and_workers_make_the_bytes_of_one_run(tmp_path, starts, whole):
 def test_a_molecule_that_ends_its_process_is_a_row_that_says_so(starts):
     options = OptimizeTask.Options(molecules=starts, output="out")
     work = OptimizeWork(scfx.SCFSpec(), options, (1,), (), lambda *_: SpringSolver())
-    item = item_of(1, Record("b", molecule("H2")))
+    item = item_of(1, SourceMolecule("b", molecule("H2")))
     poison = work.poison(item, "its process ended with signal 11", None)
     assert poison["status"] == "poison"
     (table, _), said = OptimizeTask(options)._contents([poison], [])

@@ -25,7 +25,7 @@ def points_of_relaxation(
     max_steps: int,
     memory: PathMemory | None = None,
 ) -> list[tuple[System, int]]:
-    """At most `samples` points in equal distances of steps, first and last among them, and the step of each.
+    """Return at most `samples` points in equal distances of steps, first and last among them, and the step of each.
 
     Of a path that did not reach the minimum, the points that there are. Raises `ScfxError` where there is none.
     """

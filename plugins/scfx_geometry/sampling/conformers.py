@@ -28,7 +28,7 @@ _made = Sheltered("scfx_geometry.sampling.conformers:made")
 def conformers_of(
     system: System, smiles: str, count: int, samples: int, seed: int, pick: Pick, prune_rms: float
 ) -> list[tuple[System, dict[str, Any]]]:
-    """At most `samples` different ones of `count` embedded conformers, in order of `pick`; each with what it is.
+    """Return at most `samples` different ones of `count` embedded conformers, in order of `pick`; each with what it is.
 
     Bonds are those of `smiles`, whose atoms `system` has in their canonical order, or (where it is empty) those that
     RDKit finds in the geometry; stereo centres are the geometry's. Distances (angstrom) are of heavy atoms, after the
@@ -71,7 +71,9 @@ def made(
     samples: int,
     prune_rms: float,
 ) -> list[tuple[int, np.ndarray, float, float]]:
-    """(number, positions in angstrom, kcal/mol above the lowest, angstrom from the given geometry) of each picked."""
+    """Return (number, positions in angstrom, kcal/mol above the lowest, angstrom from the given geometry) of each
+    conformer that is picked.
+    """
     from rdkit import Chem, rdBase
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 

@@ -75,7 +75,7 @@ class _Trajectory:
 def frames_of_dynamics(
     solver: Any, systems: Sequence[System], plan: Dynamics, lanes: int, memory: PathMemory | None = None
 ) -> Iterator[tuple[int, list[System] | str, int]]:
-    """(index, geometries or the reason why there are none, seed) as soon as each is done.
+    """Yield (index, geometries or the reason why there are none, seed) as soon as each is done.
 
     `solver` computes the forces; each step begins from the density of the molecule's own step before. `memory` keeps
     the paths on their way, and those that it recalls go on where they were, to the same bits.

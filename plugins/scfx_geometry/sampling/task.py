@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from scfx.contracts.optimizer import AbstractOptimizer
     from scfx.contracts.task import TaskContext
     from scfx_geometry.solvers import Solvers
-    from scfx_geometry.sources import Source
+    from scfx_geometry.sources import MoleculeFile
 
 
 class SampleTask(GeometryTask):
@@ -62,7 +62,7 @@ class SampleTask(GeometryTask):
         return self._level_spec
 
     def check(self, context: TaskContext) -> None:
-        """See `GeometryTask.check`; also the level of the forces on the way."""
+        """Refuse what can be refused before the first SCF; also the level of the forces on the way."""
         super().check(context)
         level, elements = self._settings.level, elements_of(self.source)
         if level is None or not elements:
@@ -74,7 +74,7 @@ class SampleTask(GeometryTask):
             raise ConfigError("task.level", str(error)) from error
         self._level_spec = spec
 
-    def _check_source(self, source: Source, registry: Any) -> None:
+    def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         method = self._settings.method
         systems = [record.system for record in source.records if record.system is not None]
         for system in systems:

@@ -54,7 +54,6 @@ class SampleWork(GeometryWork):
         systems: Sequence[System],
         memory: Checkpoint | None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """See `GeometryWork.rows`."""
         for place, samples in self._samples(solvers.steps, items, systems, memory):
             yield place, self._labelled(solvers.labels, samples)
 
