@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scfx.errors import ConfigError, ScfxError
+from scfx.errors import ConfigError
 from scfx.model.system import DIPOLE_AU_IN_DEBYE
 from scfx_geometry.frequencies import Analysis, frequencies
 from scfx_geometry.isotopes import commonest_isotope_masses
 from scfx_geometry.options import FrequenciesOptions
 from scfx_geometry.property_columns import property_row
+from scfx_geometry.solving import reason_of
 from scfx_geometry.tables import FREQUENCY_COLUMNS, ParquetFile
 from scfx_geometry.task import GeometryTask
 from scfx_geometry.work import GeometryWork
@@ -46,8 +47,8 @@ class FrequenciesWork(GeometryWork):
                     solvers.steps, system, settings.step, settings.temperature, settings.pressure,
                     settings.symmetry_number, labels=solvers.labels,
                 )  # fmt: skip
-            except ScfxError as error:  # this molecule's own: it costs its row and says why
-                yield place, {**given, "status": "failed", "reason": str(error)}
+            except Exception as error:  # this molecule's own: it costs its row and says why
+                yield place, {**given, "status": "failed", "reason": reason_of(error)}
             else:
                 label = found.label
                 properties = property_row(

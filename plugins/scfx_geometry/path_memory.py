@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jaxtyping import Float64
+
+    from scfx_geometry.solving import Entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +55,17 @@ class PathMemory(abc.ABC):
         """Take the paths of all molecules on their way, after each round; whether they are stored is its own."""
 
 
-def frame_of(solved: Any, row: int, positions: np.ndarray) -> Frame | str:
-    """Return the point that a result's entry is, or the reason why there is none."""
-    if not solved.converged[row]:
-        return solved.reason[row] or solved.status[row].explain()
+def frame_of(entry: Entry, positions: np.ndarray, where: str) -> Frame | str:
+    """Return the point that a molecule's entry is, or the reason why there is none, which says `where` that was."""
+    if isinstance(entry, str):
+        return f"SCF of {where}: {entry}"
+    solved, row = entry
     gradient = None if solved.gradient is None else solved.gradient[row]
     if gradient is None:
         reasons = solved.property_reasons.get("gradient")
-        return f"no gradient: {reasons[row] if reasons else 'none given'}"
+        return f"no gradient at {where}: {reasons[row] if reasons else 'none given'}"
+    if not np.isfinite(gradient).all():
+        return f"the gradient at {where} is not finite"
     return Frame(
         positions,
         float(solved.energy[row]),

@@ -22,6 +22,7 @@ from scfx_geometry.constraints import Constraint, check_atoms, constraints_of
 from scfx_geometry.criteria import Criteria, criteria_of
 from scfx_geometry.optimizers import AbstractOptimizer, optimizer_of
 from scfx_geometry.path_memory import Frame, Path, frame_of
+from scfx_geometry.solving import Entry, solved_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -205,8 +206,8 @@ def _rounds(
                     yield index, lane
                 else:
                     active.append(lane)
-            for lane, solved, row in _solved(solver, labels, plan, list(active)):
-                end = _advance(plan, lane, solved, row)
+            for lane, entry in _solved(solver, labels, plan, list(active)):
+                end = _advance(plan, lane, entry)
                 if end is not None:
                     lane.optimizer.close()
                     active.remove(lane)
@@ -220,21 +221,17 @@ def _rounds(
 
 def _solved(
     solver: Any, labels: Any, plan: _RelaxationPlan, active: list[_Lane]
-) -> Iterator[tuple[_Lane, Any, int]]:
-    """Each lane with its result and its entry there. A settled one is solved as if nothing had gone before."""
+) -> Iterator[tuple[_Lane, Entry]]:
+    """Each lane with its entry. A settled one is solved as if nothing had gone before."""
     for chosen, lanes in (
         (solver, [lane for lane in active if not lane.settled]),
         (labels, [lane for lane in active if lane.settled]),
     ):
         if lanes:
-            solved = chosen.solve(
-                [lane.system for lane in lanes],
-                return_density=True,
-                initial_density=[
-                    lane.density if plan.propagate_guess and not lane.settled else None for lane in lanes
-                ],
-            )
-            yield from ((lane, solved, row) for row, lane in enumerate(lanes))
+            guesses = [lane.density if plan.propagate_guess and not lane.settled else None for lane in lanes]
+            systems = [lane.system for lane in lanes]
+            found = solved_entries(chosen, systems, return_density=True, initial_density=guesses)
+            yield from zip(lanes, found, strict=True)
 
 
 def _started(plan: _RelaxationPlan, index: int, system: System) -> _Lane | Relaxation:
@@ -262,16 +259,15 @@ def _begun(plan: _RelaxationPlan, index: int, system: System, known: Path | None
     return lane
 
 
-def _advance(plan: _RelaxationPlan, lane: _Lane, solved: Any, row: int) -> Relaxation | None:
+def _advance(plan: _RelaxationPlan, lane: _Lane, entry: Entry) -> Relaxation | None:
     """Take one result; None while there is more to compute."""
-    frame = frame_of(solved, row, lane.system.positions)
-    if isinstance(frame, str):
+    frame = frame_of(entry, lane.system.positions)
+    if isinstance(frame, str) or isinstance(entry, str):
         where = (
             "the last geometry from the standard guess" if lane.settled else f"step {len(lane.frames) + 1}"
         )
-        return plan.ended(
-            lane, "not_relaxed", f"SCF of {where}: {frame}" if not solved.converged[row] else frame
-        )
+        return plan.ended(lane, "not_relaxed", str(frame).replace("SCF:", f"SCF of {where}:", 1))
+    solved, row = entry
     if lane.settled:
         return plan.ended(
             lane, "converged", energy=frame.energy, gradient=frame.gradient, dipole=frame.dipole,

@@ -14,6 +14,7 @@ from scfx_geometry.fed_loop import FedLoop
 from scfx_geometry.isotopes import commonest_isotope_masses
 from scfx_geometry.path_memory import Frame, Path, PathMemory, frame_of
 from scfx_geometry.sampling.seeds import generator_of, seed_of
+from scfx_geometry.solving import Entry, solved_entries
 
 if TYPE_CHECKING:
     from scfx.model.system import System
@@ -87,14 +88,12 @@ def frames_of_dynamics(
                 index, system = queue.popleft()
                 active.append(_begun(index, system, plan, memory.recall(index) if memory else None))
             waiting = [each for each in active if each.loop.asked() is not None]
-            solved = None
+            entries: list[Entry] = []
             if waiting:
-                solved = solver.solve(
-                    [_at(each.system, each.loop.asked()) for each in waiting],
-                    return_density=True,
-                    initial_density=[each.density for each in waiting],
-                )
-            ends = {each.index: _advanced(each, solved, row) for row, each in enumerate(waiting)}
+                systems = [_at(each.system, each.loop.asked()) for each in waiting]
+                guesses = [each.density for each in waiting]
+                entries = solved_entries(solver, systems, return_density=True, initial_density=guesses)
+            ends = {each.index: _advanced(each, entry) for each, entry in zip(waiting, entries, strict=True)}
             for each in list(active):
                 end = ends.get(each.index)
                 if end is None and each.loop.asked() is not None:
@@ -128,13 +127,13 @@ def _begun(index: int, system: System, plan: Dynamics, known: Path | None) -> _T
     return each
 
 
-def _advanced(each: _Trajectory, solved: Any, row: int) -> str | None:
+def _advanced(each: _Trajectory, entry: Entry) -> str | None:
     """Give a trajectory its forces; what ended it before its time, or None."""
-    point = frame_of(solved, row, _at(each.system, each.loop.asked()).positions)
-    if isinstance(point, str):
-        return (
-            f"SCF of a step of the dynamics: {point}" if not solved.converged[row] else f"dynamics: {point}"
-        )
+    step = f"step {len(each.points) + 1} of the dynamics"
+    point = frame_of(entry, _at(each.system, each.loop.asked()).positions, step)
+    if isinstance(point, str) or isinstance(entry, str):
+        return str(point)
+    solved, row = entry
     each.density = np.array(solved.density[row])
     each.points.append(point)
     try:

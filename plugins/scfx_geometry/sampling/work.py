@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scfx.contracts.optimizer import Constraint
-from scfx.errors import ScfxError
 from scfx.model.system import BOHR_IN_ANGSTROM, DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 from scfx_geometry.property_columns import property_row
 from scfx_geometry.relax import relaxed
@@ -24,6 +23,7 @@ from scfx_geometry.sampling.options import (
     TorsionMethod,
 )
 from scfx_geometry.sampling.torsion import turned
+from scfx_geometry.solving import Entry, reason_of, solved_entries
 from scfx_geometry.tables import SAMPLE_COLUMNS
 from scfx_geometry.work import GeometryWork
 
@@ -78,8 +78,8 @@ class SampleWork(GeometryWork):
         for place, (item, system) in enumerate(zip(items, systems, strict=True)):
             try:
                 yield place, self._of_one(solver, item, system, memory)
-            except ScfxError as error:  # this molecule's own: it costs its rows and says why
-                yield place, str(error)
+            except Exception as error:  # this molecule's own: it costs its rows and says why
+                yield place, reason_of(error)
 
     def _of_one(
         self, solver: Any, item: dict[str, Any], system: System, memory: Checkpoint | None
@@ -138,14 +138,13 @@ class SampleWork(GeometryWork):
         if isinstance(samples, str):
             return {"status": "failed", "reason": samples, "samples": []}
         geometries = [geometry for geometry, _ in samples if not isinstance(geometry, str)]
-        solved = labels.solve(geometries) if geometries and self._settings.label else None
-        rows, row = [], 0
+        entries = iter(solved_entries(labels, geometries) if geometries and self._settings.label else ())
+        rows = []
         for geometry, how in samples:
             if isinstance(geometry, str):
                 rows.append({**how, "status": "failed", "reason": geometry})
-                continue
-            rows.append({**how, **self._label(labels, geometry, solved, row)})
-            row += 1
+            else:
+                rows.append({**how, **self._label(labels, geometry, next(entries, None))})
         good = any(each["status"] == "ok" for each in rows)
         return {
             "status": "ok" if good else "failed",
@@ -153,13 +152,13 @@ class SampleWork(GeometryWork):
             "samples": rows,
         }
 
-    def _label(self, labels: Any, system: System, solved: Any, row: int) -> dict[str, Any]:
+    def _label(self, labels: Any, system: System, entry: Entry | None) -> dict[str, Any]:
         positions = {"positions_angstrom": system.positions_angstrom.tolist()}
-        if solved is None:  # geometries only were asked for
+        if entry is None:  # geometries only were asked for
             return {**positions, "status": "ok", "reason": ""}
-        if not solved.converged[row]:
-            reason = f"SCF of the label: {solved.reason[row] or solved.status[row].explain()}"
-            return {**positions, "status": "failed", "reason": reason}
+        if isinstance(entry, str):
+            return {**positions, "status": "failed", "reason": f"SCF of the label: {entry}"}
+        solved, row = entry
         gradient = None if solved.gradient is None else solved.gradient[row]
         properties = property_row(
             labels.resolved.properties,
