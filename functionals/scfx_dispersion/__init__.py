@@ -1,5 +1,7 @@
 """Dispersion corrections: D3 and D4 through simple-dftd3 and dftd4, and the empirical one of wB97X-D.
 
+Also what composite methods have in place of them: D4 with gCP (r2SCAN-3c), D3 with a bond correction (B97-3c).
+
 Functionals that carry a correction (`wb97m-d3bj`) name the method; any other functional takes one by a suffix
 (`b3lyp-d3bj`, `PBE0-D4`), which `grammar` reads.
 """
@@ -25,6 +27,10 @@ def scfx_register_dispersion_corrections() -> list[scfx.Offer]:
             "d4-gcp", "scfx_dispersion.composites:D4WithCounterpoise", "D4 and gCP of r2SCAN-3c (dftd4, simple-dftd3)",
             requires=("dftd3", "dftd4"),
         ),
+        scfx.Offer(
+            "d3bj-srb", "scfx_dispersion.composites:D3WithBondCorrection",
+            "D3(BJ) and bond correction of B97-3c (simple-dftd3)", requires=("dftd3",),
+        ),
         scfx.Offer("chg", "scfx_dispersion.chg:ChaiHeadGordon", "empirical dispersion of wB97X-D"),
     ]  # fmt: skip
 
@@ -35,6 +41,14 @@ def scfx_register_functionals() -> list[scfx.Offer]:
         scfx.Offer(
             "r2scan-d4-gcp", "scfx_dispersion.composites:r2scan_3c", "r2SCAN with D4 and gCP of r2SCAN-3c",
             requires=("dftd3", "dftd4"),
+        ),
+        scfx.Offer(
+            "wb97x-d4-3c", "scfx_dispersion.composites:wb97x_3c", "wB97X-V's functional with D4 of wB97X-3c",
+            requires=("dftd3", "dftd4"),
+        ),
+        scfx.Offer(
+            "b97-d3-srb", "scfx_dispersion.composites:b97_3c", "B97-3c's GGA with its D3 and bond correction",
+            requires=("dftd3", "dftd4", "jax_xc"),
         ),
     ]  # fmt: skip
 

@@ -22,6 +22,7 @@ OPTIONS = {
     "d3zero": {"name": "d3zero", "functional": "pbe"},
     "d4": {"name": "d4", "functional": "pbe0"},
     "d4-gcp": {"name": "d4-gcp"},
+    "d3bj-srb": {"name": "d3bj-srb"},
     "chg": {"name": "chg"},
 }
 
