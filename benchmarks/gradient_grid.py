@@ -47,7 +47,7 @@ from scfx.grid.weight_gradient import weight_gradient  # noqa: E402
 from scfx.model.basis import BasisSet  # noqa: E402
 from scfx.model.batch import Batch  # noqa: E402
 from scfx.registry import Registry  # noqa: E402
-from scfx.scf.prepare import pad_matrices  # noqa: E402
+from scfx.scf.batch_matrices import pad_matrices  # noqa: E402
 
 
 def densities(batch: Batch) -> np.ndarray:

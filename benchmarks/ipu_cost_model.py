@@ -16,7 +16,7 @@ import sys
 
 from scfx_ipu.cost_model import CLOCK, ITERATIONS, predict, schedule
 from scfx_ipu.library import Machine
-from scfx_ipu.molecule import Structure
+from scfx_ipu.molecule import ShellStructure
 
 import scfx
 from scfx.model.basis import BasisSet
@@ -30,7 +30,7 @@ def main() -> int:
     registry = scfx.Registry.discover()
     system = scfx.System.from_smiles(MOLECULE, seed=42)
     basis = BasisSet.from_source(registry.basis("sto-3g"), system.atomic_numbers)
-    structure = Structure.of(Batch.from_systems([system], basis).layout)
+    structure = ShellStructure.from_layout(Batch.from_systems([system], basis).layout)
     print(f"{MOLECULE} in STO-3G, {structure.n_functions} functions, one IPU of 1,472 tiles; million cycles")
     found = [
         [predict(schedule(structure, Machine(), recompute, from_memory)) for recompute in (False, True)]

@@ -15,7 +15,7 @@ import sys
 import numpy as np
 from scfx_ipu.cost_model import schedule
 from scfx_ipu.library import Machine
-from scfx_ipu.molecule import Structure
+from scfx_ipu.molecule import ShellStructure
 from scfx_ipu.plan import largest_alkane
 
 import scfx
@@ -48,7 +48,9 @@ def main() -> int:
     for carbons in _CARBONS:
         numbers = np.array([6] * carbons + [1] * (2 * carbons + 2), dtype=np.int32)
         positions = np.arange(3.0 * len(numbers)).reshape(-1, 3)
-        structure = Structure.of(Batch.from_systems([scfx.System(numbers, positions)], basis).layout)
+        structure = ShellStructure.from_layout(
+            Batch.from_systems([scfx.System(numbers, positions)], basis).layout
+        )
         store, recompute = (schedule(structure, machine, r).numbers() for r in (False, True))
         print(
             f"{f'C{carbons}H{2 * carbons + 2}':>9} {structure.n_functions:5} "

@@ -18,7 +18,7 @@ import sys
 
 import numpy as np
 from scfx_ipu.library import integrals_of_pair
-from scfx_ipu.molecule import Structure, molecule_table
+from scfx_ipu.molecule import ShellStructure, molecule_table
 
 import scfx
 from scfx.model.basis import BasisSet
@@ -78,7 +78,7 @@ def main() -> int:
         exact = integral(exponents, coefficients * scale, wide, wide, wide, wide)
         given_exponents, given_coefficients = table[6:][:n], table[6 + nprim :][:n]
         found = [integral(given_exponents, given_coefficients, *types) for types in stages.values()]
-        found.append(float(integrals_of_pair(Structure.of(layout), table, 0, 0)[0, 0, 0, 0]))
+        found.append(float(integrals_of_pair(ShellStructure.from_layout(layout), table, 0, 0)[0, 0, 0, 0]))
         print(f"{symbol:7} {exact:8.4f}" + "".join(f"{1e8 * (value / exact - 1.0):16.1f}" for value in found))
     return 0
 

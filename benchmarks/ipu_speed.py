@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402 - after the number of threads is set
 from machine import describe  # noqa: E402
 from scfx_ipu.cost_model import CLOCK, predict, schedule  # noqa: E402
 from scfx_ipu.library import Machine  # noqa: E402
-from scfx_ipu.molecule import Structure, molecule_table  # noqa: E402
+from scfx_ipu.molecule import ShellStructure, molecule_table  # noqa: E402
 
 import scfx  # noqa: E402
 from scfx.model.basis import BasisSet  # noqa: E402
@@ -55,7 +55,7 @@ def main() -> int:
         print(f"{smiles:22} {'libcint':14} {'-':>9} {integrals:12.3f} {1000 * contraction:11.1f}", flush=True)
         cartesian = batch.layout.cart_to_ao @ density[0] @ batch.layout.cart_to_ao.T
         for recompute in (False, True):
-            program = schedule(Structure.of(batch.layout), Machine(), recompute)
+            program = schedule(ShellStructure.from_layout(batch.layout), Machine(), recompute)
             start = time.perf_counter()
             program.build()
             build = time.perf_counter() - start

@@ -95,7 +95,7 @@ def plan(molecules: int, conformers: int, shard_minutes: float) -> dict[str, flo
         )
         before = peak_mib()
         began = time.process_time()
-        source = Watched.of(path, options)
+        source = Watched.from_options(path, options)
         identity = Identity("none", {}, {}, options.row_options(), source.sha256(), {})
         store = open_store(options.output)
         store.create()

@@ -1,4 +1,4 @@
-"""Iterations by initial guess, accelerator and level: on the molecules of throughput.py and on the hard set.
+"""Iterations by initial guess, DIIS and level: on the molecules of throughput.py and on the hard set.
 
     python benchmarks/procedures.py --markdown docs/measurements/iterations.md     # some ten minutes
     python benchmarks/procedures.py --levels hf/sto-3g --sets usual                # under a minute
@@ -24,8 +24,8 @@ from throughput import MOLECULES, conformers  # noqa: E402
 import scfx  # noqa: E402
 
 Guess = Literal["atomic", "sap", "core"]
-Accelerator = Literal["cdiis", "adiis"]
-PROCEDURES: tuple[tuple[Guess, Accelerator], ...] = (
+DIIS = Literal["cdiis", "adiis"]
+PROCEDURES: tuple[tuple[Guess, DIIS], ...] = (
     ("atomic", "cdiis"),
     ("sap", "cdiis"),
     ("core", "cdiis"),
@@ -42,9 +42,7 @@ def systems_of(name: str) -> list[scfx.System]:
     return scfx.System.all_from_xyz(HARD)
 
 
-def row(
-    systems: list[scfx.System], level: str, guess: Guess, accelerator: Accelerator
-) -> tuple[str, np.ndarray]:
+def row(systems: list[scfx.System], level: str, guess: Guess, diis: DIIS) -> tuple[str, np.ndarray]:
     """A row of the table, and the energies (NaN where not converged)."""
     functional, basis, *grid = level.split("/")
     result = scfx.solve(
@@ -54,13 +52,13 @@ def row(
         backend="simd",
         grid=int(grid[0]) if grid else 0,
         guess=guess,
-        accelerator=accelerator,
+        diis=diis,
         recovery=False,
     )
     done = np.asarray(result.converged)
     counts = result.iterations[done]
     left = ", ".join(str(result.systems[i].name or i) for i in map(int, np.flatnonzero(~done)))
-    text = f"| {level} | {guess} | {accelerator} | {counts.mean():.1f} | {counts.max()} | {(~done).sum()} | {left} |"
+    text = f"| {level} | {guess} | {diis} | {counts.mean():.1f} | {counts.max()} | {(~done).sum()} | {left} |"
     return text, np.where(done, result.energy, np.nan)
 
 
@@ -77,7 +75,7 @@ def main() -> None:
         systems = systems_of(name)
         lines += [
             f"{name} molecules ({len(systems)})", "",
-            "| level | guess | accelerator | iterations, mean | most | not converged in 60 | which | other solution |",
+            "| level | guess | DIIS | iterations, mean | most | not converged in 60 | which | other solution |",
             "|---|---|---|---|---|---|---|---|",
         ]  # fmt: skip
         for level in arguments.levels:

@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from scfx_schnet import build
-from scfx_schnet.batch import PackedBatch, pack
+from scfx_schnet.batch import PackedMolecules, pack
 from scfx_schnet.presets import PRESETS
 
 
-def molecules(count: int, seed: int) -> PackedBatch:
+def molecules(count: int, seed: int) -> PackedMolecules:
     """Random molecules of 14 to 27 atoms, no two atoms closer than 0.95 angstrom, 8 cubic angstrom an atom."""
     random = np.random.default_rng(seed)
     numbers, positions = [], []
@@ -42,7 +42,7 @@ def molecules(count: int, seed: int) -> PackedBatch:
     return pack(numbers, positions)
 
 
-def graph_of(batch: PackedBatch, cutoff: float):
+def graph_of(batch: PackedMolecules, cutoff: float):
     """What PyTorch Geometric's SchNet is given in place of its own search: all pairs within the cutoff."""
     source = torch.cat([batch.second, batch.first])
     target = torch.cat([batch.first, batch.second])
@@ -55,7 +55,7 @@ def graph_of(batch: PackedBatch, cutoff: float):
     return graph
 
 
-def compare(name: str, batch: PackedBatch, rounds: int, clock: Callable[[], float]) -> dict:
+def compare(name: str, batch: PackedMolecules, rounds: int, clock: Callable[[], float]) -> dict:
     from torch_geometric.nn.models import SchNet
 
     o = PRESETS[name][2]

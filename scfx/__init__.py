@@ -1,4 +1,4 @@
-"""scfx: Kohn-Sham and Hartree-Fock labels for millions of small molecules, and what each choice costs.
+"""Compute Kohn-Sham and Hartree-Fock labels of millions of small molecules, and say what each choice costs.
 
 The names below are the public ones. They load on first use, so that `import scfx` (and listing plugins) imports
 neither JAX nor any plugin.

@@ -84,7 +84,7 @@ class SCFX(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """See `ase.calculators.calculator.Calculator.calculate`."""
+        """Compute energy and forces of `atoms`, if asked for, and put them into `results`; ASE calls it."""
         super().calculate(atoms, properties, system_changes)
         try:
             system = System.from_ase(self.atoms, self._charge, self._multiplicity)
@@ -114,7 +114,7 @@ class SCFX(Calculator):
 def evaluate(
     images: Sequence[Atoms], properties: Sequence[str] = ("energy", "forces"), **scf: Any
 ) -> list[Atoms]:
-    """Copies of many Atoms, each with its results attached (`SinglePointCalculator`), solved in batches.
+    """Return copies of many Atoms, each with its results attached (`SinglePointCalculator`), solved in batches.
 
     Charge and multiplicity as in `SCFX`, from each Atoms. Ones that do not converge carry no calculator, and the reason
     in `info["scfx_reason"]`. Raises `InputError` for what cannot be computed as asked.

@@ -56,6 +56,7 @@ class Session:
 
     @cached_property
     def registry(self) -> Registry:
+        """Return the installed plugins, discovered when they are first asked for."""
         return Registry.discover()
 
 

@@ -28,10 +28,10 @@ from scfx.model.system import System, as_systems
 from scfx.properties.requests import Requested
 from scfx.registry import Registry
 from scfx.results import SCFResult
-from scfx.scf.entries import Entry, collected, entries_of, failed_entry
+from scfx.scf.batch_scf import BatchSCF
 from scfx.scf.guess import AtomicGuess
 from scfx.scf.recovery import solve_entries
-from scfx.scf.run import BatchRun
+from scfx.scf.system_entries import Entry, collected, failed_entry, system_entries
 from scfx.versions import versions
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Solver:
 
     @property
     def profile(self) -> dict[str, float]:
-        """Seconds by stage so far, over all threads; compilation under "compile" and in no other stage."""
+        """Return the seconds by stage so far, over all threads; compilation under "compile" and in no other stage."""
         with self._lock:
             return dict(self._profile.seconds)
 
@@ -173,7 +173,7 @@ class Solver:
         def work(number: int) -> None:
             indices, batch = batches[number]
             initial = None if initial_density is None else [initial_density[i] for i in indices]
-            out[number] = self._solve_batch(batch, budget, initial, watch.of(indices))
+            out[number] = self._solve_batch(batch, budget, initial, watch.for_batch(indices))
 
         # BLAS and OpenMP run one thread each: sums split over threads would make bits depend on the thread count.
         with threadpool_limits(limits=1), stopping_at_interrupt(watch.stop):
@@ -302,7 +302,7 @@ class Solver:
         systems: list[System],
         initial: list[np.ndarray | None],
     ) -> list[Entry]:
-        """Energies of a molecule in other geometries, for properties that displace atoms: see `BatchRun.displaced`."""
+        """Energies of a molecule in other geometries, for properties that displace atoms: see `BatchSCF.displaced`."""
         bare = replace(self.resolved, properties=Requested())
         out: list[Entry | None] = [None] * len(systems)
         threads = max(1, self.resolved.memory_budget // budget)
@@ -339,7 +339,9 @@ class Solver:
         dtypes: dict[str, set[str]] = {}
         for index in range(len(batch)):
             own = None if initial is None else [initial[index]]
-            solved, used = self._solve_batch(batch.take([index]), budget, own, watch.of(index), resolved)
+            solved, used = self._solve_batch(
+                batch.take([index]), budget, own, watch.for_lane(index), resolved
+            )
             entries += solved
             for stage, names in used.items():
                 dtypes.setdefault(stage, set()).update(names)
@@ -357,7 +359,7 @@ class Solver:
         with (
             on_device(self.resolved.spec.device),
             jax.enable_x64(True),
-            BatchRun(resolved or self.resolved, batch, self._guess, profile, nspin, budget, watch) as run,
+            BatchSCF(resolved or self.resolved, batch, self._guess, profile, nspin, budget, watch) as run,
         ):
             run.displaced = partial(self._displaced, budget, batch.basis, watch)
             cut = False
@@ -367,7 +369,7 @@ class Solver:
                 if resolved is not None:
                     raise
                 converged, rung, cut = watch.converged, run.rung, True
-            entries = [] if cut and not converged.any() else entries_of(run, converged, rung)
+            entries = [] if cut and not converged.any() else system_entries(run, converged, rung)
         if resolved is not None:  # its time is that of the property that asked
             return entries, run.dtypes
         with self._lock:
@@ -383,8 +385,8 @@ class Solver:
     def provenance(
         self, dtypes: dict[str, set[str]] | None = None, batches: Sequence[Batch] = ()
     ) -> dict[str, Any]:
-        """What ran: names, spec hash, device, versions, thresholds in force, the dtypes each stage really used, and the
-        backends that gave integrals which the chosen one borrowed, by part, for these `batches`.
+        """Return what ran: names, spec hash, device, versions, thresholds in force, the dtypes each stage really used,
+        and the backends that gave integrals which the chosen one borrowed, by part, for these `batches`.
         """
         last, convergence = self.resolved.precision.refined(), self.resolved.convergence
         return {
@@ -418,7 +420,8 @@ def solve(
     on_interrupt: OnInterrupt = "raise",
     **options: Unpack[SCFOptions],
 ) -> SCFResult:
-    """Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.system.as_system` makes one of.
+    """Return Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.system.as_system` makes
+    one of.
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.

@@ -43,7 +43,8 @@ class Hessian:
 
 
 def hessian(solver: Solver, system: System, step: float = STEP, *, centre: Solver | None = None) -> Hessian:
-    """The Hessian of `system` by central differences of gradients, `step` bohr forth and back along each coordinate.
+    """Return the Hessian of `system` by central differences of gradients, `step` bohr forth and back along each
+    coordinate.
 
     All 6 natm displaced geometries are one call of `solver.solve`, which must compute the gradient
     (`properties="gradient"`). The system itself is solved before, from the standard guess, by `centre` if that is given

@@ -26,62 +26,66 @@ hookimpl = pluggy.HookimplMarker("scfx")
 
 @hookspec
 def scfx_register_backends() -> list[Offer]:  # type: ignore[empty-body]
-    """Integral backends (`AbstractIntegralBackend`). All results are collected."""
+    """Offer integral backends (`AbstractIntegralBackend`). All results are collected."""
 
 
 @hookspec
 def scfx_register_functionals() -> list[Offer]:  # type: ignore[empty-body]
-    """Exchange-correlation functionals (`AbstractFunctional`). All results are collected."""
+    """Offer exchange-correlation functionals (`AbstractFunctional`). All results are collected."""
 
 
 @hookspec
 def scfx_register_dispersion_corrections() -> list[Offer]:  # type: ignore[empty-body]
-    """Dispersion corrections (`AbstractDispersionCorrection`) that functionals name. All results are collected."""
+    """Offer dispersion corrections (`AbstractDispersionCorrection`) that functionals name. All results are
+    collected.
+    """
 
 
 @hookspec
 def scfx_register_basis_sets() -> list[Offer]:  # type: ignore[empty-body]
-    """Basis sets (`AbstractBasisSource`). All results are collected."""
+    """Offer basis sets (`AbstractBasisSource`). All results are collected."""
 
 
 @hookspec
 def scfx_register_precision_policies() -> list[Offer]:  # type: ignore[empty-body]
-    """Precision policies (`PrecisionPolicy` instances). All results are collected."""
+    """Offer precision policies (`PrecisionPolicy` instances). All results are collected."""
 
 
 @hookspec
 def scfx_register_properties() -> list[Offer]:  # type: ignore[empty-body]
-    """Properties (`AbstractProperty`) that `scf.properties` can name. All results are collected."""
+    """Offer properties (`AbstractProperty`) that `scf.properties` can name. All results are collected."""
 
 
 @hookspec
 def scfx_register_tasks() -> list[Offer]:  # type: ignore[empty-body]
-    """Tasks (`AbstractTask`) that a `[[task]]` table can name. All results are collected."""
+    """Offer tasks (`AbstractTask`) that a `[[task]]` table can name. All results are collected."""
 
 
 @hookspec
 def scfx_register_labels() -> list[Offer]:  # type: ignore[empty-body]
-    """Makers and readers of datasets of labels (`AbstractLabels`), which other tasks ask for. All are collected."""
+    """Offer makers and readers of datasets of labels (`AbstractLabels`), which other tasks ask for. All are
+    collected.
+    """
 
 
 @hookspec
 def scfx_register_optimizers() -> list[Offer]:  # type: ignore[empty-body]
-    """Optimisers of geometries (`AbstractOptimizer` classes) that a task can name. All results are collected."""
+    """Offer optimisers of geometries (`AbstractOptimizer` classes) that a task can name. All results are collected."""
 
 
 @hookspec
 def scfx_register_executors() -> list[Offer]:  # type: ignore[empty-body]
-    """Executors (`AbstractExecutor`) that run the attempts of a job. All results are collected."""
+    """Offer executors (`AbstractExecutor`) that run the attempts of a job. All results are collected."""
 
 
 @hookspec
 def scfx_register_models() -> list[Offer]:  # type: ignore[empty-body]
-    """Machine-learning models for the training tasks. All results are collected."""
+    """Offer machine-learning models for the training tasks. All results are collected."""
 
 
 @hookspec(firstresult=True)
 def scfx_resolve_functional(name: str, context: ConstructionContext) -> AbstractFunctional | None:
-    """An open-ended family of functionals: return one for `name`, or None. Stops at the first that is not None.
+    """Return the functional of an open-ended family that `name` means, or None. Stops at the first that is not None.
 
     Asked only when no registered functional has the name. `context` has the registry that asks; leave it out of the
     arguments if you do not need it. `scfx.errors.RefusedNameError` ends the search: the name is known and must not be
@@ -91,7 +95,7 @@ def scfx_resolve_functional(name: str, context: ConstructionContext) -> Abstract
 
 @hookspec(firstresult=True)
 def scfx_resolve_basis(name: str, context: ConstructionContext) -> AbstractBasisSource | None:
-    """An open-ended family of basis sets: return one for `name`, or None. Stops at the first that is not None.
+    """Return the basis set of an open-ended family that `name` means, or None. Stops at the first that is not None.
 
     Asked only when no registered basis set has the name. `context` is that of `scfx_resolve_functional`.
     """
@@ -104,14 +108,14 @@ def scfx_register_commands(group: click.Group) -> None:
 
 @hookspec
 def scfx_report_header() -> str | list[str]:  # type: ignore[empty-body]
-    """Lines for `scfx info` (versions, devices found). All results are shown."""
+    """Return lines for `scfx info` (versions, devices found). All results are shown."""
 
 
 @hookspec
 def scfx_before_scf(batch: Batch, spec: ResolvedSpec) -> None:
-    """Called before each batch is solved. Observes only: the batch is read-only. Host side."""
+    """Observe each batch before it is solved. The batch is read-only; called on the host."""
 
 
 @hookspec
 def scfx_after_scf(result: SCFResult) -> None:
-    """Called with the result of each `scfx.solve`. Observes only. Host side."""
+    """Observe the result of each `scfx.solve`. Called on the host."""

@@ -26,7 +26,7 @@ _ROWS, _ATOMS = 20, 200
 
 
 def panel(title: str, table: str, picture: str = "") -> str:
-    """A heading, and a table beside a picture, below it where there is no room."""
+    """Return a heading, and a table beside a picture, below it where there is no room."""
     return (
         f"<div><strong>{escape(title)}</strong>"
         '<div style="display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start">'
@@ -35,7 +35,7 @@ def panel(title: str, table: str, picture: str = "") -> str:
 
 
 def facts(rows: Iterable[tuple[str, Any, bool]]) -> str:
-    """A table of names and values; True: the value is something wrong."""
+    """Return a table of names and values; True: the value is something wrong."""
     return _table(
         "".join(
             f"<tr>{_cell(name, 'opacity:0.7')}{_cell(value, _RED if wrong else '')}</tr>"
@@ -45,7 +45,7 @@ def facts(rows: Iterable[tuple[str, Any, bool]]) -> str:
 
 
 def listing(header: Sequence[str], rows: Sequence[tuple[Sequence[Any], bool]]) -> str:
-    """A table with a row an entry; True: the entry is wrong. The first rows, and how many more there are."""
+    """Return a table with a row an entry; True: the entry is wrong. The first rows, and how many more there are."""
     head = "".join(f'<th style="{_CELL};opacity:0.7">{escape(name)}</th>' for name in header)
     body = "".join(
         f"<tr>{''.join(_cell(value, _RED if wrong else '') for value in values)}</tr>"
@@ -61,7 +61,7 @@ def listing(header: Sequence[str], rows: Sequence[tuple[Sequence[Any], bool]]) -
 
 
 def system_html(system: System) -> str:
-    """Formula, charge, multiplicity, what was assumed of them, and the geometry."""
+    """Return HTML with formula, charge, multiplicity, what was assumed of them, and the geometry."""
     assumed = ", ".join(sorted(system.assumed))
     rows: list[tuple[str, Any, bool]] = [
         ("atoms", system.natm, False),
@@ -79,7 +79,7 @@ def system_html(system: System) -> str:
 
 
 def result_html(result: SCFResult) -> str:
-    """The level, and for each system its energy, gap, dipole and status; of a single one its structure too."""
+    """Return the level, and for each system its energy, gap, dipole and status; of a single one its structure too."""
     known = result.provenance
     level = "/".join(str(known[key]) for key in ("functional", "basis") if key in known)
     by = ", ".join(str(known[key]) for key in ("backend", "precision") if key in known)

@@ -76,15 +76,15 @@ class SCFXHarness(ProgramHarness):
 
     @staticmethod
     def found(raise_error: bool = False) -> bool:
-        """True: this module is part of the program."""
+        """Return True: this module is part of the program."""
         return True
 
     def get_version(self) -> str:
-        """The version of scfx."""
+        """Return the version of scfx."""
         return scfx.__version__
 
     def compute(self, input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
-        """The result that `input_data` asks for, or one of QCEngine's exceptions.
+        """Return the result that `input_data` asks for, or one of QCEngine's exceptions.
 
         `InputError` for what cannot be computed as asked, `ConvergenceError` where the SCF does not converge,
         `ResourceError` where it does not fit the memory, `RandomError` for what the operating system refused,

@@ -48,7 +48,7 @@ class StoredProperty(AbstractProperty):
         self.column = None if column is None else Column(**column)  # type: ignore[misc]
 
     def compute(self, entry: Any) -> Any:
-        """See `AbstractProperty.compute`; refused."""
+        """Refuse: a result from a file has no density to compute with."""
         raise ScfxError(
             f"{self.name}: a property that was read from a file can be looked at, and not computed"
         )
@@ -137,7 +137,7 @@ def save(result: SCFResult, path: str | os.PathLike[str]) -> Path:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of a result that was saved; see `SCFResult.load`."""
+    """Return the fields of a result that was saved; see `SCFResult.load`."""
     try:
         # Opened here: numpy leaves a file open that breaks off.
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:

@@ -43,7 +43,7 @@ class SCFResult:
     (X^T (FDS - SDF) X); `energy_change` that of the last iteration. `rung` says which step of the recovery ladder
     gave the result ("" for the plain procedure). An entry with `converged` False keeps its last values for looking,
     never as labels. `n_orbitals` is below `nao` where linearly dependent combinations of AOs were left out
-    (`scf.linear_dependence`); the last of `orbital_energies` are then NaN. `density` holds one density matrix
+    (`scf.linear_dependence_threshold`); the last of `orbital_energies` are then NaN. `density` holds one density matrix
     [nspin, nao, nao] per system when asked for, in the AO order of the system's own atoms. `dispersion_energy`
     [batch] is the part of `energy` that the functional's dispersion correction adds (0 where it has none).
 
@@ -109,7 +109,7 @@ class SCFResult:
 
     @property
     def gap(self) -> Float64[np.ndarray, "batch"]:
-        """LUMO minus HOMO in hartree."""
+        """Return LUMO minus HOMO in hartree."""
         return self.lumo - self.homo
 
     def __len__(self) -> int:
@@ -211,11 +211,13 @@ class SCFResult:
         return cls(**load(path))
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """A record of plain numbers, lists and text for each system, with the unit in each name; NaN becomes None."""
+        """Return a record of plain numbers, lists and text for each system, with the unit in each name; NaN becomes
+        None.
+        """
         return [one.to_dict() for one in self]
 
     def to_pandas(self) -> Any:
-        """`to_dict` as a table, a row a system. Needs pandas."""
+        """Return `to_dict` as a table, a row a system. Needs pandas."""
         try:
             import pandas
         except ImportError as error:

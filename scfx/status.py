@@ -16,6 +16,7 @@ class Status(StrEnum):
     NOT_DONE = "not_done"
 
     def explain(self) -> str:
+        """Return what the status means, in words."""
         return {
             Status.CONVERGED: "energy change and orbital gradient are below the thresholds",
             Status.NOT_CONVERGED: "still above the thresholds after every rung of the recovery ladder: "
@@ -43,7 +44,7 @@ class Stability:
 
     @property
     def verdict(self) -> str:
-        """One of "stable", "internally unstable" (a lower solution of its kind is near), "externally unstable", and
+        """Return "stable", "internally unstable" (a lower solution of its kind is near), "externally unstable", and
         "unknown" where an eigenvalue was not found."""
         external = math.inf if self.external is None else self.external
         if self.internal < INSTABILITY:

@@ -64,7 +64,7 @@ class SystemResult:
 
     @property
     def gap(self) -> float:
-        """LUMO minus HOMO in hartree."""
+        """Return LUMO minus HOMO in hartree."""
         return self.lumo - self.homo
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class SystemResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """A record of plain numbers, lists and text, with the unit in each name; NaN becomes None."""
+        """Return a record of plain numbers, lists and text, with the unit in each name; NaN becomes None."""
         from scfx.contracts.property import plain
         from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 

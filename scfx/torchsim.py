@@ -64,7 +64,7 @@ class SCFXModel(ModelInterface):
         self._solvers: dict[tuple[int, ...], Solver] = {}
 
     def forward(self, state: Any, **_: Any) -> dict[str, torch.Tensor]:
-        """`energy` [n_systems], and `forces` [n_atoms, 3] unless `compute_forces` is False, of a `SimState`."""
+        """Return `energy` [n_systems], and `forces` [n_atoms, 3] unless `compute_forces` is False, of a `SimState`."""
         systems, atoms = self._systems(state)
         elements = tuple(sorted({int(z) for system in systems for z in system.atomic_numbers}))
         if elements not in self._solvers:

@@ -14,7 +14,7 @@ NUMERICAL = (
 
 
 def versions(packages: Iterable[str] = NUMERICAL) -> dict[str, str]:
-    """scfx's version and those of `packages`; a package that is not installed is left out."""
+    """Return scfx's version and those of `packages`; a package that is not installed is left out."""
     found = {"scfx": scfx.__version__}
     for package in packages:
         try:

@@ -22,7 +22,7 @@ _P = (1, 2, 0)
 
 
 def qcschema_wavefunction(result: SCFResult, index: int = 0) -> dict[str, Any]:
-    """One entry of a result with its density, as plain data for QCElemental's `WavefunctionProperties`.
+    """Return one entry of a result with its density, as plain data for QCElemental's `WavefunctionProperties`.
 
     Orbitals are [nao, n_orbitals], by spin ("_a", "_b"; alpha alone for restricted entries, whose density then is that
     of the alpha electrons). Raises `ConfigError` where QCSchema cannot say it: Cartesian shells above p, whose

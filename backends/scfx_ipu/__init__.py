@@ -12,7 +12,9 @@ import scfx
 
 @scfx.hookimpl
 def scfx_register_backends() -> list[scfx.Offer]:
-    """`ipu`: float32 on Graphcore IPUs or on the host's model of them, s to f shells, Cartesian and spherical mixed."""
+    """Offer `ipu`: float32 on Graphcore IPUs or on the host's model of them, s to f shells, Cartesian and spherical
+    mixed.
+    """
     return [
         scfx.Offer(
             "ipu",
@@ -32,7 +34,7 @@ def scfx_register_backends() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_register_commands(group: Any) -> None:
-    """`scfx ipu plan`."""
+    """Offer the command `scfx ipu plan`."""
     from scfx_ipu.command import ipu
 
     group.add_command(ipu)

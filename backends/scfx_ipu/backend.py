@@ -12,7 +12,7 @@ from scfx.config.precision import PrecisionPolicy
 from scfx.errors import CapabilityError, InputError, PluginUnavailableError, ResourceError
 from scfx_ipu.cost_model import schedule
 from scfx_ipu.library import Machine, Program, built_for_hardware
-from scfx_ipu.molecule import Structure
+from scfx_ipu.molecule import ShellStructure
 from scfx_ipu.two_electron import IpuTwoElectron
 
 if TYPE_CHECKING:
@@ -73,11 +73,13 @@ class IpuBackend(AbstractIntegralBackend):
         self._threads = min(threads, os.cpu_count() or 1)
         self._host = None if context is None else context.registry.backend("libcint", key=context.key)
         self._lock = Lock()
-        self._plans: dict[Structure, Program] = {}
-        self._idle: dict[Structure, list[Program]] = defaultdict(list)
+        self._plans: dict[ShellStructure, Program] = {}
+        self._idle: dict[ShellStructure, list[Program]] = defaultdict(list)
 
     def definition(self) -> dict[str, Any]:
-        """The order of sums, and so the last bits, depends on the tiles and on what each does."""
+        """Return name and options: the order of sums, and so the last bits, depends on the tiles and on what each
+        does.
+        """
         return {
             "name": self.name,
             "strategy": self._strategy,
@@ -86,15 +88,15 @@ class IpuBackend(AbstractIntegralBackend):
         }
 
     def device(self) -> str:
-        """ "ipu" or "ipu-host"."""
+        """Return "ipu" or "ipu-host"."""
         return "ipu" if self._hardware else "ipu-host"
 
     def best_policy(self) -> PrecisionPolicy:
-        """See `AbstractIntegralBackend.best_policy`."""
+        """Return the precision policy that suits the device best, float32."""
         return BEST_POLICY
 
     def one_electron(self, batch: Batch) -> OneElectron:
-        """Overlap, kinetic, nuclear attraction and dipole in float64, on the host.
+        """Return overlap, kinetic, nuclear attraction and dipole in float64, on the host.
 
         They are a thousandth of the work and decide half of the energy's digits, so they have no codelet: the libcint
         backend gives them.
@@ -107,7 +109,7 @@ class IpuBackend(AbstractIntegralBackend):
         return self._host.one_electron(batch)
 
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:
-        """See `AbstractIntegralBackend.two_electron`.
+        """Return an operator whose integrals lie on the tiles.
 
         Raises `CapabilityError` unless the policy stores float32 integrals, and `ResourceError` if the molecule does
         not fit the tiles, before anything runs.
@@ -118,7 +120,7 @@ class IpuBackend(AbstractIntegralBackend):
                 f"{policy.name!r} wants two-electron integrals in float64 and the IPU has no float64: use 'float32', "
                 'or { name = "float64", integrals = "float32" } for float64 everywhere else, or backend = "libcint"',
             )
-        structure = Structure.of(batch.layout)
+        structure = ShellStructure.from_layout(batch.layout)
         plan = self._plan(structure, memory_budget // len(batch), len(batch))
         with self._lock:
             idle = self._idle[structure]
@@ -129,7 +131,7 @@ class IpuBackend(AbstractIntegralBackend):
             programs.append(program)
         return IpuTwoElectron(batch, programs, lambda given: self._keep(structure, given))
 
-    def _keep(self, structure: Structure, programs: list[Program]) -> None:
+    def _keep(self, structure: ShellStructure, programs: list[Program]) -> None:
         # Building a graph takes longer than running it, so the last programs of a structure wait for its next molecule.
         with self._lock:
             others = [key for key, kept in self._idle.items() if kept and key != structure]
@@ -137,14 +139,14 @@ class IpuBackend(AbstractIntegralBackend):
                 del self._idle[key]
             self._idle[structure].extend(programs)
 
-    def _schedule(self, structure: Structure) -> Program:
+    def _schedule(self, structure: ShellStructure) -> Program:
         with self._lock:
             plan = self._plans.get(structure)
             if plan is None:
                 plan = self._plans[structure] = self._chosen(structure)
         return plan
 
-    def _plan(self, structure: Structure, budget: int, entries: int) -> Program:
+    def _plan(self, structure: ShellStructure, budget: int, entries: int) -> Program:
         plan = self._schedule(structure)
         needed = 0 if plan.recompute else 4 * plan.numbers().integrals
         if needed > budget:
@@ -155,7 +157,7 @@ class IpuBackend(AbstractIntegralBackend):
             )
         return plan
 
-    def _chosen(self, structure: Structure) -> Program:
+    def _chosen(self, structure: ShellStructure) -> Program:
         """The schedule of the strategy; with "auto" the kept one if it fits. `ResourceError` with the numbers."""
         asked = {"store": [False], "recompute": [True], "auto": [False, True]}[self._strategy]
         plans = [schedule(structure, self._machine, recompute) for recompute in asked]
@@ -165,11 +167,11 @@ class IpuBackend(AbstractIntegralBackend):
         raise ResourceError(refusal(structure, plans))
 
     def max_batch(self, layout: ShellLayout, policy: PrecisionPolicy, memory_budget: int) -> int | None:
-        """One entry at a time has the whole device; 0 if not even its integrals fit the budget.
+        """Return 1: one entry at a time has the whole device; 0 if not even its integrals fit the budget.
 
         Raises `ResourceError` with the numbers if the molecule does not fit the tiles, which no budget would help.
         """
-        plan = self._schedule(Structure.of(layout))
+        plan = self._schedule(ShellStructure.from_layout(layout))
         return int(plan.recompute or 4 * plan.numbers().integrals <= memory_budget)
 
 
@@ -177,8 +179,8 @@ class IpuBackend(AbstractIntegralBackend):
 _STRUCTURES_KEPT = 4
 
 
-def refusal(structure: Structure, plans: list[Program]) -> str:
-    """Why no schedule fits: bytes needed on the fullest tile, bytes there, and what would fit."""
+def refusal(structure: ShellStructure, plans: list[Program]) -> str:
+    """Return why no schedule fits: bytes needed on the fullest tile, bytes there, and what would fit."""
     parts = []
     for plan in plans:
         numbers = plan.numbers()

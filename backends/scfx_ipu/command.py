@@ -23,11 +23,13 @@ def plan(session, molecule: str, basis: str, tiles: int, largest: bool) -> int:
     from scfx.commands.energy import read_molecule
     from scfx.model.basis import BasisSet
     from scfx.model.batch import Batch
-    from scfx_ipu.molecule import Structure
+    from scfx_ipu.molecule import ShellStructure
     from scfx_ipu.plan import report
 
     system = read_molecule(molecule, None, None, 42)
     source = session.registry.basis(basis)
     batch = Batch.from_systems([system], BasisSet.from_source(source, system.atomic_numbers))
-    click.echo(report(molecule, basis, source, Structure.of(batch.layout), batch.nao, tiles, largest))
+    click.echo(
+        report(molecule, basis, source, ShellStructure.from_layout(batch.layout), batch.nao, tiles, largest)
+    )
     return 0

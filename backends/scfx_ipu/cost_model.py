@@ -27,7 +27,7 @@ from jaxtyping import Float32
 from scfx_ipu.library import OPERATIONS, Machine, Program, count_operations
 
 if TYPE_CHECKING:
-    from scfx_ipu.molecule import Structure
+    from scfx_ipu.molecule import ShellStructure
 
 #: Bundles of a scalar float32 operation. Add, multiply, compare: one instruction. Division, square root and
 #: exponential: half of what Graphcore's poplibs (popops, estimates for element-wise vertices) gives for two of them:
@@ -57,7 +57,8 @@ _SUM_BUNDLES = 8.0
 
 @lru_cache(maxsize=2)
 def costs(from_memory: bool = False) -> Float32[np.ndarray, "3 class class"]:
-    """Bundles by pair classes of bra and ket: of a primitive quartet, of a shell quartet besides, of its contraction.
+    """Return bundles by pair classes of bra and ket: of a primitive quartet, of a shell quartet besides, of its
+    contraction.
 
     The operations of pairs of primitives are spread over the quartets as they are with three primitives a shell.
     An operation takes the longer of its arithmetic and, with `from_memory`, of the accesses that it needs.
@@ -94,20 +95,20 @@ class Prediction:
 
     @property
     def iteration(self) -> float:
-        """Cycles of one J and K."""
+        """Return the cycles of one J and K."""
         return self.contraction + self.sums + self.exchange + self.final
 
     def total(self, iterations: int = ITERATIONS) -> float:
-        """Cycles of integrals and `iterations` contractions."""
+        """Return the cycles of integrals and `iterations` contractions."""
         return (0.0 if self.recompute else self.integrals) + iterations * self.iteration
 
     def labels_per_second(self, iterations: int = ITERATIONS) -> float:
-        """Molecules a second if nothing but these stages took time."""
+        """Return the molecules a second if nothing but these stages took time."""
         return CLOCK / self.total(iterations)
 
 
 def predict(program: Program) -> Prediction:
-    """Cycles of a schedule's stages."""
+    """Return the cycles of a schedule's stages."""
     numbers, cycles, machine = program.numbers(), program.cycles(), program.machine
     contraction = cycles.contraction + (cycles.integrals if program.recompute else 0.0)
     rounds = numbers.rounds
@@ -138,8 +139,10 @@ def _balance(load: np.ndarray) -> float:
     return float(load.mean() / load.max()) if load.max() > 0 else 1.0
 
 
-def schedule(structure: Structure, machine: Machine, recompute: bool, from_memory: bool = False) -> Program:
-    """A schedule with this model's costs; the graph is not built."""
+def schedule(
+    structure: ShellStructure, machine: Machine, recompute: bool, from_memory: bool = False
+) -> Program:
+    """Return a schedule with this model's costs; the graph is not built."""
     return Program(structure, machine, recompute, costs(from_memory), CODE_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""ctypes bindings of program/c_api.cpp and program/kernels.cpp. ctypes releases the GIL during a call."""
+"""Bindings (ctypes) of program/c_api.cpp and program/kernels.cpp. ctypes releases the GIL during a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64
 
 from scfx.errors import ScfxError
 from scfx.execution import native
-from scfx_ipu.molecule import Structure
+from scfx_ipu.molecule import ShellStructure
 
 _I32, _I64, _P = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
 _REASON_LENGTH = 4096
@@ -27,7 +27,7 @@ OPERATIONS = ("add", "multiply", "divide", "root", "exponential", "other")
 
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
-    """The compiled program, its functions declared."""
+    """Return the compiled program, its functions declared."""
     found = native.load("scfx_ipu", "scfx_ipu")
     reason = [ctypes.c_char_p, _I64]
     signatures = {
@@ -52,12 +52,12 @@ def library() -> ctypes.CDLL:
 
 
 def codelets() -> Path:
-    """The codelets' source file, which Poplar compiles when the graph is built."""
+    """Return the codelets' source file, which Poplar compiles when the graph is built."""
     return Path(__file__).parent / "codelets" / "rys.cpp"
 
 
 def built_for_hardware() -> bool:
-    """Whether the program was compiled against Graphcore's SDK."""
+    """Return whether the program was compiled against Graphcore's SDK."""
     return bool(library().scfx_ipu_built_for_hardware())
 
 
@@ -91,6 +91,7 @@ class Numbers:
 
     @property
     def fits(self) -> bool:
+        """Return whether the schedule fits the tiles' memory."""
         return self.needed <= self.tile_bytes
 
 
@@ -109,7 +110,7 @@ class Program:
 
     def __init__(
         self,
-        structure: Structure,
+        structure: ShellStructure,
         machine: Machine,
         recompute: bool,
         costs: Float32[np.ndarray, "3 class class"],
@@ -129,7 +130,7 @@ class Program:
         self._free = weakref.finalize(self, library().scfx_ipu_free, self._handle)
 
     def numbers(self) -> Numbers:
-        """Totals of the schedule."""
+        """Return the totals of the schedule."""
         out = np.empty(12 + len(_KINDS), dtype=np.int64)
         library().scfx_ipu_plan_numbers(self._handle, _pointer(out))
         values = [int(v) for v in out]
@@ -137,7 +138,7 @@ class Program:
         return Numbers(*values[:12], by_kind)  # pyright: ignore[reportCallIssue] - a slice has no known length
 
     def cycles(self) -> Cycles:
-        """What each worker issues."""
+        """Return what each worker issues."""
         tiles = self.machine.ipus * self.machine.tiles
         out = Cycles(
             np.empty((tiles, self.machine.workers)),
@@ -165,7 +166,7 @@ class Program:
         self._check(failed, reason, "building the graph")
 
     def set_molecule(self, values: Float32[np.ndarray, "n"]) -> None:
-        """A geometry and its basis; integrals are computed now if the strategy keeps them."""
+        """Take a geometry and its basis; integrals are computed now if the strategy keeps them."""
         reason = ctypes.create_string_buffer(_REASON_LENGTH)
         failed = library().scfx_ipu_set_molecule(
             self._handle, _pointer(values), values.size, reason, _REASON_LENGTH
@@ -175,7 +176,7 @@ class Program:
     def coulomb_exchange(
         self, density: Float64[np.ndarray, "ncart ncart"], exchange: bool
     ) -> tuple[Float64[np.ndarray, "ncart ncart"], Float64[np.ndarray, "ncart ncart"] | None]:
-        """J and (if asked) K of a symmetric matrix in the Cartesian basis."""
+        """Return J and (if asked) K of a symmetric matrix in the Cartesian basis."""
         density = np.ascontiguousarray(density, dtype=np.float64)
         coulomb = np.empty_like(density)
         exchanges = np.empty_like(density) if exchange else None
@@ -188,15 +189,17 @@ class Program:
         return coulomb, exchanges
 
     def measured_bytes(self) -> int:
-        """Bytes on the fullest tile as the graph's compiler counted them (0 on hardware: see its own report)."""
+        """Return the bytes on the fullest tile as the graph's compiler counted them (0 on hardware: see its own
+        report).
+        """
         return int(library().scfx_ipu_measured_bytes(self._handle))
 
     def exchange_cycles(self) -> int:
-        """Cycles of the exchanges of one contraction, as the host's graph compiler counts them."""
+        """Return the cycles of the exchanges of one contraction, as the host's graph compiler counts them."""
         return int(library().scfx_ipu_exchange_cycles(self._handle))
 
     def profile(self) -> str:
-        """The graph compiler's report."""
+        """Return the graph compiler's report."""
         text = ctypes.create_string_buffer(1 << 20)
         library().scfx_ipu_profile(self._handle, text, len(text))
         return text.value.decode()
@@ -207,9 +210,9 @@ class Program:
 
 
 def integrals_of_pair(
-    structure: Structure, molecule: Float32[np.ndarray, "size"], i: int, j: int
+    structure: ShellStructure, molecule: Float32[np.ndarray, "size"], i: int, j: int
 ) -> Float32[np.ndarray, "ni nj nkl nkl"]:
-    """(ij|kl) of the shells i >= j and all k >= l <= i, straight from the codelets' code, Cartesian.
+    """Return (ij|kl) of the shells i >= j and all k >= l <= i, straight from the codelets' code, Cartesian.
 
     Elements with (k, l) after (i, j) are computed as well; both triangles of kl are filled.
     """
@@ -225,7 +228,7 @@ def integrals_of_pair(
 
 
 def count_operations(momenta: Sequence[int], primitives: Sequence[int], distance: float) -> np.ndarray:
-    """Operations [2, 6] of a quartet of shells and of its contraction, in the order of `OPERATIONS`.
+    """Return the operations [2, 6] of a quartet of shells and of its contraction, in the order of `OPERATIONS`.
 
     Bra and ket lie `distance` bohr apart, which decides between the tables of roots and their asymptote.
     """

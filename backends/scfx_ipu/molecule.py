@@ -20,15 +20,15 @@ _PREFACTOR = (2.0 * np.pi**2.5) ** 0.25
 
 
 @dataclass(frozen=True)
-class Structure:
+class ShellStructure:
     """What a schedule depends on. `shells` [nshell, 4]: atom, angular momentum, primitives, first primitive."""
 
     atoms: int
     shells: tuple[tuple[int, int, int, int], ...]
 
     @classmethod
-    def of(cls, layout: ShellLayout) -> Structure:
-        """The structure of a layout."""
+    def from_layout(cls, layout: ShellLayout) -> ShellStructure:
+        """Return the structure of a layout."""
         columns = (
             layout.atom,
             layout.angular_momentum,
@@ -38,21 +38,22 @@ class Structure:
         return cls(max(layout.atom) + 1, tuple(zip(*columns, strict=True)))
 
     def table(self) -> Int32[np.ndarray, "nshell 4"]:
-        """`shells` as the C interface wants it."""
+        """Return `shells` as the C interface wants it."""
         return np.array(self.shells, dtype=np.int32)
 
     @property
     def n_functions(self) -> int:
-        """Cartesian functions."""
+        """Return the number of Cartesian functions."""
         return sum((l + 1) * (l + 2) // 2 for _, l, _, _ in self.shells)
 
     @property
     def max_momentum(self) -> int:
+        """Return the highest angular momentum of the shells."""
         return max(l for _, l, _, _ in self.shells)
 
 
 def molecule_table(batch: Batch, entry: int) -> Float32[np.ndarray, "size"]:
-    """Atoms (x, y, z in bohr, rounded, then what the rounding left), exponents and coefficients of one entry.
+    """Return atoms (x, y, z in bohr, rounded, then what the rounding left), exponents and coefficients of one entry.
 
     The rests keep in differences of positions what float32 coordinates would lose: at 10 bohr half a unit is 5e-7
     bohr, which moves a nucleus in the field of the electrons but not in the float64 one-electron integrals.

@@ -11,7 +11,7 @@ from scfx.model.batch import Batch
 from scfx.model.system import System
 from scfx_ipu.cost_model import ITERATIONS, predict, schedule
 from scfx_ipu.library import Machine, Program
-from scfx_ipu.molecule import Structure
+from scfx_ipu.molecule import ShellStructure
 
 _IPUS = (1, 4, 16)
 #: Longest alkane that is tried.
@@ -19,9 +19,9 @@ _MOST_CARBONS = 120
 
 
 def report(
-    title: str, basis: str, source: Any, structure: Structure, nao: int, tiles: int, largest: bool
+    title: str, basis: str, source: Any, structure: ShellStructure, nao: int, tiles: int, largest: bool
 ) -> str:
-    """Tiles, bytes by kind on the fullest tile, cycles by stage, and rates; and the largest alkane that fits."""
+    """Return tiles, bytes by kind on the fullest tile, cycles by stage, and rates; and the largest alkane that fits."""
     lines = [
         f"{title} in {basis}: {nao} AOs ({structure.n_functions} Cartesian), {len(structure.shells)} shells"
     ]
@@ -81,16 +81,16 @@ def _strategy(programs: list[Program]) -> list[str]:
 
 
 def largest_alkane(source: Any, machine: Machine, recompute: bool) -> tuple[int, int]:
-    """Carbons and Cartesian functions of the longest n-alkane whose schedule fits; (0, 0) if methane's does not.
+    """Return carbons and Cartesian functions of the longest n-alkane whose schedule fits; (0, 0) if methane's does not.
 
     Only the shells matter to a schedule, so atoms have no real positions here.
     """
     basis = BasisSet.from_source(source, [1, 6])
 
-    def structure(carbons: int) -> Structure:
+    def structure(carbons: int) -> ShellStructure:
         numbers = np.array([6] * carbons + [1] * (2 * carbons + 2), dtype=np.int32)
         positions = np.arange(3.0 * len(numbers)).reshape(-1, 3)
-        return Structure.of(Batch.from_systems([System(numbers, positions)], basis).layout)
+        return ShellStructure.from_layout(Batch.from_systems([System(numbers, positions)], basis).layout)
 
     def fits(carbons: int) -> bool:
         return schedule(structure(carbons), machine, recompute).numbers().fits

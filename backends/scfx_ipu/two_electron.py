@@ -42,7 +42,7 @@ class IpuTwoElectron(LaneTwoElectron):
         lanes: Int32[np.ndarray, "active"],
         exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `LaneTwoElectron`."""
+        """Return (J, K) of the entries `lanes`, one entry after the other."""
         programs = self._open()
         coulomb = np.empty(density.shape)
         exchanges = np.empty(density.shape) if exchange else None
@@ -69,7 +69,9 @@ class IpuTwoElectron(LaneTwoElectron):
         return self._programs
 
     def held_bytes(self) -> int:
-        """Bytes of integrals on the tiles, which the host's model has in this process; 0 where they are recomputed."""
+        """Return the bytes of integrals on the tiles, which the host's model has in this process; 0 where they are
+        recomputed.
+        """
         return sum(4 * p.numbers().integrals for p in self._programs or () if not p.recompute)
 
     def close(self) -> None:

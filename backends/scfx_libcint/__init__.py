@@ -11,8 +11,8 @@ import scfx
 
 @scfx.hookimpl
 def scfx_register_backends() -> list[scfx.Offer]:
-    """`libcint`: float64 on the CPU, any contraction, s to i shells, Cartesian and spherical mixed as the
-    basis says.
+    """Offer `libcint`: float64 on the CPU, any contraction, s to i shells, Cartesian and spherical mixed as the basis
+    says.
     """
     return [
         scfx.Offer(

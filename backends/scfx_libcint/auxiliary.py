@@ -34,8 +34,10 @@ class Fitting:
     flavour: str
 
     @classmethod
-    def of(cls, batch: Batch, entry: int, auxiliary: BasisSet, operator: Operator, omega: float) -> Fitting:
-        """For one entry; see `AbstractFittingBackend` for operator and omega."""
+    def for_entry(
+        cls, batch: Batch, entry: int, auxiliary: BasisSet, operator: Operator, omega: float
+    ) -> Fitting:
+        """Make it for one entry; `AbstractFittingBackend` says what operator and omega are."""
         fitting = Batch.from_systems([batch.systems[entry]], auxiliary)
         signed = _signed_omega(operator, omega)
         spherical = batch.layout.all_spherical and fitting.layout.all_spherical
@@ -46,10 +48,11 @@ class Fitting:
 
     @property
     def to_ao(self) -> Float64[np.ndarray, "ncart nao"] | None:
+        """Return the matrix [ncart, nao] from Cartesian functions to AOs, or None where none is needed."""
         return None if self.flavour == "sph" else self.orbital_batch.layout.cart_to_ao
 
     def to_auxiliary(self, shells: tuple[int, int] | None) -> Float64[np.ndarray, "ncart naux"] | None:
-        """Of a range of shells."""
+        """Return the matrix [ncart, naux] from Cartesian to auxiliary functions, for a range of shells."""
         if self.flavour == "sph":
             return None
         layout, (start, stop) = self.auxiliary_batch.layout, self.range(shells)
@@ -57,11 +60,11 @@ class Fitting:
         return layout.cart_to_ao[rows, layout.ao_offset[start] : layout.ao_offset[stop]]
 
     def range(self, shells: tuple[int, int] | None) -> tuple[int, int]:
-        """The auxiliary shells that are meant."""
+        """Return the auxiliary shells that are meant."""
         return (0, self.auxiliary_batch.layout.n_shells) if shells is None else shells
 
     def three_index(self, shells: tuple[int, int] | None) -> Float64[np.ndarray, "naux npair"]:
-        """(P|ij) of pairs j <= i of AOs."""
+        """Return (P|ij) of pairs j <= i of AOs."""
         triple = self._triples("int3c2e", shells, "s2ij")
         triple = triple.reshape(-1, triple.shape[-1]).T
         to_auxiliary, to_ao = self.to_auxiliary(shells), self.to_ao
@@ -70,7 +73,7 @@ class Fitting:
         return _pairs_to_ao(to_auxiliary.T @ triple, to_ao)
 
     def two_index(self) -> Float64[np.ndarray, "naux naux"]:
-        """(P|Q)."""
+        """Return (P|Q)."""
         metric = self._pairs("int2c2e", hermi=1)
         to_auxiliary = self.to_auxiliary(None)
         return metric if to_auxiliary is None else to_auxiliary.T @ metric @ to_auxiliary
@@ -78,7 +81,7 @@ class Fitting:
     def three_index_gradient(
         self, density: Float64[np.ndarray, "naux npair"], shells: tuple[int, int] | None
     ) -> Float64[np.ndarray, "natm 3"]:
-        """Σ Γ_P,ij ∂(P|ij)/∂R, from (∇i j|P) alone: a common move of all three centres changes nothing."""
+        """Return Σ Γ_P,ij ∂(P|ij)/∂R, from (∇i j|P) alone: a common move of all three centres changes nothing."""
         full = unpacked(density)
         to_auxiliary, to_ao = self.to_auxiliary(shells), self.to_ao
         if to_auxiliary is not None and to_ao is not None:
@@ -98,7 +101,7 @@ class Fitting:
         return out
 
     def two_index_gradient(self, density: Float64[np.ndarray, "naux naux"]) -> Float64[np.ndarray, "natm 3"]:
-        """Σ Γ_PQ ∂(P|Q)/∂R; both functions count alike."""
+        """Return Σ Γ_PQ ∂(P|Q)/∂R; both functions count alike."""
         to_auxiliary = self.to_auxiliary(None)
         if to_auxiliary is not None:
             density = to_auxiliary @ density @ to_auxiliary.T

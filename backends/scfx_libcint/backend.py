@@ -84,15 +84,15 @@ class LibcintBackend(
         self._threads = threads or _available_threads()
 
     def definition(self) -> dict[str, Any]:
-        """See `AbstractIntegralBackend.definition`; no number depends on `threads`."""
+        """Return what of the options enters the spec hash; no number depends on `threads`."""
         return {"name": self.name, "storage": self._storage}
 
     def kernels(self) -> str:
-        """See `AbstractIntegralBackend.kernels`: the instruction set that scfx's contraction was compiled for."""
+        """Return the instruction set that scfx's contraction was compiled for."""
         return loaded_variant("scfx_libcint", "scfx_libcint") or ""
 
     def one_electron(self, batch: Batch) -> OneElectron:
-        """Overlap, kinetic, nuclear attraction (with effective core potentials) and dipole (about the origin) in
+        """Return overlap, kinetic, nuclear attraction (with effective core potentials) and dipole (about the origin) in
         PySCF's AO order.
         """
         n, nao = len(batch), batch.nao
@@ -111,13 +111,13 @@ class LibcintBackend(
         return out
 
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:
-        """See `AbstractIntegralBackend.two_electron`."""
+        """Return an operator with stored integrals, or one that recomputes them."""
         return self._exact_operator(batch, 0.0, policy, memory_budget)
 
     def attenuated_two_electron(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> AbstractTwoElectron:
-        """The same for erf(omega r12)/r12."""
+        """Return an operator of erf(omega r12)/r12."""
         if not omega > 0.0:
             raise InputError(
                 f"omega: got {omega!r}, expected a positive range-separation parameter in bohr^-1"
@@ -127,7 +127,7 @@ class LibcintBackend(
     def _exact_operator(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> LaneTwoElectron:
-        plan = BlockPlan.of(batch.layout)
+        plan = BlockPlan.from_layout(batch.layout)
         needed, block = len(batch) * _stored_bytes(plan, policy), 8 * plan.buffer_size
         if self._storage == "direct" or (self._storage == "auto" and needed > memory_budget):
             if block > memory_budget:
@@ -146,10 +146,10 @@ class LibcintBackend(
         return StoredTwoElectron(batch, omega, plan, self._threads, policy)
 
     def max_batch(self, layout: ShellLayout, policy: PrecisionPolicy, memory_budget: int) -> int | None:
-        """Entries whose integrals fit the budget; where none does, 1 if direct operation can take over, else
-        0.
+        """Return entries whose integrals fit the budget; where none does, 1 if direct operation can take
+        over, else 0.
         """
-        plan = BlockPlan.of(layout)
+        plan = BlockPlan.from_layout(layout)
         direct = int(8 * plan.buffer_size <= memory_budget)
         if self._storage == "direct":
             return None if direct else 0
@@ -163,7 +163,7 @@ class LibcintBackend(
         density: Float64[np.ndarray, "active nao nao"],
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `AbstractGradientBackend.one_electron_gradient`."""
+        """Return Σ D ∂(T + V) - Σ W ∂S of the entries `lanes`, hartree/bohr."""
 
         def one(row: int) -> np.ndarray:
             return gradient.one_electron_gradient(
@@ -180,7 +180,7 @@ class LibcintBackend(
         energies: Sequence[TwoElectronEnergy],
         policy: PrecisionPolicy,
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `AbstractGradientBackend.two_electron_gradient`. All in float64 under every policy."""
+        """Return the derivative of the two-electron energies, hartree/bohr. All in float64 under every policy."""
         operators = gradient.by_operator(energies)
 
         def one(row: int) -> np.ndarray:
@@ -210,8 +210,8 @@ class LibcintBackend(
         omega: float = 0.0,
         shells: tuple[int, int] | None = None,
     ) -> Float64[np.ndarray, "naux npair"]:
-        """See `AbstractFittingBackend.three_index`."""
-        return Fitting.of(batch, entry, auxiliary, operator, omega).three_index(shells)
+        """Return (P|ij) of one entry for pairs j <= i of AOs."""
+        return Fitting.for_entry(batch, entry, auxiliary, operator, omega).three_index(shells)
 
     def two_index(
         self,
@@ -221,8 +221,8 @@ class LibcintBackend(
         operator: Operator = "coulomb",
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "naux naux"]:
-        """See `AbstractFittingBackend.two_index`."""
-        return Fitting.of(batch, entry, auxiliary, operator, omega).two_index()
+        """Return the metric (P|Q) of one entry."""
+        return Fitting.for_entry(batch, entry, auxiliary, operator, omega).two_index()
 
     def three_index_gradient(
         self,
@@ -234,8 +234,10 @@ class LibcintBackend(
         omega: float = 0.0,
         shells: tuple[int, int] | None = None,
     ) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractFittingBackend.three_index_gradient`."""
-        return Fitting.of(batch, entry, auxiliary, operator, omega).three_index_gradient(density, shells)
+        """Return Σ Γ_P,ij ∂(P|ij)/∂R of one entry."""
+        return Fitting.for_entry(batch, entry, auxiliary, operator, omega).three_index_gradient(
+            density, shells
+        )
 
     def two_index_gradient(
         self,
@@ -246,11 +248,11 @@ class LibcintBackend(
         operator: Operator = "coulomb",
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractFittingBackend.two_index_gradient`."""
-        return Fitting.of(batch, entry, auxiliary, operator, omega).two_index_gradient(density)
+        """Return Σ Γ_PQ ∂(P|Q)/∂R of one entry."""
+        return Fitting.for_entry(batch, entry, auxiliary, operator, omega).two_index_gradient(density)
 
     def cross_overlap(self, bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:
-        """<μ_bra|ν_ket>; the two batches may order their atoms differently, as their bases demand."""
+        """Return <μ_bra|ν_ket>; the two batches may order their atoms differently, as their bases demand."""
         from pyscf.gto import moleintor
 
         if len(bra) != len(ket) or bra.natm != ket.natm:

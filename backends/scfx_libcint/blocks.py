@@ -30,7 +30,8 @@ class BlockPlan:
     blocks: tuple[tuple[int, int, int], ...]
 
     @classmethod
-    def of(cls, layout: ShellLayout) -> BlockPlan:
+    def from_layout(cls, layout: ShellLayout) -> BlockPlan:
+        """Cut the pairs of shells of a layout into blocks."""
         offsets = tuple(int(x) for x in function_offsets(layout))
         blocks = []
         for shell in range(layout.n_shells):
@@ -47,32 +48,33 @@ class BlockPlan:
 
     @property
     def n(self) -> int:
-        """Functions in the basis that libcint computes in."""
+        """Return functions in the basis that libcint computes in."""
         return self.offsets[-1]
 
     @property
     def n_pairs(self) -> int:
+        """Return the number of pairs j <= i of functions."""
         return self.n * (self.n + 1) // 2
 
     @property
     def n_integrals(self) -> int:
-        """Numbers (ij|kl) with ij >= kl."""
+        """Return the number of integrals (ij|kl) with ij >= kl."""
         return self.n_pairs * (self.n_pairs + 1) // 2
 
     def shape(self, block: tuple[int, int, int]) -> tuple[int, int, int]:
-        """[ni, nj, nkl] of a block."""
+        """Return the shape [ni, nj, nkl] of a block."""
         shell, start, stop = block
         upper = self.offsets[shell + 1]
         return upper - self.offsets[shell], self.offsets[stop] - self.offsets[start], upper * (upper + 1) // 2
 
     @property
     def buffer_size(self) -> int:
-        """Doubles that the largest block needs."""
+        """Return the doubles that the largest block needs."""
         return max(int(np.prod(self.shape(block))) for block in self.blocks) + SLACK
 
 
 def schwarz_roots(molecule: Environment, plan: BlockPlan) -> Float64[np.ndarray, "npair"]:
-    """sqrt((ij|ij)) for all pairs j <= i, packed."""
+    """Return sqrt((ij|ij)) for all pairs j <= i, packed."""
     root = np.zeros((plan.n, plan.n))
     optimizer = molecule.optimizer()
     for a in range(len(plan.offsets) - 1):
@@ -88,7 +90,7 @@ def schwarz_roots(molecule: Environment, plan: BlockPlan) -> Float64[np.ndarray,
 def row_is_double(
     molecule: Environment, plan: BlockPlan, policy: PrecisionPolicy
 ) -> UInt8[np.ndarray, "npair"]:
-    """Which rows a policy keeps in float64.
+    """Return which rows a policy keeps in float64.
 
     With a Schwarz threshold, every row of which some integral has a bound sqrt((ij|ij)) sqrt((kl|kl)) above
     it.
@@ -106,7 +108,7 @@ def row_is_double(
 def computed_rows(
     molecule: Environment, plan: BlockPlan, buffer: Float64[np.ndarray, "size"]
 ) -> Iterator[Rows]:
-    """All rows, a block at a time, in `buffer`: each block is valid until the next is asked for. Not yet
+    """Yield all rows, a block at a time, in `buffer`: each block is valid until the next is asked for. Not yet
     weighted.
     """
     optimizer = molecule.optimizer()
@@ -124,13 +126,13 @@ def computed_rows(
 
 
 def weighted_in_place(rows: Rows) -> Rows:
-    """The same rows, weighted as the kernel wants them, without a copy."""
+    """Return the rows weighted as the kernel wants them, without a copy."""
     pack(rows, rows.address)
     return rows
 
 
 def stored(rows: Rows, is_double: UInt8[np.ndarray, "npair"]) -> Rows:
-    """A weighted copy of `rows` that owns its memory, each row in float64 or float32 as `is_double` says."""
+    """Return a weighted copy of `rows` that owns its memory, each row in float64 or float32 as `is_double` says."""
     pair = rows.i.astype(np.int64) * (rows.i + 1) // 2 + rows.j
     wide = is_double[pair]
     length = pair + 1

@@ -1,4 +1,4 @@
-"""libcint's `atm`, `bas` and `env` arrays for one entry of a batch, and calls to its integral drivers."""
+"""The arrays `atm`, `bas` and `env` of libcint for one entry of a batch, and calls to its integral drivers."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Environment:
     core_bas: Int32[np.ndarray, "nterm 8"] | None = None
 
     def one_electron(self, name: str) -> np.ndarray:
-        """`int1e_<name>` in the AO basis: [nao, nao] or [component, nao, nao]."""
+        """Return `int1e_<name>` in the AO basis: [nao, nao] or [component, nao, nao]."""
         from pyscf.gto import moleintor
 
         found = moleintor.getints(f"int1e_{name}_{self.flavour}", self.atm, self.bas, self.env, hermi=1)
         return found if self.to_ao is None else self.to_ao.T @ found @ self.to_ao
 
     def core_potential(self) -> Float64[np.ndarray, "nao nao"]:
-        """Matrix of the effective core potentials of all atoms in the AO basis, hartree."""
+        """Return the matrix of the effective core potentials of all atoms in the AO basis, hartree."""
         from pyscf.gto import moleintor
 
         if self.core_bas is None:
@@ -66,7 +66,7 @@ class Environment:
         return np.vstack([self.bas, self.core_bas]), env
 
     def bra_derivative(self, name: str, nucleus: int | None = None) -> Float64[np.ndarray, "3 n n"]:
-        """`<name>`, integrals with the gradient (by the electron) of the bra, in libcint's own functions.
+        """Return `<name>`, integrals with the gradient (by the electron) of the bra, in libcint's own functions.
 
         `nucleus`: the atom at which operators "rinv" stand.
         """
@@ -82,11 +82,11 @@ class Environment:
         )
 
     def in_own_functions(self, matrix: Float64[np.ndarray, "*batch nao nao"]) -> np.ndarray:
-        """A density matrix of the AO basis in libcint's own functions."""
+        """Return a density matrix of the AO basis in libcint's own functions."""
         return matrix if self.to_ao is None else self.to_ao @ matrix @ self.to_ao.T
 
     def optimizer(self) -> Any:
-        """libcint's precomputed pair data for the repulsion integrals, valid as long as this object is."""
+        """Return libcint's precomputed pair data for the repulsion integrals, valid as long as this object is."""
         from pyscf.gto import moleintor
 
         return moleintor.make_cintopt(self.atm, self.bas, self.env, f"int2e_{self.flavour}")
@@ -94,7 +94,7 @@ class Environment:
     def repulsion_block(
         self, shell: int, start: int, stop: int, optimizer: Any, out: Float64[np.ndarray, "size"]
     ) -> Float64[np.ndarray, "ni nj nkl"]:
-        """(ij|kl) for i in `shell`, j in shells `start` to `stop`, all pairs k >= l up to `shell`; lies in
+        """Return (ij|kl) for i in `shell`, j in shells `start` to `stop`, all pairs k >= l up to `shell`; lies in
         `out`.
         """
         from pyscf.gto import moleintor
@@ -106,7 +106,7 @@ class Environment:
         )  # fmt: skip
 
     def diagonal_block(self, a: int, b: int, optimizer: Any) -> Float64[np.ndarray, "ni nj ni nj"]:
-        """(ij|kl) for i, k in shell `a` and j, l in shell `b`."""
+        """Return (ij|kl) for i, k in shell `a` and j, l in shell `b`."""
         from pyscf.gto import moleintor
 
         return moleintor.getints(
@@ -116,17 +116,17 @@ class Environment:
 
 
 def flavour(layout: ShellLayout) -> str:
-    """ "sph", "cart", or "cart" for a mixture, which is then transformed."""
+    """Return "sph", "cart", or "cart" for a mixture, which is then transformed."""
     return "sph" if layout.all_spherical else "cart"
 
 
 def function_offsets(layout: ShellLayout) -> Int32[np.ndarray, "offset"]:
-    """Where each shell starts in the basis that libcint computes in."""
+    """Return where each shell starts in the basis that libcint computes in."""
     return layout.ao_offset if layout.all_spherical else layout.cartesian_offset
 
 
 def environment(batch: Batch, entry: int, omega: float = 0.0) -> Environment:
-    """Arrays for one entry; `omega` > 0 selects the operator erf(omega r12)/r12, 0 the Coulomb operator."""
+    """Return the arrays of one entry; `omega` > 0 selects the operator erf(omega r12)/r12, 0 the Coulomb operator."""
     layout = batch.layout
     natm, nprim = batch.natm, batch.exponents.shape[1]
     env = np.zeros(_ENV_START + 4 * natm + 2 * nprim)
@@ -178,7 +178,7 @@ def _core_potentials(batch: Batch, entry: int, start: int) -> tuple[np.ndarray |
 
 
 def joined(first: Environment, second: Environment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`atm`, `bas`, `env` of two molecules in one, the second's shells after the first's."""
+    """Return `atm`, `bas`, `env` of two molecules in one, the second's shells after the first's."""
     shift = first.env.size
     atm, bas = second.atm.copy(), second.bas.copy()
     atm[:, [1, 4]] += shift

@@ -30,7 +30,7 @@ def one_electron_gradient(
     density: Float64[np.ndarray, "nao nao"],
     energy_weighted_density: Float64[np.ndarray, "nao nao"],
 ) -> Float64[np.ndarray, "natm 3"]:
-    """Σ D ∂(T + V) - Σ W ∂S in hartree/bohr, for symmetric D (total) and W; core potentials are part of V."""
+    """Return Σ D ∂(T + V) - Σ W ∂S in hartree/bohr, for symmetric D (total) and W; core potentials are part of V."""
     molecule = environment(batch, entry)
     d, w = molecule.in_own_functions(density), molecule.in_own_functions(energy_weighted_density)
     # <∇i|j> with both orders of i and j: twice the row sums.
@@ -55,7 +55,7 @@ def two_electron_gradient(
     density: Float64[np.ndarray, "nspin nao nao"],
     operators: Mapping[float, tuple[float, float]],
 ) -> Float64[np.ndarray, "natm 3"]:
-    """The derivative of the energies `by_operator` at fixed symmetric densities, in hartree/bohr, float64."""
+    """Return the derivative of the energies `by_operator` at fixed symmetric densities, in hartree/bohr, float64."""
     out = np.zeros((batch.natm, 3))
     spin = 0.5 if len(density) == 1 else 1.0
     for omega, (coulomb, exchange) in operators.items():
@@ -66,7 +66,7 @@ def two_electron_gradient(
 
 
 def by_operator(energies: Iterable[TwoElectronEnergy]) -> dict[float, tuple[float, float]]:
-    """(coulomb, exchange) factors by omega: 0 for the Coulomb operator, positive for erf(omega r)/r.
+    """Return (coulomb, exchange) factors by omega: 0 for the Coulomb operator, positive for erf(omega r)/r.
 
     erfc(omega r)/r is the difference of the two. Operators whose factors are zero or cancel are left out.
     """

@@ -1,4 +1,4 @@
-"""ctypes bindings of src/two_electron_gradient.cpp. ctypes releases the GIL, so entries can run in Python threads."""
+"""Bindings (ctypes) of src/two_electron_gradient.cpp. ctypes releases the GIL, so entries can run in Python threads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _library() -> ctypes.CDLL:
 
 
 class Quartets:
-    """libcint's derivative quartets of one molecule and operator, with the Schwarz bounds of its pairs of shells."""
+    """The derivative quartets of one molecule and operator by libcint, with the Schwarz bounds of its pairs
+    of shells.
+    """
 
     def __init__(self, molecule: Environment, offsets: Int32[np.ndarray, "offset"]):
         self._molecule = molecule
@@ -50,7 +52,9 @@ class Quartets:
     def derivative(
         self, density: Float64[np.ndarray, "nspin n n"], coulomb: float, exchange: float
     ) -> Float64[np.ndarray, "natm 3"]:
-        """Of coulomb · ½ Σ D_ij (ij|kl) D_kl - exchange · ½ Σ_s Σ D_s,ik (ij|kl) D_s,jl, in hartree/bohr."""
+        """Return the derivative of coulomb · ½ Σ D_ij (ij|kl) D_kl - exchange · ½ Σ_s Σ D_s,ik (ij|kl) D_s,jl, in
+        hartree/bohr.
+        """
         density = np.ascontiguousarray(density)
         total = np.ascontiguousarray(density.sum(axis=0))
         out = np.zeros((len(self._molecule.atm), 3))

@@ -1,4 +1,4 @@
-"""ctypes bindings of src/coulomb_exchange.cpp. ctypes releases the GIL, so entries can run in Python threads."""
+"""Bindings (ctypes) of src/coulomb_exchange.cpp. ctypes releases the GIL, so entries can run in Python threads."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class Rows:
 
     @property
     def nbytes(self) -> int:
+        """Return the bytes of the rows."""
         return sum(array.nbytes for array in self.memory)
 
 
@@ -80,7 +81,7 @@ class Contraction:
     def result(
         self,
     ) -> tuple[Float64[np.ndarray, "nspin n n"] | None, Float64[np.ndarray, "nspin n n"] | None]:
-        """J and K, exactly symmetric; None in the place of one that is not wanted."""
+        """Return J and K, exactly symmetric; None in the place of one that is not wanted."""
         out = [np.empty_like(self._density) if wanted else None for wanted in self._wanted]
         pointers = [None if matrix is None else matrix.ctypes.data for matrix in out]
         _library().scfx_jk_end(self._n, self._nspin, self._work.ctypes.data, *pointers)

@@ -114,7 +114,7 @@ class StoredTwoElectron(_LibcintTwoElectron):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the stored integrals take."""
+        """Return the bytes that the stored integrals take."""
         return sum(rows.nbytes for entry in self._kept or () for rows in entry)
 
     def close(self) -> None:
@@ -139,5 +139,5 @@ class DirectTwoElectron(_LibcintTwoElectron):
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept between calls."""
+        """Return the bytes kept between calls."""
         return 0

@@ -67,7 +67,7 @@ class SimdBackend(
         library()
 
     def definition(self) -> dict[str, Any]:
-        """See `AbstractIntegralBackend.definition`; no number depends on `threads`."""
+        """Return what of the options enters the spec hash; no number depends on `threads`."""
         # `float64_from`: what of float32 integrals is computed, and stored, in float64.
         return {
             "name": self.name,
@@ -76,11 +76,11 @@ class SimdBackend(
         }
 
     def kernels(self) -> str:
-        """See `AbstractIntegralBackend.kernels`: the instruction set that the loaded library was compiled for."""
+        """Return the instruction set that the loaded library was compiled for."""
         return loaded_variant("scfx_simd", "scfx_simd") or ""
 
     def one_electron(self, batch: Batch) -> OneElectron:
-        """See `AbstractIntegralBackend.one_electron`."""
+        """Return overlap, kinetic, nuclear attraction and dipole matrices of the batch."""
         n, nao = len(batch), batch.nao
         square = (n, nao, nao)
         out = OneElectron(np.empty(square), np.empty(square), np.empty(square), np.empty((n, 3, nao, nao)))
@@ -95,7 +95,8 @@ class SimdBackend(
         return out
 
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> SimdTwoElectron:
-        """Integrals within `memory_budget` bytes; what exceeds it is recomputed in every call, to the same bits.
+        """Return an operator with integrals within `memory_budget` bytes; what exceeds it is recomputed in every call,
+        to the same bits.
 
         Either way blocks that small densities (the driver's differences) make negligible are left out.
         """
@@ -104,7 +105,7 @@ class SimdBackend(
     def attenuated_two_electron(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> SimdTwoElectron:
-        """See `AbstractAttenuatedBackend.attenuated_two_electron`."""
+        """Return an operator of erf(omega r12)/r12; `omega` in bohr⁻¹."""
         if not omega > 0:
             raise InputError(f"omega is {omega} bohr⁻¹, expected above 0")
         return SimdTwoElectron(batch, policy, memory_budget, self._thresholds, self._threads, float(omega))
@@ -116,7 +117,7 @@ class SimdBackend(
         density: Float64[np.ndarray, "active nao nao"],
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `AbstractGradientBackend.one_electron_gradient`."""
+        """Return Σ D ∂(T + V) - Σ W ∂S of the entries `lanes`, hartree/bohr."""
         return gradient.one_electron_gradient(batch, lanes, density, energy_weighted_density)
 
     def two_electron_gradient(
@@ -127,7 +128,7 @@ class SimdBackend(
         energies: Sequence[TwoElectronEnergy],
         policy: PrecisionPolicy,
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `AbstractGradientBackend.two_electron_gradient`; the bits depend on the entry alone."""
+        """Return the derivative of the two-electron energies, hartree/bohr; the bits depend on the entry alone."""
         return gradient.two_electron_gradient(
             batch, lanes, density, energies, policy, self._thresholds, self._threads
         )
@@ -141,7 +142,7 @@ class SimdBackend(
         policy: PrecisionPolicy,
         memory_budget: int,
     ) -> SimdGridOperator:
-        """See `AbstractGridBackend.grid_operator`; AO values beyond the budget are recomputed, to the same bits."""
+        """Return an operator on the given points; AO values beyond the budget are recomputed, to the same bits."""
         return SimdGridOperator(batch, points, weights, family, policy, memory_budget)
 
     def fitting_rows(
@@ -152,7 +153,9 @@ class SimdBackend(
         operator: Operator = "coulomb",
         omega: float = 0.0,
     ) -> SimdFittingRows:
-        """See `AbstractFittingRowsBackend.fitting_rows`. In float64: the metric would magnify float32's rounding."""
+        """Return the rows of three-index integrals of one entry. In float64: the metric would magnify float32's
+        rounding.
+        """
         return SimdFittingRows(batch, entry, auxiliary, operator, omega)
 
     def three_index(
@@ -164,7 +167,7 @@ class SimdBackend(
         omega: float = 0.0,
         shells: tuple[int, int] | None = None,
     ) -> Float64[np.ndarray, "naux npair"]:
-        """See `AbstractFittingBackend.three_index`."""
+        """Return (P|ij) of one entry for pairs j <= i of AOs."""
         with SimdFittingRows(batch, entry, auxiliary, operator, omega, shells) as rows:
             return rows.packed()
 
@@ -176,7 +179,7 @@ class SimdBackend(
         operator: Operator = "coulomb",
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "naux naux"]:
-        """See `AbstractFittingBackend.two_index`."""
+        """Return the metric (P|Q) of one entry."""
         with SimdFittingRows(batch, entry, auxiliary, operator, omega) as rows:
             metric, out, order = rows.metric(), np.empty((rows.n_auxiliary,) * 2), rows.order()
             out[np.ix_(order, order)] = metric
@@ -192,7 +195,7 @@ class SimdBackend(
         omega: float = 0.0,
         shells: tuple[int, int] | None = None,
     ) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractFittingBackend.three_index_gradient`."""
+        """Return Σ Γ_P,ij ∂(P|ij)/∂R of one entry."""
         with SimdFittingRows(batch, entry, auxiliary, operator, omega, shells) as rows:
             return rows.gradient(density)
 
@@ -205,12 +208,13 @@ class SimdBackend(
         operator: Operator = "coulomb",
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractFittingBackend.two_index_gradient`."""
+        """Return Σ Γ_PQ ∂(P|Q)/∂R of one entry."""
         with SimdFittingRows(batch, entry, auxiliary, operator, omega) as rows:
             return rows.metric_gradient(density)
 
     def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
-        """Entries whose unscreened integrals fit: whole groups of lanes, or as few as compute with lanes of their own.
+        """Return the entries whose unscreened integrals fit: whole groups of lanes, or as few as compute with lanes of
+        their own.
 
         Never 0: beyond the budget integrals are recomputed.
         """

@@ -38,7 +38,9 @@ class _CShells(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
-    """The kernels for this processor, with signatures declared; `PluginUnavailableError` if they are not built."""
+    """Return the kernels for this processor, with signatures declared; `PluginUnavailableError` if they are
+    not built.
+    """
     lib = load("scfx_simd", "scfx_simd_fitting")
     pointer, int32 = ctypes.c_void_p, ctypes.c_int32
     message = (ctypes.c_char_p, ctypes.c_int)
@@ -91,7 +93,7 @@ class _Shells:
 
 
 class SimdFittingRows(AbstractFittingRows):
-    """See `AbstractFittingRows`. `shells`: of the auxiliary basis; None: all."""
+    """Rows of the three-index integrals of one entry. `shells`: of the auxiliary basis; None: all."""
 
     def __init__(
         self,
@@ -145,13 +147,13 @@ class SimdFittingRows(AbstractFittingRows):
         return RowBlock(int(offset[start]), int(offset[stop]), np.concatenate(functions))
 
     def order(self) -> Int64[np.ndarray, "naux"]:
-        """Where each function stands in the auxiliary basis set's own order, or in the chosen part of it."""
+        """Return where each function stands in the auxiliary basis set's own order, or in the chosen part of it."""
         out = np.empty(self.n_auxiliary, dtype=np.int32)
         library().scfx_fitting_order(self._handles[0][1], address(out))
         return out.astype(np.int64)
 
     def rows(self, block: int) -> Float64[np.ndarray, "column row naux"]:
-        """See `AbstractFittingRows.rows`."""
+        """Return (P|ij) of one block of rows."""
         start, stop, columns = self._shell_blocks[block]
         at = self.blocks[block]
 
@@ -165,7 +167,7 @@ class SimdFittingRows(AbstractFittingRows):
         return self._sum(one)
 
     def metric(self) -> Float64[np.ndarray, "naux naux"]:
-        """See `AbstractFittingRows.metric`."""
+        """Return the metric (P|Q)."""
 
         def one(handle: int) -> np.ndarray:
             out = np.empty((self.n_auxiliary, self.n_auxiliary))
@@ -187,7 +189,7 @@ class SimdFittingRows(AbstractFittingRows):
         return total
 
     def packed(self) -> Float64[np.ndarray, "naux npair"]:
-        """(P|ij) for pairs j <= i in the orders of `AbstractFittingBackend.three_index`."""
+        """Return (P|ij) for pairs j <= i in the orders of `AbstractFittingBackend.three_index`."""
         nao = self._layout.nao
         out = np.zeros((self.n_auxiliary, nao * (nao + 1) // 2))
         order = self.order()
@@ -199,7 +201,7 @@ class SimdFittingRows(AbstractFittingRows):
         return out
 
     def gradient(self, density: Float64[np.ndarray, "naux npair"]) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractFittingBackend.three_index_gradient`."""
+        """Return Σ Γ_P,ij ∂(P|ij)/∂R, hartree/bohr."""
         full = unpacked(density[self.order()])
         out = np.zeros((self._natm, 3))
         for (start, stop, columns), block in zip(self._shell_blocks, self.blocks, strict=True):
@@ -215,7 +217,7 @@ class SimdFittingRows(AbstractFittingRows):
         return out
 
     def metric_gradient(self, density: Float64[np.ndarray, "naux naux"]) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractFittingBackend.two_index_gradient`."""
+        """Return Σ Γ_PQ ∂(P|Q)/∂R, hartree/bohr."""
         order = self.order()
         own = np.ascontiguousarray(density[np.ix_(order, order)])
         out = np.zeros((self._natm, 3))
@@ -235,7 +237,7 @@ class SimdFittingRows(AbstractFittingRows):
         self.close()
 
     def close(self) -> None:
-        """See `AbstractFittingRows.close`."""
+        """Free the tables of the entry."""
         for _, handle in self._handles:
             library().scfx_fitting_free(handle)
         self._handles = []

@@ -25,7 +25,7 @@ def one_electron_gradient(
     density: Float64[np.ndarray, "active nao nao"],
     energy_weighted_density: Float64[np.ndarray, "active nao nao"],
 ) -> Float64[np.ndarray, "active natm 3"]:
-    """Σ D ∂(T + V)/∂R - Σ W ∂S/∂R in hartree/bohr; see `AbstractGradientBackend.one_electron_gradient`."""
+    """Return Σ D ∂(T + V)/∂R - Σ W ∂S/∂R in hartree/bohr, as `AbstractGradientBackend.one_electron_gradient` asks."""
     active = batch.take([int(lane) for lane in lanes])
     out = np.empty((len(active), batch.natm, 3))
     for packed in pack(active):
@@ -40,7 +40,7 @@ def one_electron_gradient(
 
 
 def operators(energies: Iterable[TwoElectronEnergy]) -> dict[float, tuple[float, float]]:
-    """(coulomb, exchange) by omega, 0 being 1/r: one pass over the integrals of each operator.
+    """Return (coulomb, exchange) by omega, 0 being 1/r: one pass over the integrals of each operator.
 
     erfc(omega r)/r is 1/r less erf(omega r)/r.
     """
@@ -69,7 +69,8 @@ def two_electron_gradient(
     thresholds: tuple[float, float],
     threads: int,
 ) -> Float64[np.ndarray, "active natm 3"]:
-    """Derivative of the sum of `energies`, hartree/bohr; see `AbstractGradientBackend.two_electron_gradient`.
+    """Return the derivative of the sum of `energies`, hartree/bohr, as `AbstractGradientBackend.two_electron_gradient`
+    asks.
 
     Quartets of shells are sorted by their Schwarz bound times the largest element of their two-particle density, in
     hartree: below the threshold of the policy's integrals they are left out, above the bound to which the policy lets

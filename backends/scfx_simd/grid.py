@@ -132,7 +132,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
             raise
 
     def weights(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Float64[np.ndarray, "active point"]:
-        """See `AbstractGridOperator.weights`."""
+        """Return the quadrature weights of a block in bohr³."""
         out = np.empty((len(lanes), POINTS_PER_BLOCK))
         for row, lane in zip(out, self._checked(lanes), strict=True):
             _kernels().scfx_quadrature_weights(
@@ -141,7 +141,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         return out
 
     def order(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Int32[np.ndarray, "active point"]:
-        """See `AbstractGridGradientOperator.order`."""
+        """Return the order in which the operator holds an entry's points."""
         out = np.empty((len(lanes), POINTS_PER_BLOCK), dtype=np.int32)
         for row, lane in zip(out, self._checked(lanes), strict=True):
             _kernels().scfx_quadrature_order(
@@ -152,7 +152,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
     def density(
         self, block: int, density: Float[Any, "active nspin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Float[np.ndarray, "active nspin component point"]:
-        """See `AbstractGridOperator.density`; matrices may be padded beyond nao, which is ignored."""
+        """Return density components on a block; matrices may be padded beyond nao, which is ignored."""
         lanes = self._checked(lanes)
         matrices = np.ascontiguousarray(density, dtype=np.float64)
         self._check_matrices(matrices, lanes)
@@ -171,7 +171,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         derivative: Float[Any, "active nspin component point"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active nspin nao nao"]:
-        """See `AbstractGridOperator.potential`."""
+        """Return the contribution of a block to the potential matrix."""
         nspin = np.shape(derivative)[1]
         out = np.zeros((len(lanes), nspin, self._nao, self._nao))
         self.add_potential(block, derivative, lanes, out)
@@ -184,7 +184,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         lanes: Int32[np.ndarray, "active"],
         out: Float64[np.ndarray, "active nspin n n"],
     ) -> None:
-        """See `AbstractGridOperator.add_potential`. Sums over more points than 128 run in float64."""
+        """Add the potential of a block to a matrix. Sums over more points than 128 run in float64."""
         lanes = self._checked(lanes)
         self._check_matrices(out, lanes)
         values = self._checked_derivative(derivative, lanes, out.shape[1])
@@ -203,8 +203,8 @@ class SimdGridOperator(AbstractGridGradientOperator):
         lanes: Int32[np.ndarray, "active"],
         owners: Int32[np.ndarray, "active point"],
     ) -> tuple[Float64[np.ndarray, "active natm 3"], Float64[np.ndarray, "active natm 3"]]:
-        """See `AbstractGridGradientOperator.gradient`. Products over functions run in the AO values' dtype, derivatives
-        of AOs and all sums over points in float64; nothing is kept.
+        """Return the gradient's parts of a block. Products over functions run in the AO values' dtype, derivatives of
+        AOs and all sums over points in float64; nothing is kept.
         """
         lanes = self._checked(lanes)
         matrices = np.ascontiguousarray(density, dtype=np.float64)
@@ -235,7 +235,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         grid: Grid,
         energy_density: Float64[np.ndarray, "npoint"],
     ) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractGridGradientOperator.weight_gradient`; `scfx.grid.weight_gradient` is the same in JAX."""
+        """Return Σ_g f_g ∂w_g/∂R of an entry; `scfx.grid.weight_gradient` does it in JAX."""
         count = self._counts[int(self._checked(np.array([lane]))[0])]
         if not len(energy_density) == len(grid.owner) == len(grid.atomic_weights) == count:
             raise InputError(
@@ -255,12 +255,12 @@ class SimdGridOperator(AbstractGridGradientOperator):
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes of AO values that are kept."""
+        """Return the bytes of AO values that are kept."""
         self._checked(np.zeros(0, dtype=np.int32))
         return int(_kernels().scfx_quadrature_kept_bytes(self._handle))
 
     def held_bytes(self) -> int:
-        """See `AbstractGridOperator.held_bytes`."""
+        """Return the bytes of AO values held."""
         return 0 if self._handle is None else self.kept_bytes
 
     def close(self) -> None:

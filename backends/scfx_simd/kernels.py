@@ -1,4 +1,4 @@
-"""ctypes bindings of the compiled kernels; mirrors `src/api.cpp`."""
+"""Bindings (ctypes) of the compiled kernels; mirrors `src/api.cpp`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class CGradientOptions(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
-    """The kernels for this processor, with signatures declared; `PluginUnavailableError` if they are not built."""
+    """Return the kernels for this processor, with signatures declared; `PluginUnavailableError` if they are
+    not built.
+    """
     lib = load("scfx_simd", "scfx_simd")
     pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     message = (ctypes.c_char_p, ctypes.c_int)
@@ -104,14 +106,14 @@ def check(call: Any, *arguments: Any) -> None:
 
 
 def lane_counts() -> tuple[int, int]:
-    """(float64, float32) lanes of a vector on this processor."""
+    """Return (float64, float32) lanes of a vector on this processor."""
     double, single = ctypes.c_int32(), ctypes.c_int32()
     library().scfx_simd_lanes(ctypes.byref(double), ctypes.byref(single))
     return double.value, single.value
 
 
 def address(array: np.ndarray | None) -> int | None:
-    """Pointer to a C-contiguous array's data; None for None."""
+    """Return the pointer to a C-contiguous array's data; None for None."""
     if array is None:
         return None
     if not array.flags.c_contiguous:
@@ -120,7 +122,7 @@ def address(array: np.ndarray | None) -> int | None:
 
 
 def sp_partner(layout: ShellLayout, exponents: Float64[np.ndarray, "nprim"]) -> Int32[np.ndarray, "nshell"]:
-    """For each s shell the p shell of the same atom with the same exponents, else -1: what one entry can share.
+    """Return for each s shell the p shell of the same atom with the same exponents, else -1: what one entry can share.
 
     Each p shell is given to one s shell, each s shell to one p shell, in order.
     """
@@ -180,6 +182,7 @@ class PackedBatch:
 
     @property
     def pointer(self) -> Any:
+        """Return the address of the batch's structure for the kernels."""
         return ctypes.byref(self.struct)
 
 

@@ -29,7 +29,7 @@ STORED_IN_FLOAT64_FROM = 64.0
 
 
 def integral_thresholds(policy: PrecisionPolicy, thresholds: tuple[float, float]) -> tuple[float, float]:
-    """Bounds in hartree from which on a quartet is computed at all, and from which on in float64.
+    """Return bounds in hartree from which on a quartet is computed at all, and from which on in float64.
 
     `thresholds`: those below which one is dropped in (float64, float32).
     """
@@ -103,7 +103,7 @@ class SimdTwoElectron(SelectiveTwoElectron):
         coulomb: bool,
         exchange: bool,
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """See `SelectiveTwoElectron`; sums run in float64 whatever the policy."""
+        """Return (J, K) of the entries `lanes`, as far as they are wanted; sums run in float64 whatever the policy."""
         if not self._handles:
             raise InputError("coulomb_exchange called after close()")
         dm = np.ascontiguousarray(density)
@@ -128,7 +128,7 @@ class SimdTwoElectron(SelectiveTwoElectron):
         return j, k
 
     def dense(self, entry: int) -> Float64[np.ndarray, "nao nao nao nao"]:
-        """All (ij|kl) of one entry as J and K see them, for tests."""
+        """Return all (ij|kl) of one entry as J and K see them, for tests."""
         out = np.empty((self._nao,) * 4)
         check(
             library().scfx_simd_dense, self._handles[self._group[entry]], int(self._slot[entry]), address(out)
@@ -136,22 +136,24 @@ class SimdTwoElectron(SelectiveTwoElectron):
         return out
 
     def held_bytes(self) -> int:
-        """See `AbstractTwoElectron.held_bytes`."""
+        """Return the bytes of integrals held."""
         return self.stored_bytes
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of integrals held."""
+        """Return the bytes of integrals held."""
         return sum(self._statistics(handle)[0] for handle in self._handles)
 
     @property
     def recomputed_pairs(self) -> int:
-        """Shell pairs, summed over groups of conformers, whose integrals are recomputed in every call."""
+        """Return the shell pairs, summed over groups of conformers, whose integrals are recomputed in every call."""
         return sum(self._statistics(handle)[1] for handle in self._handles)
 
     @property
     def screened_blocks(self) -> tuple[int, int]:
-        """Blocks of integrals that J and K of small densities looked at, and those that no lane needed, so far."""
+        """Return blocks of integrals that J and K of small densities looked at, and those that no lane
+        needed, so far.
+        """
         seen, skipped = ctypes.c_int64(), ctypes.c_int64()
         total = [0, 0]
         for handle in self._handles:

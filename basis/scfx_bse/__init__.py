@@ -37,7 +37,7 @@ _COMMON = (
 
 @scfx.hookimpl
 def scfx_register_basis_sets() -> list[scfx.Offer]:
-    """The common basis sets, and QM9's."""
+    """Return the common basis sets, and QM9's."""
     offers = [
         scfx.Offer(
             name,
@@ -70,7 +70,7 @@ def scfx_register_basis_sets() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_resolve_basis(name: str) -> AbstractBasisSource | None:
-    """Any name of the Basis Set Exchange, case-free; `6-31+g(d,p)` means `6-31+G**`, `jul-cc-pvdz` is composed.
+    """Find any name of the Basis Set Exchange, case-free; `6-31+g(d,p)` means `6-31+G**`, `jul-cc-pvdz` is composed.
 
     Raises `BasisError`, which names the nearest, for any other.
     """

@@ -29,7 +29,7 @@ _STARRED_321 = re.compile(r"^3-?21g(\*|\(\*\))$")
 
 
 def composed(name: str) -> PublishedBasis | None:
-    """The basis set that a rule gives the name to; None if none does.
+    """Return the basis set that a rule gives the name to; None if none does.
 
     Raises `BasisError` for names that look so and are not defined.
     """

@@ -24,7 +24,7 @@ def _names_by_key() -> dict[str, str]:
 
 
 def exchange_name(name: str) -> str | None:
-    """The Basis Set Exchange's own spelling of `name`, or None.
+    """Return the Basis Set Exchange's own spelling of `name`, or None.
 
     Case, hyphens, underscores and blanks do not matter, as in PySCF; `(d)` and `(d,p)` after a Pople basis
     set mean `*` and `**` (in the Exchange, `6-31G(d,p)` and `6-31G**` hold the same numbers, and `6-31G(d)`
@@ -55,7 +55,7 @@ _DISPUTED = (
 
 
 def nearest(name: str) -> str:
-    """A sentence for a name that is not there: why, and which names of the Exchange come nearest."""
+    """Return a sentence for a name that is not there: why, and which names of the Exchange come nearest."""
     text = re.sub(r"\s", "", name.strip().lower())
     names = _names_by_key()
     key = _key(text)

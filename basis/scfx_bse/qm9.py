@@ -40,7 +40,7 @@ class QM9Source(AbstractBasisSource):
         return (*shells, *d, (3, (_F_EXPONENTS[z],), (1.0,), False))
 
     def shells(self, atomic_number: int) -> tuple[Shell, ...]:
-        """Normalised shells of H, C, N, O or F, sorted by angular momentum; `BasisError` for any other
+        """Return the normalised shells of H, C, N, O or F, sorted by angular momentum; `BasisError` for any other
         element.
         """
         z = int(atomic_number)
@@ -52,7 +52,7 @@ class QM9Source(AbstractBasisSource):
         return tuple(Shell.normalised(*shell) for shell in found)
 
     def definition(self) -> dict[str, Any]:
-        """Digest of every number in the basis set."""
+        """Return the digest of every number in the basis set."""
         return {"basis": self.name, "sha256": self._digest}
 
     @cached_property

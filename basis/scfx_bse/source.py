@@ -49,7 +49,7 @@ def published(name: str, version: int | None = None) -> PublishedBasis:
 
 
 def parsed(data: dict[str, Any]) -> PublishedBasis:
-    """A basis set from the Basis Set Exchange's dictionary of it."""
+    """Return a basis set from the Basis Set Exchange's dictionary of it."""
     elements = {int(z): element for z, element in data["elements"].items()}
     shells = {
         z: tuple(_split(element["electron_shells"]))
@@ -122,7 +122,7 @@ def _several(row: list[float]) -> bool:
 
 
 def usual_version(name: str) -> int | None:
-    """The Exchange's revision that a name means; None: its latest."""
+    """Return the Exchange's revision that a name means; None: its latest."""
     return 0 if _OLD_DIGITS.match(name) else None
 
 
@@ -137,11 +137,11 @@ class AbstractPublishedSource(AbstractBasisSource):
 
     @property
     def elements(self) -> tuple[int, ...]:
-        """Atomic numbers that this source can be asked for."""
+        """Return the atomic numbers that this source can be asked for."""
         return tuple(sorted(self._published.shells))
 
     def shells(self, atomic_number: int) -> tuple[Shell, ...]:
-        """Normalised shells of an element, sorted by angular momentum (stably, as PySCF does).
+        """Return the normalised shells of an element, sorted by angular momentum (stably, as PySCF does).
 
         Raises `BasisError` if the basis set lacks the element.
         """
@@ -157,14 +157,14 @@ class AbstractPublishedSource(AbstractBasisSource):
         )
 
     def core_potential(self, atomic_number: int) -> CorePotential | None:
-        """The potential that replaces the element's inner electrons in this basis; None: all-electron."""
+        """Return the potential that replaces the element's inner electrons in this basis; None: all-electron."""
         return self._published.potentials.get(int(atomic_number))
 
     def _is_cartesian(self, momentum: int, published_choice: bool) -> bool:
         return momentum > 1 and (published_choice if self.cartesian is None else self.cartesian)
 
     def definition(self) -> dict[str, Any]:
-        """Digest of every number in the basis set, of all elements, and of the Cartesian choice."""
+        """Return the digest of every number in the basis set, of all elements, and of the Cartesian choice."""
         own = {"basis": self._published.name, "cartesian": self.cartesian, "sha256": self._digest}
         potentials = self._published.potentials
         if not potentials:
@@ -214,12 +214,12 @@ class BasisSetExchangeSource(AbstractPublishedSource):
             raise BasisError(f"basis {basis!r}: version {version!r}: {error.args[0]}") from None
 
     def auxiliary(self, kind: str) -> str | None:
-        """See `AbstractBasisSource.auxiliary`: what the Exchange lists."""
+        """Return the auxiliary basis set that the Exchange lists for this one."""
         return None if self._exchange_name is None else published_auxiliary(self._exchange_name, kind)
 
 
 def published_auxiliary(name: str, kind: str) -> str | None:
-    """The auxiliary basis set that the Exchange lists with one of its basis sets, by kind ("jkfit", "jfit")."""
+    """Return the auxiliary basis set that the Exchange lists with one of its basis sets, by kind ("jkfit", "jfit")."""
     import basis_set_exchange
 
     listed = basis_set_exchange.get_metadata().get(name.lower(), {}).get("auxiliaries", {}).get(kind)
@@ -227,8 +227,8 @@ def published_auxiliary(name: str, kind: str) -> str | None:
 
 
 def digest(shells: dict[int, Any]) -> str:
-    """sha256 of published shells by element; independent of platform, since floats are written in their
-    shortest form.
+    """Return sha256 of published shells by element; independent of platform, since floats are written in their shortest
+    form.
     """
     text = json.dumps([[z, shells[z]] for z in sorted(shells)], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -13,6 +13,7 @@ import scfx
 
 @scfx.hookimpl
 def scfx_register_dispersion_corrections() -> list[scfx.Offer]:
+    """Offer the dispersion corrections D3, D4 and kin."""
     return [
         scfx.Offer(
             "d3bj", "scfx_dispersion.d3:RationalD3", "D3 with Becke-Johnson damping (simple-dftd3)",
@@ -37,6 +38,7 @@ def scfx_register_dispersion_corrections() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_register_functionals() -> list[scfx.Offer]:
+    """Offer the functionals that need a correction of this package."""
     return [
         scfx.Offer(
             "r2scan-d4-gcp", "scfx_dispersion.composites:r2scan_3c", "r2SCAN with D4 and gCP of r2SCAN-3c",
@@ -55,7 +57,9 @@ def scfx_register_functionals() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_resolve_functional(name: str, context: scfx.ConstructionContext) -> scfx.AbstractFunctional | None:
-    """`<functional>-d3bj`, `-D3(0)`, `_d4`...: any functional that can be found, with the correction of that name."""
+    """Find `<functional>-d3bj`, `-D3(0)`, `_d4`...: any functional that can be found, with the correction of that
+    name.
+    """
     from scfx_dispersion.grammar import read
 
     return read(name, context.registry)

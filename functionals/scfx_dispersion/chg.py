@@ -45,12 +45,12 @@ class ChaiHeadGordon(AbstractDispersionCorrection):
             raise InputError(f"chg dispersion belongs to wb97x-d alone, got {functional!r}")
 
     def energy(self, system: System) -> float:
-        """See `AbstractDispersionCorrection.energy`."""
+        """Return the dispersion energy of one system in hartree."""
         _, _, terms = self._pairs(system)
         return float(-np.sum(terms.strength / terms.distance2**3 / terms.damping))
 
     def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractDispersionCorrection.gradient`."""
+        """Return the derivative of the dispersion energy, hartree/bohr."""
         first, second, terms = self._pairs(system)
         # With u = R²: E = -C u⁻³ / f(u), f = 1 + a (R_r²/u)⁶, so dE/du = C u⁻⁴ / f (3 - 6 (f - 1) / f).
         slope = terms.strength / terms.distance2**4 / terms.damping
@@ -76,5 +76,5 @@ class ChaiHeadGordon(AbstractDispersionCorrection):
         return i, j, _Terms(np.sqrt(c6[i] * c6[j]), distance2, 1.0 + _DAMPING * ratio2**6)
 
     def definition(self) -> dict[str, Any]:
-        """Name and parameters."""
+        """Return name and parameters."""
         return {"method": self.name, "damping": _DAMPING, "c6": _C6, "radius": _RADIUS}

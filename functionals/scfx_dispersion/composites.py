@@ -43,11 +43,11 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
         self._parameters = dftd4.interface.DampingParam(method="r2scan-3c")
 
     def energy(self, system: System) -> float:
-        """See `AbstractDispersionCorrection.energy`."""
+        """Return D4 and counterpoise correction of one system in hartree."""
         return sum(float(part["energy"]) for part in self._parts(system, grad=False))
 
     def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractDispersionCorrection.gradient`."""
+        """Return the derivative of both corrections, hartree/bohr."""
         first, second = self._parts(system, grad=True)
         return np.asarray(first["gradient"] + second["gradient"], dtype=np.float64)
 
@@ -62,7 +62,7 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
         return dispersion.get_dispersion(self._parameters, grad=grad), counterpoise.get_counterpoise(grad)
 
     def definition(self) -> dict[str, Any]:
-        """Method and the libraries' versions, which the numbers behind its name depend on."""
+        """Return the method and the libraries' versions, which the numbers behind its name depend on."""
         return {
             "method": self.name,
             "functional": "r2scan-3c",
@@ -80,11 +80,11 @@ class D3WithBondCorrection(AbstractDispersionCorrection):
         self._parameters = dftd3.interface.RationalDampingParam(method="b97-3c", atm=True)
 
     def energy(self, system: System) -> float:
-        """See `AbstractDispersionCorrection.energy`."""
+        """Return D3 and bond correction of one system in hartree."""
         return sum(float(part["energy"]) for part in self._parts(system, grad=False))
 
     def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractDispersionCorrection.gradient`."""
+        """Return the derivative of both corrections, hartree/bohr."""
         first, second = self._parts(system, grad=True)
         return np.asarray(first["gradient"] + second["gradient"], dtype=np.float64)
 
@@ -97,7 +97,7 @@ class D3WithBondCorrection(AbstractDispersionCorrection):
         return dispersion.get_dispersion(self._parameters, grad=grad), bonds.get_counterpoise(grad)
 
     def definition(self) -> dict[str, Any]:
-        """Method and the library's version, which the numbers behind its name depend on."""
+        """Return method and the library's version, which the numbers behind its name depend on."""
         return {"method": self.name, "functional": "b97-3c", "dftd3": version("dftd3")}
 
 
@@ -108,17 +108,17 @@ def _refuse_heavy(system: System, method: str, limit: int) -> None:
 
 
 def r2scan_3c(context: ConstructionContext) -> AbstractFunctional:
-    """r2SCAN with D4 and gCP of r2SCAN-3c."""
+    """Make r2SCAN with D4 and gCP of r2SCAN-3c."""
     return _with(context, "r2scan", {"method": D4WithCounterpoise.name}, "r2scan-d4-gcp")
 
 
 def b97_3c(context: ConstructionContext) -> AbstractFunctional:
-    """The B97 GGA of B97-3c with its D3 and bond correction."""
+    """Make the B97 GGA of B97-3c with its D3 and bond correction."""
     return _with(context, "bare(gga_xc_b97_3c)", {"method": D3WithBondCorrection.name}, "b97-d3-srb")
 
 
 def wb97x_3c(context: ConstructionContext) -> AbstractFunctional:
-    """wB97X-V without VV10, with D4 of wB97X-3c."""
+    """Make wB97X-V without VV10, with D4 of wB97X-3c."""
     return _with(context, "bare(wb97x-v)", {"method": "d4", "functional": "wb97x-3c"}, "wb97x-d4-3c")
 
 

@@ -32,11 +32,11 @@ class D4(AbstractDispersionCorrection):
             ) from error
 
     def energy(self, system: System) -> float:
-        """See `AbstractDispersionCorrection.energy`."""
+        """Return the dispersion energy of one system in hartree."""
         return float(self._evaluated(system, grad=False)["energy"])
 
     def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractDispersionCorrection.gradient`; the partial charges move with the atoms."""
+        """Return the derivative of the dispersion energy, hartree/bohr; the partial charges move with the atoms."""
         return np.asarray(self._evaluated(system, grad=True)["gradient"], dtype=np.float64)
 
     def _evaluated(self, system: System, grad: bool) -> dict[str, Any]:
@@ -49,5 +49,5 @@ class D4(AbstractDispersionCorrection):
         return model.get_dispersion(self._parameters, grad=grad)
 
     def definition(self) -> dict[str, Any]:
-        """Method, functional by name, and the library's version, which the name's numbers depend on."""
+        """Return method, functional by name, and the library's version, which the name's numbers depend on."""
         return {"method": self.name, "functional": self._functional, "dftd4": version("dftd4")}

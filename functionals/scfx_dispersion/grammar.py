@@ -62,7 +62,7 @@ class _Asked(NamedTuple):
 
 
 def read(name: str, registry: Registry) -> AbstractFunctional | None:
-    """The functional that a name with a correction stands for; None if it ends in none.
+    """Return the functional that a name with a correction stands for; None if it ends in none.
 
     Raises `RefusedNameError` for corrections that are not here, D3 without its damping, and functionals that treat
     dispersion already.

@@ -60,7 +60,7 @@ _HYPHENATED_D3 = (
 
 
 def parameters(key: str, written: str, method: str) -> str:
-    """The libraries' name of the functional.
+    """Return the libraries' name of the functional.
 
     A name is passed as it was written with its hyphen or without: definitions (and hashes of labels) have had it so
     since before names had a grammar. Every other spelling gives the name with its hyphen.

@@ -20,7 +20,7 @@ _INSTALL = "pip install --no-deps jax-xc"
 
 @scfx.hookimpl
 def scfx_register_functionals() -> list[scfx.Offer]:
-    """Both ways of evaluating the family, to be chosen by hand with the option `xc`."""
+    """Offer both ways of evaluating the family, to be chosen by hand with the option `xc`."""
     families = ("none", "lda", "gga", "mgga")
     return [
         scfx.Offer(
@@ -42,7 +42,7 @@ def scfx_register_functionals() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_report_header() -> str:
-    """By what libxc's names are evaluated here: the host's way is slower, and nothing else says so beforehand."""
+    """Say by what libxc's names are evaluated here: the host's way is slower, and nothing else says so beforehand."""
     if find_spec("pyscf") is None:
         return "libxc functionals  not available: pip install 'scfx[libcint]'"
     if find_spec("jax_xc") is None:
@@ -52,7 +52,7 @@ def scfx_report_header() -> str:
 
 @scfx.hookimpl(trylast=True)
 def scfx_resolve_functional(name: str) -> AbstractFunctional | None:
-    """Any libxc name, or sum in PySCF's syntax (`"0.2*hf + 0.8*slater, lyp"`); None if it is neither.
+    """Find any libxc name, or sum in PySCF's syntax (`"0.2*hf + 0.8*slater, lyp"`); None if it is neither.
 
     By JAX kernels if all its parts passed the census (docs/libxc.md), else by libxc on the host; `implementation` of
     what is returned says which, and why not the kernels.

@@ -44,7 +44,7 @@ class AbstractLibxcSum(AbstractFunctional):
         self.omega = self.sum.omega
 
     def definition(self) -> Mapping[str, Any]:
-        """The parts with their weights, and which version of whose formulas evaluates them."""
+        """Return the parts with their weights, and which version of whose formulas evaluates them."""
         return {
             "evaluator": [self.evaluator, version(_DISTRIBUTION[self.evaluator])],
             "parts": [[name, weight] for name, weight in self.sum.parts],

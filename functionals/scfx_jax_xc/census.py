@@ -29,18 +29,19 @@ LIMIT_S = 120.0
 
 @lru_cache(maxsize=1)
 def table() -> dict[str, dict[str, Any]]:
-    """The census: by name `verdict` ("agrees", or why not) and the largest deviations found."""
+    """Return the census: by name `verdict` ("agrees", or why not) and the largest deviations found."""
     with _TABLE.open(encoding="utf-8") as file:
         return json.load(file)["functionals"]
 
 
 def passed(name: str) -> bool:
-    """Whether the kernels compute this libxc functional rightly."""
+    """Return whether the kernels compute this libxc functional rightly."""
     return table().get(name, {}).get("verdict") == "agrees"
 
 
 def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Spin densities [n, 2], gradient invariants [n, 3], kinetic-energy densities [n, 2] like those of molecules.
+    """Return spin densities [n, 2], gradient invariants [n, 3], kinetic-energy densities [n, 2] like those of
+    molecules.
 
     Densities from 1e-6 to 30 bohr^-3 (tails to cores of second-row atoms), polarised up to 9 to 1; reduced gradients
     0.01 to 10; tau from its von Weizsäcker bound to five times the uniform gas above it.
@@ -63,7 +64,7 @@ def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def compare(name: str) -> dict[str, Any]:
-    """`verdict` and deviations of one functional; never raises for what a functional does."""
+    """Return `verdict` and deviations of one functional; never raises for what a functional does."""
     from scfx_jax_xc.library import functional
     from scfx_jax_xc.names import number_of
 
@@ -95,7 +96,7 @@ def compare(name: str) -> dict[str, Any]:
 
 
 def finite_where_densities_vanish(name: str) -> bool:
-    """Whether the kernel's energy has finite derivatives at the driver's hard points."""
+    """Return whether the kernel's energy has finite derivatives at the driver's hard points."""
     import jax
 
     from scfx.energy.exchange_correlation.functional_at_points import (
@@ -207,7 +208,7 @@ def main(names: list[str]) -> None:
 
 
 def serve() -> None:
-    """Names on standard input, verdicts on standard output."""
+    """Read names on standard input and write verdicts on standard output."""
     for line in sys.stdin:
         print(json.dumps(compare(line.strip())), flush=True)
 

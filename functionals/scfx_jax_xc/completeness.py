@@ -1,4 +1,6 @@
-"""libxc functionals whose name stands for more than libxc computes: with what belongs to them, or refused."""
+"""What belongs to libxc functionals whose name stands for more than libxc computes; where it is not here, they are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ _NOT_HERE = {
 
 
 def belonging(found: Sum) -> tuple[tuple[float, float] | None, Mapping[str, Any] | None]:
-    """(VV10's (b, C), dispersion correction) that belong to a sum; None where there is none, or for `bare(...)`.
+    """Return (VV10's (b, C), dispersion correction) that belong to a sum; None where there is none, or for `bare(...)`.
 
     Raises `RefusedNameError` for what scfx cannot give whole.
     """

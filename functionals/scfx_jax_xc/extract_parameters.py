@@ -25,7 +25,7 @@ _KEPT = (
 
 
 def plain(record: Any) -> dict[str, Any]:
-    """One functional as plain data; what it mixes, inside."""
+    """Return one functional as plain data; what it mixes, inside."""
     fields = record._asdict()
     out = {key: value(fields[key]) for key in _KEPT if key in fields}
     if fields.get("func_aux"):
@@ -35,6 +35,7 @@ def plain(record: Any) -> dict[str, Any]:
 
 
 def value(entry: Any) -> Any:
+    """Return a value as plain data."""
     if hasattr(entry, "_asdict"):
         return {key: value(v) for key, v in entry._asdict().items()}
     if hasattr(entry, "tolist"):
@@ -43,6 +44,7 @@ def value(entry: Any) -> Any:
 
 
 def main(folder: str, target: str) -> None:
+    """Write the parameters of all functionals."""
     import numpy
 
     if int(numpy.__version__.partition(".")[0]) != 1:

@@ -27,11 +27,11 @@ class LibxcFunctional(AbstractLibxcSum):
     implementation = "libxc-host"
 
     def energy_density(self, density: Density) -> Float[Array, "..."]:
-        """See `AbstractFunctional.energy_density`; hartree/bohr³."""
+        """Return the exchange-correlation energy per volume, hartree/bohr³."""
         return _energy_density(self.sum.parts, True, _fields(density))
 
     def closed_shell_energy_density(self, density: ClosedShellDensity) -> Float[Array, "..."]:
-        """The same from libxc's unpolarised form."""
+        """Return the energy per volume from libxc's unpolarised form, hartree/bohr³."""
         return _energy_density(self.sum.parts, False, _fields(density))
 
 

@@ -52,7 +52,7 @@ class KernelFunctional(AbstractLibxcSum):
                 )
 
     def energy_density(self, density: Density) -> Float[Array, "..."]:
-        """See `AbstractFunctional.energy_density`; hartree/bohr³."""
+        """Return the exchange-correlation energy per volume, hartree/bohr³."""
         wide = _wide(density)
         d, empty = _filled(wide, wide.rho_a + wide.rho_b)
         # A spin without electrons would put 1 - zeta at 0, where its cube root has no derivative. Added, not clipped:
@@ -71,7 +71,7 @@ class KernelFunctional(AbstractLibxcSum):
         return jnp.where(empty, 0.0, (d.rho_a + d.rho_b) * total).astype(density.rho_a.dtype)
 
     def closed_shell_energy_density(self, density: ClosedShellDensity) -> Float[Array, "..."]:
-        """The same from the kernels' unpolarised form."""
+        """Return the energy per volume from the kernels' unpolarised form, hartree/bohr³."""
         wide = _wide(density)
         d, empty = _filled(wide, wide.rho)
         total = sum(
@@ -94,7 +94,7 @@ def _wide(density: Any) -> Any:
 
 
 def per_particle(record: dict[str, Any], polarised: bool, rho: Any, sigma: Any, tau: Any) -> Any:
-    """Energy per particle of one libxc functional; mixtures are summed over what they mix."""
+    """Return the energy per particle of one libxc functional; mixtures are summed over what they mix."""
     if record["maple_name"] == "DEORBITALIZE":
         raise InputError("deorbitalised functionals need the Laplacian of the density")
     if not record["maple_name"] and "Fermi_D_cnst" not in record["params"]:
@@ -112,7 +112,7 @@ def per_particle(record: dict[str, Any], polarised: bool, rho: Any, sigma: Any, 
 
 @lru_cache(maxsize=1)
 def parameters() -> dict[str, dict[str, Any]]:
-    """libxc's parameters by functional, as extract_parameters.py read them."""
+    """Return libxc's parameters by functional, as extract_parameters.py read them."""
     with (Path(__file__).parent / "parameters.json").open(encoding="utf-8") as file:
         return json.load(file)
 
@@ -125,7 +125,7 @@ def _namespace(record: dict[str, Any]) -> SimpleNamespace:
 
 @lru_cache(maxsize=512)
 def formula(maple_name: str) -> ModuleType:
-    """jax-xc's module of one formula, loaded without importing its package."""
+    """Return jax-xc's module of one formula, loaded without importing its package."""
     spec = importlib.util.find_spec("jax_xc")
     if spec is None or not spec.submodule_search_locations:
         raise PluginUnavailableError("scf.functional", "jax-xc is missing: pip install --no-deps jax-xc")

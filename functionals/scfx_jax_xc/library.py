@@ -1,4 +1,4 @@
-"""libxc's C interface (Lehtola et al., SoftwareX 7, 1 (2018)), from the library that PySCF ships: values and first
+"""The C interface of libxc (Lehtola et al., SoftwareX 7, 1 (2018)), from the library that PySCF ships: values and first
 derivatives for spin densities at points."""
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Libxc:
         sigma: Float64[np.ndarray, "npoint pair"],
         tau: Float64[np.ndarray, "npoint spin"],
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Energy per volume [npoint] and its derivatives by rho, sigma, tau, in the shapes of these, atomic units.
+        """Return the energy per volume [npoint] and its derivatives by rho, sigma, tau, in the shapes of these, atomic
+        units.
 
         Columns: a, b (rho, tau) and aa, ab, bb (sigma), or one column each of the total where not polarised.
         """
@@ -103,5 +104,5 @@ class Libxc:
 
 @lru_cache(maxsize=1024)
 def functional(name: str, polarised: bool) -> Libxc:
-    """A functional of libxc, kept for the life of the process."""
+    """Return a functional of libxc, kept for the life of the process."""
     return Libxc(name, polarised)

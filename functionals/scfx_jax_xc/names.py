@@ -37,6 +37,7 @@ class Sum:
 
     @property
     def nonlocal_correlation(self) -> bool:
+        """Return whether the sum has VV10."""
         return bool(self.nonlocal_parameters)
 
 
@@ -79,7 +80,7 @@ def parse(text: str) -> Sum | None:
 
 
 def required(text: str) -> Sum:
-    """The same, or `InputError`."""
+    """Return what `resolve` finds, or raise `InputError`."""
     found = parse(text)
     if found is None:
         raise InputError(
@@ -258,7 +259,7 @@ def _names() -> dict[int, str]:
 
 
 def number_of(name: str) -> int:
-    """libxc's number of a functional."""
+    """Return libxc's number of a functional."""
     from pyscf.dft import libxc
 
     return int(libxc.available_libxc_functionals()[name.upper()])

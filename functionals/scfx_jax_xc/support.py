@@ -11,7 +11,7 @@ __all__ = ["Heaviside", "NamedTuple", "lambertw", "lax_cond", "xc_E1_scaled", "x
 
 
 def lax_cond(condition: Any, yes: Any, no: Any) -> Any:
-    """Elementwise choice: `lax.cond` takes one condition, and a density has as many as points."""
+    """Choose elementwise: `lax.cond` takes one condition, and a density has as many as points."""
     return jnp.where(condition, _floating(yes), _floating(no))
 
 
@@ -20,12 +20,14 @@ def _floating(value: Any) -> Any:
 
 
 def Heaviside(x: Any) -> Any:
-    """1 from 0 on, else 0."""
+    """Return 1 from 0 on, else 0."""
     return jnp.where(x >= 0.0, 1.0, 0.0)
 
 
 def xc_E1_scaled(x: Any) -> Any:
-    """exp(x) E1(x); Abramowitz and Stegun 5.1.22 (Lentz's continued fraction) where the product would overflow."""
+    """Return exp(x) E1(x); Abramowitz and Stegun 5.1.22 (Lentz's continued fraction) where the product would
+    overflow.
+    """
     large = x > 20.0
     small_x = jnp.where(large, 1.0, x)
     large_x = jnp.where(large, x, 100.0)
@@ -38,7 +40,7 @@ def xc_E1_scaled(x: Any) -> Any:
 
 
 def xc_erfcx(x: Any) -> Any:
-    """exp(x²) erfc(x); by its asymptotic series where erfc would underflow (Abramowitz and Stegun 7.1.23)."""
+    """Return exp(x²) erfc(x); by its asymptotic series where erfc would underflow (Abramowitz and Stegun 7.1.23)."""
     large = x > 20.0
     small_x = jnp.where(large, 1.0, x)
     large_x = jnp.where(large, x, 100.0)
@@ -52,8 +54,8 @@ def xc_erfcx(x: Any) -> Any:
 
 
 def lambertw(x: Any) -> Any:
-    """Principal branch of Lambert's W for x >= 0: Halley's iteration (Corless et al., Adv. Comput. Math. 5, 329 (1996),
-    eq. 5.9), with the derivative of the converged value."""
+    """Return the principal branch of Lambert's W for x >= 0: Halley's iteration (Corless et al., Adv. Comput. Math. 5,
+    329 (1996), eq. 5.9), with the derivative of the converged value."""
     w = jnp.log1p(x)
     for _ in range(8):
         exponential = jnp.exp(w)

@@ -87,12 +87,15 @@ OFFERS = (
 
 @hookimpl
 def scfx_register_functionals() -> list[Offer]:
+    """Offer the native functionals."""
     return list(OFFERS)
 
 
 @hookimpl
 def scfx_resolve_functional(name: str, context: ConstructionContext) -> AbstractFunctional | None:
-    """Other programs' names of the offers, `bare(...)` without its dispersion, and refusals of what is not here."""
+    """Find other programs' names of the offers, `bare(...)` without its dispersion, and refusals of what is
+    not here.
+    """
     from scfx_xc.resolve import resolve
 
     known = {spelling for offer in OFFERS for spelling in (offer.name, *offer.aliases)}

@@ -35,7 +35,8 @@ _COEFFICIENTS = _series()
 
 
 def attenuation(u: Any) -> Any:
-    """Share of exchange at short range, for u = k_F/ω: 1 for slowly (large u), 0 for quickly vanishing density.
+    """Return the share of exchange at short range, for u = k_F/ω: 1 for slowly (large u), 0 for quickly vanishing
+    density.
 
     1 - 4/(3u) [√π erf u + (1/u - 1/(2u³)) exp(-u²) - 3/(2u) + 1/(2u³)]; its power series below u = 1, where the
     closed form cancels.
@@ -54,7 +55,7 @@ def attenuation(u: Any) -> Any:
 
 
 def short_range_slater(spin: SpinChannel, omega: float) -> Any:
-    """Energy per volume of one spin's local exchange with erfc(ωr)/r."""
+    """Return the energy per volume of one spin's local exchange with erfc(ωr)/r."""
     share = attenuation((SIX_PI_SQUARED ** (1.0 / 3.0) / omega) * spin.cbrt)
     return -SPIN_EXCHANGE_CONSTANT * spin.rho * spin.cbrt * share
 

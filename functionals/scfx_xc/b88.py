@@ -14,7 +14,7 @@ from scfx_xc.slater import SPIN_EXCHANGE_CONSTANT
 
 @dataclass(frozen=True)
 class Becke88Exchange(AbstractComponent):
-    """e_x = -Σ_s ρ_s^(4/3) [C + β x²/(1 + 6 β x asinh x)], x = |∇ρ_s| / ρ_s^(4/3)."""
+    """Becke's exchange of 1988, e_x = -Σ_s ρ_s^(4/3) [C + β x²/(1 + 6 β x asinh x)], x = |∇ρ_s| / ρ_s^(4/3)."""
 
     name = "b88"
     family = "gga"
@@ -28,6 +28,7 @@ class Becke88Exchange(AbstractComponent):
         return SPIN_EXCHANGE_CONSTANT + self.beta * x * x / (1.0 + 6.0 * self.beta * x * asinh)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³, of both spins."""
         total = 0.0
         for rho, cbrt, sigma in point.spins():
             x = jnp.sqrt(sigma) / (rho * cbrt)
@@ -35,6 +36,7 @@ class Becke88Exchange(AbstractComponent):
         return total
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ where both spins are equal."""
         # ρ_s = ρ/2 and σ_ss = σ/4 give x = 2^(1/3) |∇ρ| / ρ^(4/3).
         x = 2.0 ** (1.0 / 3.0) * jnp.sqrt(point.sigma) * point.inverse_cbrt**4
         return -(2.0 ** (-1.0 / 3.0)) * point.rho * point.cbrt * self._bracket(x)

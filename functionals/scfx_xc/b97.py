@@ -19,7 +19,7 @@ Coefficients = tuple[float, ...]
 
 
 def power_series(coefficients: Coefficients, gamma: float, x2: Any) -> Any:
-    """Σ_i c_i u^i, u = γx²/(1 + γx²)."""
+    """Return Σ_i c_i u^i, u = γx²/(1 + γx²)."""
     scaled = gamma * x2
     u = scaled / (1.0 + scaled)
     total = coefficients[-1]
@@ -57,6 +57,7 @@ class B97Correlation(AbstractComponent):
     uniform: PW92Correlation = field(default_factory=PW92Correlation.as_printed)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         a, b = point.channels()
         parallel_a, parallel_b = self.uniform.polarised(a), self.uniform.polarised(b)
         opposite = self.uniform.spin_resolved(point) - parallel_a - parallel_b
@@ -67,6 +68,7 @@ class B97Correlation(AbstractComponent):
         )
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         spin = point.channel()
         parallel = 2.0 * self.uniform.polarised(spin)
         opposite = self.uniform.closed_shell(point) - parallel

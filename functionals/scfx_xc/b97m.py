@@ -18,7 +18,7 @@ Terms = tuple[tuple[float, int, int], ...]
 
 
 def double_series(terms: Terms, w: Any, gamma: float, x2: Any) -> Any:
-    """Σ c w^i u^j, u = γx²/(1 + γx²)."""
+    """Return Σ c w^i u^j, u = γx²/(1 + γx²)."""
     scaled = gamma * x2
     u = scaled / (1.0 + scaled)
     return sum(c * w**i * u**j for c, i, j in terms)
@@ -64,6 +64,7 @@ class B97MCorrelation(AbstractComponent):
         return double_series(self.same_spin, _same_spin_w(spin), self.gamma_same, spin.x2)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         a, b = point.channels()
         parallel_a, parallel_b = self.uniform.polarised(a), self.uniform.polarised(b)
         opposite = self.uniform.spin_resolved(point) - parallel_a - parallel_b
@@ -74,6 +75,7 @@ class B97MCorrelation(AbstractComponent):
         return parallel_a * self._parallel(a) + parallel_b * self._parallel(b) + opposite * series
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         spin = point.channel()
         parallel = 2.0 * self.uniform.polarised(spin)
         opposite = self.uniform.closed_shell(point) - parallel

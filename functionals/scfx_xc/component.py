@@ -27,14 +27,14 @@ class AbstractComponent(abc.ABC):
 
     @abc.abstractmethod
     def spin_resolved(self, point: SpinPoint) -> Any:
-        """Energy per volume in hartree/bohr³ at each point."""
+        """Return the energy per volume in hartree/bohr³ at each point."""
 
     @abc.abstractmethod
     def closed_shell(self, point: ClosedShellPoint) -> Any:
-        """The same where both spins are equal, with fewer operations."""
+        """Return the energy per volume where both spins are equal, with fewer operations."""
 
     def definition(self) -> dict[str, Any]:
-        """Name and parameters as plain data."""
+        """Return name and parameters as plain data."""
         return {"name": self.name, "parameters": asdict(self)}  # pyright: ignore[reportArgumentType]
 
 
@@ -46,10 +46,12 @@ class AbstractSpinExchange(AbstractComponent):
         """Energy per volume of one spin."""
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         a, b = point.channels()
         return self._channel_energy(a) + self._channel_energy(b)
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         return 2.0 * self._channel_energy(point.channel())
 
 
@@ -66,23 +68,25 @@ class AbstractSumFunctional(AbstractFunctional):
         cls.family = max(families, key=_LADDER.index)
 
     def energy_density(self, density: Density) -> Any:
-        """See `AbstractFunctional.energy_density`."""
-        point = SpinPoint.of(density)
+        """Return the exchange-correlation energy per volume, hartree/bohr³."""
+        point = SpinPoint.from_density(density)
         total = jnp.zeros_like(density.rho_a)
         for coefficient, component in self.terms:
             total = total + coefficient * component.spin_resolved(point)
         return total
 
     def closed_shell_energy_density(self, density: ClosedShellDensity) -> Any:
-        """See `AbstractFunctional.closed_shell_energy_density`."""
-        point = ClosedShellPoint.of(density)
+        """Return the energy per volume where both spins are equal, hartree/bohr³."""
+        point = ClosedShellPoint.from_density(density)
         total = jnp.zeros_like(density.rho)
         for coefficient, component in self.terms:
             total = total + coefficient * component.closed_shell(point)
         return total
 
     def definition(self) -> dict[str, Any]:
-        """Components with coefficients and parameters, in one order whatever the class states; no names of ours."""
+        """Return components with coefficients and parameters, in one order whatever the class states; no names of
+        ours.
+        """
         components = [{"coefficient": c, **component.definition()} for c, component in self.terms]
         return {
             "components": sorted(components, key=lambda c: (c["name"], repr(c))),

@@ -1,4 +1,4 @@
-"""e^x E1(x) and e^x erfc(x^½) for positive x, without overflow, and with derivatives that do not cancel.
+"""The functions e^x E1(x) and e^x erfc(x^½) for positive x, without overflow, and with derivatives that do not cancel.
 
 Abramowitz and Stegun, Handbook of Mathematical Functions, 5.1.11, 5.1.22 and 7.1.23.
 """
@@ -40,7 +40,7 @@ def _fraction(x: Any) -> Any:
 
 @jax.custom_jvp
 def scaled_exponential_integral_log(x: Any) -> Any:
-    """e^x E1(x) + ln x: finite at x = 0."""
+    """Return e^x E1(x) + ln x: finite at x = 0."""
     small = jnp.minimum(x, _SWITCH)
     # E1 = -γ - ln x + Ein
     near = jnp.exp(small) * (_entire(small) - _EULER) - jnp.expm1(small) * jnp.log(small)
@@ -57,7 +57,7 @@ def _log_jvp(primals: tuple, tangents: tuple) -> tuple:
 
 @jax.custom_jvp
 def scaled_exponential_integral(x: Any) -> Any:
-    """e^x E1(x)."""
+    """Return e^x E1(x)."""
     small = jnp.minimum(x, _SWITCH)
     near = jnp.exp(small) * (_entire(small) - _EULER - jnp.log(small))
     return jnp.where(x < _SWITCH, near, _fraction(jnp.maximum(x, _SWITCH)))
@@ -72,7 +72,7 @@ def _integral_jvp(primals: tuple, tangents: tuple) -> tuple:
 
 @jax.custom_jvp
 def scaled_erfc(x: Any) -> Any:
-    """π e^x erfc(x^½)."""
+    """Return π e^x erfc(x^½)."""
     near = jnp.minimum(x, 50.0)
     far = jnp.maximum(x, 50.0)
     # Asymptotic series: at x = 50 its twentieth term is 39!!/100^20 = 3e-17.

@@ -44,7 +44,7 @@ class SPW92(AbstractSumFunctional):
 
 
 class SPW92AsPrinted(AbstractSumFunctional):
-    """The same with the rounded parameters of the paper's table I."""
+    """Slater exchange with PW92 correlation and the rounded parameters of the paper's table I."""
 
     terms = ((1.0, SlaterExchange()), (1.0, PW92Correlation.as_printed()))
 

@@ -34,6 +34,7 @@ class LYPCorrelation(AbstractComponent):
     d: float = 0.349
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         r = point.inverse_cbrt
         damping = 1.0 / (1.0 + self.d * r)
         delta = self.c * r + self.d * r * damping
@@ -54,6 +55,7 @@ class LYPCorrelation(AbstractComponent):
         return -self.a * damping * (4.0 * p * point.rho_b + attenuated)
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         r = point.inverse_cbrt
         damping = 1.0 / (1.0 + self.d * r)
         delta = self.c * r + self.d * r * damping

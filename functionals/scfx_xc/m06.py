@@ -18,7 +18,7 @@ from scfx_xc.slater import SPIN_EXCHANGE_CONSTANT
 
 
 def vs98(coefficients: Coefficients, alpha: float, x2: Any, z: Any) -> Any:
-    """h(x, z) = d0/γ + (d1 x² + d2 z)/γ² + (d3 x⁴ + d4 x² z + d5 z²)/γ³, γ = 1 + α (x² + z)."""
+    """Return h(x, z) = d0/γ + (d1 x² + d2 z)/γ² + (d3 x⁴ + d4 x² z + d5 z²)/γ³, γ = 1 + α (x² + z)."""
     d0, d1, d2, d3, d4, d5 = coefficients
     inverse = 1.0 / (1.0 + alpha * (x2 + z))
     quadratic = d3 * x2 * x2 + d4 * x2 * z + d5 * z * z
@@ -85,6 +85,7 @@ class M06Correlation(AbstractComponent):
         )
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         a, b = point.channels()
         parallel_a, parallel_b = self.uniform.polarised(a), self.uniform.polarised(b)
         opposite = self.uniform.spin_resolved(point) - parallel_a - parallel_b
@@ -92,6 +93,7 @@ class M06Correlation(AbstractComponent):
         return parallel_a * self._parallel(a) + parallel_b * self._parallel(b) + opposite * series
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         spin = point.channel()
         parallel = 2.0 * self.uniform.polarised(spin)
         opposite = self.uniform.closed_shell(point) - parallel

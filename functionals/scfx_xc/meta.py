@@ -68,7 +68,7 @@ class M06L(AbstractSumFunctional):
 
 
 class M062X(AbstractSumFunctional):
-    """54 % exact exchange; Zhao, Truhlar, Theor. Chem. Acc. 120, 215 (2008)."""
+    """The functional M06-2X, 54 % exact exchange; Zhao, Truhlar, Theor. Chem. Acc. 120, 215 (2008)."""
 
     terms = (
         (

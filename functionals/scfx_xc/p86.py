@@ -16,7 +16,9 @@ from scfx_xc.points import ClosedShellPoint, SpinPoint
 
 @dataclass(frozen=True)
 class PZ81Fit:
-    """γ/(1 + β1 r_s^½ + β2 r_s) for r_s >= 1, A ln r_s + B + C r_s ln r_s + D r_s below; hartree per electron."""
+    """The fit γ/(1 + β1 r_s^½ + β2 r_s) for r_s >= 1, A ln r_s + B + C r_s ln r_s + D r_s below; hartree per
+    electron.
+    """
 
     gamma: float
     beta1: float
@@ -27,6 +29,7 @@ class PZ81Fit:
     d: float
 
     def energy(self, rs: Any, log_rs: Any) -> Any:
+        """Return the fitted energy, hartree per electron."""
         low = self.gamma / (1.0 + self.beta1 * jnp.sqrt(rs) + self.beta2 * rs)
         high = self.a * log_rs + self.b + (self.c * log_rs + self.d) * rs
         return jnp.where(rs >= 1.0, low, high)
@@ -34,7 +37,7 @@ class PZ81Fit:
 
 @dataclass(frozen=True)
 class P86Correlation(AbstractComponent):
-    """e_c = ρ ε_PZ81(r_s, ζ) + exp(-Φ) C(r_s) σ ρ^(-4/3) / d(ζ), eq. 4, 6, 8 and 9."""
+    """Perdew's correlation of 1986, e_c = ρ ε_PZ81(r_s, ζ) + exp(-Φ) C(r_s) σ ρ^(-4/3) / d(ζ), eq. 4, 6, 8 and 9."""
 
     name = "p86"
     family = "gga"
@@ -61,6 +64,7 @@ class P86Correlation(AbstractComponent):
         return point.sigma * r**4 * c * jnp.exp(-phi)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         para = self.paramagnetic.energy(point.rs, point.log_rs)
         ferro = self.ferromagnetic.energy(point.rs, point.log_rs)
         uniform = para + (ferro - para) * point.spin_interpolation()
@@ -70,4 +74,5 @@ class P86Correlation(AbstractComponent):
         return point.rho * uniform + self._gradient_energy(point) / d
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         return point.rho * self.paramagnetic.energy(point.rs, point.log_rs) + self._gradient_energy(point)

@@ -54,9 +54,11 @@ class AbstractEnhancedExchange(AbstractComponent):
         return -EXCHANGE_CONSTANT * density_43 * self._enhancement(s2)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         return _spin_scaled(self._energy, point)
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         return self._energy(point.rho * point.cbrt, _closed_shell_s2(point))
 
 
@@ -93,12 +95,12 @@ _T2 = pi / (16.0 * (3.0 * pi**2) ** (1.0 / 3.0))
 
 
 def gradient_t2(point: SpinPoint | ClosedShellPoint, phi: Any) -> Any:
-    """t², the squared reduced gradient of correlation."""
+    """Return t², the squared reduced gradient of correlation."""
     return _T2 * point.sigma * point.inverse_cbrt**7 / (phi * phi)
 
 
 def spin_scaling_phi(point: SpinPoint) -> Any:
-    """φ(ζ) = [(1+ζ)^(2/3) + (1-ζ)^(2/3)]/2."""
+    """Return φ(ζ) = [(1+ζ)^(2/3) + (1-ζ)^(2/3)]/2."""
     return 0.5 * (
         _clamped_two_thirds(point.rho_a, point.cbrt_a, point)
         + _clamped_two_thirds(point.rho_b, point.cbrt_b, point)
@@ -107,7 +109,7 @@ def spin_scaling_phi(point: SpinPoint) -> Any:
 
 @dataclass(frozen=True)
 class PBECorrelation(AbstractComponent):
-    """e_c = ρ (ε_PW92 + H), H from eq. 7 and 8. PBEsol changes β."""
+    """The correlation of PBE, e_c = ρ (ε_PW92 + H), H from eq. 7 and 8. PBEsol changes β."""
 
     name = "pbe_correlation"
     family = "gga"
@@ -128,16 +130,18 @@ class PBECorrelation(AbstractComponent):
         return gamma_phi3 * jnp.log1p(ratio * t2 * (1.0 + at2) / (1.0 + at2 * (1.0 + at2)))
 
     def polarised(self, spin: SpinChannel) -> Any:
-        """ε_c of one spin's electrons alone, per electron: ζ = 1, φ = 2^(-1/3)."""
+        """Return ε_c of one spin's electrons alone, per electron: ζ = 1, φ = 2^(-1/3)."""
         uniform = self.uniform.ferromagnetic.energy(jnp.sqrt(spin.rs))
         t2 = _T2 * 2.0 ** (2.0 / 3.0) * spin.sigma * spin.inverse_cbrt**7
         return uniform + self._h(uniform, 0.5 * self.gamma, t2)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         uniform = self.uniform.energy_per_electron(point)
         return point.rho * (uniform + self._gradient_energy(uniform, spin_scaling_phi(point), point))
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         uniform = self.uniform.closed_shell_energy_per_electron(point)
         return point.rho * (uniform + self._gradient_energy(uniform, 1.0, point))
 

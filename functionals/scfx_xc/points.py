@@ -27,7 +27,7 @@ UNIFORM_TAU = 0.3 * SIX_PI_SQUARED ** (2.0 / 3.0)
 
 @jax.custom_jvp
 def cube_root(x: Any) -> Any:
-    """x^(1/3) for x > 0, to about one ulp: exp(log(x)/3) and one Newton step."""
+    """Return x^(1/3) for x > 0, to about one ulp: exp(log(x)/3) and one Newton step."""
     root = jnp.exp(jnp.log(x) * (1.0 / 3.0))
     return (2.0 * root + x / (root * root)) * (1.0 / 3.0)
 
@@ -51,22 +51,22 @@ class SpinChannel(NamedTuple):
 
     @property
     def rs(self) -> Any:
-        """Wigner-Seitz radius of this spin's density alone."""
+        """Return the Wigner-Seitz radius of this spin's density alone."""
         return RS_FACTOR * self.inverse_cbrt
 
     @property
     def x2(self) -> Any:
-        """x² = |∇ρ_s|² / ρ_s^(8/3)."""
+        """Return x² = |∇ρ_s|² / ρ_s^(8/3)."""
         return self.sigma * self.inverse_cbrt**8
 
     @property
     def s2(self) -> Any:
-        """Squared reduced gradient of spin-scaled exchange, s² = x² / [4 (6π²)^(2/3)]."""
+        """Return the squared reduced gradient of spin-scaled exchange, s² = x² / [4 (6π²)^(2/3)]."""
         return (0.25 / SIX_PI_SQUARED ** (2.0 / 3.0)) * self.x2
 
     @property
     def t(self) -> Any:
-        """τ_s / ρ_s^(5/3); `UNIFORM_TAU` in the uniform gas."""
+        """Return τ_s / ρ_s^(5/3); `UNIFORM_TAU` in the uniform gas."""
         return self.tau * self.inverse_cbrt**5
 
 
@@ -81,16 +81,18 @@ class ClosedShellPoint(NamedTuple):
     tau: Any = None
 
     @classmethod
-    def of(cls, density: ClosedShellDensity) -> ClosedShellPoint:
+    def from_density(cls, density: ClosedShellDensity) -> ClosedShellPoint:
+        """Return the point of a density."""
         cbrt = cube_root(density.rho)
         return cls(density.rho, cbrt, 1.0 / cbrt, _log_rs(density.rho), density.sigma, density.tau)
 
     @property
     def rs(self) -> Any:
+        """Return the Wigner-Seitz radius."""
         return RS_FACTOR * self.inverse_cbrt
 
     def channel(self) -> SpinChannel:
-        """Either spin: ρ_s = ρ/2, σ_ss = σ/4, τ_s = τ/2."""
+        """Return either spin: ρ_s = ρ/2, σ_ss = σ/4, τ_s = τ/2."""
         root = 2.0 ** (1.0 / 3.0)
         tau = None if self.tau is None else 0.5 * self.tau
         sigma = None if self.sigma is None else 0.25 * self.sigma
@@ -98,7 +100,7 @@ class ClosedShellPoint(NamedTuple):
 
 
 class SpinPoint(NamedTuple):
-    """As `ClosedShellPoint` for the total density, with the spin densities, their cube roots and invariants."""
+    """A `ClosedShellPoint` of the total density, with the spin densities, their cube roots and invariants."""
 
     rho: Any
     cbrt: Any
@@ -115,7 +117,8 @@ class SpinPoint(NamedTuple):
     tau_b: Any = None
 
     @classmethod
-    def of(cls, density: Density) -> SpinPoint:
+    def from_density(cls, density: Density) -> SpinPoint:
+        """Return the point of a density."""
         rho = density.rho_a + density.rho_b
         cbrt = cube_root(rho)
         return cls(
@@ -126,36 +129,37 @@ class SpinPoint(NamedTuple):
 
     @property
     def rs(self) -> Any:
+        """Return the Wigner-Seitz radius of the total density."""
         return RS_FACTOR * self.inverse_cbrt
 
     @property
     def sigma(self) -> Any:
-        """|∇ρ|² of the total density."""
+        """Return |∇ρ|² of the total density."""
         return self.sigma_aa + 2.0 * self.sigma_ab + self.sigma_bb
 
     @property
     def zeta(self) -> Any:
-        """Relative spin polarisation (ρ_a - ρ_b)/ρ."""
+        """Return the relative spin polarisation (ρ_a - ρ_b)/ρ."""
         return (self.rho_a - self.rho_b) / self.rho
 
     @property
     def tau(self) -> Any:
-        """Kinetic-energy density of both spins."""
+        """Return the kinetic-energy density of both spins."""
         return self.tau_a + self.tau_b
 
     def channels(self) -> tuple[SpinChannel, SpinChannel]:
-        """Each spin by itself, with what meta-GGA forms need."""
+        """Return each spin by itself, with what meta-GGA forms need."""
         return (
             SpinChannel(self.rho_a, self.cbrt_a, 1.0 / self.cbrt_a, self.sigma_aa, self.tau_a),
             SpinChannel(self.rho_b, self.cbrt_b, 1.0 / self.cbrt_b, self.sigma_bb, self.tau_b),
         )
 
     def spins(self) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
-        """(ρ_s, ρ_s^(1/3), σ_ss) of each spin: what exchange needs, which does not couple the spins."""
+        """Return (ρ_s, ρ_s^(1/3), σ_ss) of each spin: what exchange needs, which does not couple the spins."""
         return (self.rho_a, self.cbrt_a, self.sigma_aa), (self.rho_b, self.cbrt_b, self.sigma_bb)
 
     def spin_interpolation(self) -> Any:
-        """f(ζ) = [(1+ζ)^(4/3) + (1-ζ)^(4/3) - 2] / (2^(4/3) - 2); von Barth and Hedin (1972), eq. 5.6."""
+        """Return f(ζ) = [(1+ζ)^(4/3) + (1-ζ)^(4/3) - 2] / (2^(4/3) - 2); von Barth and Hedin (1972), eq. 5.6."""
         # 1 ± ζ = 2 ρ_s/ρ: no cancellation at full polarisation.
         up = (self.cbrt_a * self.inverse_cbrt) ** 4
         down = (self.cbrt_b * self.inverse_cbrt) ** 4

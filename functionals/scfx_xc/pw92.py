@@ -23,7 +23,7 @@ class PW92Fit:
     beta4: float
 
     def energy(self, x: Any) -> Any:
-        """G at x = r_s^(1/2), hartree per electron."""
+        """Return G at x = r_s^(1/2), hartree per electron."""
         rs = x * x
         series = x * (self.beta1 + x * (self.beta2 + x * (self.beta3 + x * self.beta4)))
         return (
@@ -63,27 +63,31 @@ class PW92Correlation(AbstractComponent):
 
     @classmethod
     def as_printed(cls) -> PW92Correlation:
-        """With the rounded amplitudes of table I and the paper's f''(0) = 1.709921."""
+        """Make it with the rounded amplitudes of table I and the paper's f''(0) = 1.709921."""
         return cls(*_PRINTED, curvature=1.709921)
 
     def energy_per_electron(self, point: SpinPoint) -> Any:
+        """Return the energy per electron, hartree."""
         return self.energy_at(jnp.sqrt(point.rs), point.spin_interpolation(), point.zeta**4)
 
     def energy_at(self, x: Any, f: Any, zeta4: Any) -> Any:
-        """ε at x = r_s^(1/2), f(ζ) and ζ⁴."""
+        """Return ε at x = r_s^(1/2), f(ζ) and ζ⁴."""
         para = self.paramagnetic.energy(x)
         stiffness = -self.minus_stiffness.energy(x) / self.curvature
         return para + f * (stiffness * (1.0 - zeta4) + (self.ferromagnetic.energy(x) - para) * zeta4)
 
     def closed_shell_energy_per_electron(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per electron where both spins are equal, hartree."""
         return self.paramagnetic.energy(jnp.sqrt(point.rs))
 
     def polarised(self, spin: SpinChannel) -> Any:
-        """Energy per volume of one spin's electrons alone: the parallel part of Stoll's partition."""
+        """Return the energy per volume of one spin's electrons alone: the parallel part of Stoll's partition."""
         return spin.rho * self.ferromagnetic.energy(jnp.sqrt(spin.rs))
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         return point.rho * self.energy_per_electron(point)
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         return point.rho * self.closed_shell_energy_per_electron(point)

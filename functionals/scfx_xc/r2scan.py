@@ -78,7 +78,7 @@ class R2SCANExchange(AbstractSpinExchange):
 
 @dataclass(frozen=True)
 class R2SCANCorrelation(AbstractComponent):
-    """ε_c = ε1 + f(ᾱ) (ε0 - ε1), eq. 24 to 41; Δy restores the gradient expansion."""
+    """The correlation of r2SCAN, ε_c = ε1 + f(ᾱ) (ε0 - ε1), eq. 24 to 41; Δy restores the gradient expansion."""
 
     name = "r2scan_correlation"
     family = "mgga"
@@ -116,6 +116,7 @@ class R2SCANCorrelation(AbstractComponent):
         return one + _switching(alpha, _FC, self.c1, self.c2, self.d) * (zero - one)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         f, zeta4 = point.spin_interpolation(), point.zeta**4
         rs = point.rs
         lsda = jax.jvp(lambda r: self.uniform.energy_at(jnp.sqrt(r), f, zeta4), (rs,), (jnp.ones_like(rs),))
@@ -125,6 +126,7 @@ class R2SCANCorrelation(AbstractComponent):
         return point.rho * self._energy(point, lsda, spin_scaling_phi(point), polarisation_gc(point), d_s)
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         rs = point.rs
         energy = self.uniform.paramagnetic.energy
         lsda = jax.jvp(lambda r: energy(jnp.sqrt(r)), (rs,), (jnp.ones_like(rs),))

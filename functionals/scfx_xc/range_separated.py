@@ -19,7 +19,9 @@ from scfx_xc.vwn import VWN5Correlation
 
 
 class CAMB3LYP(AbstractSumFunctional):
-    """19 % exact exchange at short, 65 % at long range; Yanai, Tew, Handy, Chem. Phys. Lett. 393, 51 (2004)."""
+    """The functional CAM-B3LYP, 19 % exact exchange at short, 65 % at long range; Yanai, Tew, Handy, Chem. Phys. Lett.
+    393, 51 (2004).
+    """
 
     terms = (
         (0.35, Becke88Exchange()), (0.46, ShortRangeBecke88Exchange(omega=0.33)),
@@ -31,7 +33,9 @@ class CAMB3LYP(AbstractSumFunctional):
 
 
 class HSE06(AbstractSumFunctional):
-    """25 % exact exchange at short range only; Krukau, Vydrov, Izmaylov, Scuseria, JCP 125, 224106 (2006)."""
+    """The functional HSE06, 25 % exact exchange at short range only; Krukau, Vydrov, Izmaylov, Scuseria, JCP 125,
+    224106 (2006).
+    """
 
     # The full-range part, too, is that of the PBE hole, as in libxc, and not PBE's own closed form.
     terms = (
@@ -68,7 +72,7 @@ class WB97(AbstractSumFunctional):
 
 
 class WB97X(AbstractSumFunctional):
-    """15.7706 % exact exchange at short range; Chai, Head-Gordon, JCP 128, 084106 (2008)."""
+    """The functional wB97X, 15.7706 % exact exchange at short range; Chai, Head-Gordon, JCP 128, 084106 (2008)."""
 
     terms = _wb97(
         0.3,
@@ -122,7 +126,7 @@ class WB97XV(AbstractSumFunctional):
 
 
 class WB97XD3BJ(AbstractSumFunctional):
-    """wB97X-V with D3(BJ) in place of VV10; Najibi, Goerigk, JCTC 14, 5725 (2018)."""
+    """The functional wB97X-V with D3(BJ) in place of VV10; Najibi, Goerigk, JCTC 14, 5725 (2018)."""
 
     terms = WB97XV.terms
     exact_exchange = WB97XV.exact_exchange
@@ -151,7 +155,7 @@ class WB97MV(AbstractSumFunctional):
 
 
 class WB97MD3BJ(AbstractSumFunctional):
-    """wB97M-V with D3(BJ) in place of VV10 (SPICE's level); Najibi, Goerigk, JCTC 14, 5725 (2018)."""
+    """The functional wB97M-V with D3(BJ) in place of VV10 (SPICE's level); Najibi, Goerigk, JCTC 14, 5725 (2018)."""
 
     terms = WB97MV.terms
     exact_exchange = WB97MV.exact_exchange

@@ -58,7 +58,7 @@ _REFERENCES = {"ro": "restricted-open", "u": "unrestricted", "r": "restricted"}
 
 
 def refusal(key: str) -> str | None:
-    """Why the name with this key cannot be computed; None if scfx does not know it as such a name."""
+    """Return why the name with this key cannot be computed; None if scfx does not know it as such a name."""
     if key in _NAMES:
         return _NAMES[key]
     for pattern, reason in _PATTERNS:
@@ -68,7 +68,7 @@ def refusal(key: str) -> str | None:
 
 
 def references(key: str, known: set[str]) -> Iterator[tuple[str, str]]:
-    """(name, scf.reference) if the key is a known functional with R, U or RO before it."""
+    """Yield (name, scf.reference) if the key is a known functional with R, U or RO before it."""
     for prefix, reference in _REFERENCES.items():
         rest = key.removeprefix(prefix)
         if rest != key and rest in known and key not in _NOT_PREFIXED:

@@ -19,7 +19,8 @@ _BARE = re.compile(r"bare\s*\((.*)\)")
 
 
 def resolve(name: str, offered: set[str], registry: Registry) -> AbstractFunctional | None:
-    """The functional of a name; None if it is no business of this plugin. `offered`: names and aliases of its offers.
+    """Return the functional of a name; None if it is no business of this plugin. `offered`: names and aliases of its
+    offers.
 
     Raises `RefusedNameError` for names of what is not here.
     """

@@ -29,7 +29,7 @@ _A1 = 4.9479
 
 
 def switching(alpha: Any, c1: float, c2: float, d: float) -> Any:
-    """f(α) = exp[-c1 α/(1-α)] below α = 1, -d exp[c2/(1-α)] above; both vanish with all derivatives at 1."""
+    """Return f(α) = exp[-c1 α/(1-α)] below α = 1, -d exp[c2/(1-α)] above; both vanish with all derivatives at 1."""
     # Each branch sees only arguments where it is finite; closer to 1 than this both are zero in float64.
     nearest = 1e-3
     below, above = jnp.minimum(alpha, 1.0 - nearest), jnp.maximum(alpha, 1.0 + nearest)
@@ -39,12 +39,12 @@ def switching(alpha: Any, c1: float, c2: float, d: float) -> Any:
 
 
 def h1x(x: Any) -> Any:
-    """1 + k1 - k1/(1 + x/k1)."""
+    """Return 1 + k1 - k1/(1 + x/k1)."""
     return 1.0 + K1 - K1 / (1.0 + x / K1)
 
 
 def damping_gx(s2: Any) -> Any:
-    """g_x = 1 - exp(-a1 s^(-1/2))."""
+    """Return g_x = 1 - exp(-a1 s^(-1/2))."""
     return 1.0 - jnp.exp(-_A1 / jnp.sqrt(jnp.sqrt(s2)))
 
 
@@ -75,30 +75,30 @@ B1C, B2C, B3C, CHI_INFINITY = 0.0285764, 0.0889, 0.125541, 0.12802585262625815
 
 
 def lda0(rs: Any) -> Any:
-    """ε_c^LDA0 = -b1c/(1 + b2c r_s^(1/2) + b3c r_s)."""
+    """Return ε_c^LDA0 = -b1c/(1 + b2c r_s^(1/2) + b3c r_s)."""
     return -B1C / (1.0 + B2C * jnp.sqrt(rs) + B3C * rs)
 
 
 def polarisation_gc(point: SpinPoint) -> Any:
-    """G_c(ζ) = {1 - 2.3631 [d_x(ζ) - 1]} (1 - ζ¹²); d_x - 1 = (2^(1/3) - 1) f(ζ)."""
+    """Return G_c(ζ) = {1 - 2.3631 [d_x(ζ) - 1]} (1 - ζ¹²); d_x - 1 = (2^(1/3) - 1) f(ζ)."""
     # The authors' program, and libxc, have 2.363.
     return (1.0 - 2.363 * (2.0 ** (1.0 / 3.0) - 1.0) * point.spin_interpolation()) * (1.0 - point.zeta**12)
 
 
 def energy0(rs: Any, s2: Any) -> Any:
-    """ε_c^LDA0 + H0: the single-orbital limit, α = 0, without G_c."""
+    """Return ε_c^LDA0 + H0: the single-orbital limit, α = 0, without G_c."""
     uniform = lda0(rs)
     g = 1.0 / jnp.sqrt(jnp.sqrt(1.0 + 4.0 * CHI_INFINITY * s2))
     return uniform + B1C * jnp.log1p(jnp.expm1(-uniform / B1C) * (1.0 - g))
 
 
 def beta(rs: Any) -> Any:
-    """β(r_s) = β (1 + 0.1 r_s)/(1 + 0.1778 r_s), from revTPSS."""
+    """Return β(r_s) = β (1 + 0.1 r_s)/(1 + 0.1778 r_s), from revTPSS."""
     return PBE_BETA * (1.0 + 0.1 * rs) / (1.0 + 0.1778 * rs)
 
 
 def total_s2(point: SpinPoint | ClosedShellPoint) -> Any:
-    """s² of the total density."""
+    """Return s² of the total density."""
     return point.sigma * point.inverse_cbrt**8 * _TOTAL
 
 
@@ -106,7 +106,7 @@ _TOTAL = 0.25 / (3.0 * pi**2) ** (2.0 / 3.0)
 
 
 def uniform_tau(point: SpinPoint | ClosedShellPoint) -> Any:
-    """τ of the uniform gas at the point's spin densities."""
+    """Return τ of the uniform gas at the point's spin densities."""
     if isinstance(point, ClosedShellPoint):
         return UNIFORM_TAU * 2.0 ** (-2.0 / 3.0) * point.rho * point.cbrt**2
     return UNIFORM_TAU * (point.rho_a * point.cbrt_a**2 + point.rho_b * point.cbrt_b**2)
@@ -114,7 +114,7 @@ def uniform_tau(point: SpinPoint | ClosedShellPoint) -> Any:
 
 @dataclass(frozen=True)
 class SCANCorrelation(AbstractComponent):
-    """ε_c = ε1 + f(α) (ε0 - ε1); ε1 is PBE-like with β(r_s) and g = (1 + 4At²)^(-1/4)."""
+    """The correlation of SCAN, ε_c = ε1 + f(α) (ε0 - ε1); ε1 is PBE-like with β(r_s) and g = (1 + 4At²)^(-1/4)."""
 
     name = "scan_correlation"
     family = "mgga"
@@ -136,9 +136,11 @@ class SCANCorrelation(AbstractComponent):
         return one + switching(alpha, self.c1, self.c2, self.d) * (zero - one)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         uniform = self.uniform.energy_per_electron(point)
         return point.rho * self._energy(point, uniform, spin_scaling_phi(point), polarisation_gc(point))
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         uniform = self.uniform.closed_shell_energy_per_electron(point)
         return point.rho * self._energy(point, uniform, 1.0, 1.0)

@@ -17,13 +17,17 @@ SPIN_EXCHANGE_CONSTANT = 2.0 ** (1.0 / 3.0) * EXCHANGE_CONSTANT
 
 @dataclass(frozen=True)
 class SlaterExchange(AbstractComponent):
-    """e_x = -(3/4) (3/π)^(1/3) ρ^(4/3); Parr and Yang (1989), eq. 6.1.20 and 8.2.16."""
+    """The exchange of the uniform gas, e_x = -(3/4) (3/π)^(1/3) ρ^(4/3); Parr and Yang (1989), eq. 6.1.20 and
+    8.2.16.
+    """
 
     name = "slater"
     family = "lda"
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         return -SPIN_EXCHANGE_CONSTANT * (point.rho_a * point.cbrt_a + point.rho_b * point.cbrt_b)
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         return -EXCHANGE_CONSTANT * point.rho * point.cbrt

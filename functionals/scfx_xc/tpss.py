@@ -53,7 +53,9 @@ class TPSSExchange(AbstractSpinExchange):
 
 @dataclass(frozen=True)
 class TPSSCorrelation(AbstractComponent):
-    """ε = ε_rev [1 + d ε_rev (τ_W/τ)³], eq. 24, where ε_rev (eq. 25) is PBE's without self-correlation."""
+    """The correlation of TPSS, ε = ε_rev [1 + d ε_rev (τ_W/τ)³], eq. 24, where ε_rev (eq. 25) is PBE's without
+    self-correlation.
+    """
 
     name = "tpss_correlation"
     family = "mgga"
@@ -69,6 +71,7 @@ class TPSSCorrelation(AbstractComponent):
         return revised * (1.0 + self.d * revised * z**3)
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         a, b = point.channels()
         total = self.pbe.spin_resolved(point) / point.rho
         share_a, share_b = a.rho / point.rho, b.rho / point.rho
@@ -91,6 +94,7 @@ class TPSSCorrelation(AbstractComponent):
         return point.rho * self._energy(total, larger, c, z)
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         total = self.pbe.closed_shell(point) / point.rho
         larger = jnp.maximum(self.pbe.polarised(point.channel()), total)
         z = jnp.minimum(point.sigma / (8.0 * point.rho * point.tau), 1.0)

@@ -32,6 +32,7 @@ class VWNFit:
     c: float
 
     def energy(self, x: Any, log_rs: Any) -> Any:
+        """Return the fitted energy, hartree per electron."""
         q = sqrt(4.0 * self.c - self.b**2)
         ratio = self.b * self.x0 / (self.x0**2 + self.b * self.x0 + self.c)
         angle = 2.0 / q * (self.b - ratio * (self.b + 2.0 * self.x0))
@@ -74,7 +75,9 @@ RPA_FERROMAGNETIC = VWNFit(0.01554535, -0.743294, 20.1231, 101.578)
 
 @dataclass(frozen=True)
 class VWN5Correlation(AbstractComponent):
-    """ε = ε_P + α f(ζ)/f''(0) (1 - ζ⁴) + (ε_F - ε_P) f(ζ) ζ⁴; the paper's eq. 3.2 and 3.3 with its choice of Δε."""
+    """Correlation VWN5, ε = ε_P + α f(ζ)/f''(0) (1 - ζ⁴) + (ε_F - ε_P) f(ζ) ζ⁴; the paper's eq. 3.2 and 3.3 with its
+    choice of Δε.
+    """
 
     name = "vwn5"
     family = "lda"
@@ -84,6 +87,7 @@ class VWN5Correlation(AbstractComponent):
     stiffness: VWNFit = VWN5_STIFFNESS
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         x = jnp.sqrt(point.rs)
         f, zeta4 = point.spin_interpolation(), point.zeta**4
         para = self.paramagnetic.energy(x, point.log_rs)
@@ -92,12 +96,13 @@ class VWN5Correlation(AbstractComponent):
         return point.rho * (para + f * (stiffness * (1.0 - zeta4) + (ferro - para) * zeta4))
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         return point.rho * self.paramagnetic.energy(jnp.sqrt(point.rs), point.log_rs)
 
 
 @dataclass(frozen=True)
 class VWNRPACorrelation(AbstractComponent):
-    """ε = ε_P + (ε_F - ε_P) f(ζ): the RPA fits with von Barth and Hedin's interpolation."""
+    """Correlation VWN-RPA, ε = ε_P + (ε_F - ε_P) f(ζ): the RPA fits with von Barth and Hedin's interpolation."""
 
     name = "vwn_rpa"
     family = "lda"
@@ -106,10 +111,12 @@ class VWNRPACorrelation(AbstractComponent):
     ferromagnetic: VWNFit = RPA_FERROMAGNETIC
 
     def spin_resolved(self, point: SpinPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point, from both spin densities."""
         x = jnp.sqrt(point.rs)
         para = self.paramagnetic.energy(x, point.log_rs)
         ferro = self.ferromagnetic.energy(x, point.log_rs)
         return point.rho * (para + (ferro - para) * point.spin_interpolation())
 
     def closed_shell(self, point: ClosedShellPoint) -> Any:
+        """Return the energy per volume in hartree/bohr³ at each point where both spins are equal."""
         return point.rho * self.paramagnetic.energy(jnp.sqrt(point.rs), point.log_rs)

@@ -30,6 +30,7 @@ def open(path: str | os.PathLike[str]) -> Dataset:
 
 @scfx.hookimpl
 def scfx_register_tasks() -> list[scfx.Offer]:
+    """Offer the task `dataset`."""
     return [
         scfx.Offer(
             "dataset",
@@ -42,6 +43,7 @@ def scfx_register_tasks() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_register_labels() -> list[scfx.Offer]:
+    """Offer datasets of this package to tasks that need labels."""
     return [
         scfx.Offer(
             "dataset",
@@ -54,6 +56,7 @@ def scfx_register_labels() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_register_executors() -> list[scfx.Offer]:
+    """Offer the executors `local` and `ray`."""
     return [
         scfx.Offer(
             "local",
@@ -71,6 +74,7 @@ def scfx_register_executors() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_register_commands(group: Any) -> None:
+    """Offer the commands `scfx dataset ...`."""
     from scfx_dataset.commands import dataset
 
     group.add_command(dataset)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fit(dataset: Dataset, target: str) -> dict[str, float]:
-    """Least squares of `target` by the number of atoms of each element, by symbol, in the target's unit.
+    """Return the least squares of `target` by the number of atoms of each element, by symbol, in the target's unit.
 
     One molecule counts as often as it has rows. Where the compositions do not tell elements apart (only alkanes, say,
     of one length) the solution is the smallest. They are no energies of isolated atoms. Memory: one shard, and one

@@ -20,7 +20,7 @@ _WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 
 def title(dataset: Dataset | Selected) -> str:
-    """The level of theory in a line."""
+    """Return the level of theory in a line."""
     spec = dataset.plan.identity["spec"]
     return f"{spec.get('functional', '?')}/{spec.get('basis', '?')}, {spec.get('precision', '?')}"
 
@@ -41,7 +41,7 @@ def _size_category(rows: int) -> str:
 
 
 def card(dataset: Dataset, summary: dict[str, Any], has_histogram: bool) -> str:
-    """README.md in the layout of Hugging Face's dataset cards."""
+    """Return a README.md in the layout of Hugging Face's dataset cards."""
     plan = dataset.plan
     raw, gap = plan.identity, summary["gap_ev"]
     identity, counts, summary = _plain(raw), _plain(plan.counts), _plain(summary)
@@ -150,7 +150,8 @@ Plan `{_plain(plan.plan_id)}`.
 
 
 def export_card(selected: Selected, form: str, written: Mapping[str, int]) -> str:
-    """The card of one export: how many rows of each part were written, which filters left out how many, the level.
+    """Return the card of one export: how many rows of each part were written, which filters left out how many, the
+    level.
 
     In the layout of Hugging Face's cards, with the parts as splits for its format.
     """

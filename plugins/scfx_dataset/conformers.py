@@ -48,7 +48,7 @@ def conformer_seed(seed: int, smiles: str, conformer: int) -> int:
 
 
 def recipe(embedded: bool, options: Embedding) -> str:
-    """How a geometry comes about, such as 'etkdgv3+mmff94+displaced:0.05': the column `geometry`."""
+    """Return how a geometry comes about, such as 'etkdgv3+mmff94+displaced:0.05': the column `geometry`."""
     steps = ["etkdgv3" if embedded else "given"]
     if embedded and options.relax != "none":
         steps.append(options.relax)
@@ -69,7 +69,7 @@ def displace(
 
 
 def embed(smiles: str, seeds: Sequence[int], options: Embedding) -> Conformers:
-    """One conformer of canonical `smiles` per seed.
+    """Return one conformer of canonical `smiles` per seed.
 
     Each is a separate single-threaded call, so a failure, or the number of conformers asked, changes no other one
     (RDKit's own many-conformer call returns the survivors without their places). With `prune_rms` a conformer

@@ -41,8 +41,8 @@ class CostModel:
     factor: float = 1.0
 
     @classmethod
-    def of(cls, resolved: Any) -> CostModel:
-        """The model of a `scfx.config.resolved.ResolvedSpec`."""
+    def from_spec(cls, resolved: Any) -> CostModel:
+        """Return the model of a `scfx.config.resolved.ResolvedSpec`."""
         from scfx.grid.molecular import point_count
 
         @cache
@@ -59,7 +59,9 @@ class CostModel:
         return cls(functions, points, _POLICY.get(resolved.precision.name, 2.0))
 
     def nao(self, numbers: Iterable[tuple[int, int]]) -> int | None:
-        """Atomic orbitals of a molecule given as (atomic number, count) pairs; None if the basis lacks an element."""
+        """Return the atomic orbitals of a molecule given as (atomic number, count) pairs; None if the basis lacks an
+        element.
+        """
         total = 0
         for z, count in numbers:
             functions = self.functions(z)
@@ -69,7 +71,9 @@ class CostModel:
         return total
 
     def seconds(self, numbers: Iterable[tuple[int, int]]) -> float:
-        """Model seconds of one label on one core of the reference machine; molecules the basis lacks cost nothing."""
+        """Return the model seconds of one label on one core of the reference machine; molecules the basis lacks cost
+        nothing.
+        """
         numbers = tuple(numbers)
         nao = self.nao(numbers)
         if nao is None:

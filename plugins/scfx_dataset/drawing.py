@@ -9,7 +9,7 @@ from rdkit.Chem.Draw import rdMolDraw2D
 
 
 def structure_svg(smiles: str, width: int = 220, height: int = 160) -> str:
-    """The structure of a SMILES as an `<svg>` element that scales; "" if RDKit cannot read it."""
+    """Return the structure of a SMILES as an `<svg>` element that scales; "" if RDKit cannot read it."""
     # The structure alone: what may follow a SMILES (CXSMILES) are labels of somebody's choice, which would be drawn.
     parameters = Chem.SmilesParserParams()
     parameters.allowCXSMILES = False
@@ -27,7 +27,7 @@ def structure_svg(smiles: str, width: int = 220, height: int = 160) -> str:
 
 
 def inline(svg: str) -> str:
-    """An SVG document as an element to put into HTML: no XML head, as wide as its place allows."""
+    """Return an SVG document as an element to put into HTML: no XML head, as wide as its place allows."""
     element = svg[svg.index("<svg") :]
     size = r"""['"][\d.]+(?:px|pt)?['"]"""
     return re.sub(rf"(<svg[^>]*?) width={size} height={size}", r"\1", element, count=1)

@@ -30,7 +30,7 @@ class Embedder:
     def embed(
         self, smiles: str, seeds: Sequence[int], options: Embedding, stop: threading.Event
     ) -> Conformers:
-        """One conformer of a canonical SMILES per seed. Raises `ScfxError` if the process that embeds dies.
+        """Return one conformer of a canonical SMILES per seed. Raises `ScfxError` if the process that embeds dies.
 
         `stop` says for whom: `cancel(stop)` ends this call.
         """

@@ -47,7 +47,7 @@ class Estimate:
     model_factor: float = 1.0
 
     def wall_seconds(self, cores: int) -> _Interval:
-        """Wall-clock on so many cores like this one that share the shards evenly."""
+        """Return the seconds of wall time on so many cores like this one that share the shards evenly."""
         middle, low, high = (max(total / cores, self.longest_shard) for total in self.core_seconds)
         return middle, low, high
 
@@ -170,7 +170,7 @@ def _interval(middle: float, draws: np.ndarray) -> _Interval:
 
 
 def as_text(found: Estimate, cores: Sequence[int]) -> str:
-    """The estimate for a terminal, one fact a line."""
+    """Return the estimate for a terminal, one fact a line."""
     middle, low, high = (value / 3600 for value in found.core_seconds)
     size, least, most = (value / 1e6 for value in found.data_bytes)
     timed = sum(found.statuses.values())
@@ -193,7 +193,7 @@ def as_text(found: Estimate, cores: Sequence[int]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds for people: '42 s', '12 min', '3.4 h', '12 d'."""
+    """Return the seconds for people: '42 s', '12 min', '3.4 h', '12 d'."""
     for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"
@@ -201,7 +201,7 @@ def clock(seconds: float) -> str:
 
 
 def to_json(found: Estimate, cores: Sequence[int]) -> dict[str, Any]:
-    """Plain data: every interval as {middle, low, high}."""
+    """Return plain data: every interval as {middle, low, high}."""
     names = ("middle", "low", "high")
     return {
         "core_seconds": dict(zip(names, found.core_seconds, strict=True)),

@@ -125,7 +125,9 @@ def export_beside(
     filters: Mapping[str, float] | None = None,
     parts: Mapping[str, Dataset] | None = None,
 ) -> tuple[int, str]:
-    """As `export`, into the folder or bucket of the dataset. Returns the rows written and the full name of the file."""
+    """Do as `export`, into the folder or bucket of the dataset. Returns the rows written and the full name of the
+    file.
+    """
     store, name = dataset.plan.store, default_name(form, stem)
     here = store.local_path(name)
     if here is not None:
@@ -146,7 +148,9 @@ def export_beside(
 
 
 def default_name(form: str, stem: str = "export") -> str:
-    """The file of an export that was given no name: with the format in it, so that no two formats have one name."""
+    """Return the file of an export that was given no name: with the format in it, so that no two formats have one
+    name.
+    """
     ending = _named(form).ending
     return stem + ending if ending == f".{form}" else f"{stem}-{form}{ending}"
 

@@ -28,7 +28,8 @@ _FRAMES_OF_A_SET = 5000
 
 
 def fairchem(dataset: Selected, path: Path) -> int:
-    """An ASE database in LMDB (`.aselmdb`): energy and forces (eV, eV/angstrom), charge and spin (2S + 1) in `data`.
+    """Write an ASE database in LMDB (`.aselmdb`): energy and forces (eV, eV/angstrom), charge and spin (2S + 1) in
+    `data`.
 
     fairchem puts `data` into `atoms.info`, where its models look for charge and spin. The isolated atoms of all
     elements are in the database's metadata.
@@ -41,7 +42,7 @@ def fairchem(dataset: Selected, path: Path) -> int:
 
 
 def write_fairchem(database: Any, dataset: Selected) -> int:
-    """The rows into a database of ASE that is open; returns how many."""
+    """Return the rows into a database of ASE that is open; returns how many."""
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -65,7 +66,7 @@ def write_fairchem(database: Any, dataset: Selected) -> int:
 
 
 def nequip(dataset: Selected, path: Path) -> int:
-    """Extended xyz with the names `energy` and `forces`, which ASE takes for a calculator's; eV and eV/angstrom.
+    """Write extended xyz with the names `energy` and `forces`, which ASE takes for a calculator's; eV and eV/angstrom.
 
     NequIP reads them from the calculator as `total_energy` and `forces`.
     """
@@ -85,7 +86,7 @@ def nequip(dataset: Selected, path: Path) -> int:
 
 
 def deepmd(dataset: Selected, path: Path) -> int:
-    """A folder of DeePMD-kit's mixed-type systems (`deepmd/npy/mixed`), one for each number of atoms.
+    """Write a folder of DeePMD-kit's mixed-type systems (`deepmd/npy/mixed`), one for each number of atoms.
 
     Angstrom, eV and eV/angstrom in float64; `fparam` has charge and multiplicity of each frame, for models with frame
     parameters; `row_id` says which row each is.
@@ -146,7 +147,7 @@ def _write_set(
 
 
 def huggingface(dataset: Selected, path: Path) -> int:
-    """A folder for `datasets.load_dataset`: all columns in a Parquet file for each part, and the card README.md.
+    """Return a folder for `datasets.load_dataset`: all columns in a Parquet file for each part, and the card README.md.
 
     The parts are those asked for, but for empty ones, else one, "train". Columns of numbers or reasons by name are JSON
     here: `datasets` has no type for Arrow's maps.

@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 def mace(dataset: Selected, path: Path) -> int:
-    """Extended xyz with MACE's default keys, and the isolated atoms of all elements; eV and eV/angstrom.
+    """Write extended xyz with MACE's default keys, and the isolated atoms of all elements; eV and eV/angstrom.
 
     `energy` and `forces` are not written: ASE takes these names for a calculator's. A row without forces has none;
     MACE then gives its forces no weight.
@@ -56,7 +56,7 @@ def mace(dataset: Selected, path: Path) -> int:
 
 
 def aimnet2(dataset: Selected, path: Path) -> int:
-    """HDF5 with a group for each number of atoms and AIMNet2's keys; angstrom, eV and eV/angstrom.
+    """Write HDF5 with a group for each number of atoms and AIMNet2's keys; angstrom, eV and eV/angstrom.
 
     The isolated atoms are attributes of the file.
     """
@@ -64,7 +64,7 @@ def aimnet2(dataset: Selected, path: Path) -> int:
 
 
 def torchani(dataset: Selected, path: Path) -> int:
-    """HDF5 with a group for each number of atoms and TorchANI's keys; angstrom, hartree and hartree/angstrom.
+    """Write HDF5 with a group for each number of atoms and TorchANI's keys; angstrom, hartree and hartree/angstrom.
 
     The isolated atoms are attributes of the file, which TorchANI's self energies can be taken from.
     """
@@ -73,7 +73,8 @@ def torchani(dataset: Selected, path: Path) -> int:
 
 
 def spice(dataset: Selected, path: Path) -> int:
-    """HDF5 with a group for each molecule and SPICE's keys; bohr, hartree and hartree/bohr, the gradient not the force.
+    """Write HDF5 with a group for each molecule and SPICE's keys; bohr, hartree and hartree/bohr, the gradient not the
+    force.
 
     `formation_energy` is the energy minus those of the neutral isolated atoms at the same level.
     """
@@ -141,14 +142,16 @@ def _by_number_of_atoms(
 
 
 def rows(dataset: Selected) -> Iterator[dict[str, Any]]:
-    """What trainers need of each row, forces too where the dataset has them."""
+    """Yield what trainers need of each row, forces too where the dataset has them."""
     forces = [FORCES] if FORCES in dataset.schema.names else []
     for table in dataset.shards([*_COLUMNS, *forces]):
         yield from table.to_pylist()
 
 
 def forces_of(row: dict[str, Any]) -> np.ndarray:
-    """[natm, 3] in eV/angstrom; `InputError` for a row whose forces could not be computed."""
+    """Return the forces of a row [natm, 3] in eV/angstrom; `InputError` for a row whose forces could not be
+    computed.
+    """
     if row[FORCES] is None:
         raise InputError(
             f"row {row['row_id']} has no forces (its property_reasons say why), and this format needs them of every "
@@ -185,7 +188,7 @@ def frame(
     info: dict[str, Any],
     forces_name: str = "REF_forces",
 ) -> None:
-    """One frame of extended xyz; numbers with all their digits."""
+    """Return one frame of extended xyz; numbers with all their digits."""
     properties = "species:S:1:pos:R:3" + ("" if forces is None else f":{forces_name}:R:3")
     stated = [f"{key}={value if isinstance(value, str) else repr(value)}" for key, value in info.items()]
     file.write(f"{len(numbers)}\n" + " ".join([f"Properties={properties}", *stated, 'pbc="F F F"']) + "\n")

@@ -57,7 +57,8 @@ class Spread:
 
 @dataclass
 class Findings:
-    """See the module. `gaps` counts rows by bin of `BIN_EV`; `spread` is the sample, `spread_of` how many there are.
+    """What one pass over the rows finds. `gaps` counts rows by bin of `BIN_EV`; `spread` is the sample, `spread_of` how
+    many there are.
 
     `short`: molecules by how many of their geometries were not made, of those asked for (embedded geometries only).
     """
@@ -79,20 +80,21 @@ class Findings:
 
     @property
     def standard_deviation(self) -> float:
+        """Return the standard deviation of the gap over all rows, eV."""
         return float(np.sqrt(self.sum_of_squares / self.n)) if self.n else 0.0
 
     @property
     def mean_deviation(self) -> float:
-        """Mean over molecules of the standard deviation over their conformers, eV."""
+        """Return the mean over molecules of the standard deviation over their conformers, eV."""
         return self.deviation_sum / self.spread_of if self.spread_of else 0.0
 
     def histogram(self) -> tuple[Float64[np.ndarray, "bin"], Int64[np.ndarray, "bin"]]:
-        """Centres (eV) of the bins that are not empty, and their counts."""
+        """Return centres (eV) of the bins that are not empty, and their counts."""
         bins = np.array(sorted(self.gaps), dtype=np.int64)
         return (bins + 0.5) * BIN_EV, np.array([self.gaps[int(b)] for b in bins], dtype=np.int64)
 
 
-def look(dataset: Dataset) -> Findings:
+def collect_findings(dataset: Dataset) -> Findings:
     """Go through the committed rows of a dataset once."""
     found = Findings()
     asked = dataset.plan.identity["options"]["conformers"]
@@ -214,7 +216,7 @@ def _spreads(
 def throughput(
     dataset: Dataset, bins: int = 60
 ) -> tuple[Float64[np.ndarray, "bin"], Float64[np.ndarray, "bin"]]:
-    """(hours since the first attempt began, labels a second) in equal bins, from the commit records.
+    """Return (hours since the first attempt began, labels a second) in equal bins, from the commit records.
 
     The labels of a shard are spread evenly over the time that its attempt took.
     """

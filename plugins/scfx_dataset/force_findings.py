@@ -56,14 +56,18 @@ class Sizes:
 
     @property
     def root_mean_square(self) -> float:
+        """Return the root of the mean square."""
         return float(np.sqrt(self.sum_of_squares / self.n)) if self.n else 0.0
 
     def histogram(self) -> tuple[Float64[np.ndarray, "bin"], Int64[np.ndarray, "bin"]]:
-        """Centres of the bins that are not empty (decimal logarithms where it is logarithmic), and their counts."""
+        """Return centres of the bins that are not empty (decimal logarithms where it is logarithmic), and their
+        counts.
+        """
         bins = np.array(sorted(self.counts), dtype=np.int64)
         return (bins + 0.5) * self.bin, np.array([self.counts[int(b)] for b in bins], dtype=np.int64)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
         return {"n": self.n, "rms": self.root_mean_square, "largest": self.largest, "row_id": self.row_id}
 
 
@@ -80,7 +84,7 @@ class ForceFindings:
     net_torque: Sizes = field(default_factory=lambda: Sizes(BIN_LOG, True))
 
     def add(self, table: pa.Table) -> None:
-        """The rows of one shard."""
+        """Add the rows of one shard."""
         row_ids = np.array(table["row_id"].to_pylist(), dtype=np.int64)
         forces = table[FORCES].to_pylist()
         ok = [status == "ok" for status in table["status"].to_pylist()]
@@ -98,7 +102,7 @@ class ForceFindings:
                 into.add(_sizes([value for _, value in kept]), np.array([row for row, _ in kept]))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "rows": self.rows,
             "rows_without": self.without,

@@ -90,7 +90,7 @@ _TITLES = {
 
 
 def html_report(dataset: Dataset, summary: dict[str, Any], found: Findings, level: str) -> str:
-    """The report. `summary` is that of `summarise`, `found` that of `findings.look`, `level` the level of theory."""
+    """The report. `summary` is that of `summarise`, `found` that of `collect_findings`, `level` the level of theory."""
     title = f"{level}: {dataset.plan.record['molecules']}"
     body = [
         f"<h1>{_text(title)}</h1>",

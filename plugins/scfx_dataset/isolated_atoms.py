@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import scfx
+from scfx.config.old_keys import with_present_names
 from scfx.model.elements import SYMBOLS, electrons_by_angular_momentum
 from scfx.model.system import HARTREE_IN_EV
 
@@ -27,7 +28,7 @@ class IsolatedAtom:
 
 
 def isolated_atoms(dataset: Dataset | Selected, atomic_numbers: Iterable[int]) -> list[IsolatedAtom]:
-    """The neutral atoms of these elements, computed as the plan of `dataset` says, by atomic number.
+    """Return the neutral atoms of these elements, computed as the plan of `dataset` says, by atomic number.
 
     A plan that asks for restricted orbitals is followed but for that, since most atoms have open shells. Raises
     `InputError` where the plan names something that is not to be had here, `ConvergenceError` for an atom that does not
@@ -37,7 +38,9 @@ def isolated_atoms(dataset: Dataset | Selected, atomic_numbers: Iterable[int]) -
     if not elements:
         return []
     stored = {
-        key: value for key, value in dataset.plan.identity["spec"].items() if key in scfx.SCFSpec.model_fields
+        key: value
+        for key, value in with_present_names(dataset.plan.identity["spec"]).items()
+        if key in scfx.SCFSpec.model_fields
     }
     reference = stored.get("reference", "auto")
     changed = {"properties": (), "reference": "auto" if reference == "restricted" else reference}
@@ -54,7 +57,9 @@ def isolated_atoms(dataset: Dataset | Selected, atomic_numbers: Iterable[int]) -
 
 
 def ground_state_multiplicity(z: int) -> int:
-    """2S + 1 of the neutral atom by Hund's first rule, from its ground-state configuration: carbon 3, nitrogen 4."""
+    """Return 2S + 1 of the neutral atom by Hund's first rule, from its ground-state configuration: carbon 3, nitrogen
+    4.
+    """
     unpaired = 0
     for l, electrons in enumerate(electrons_by_angular_momentum(z)):
         in_shell = electrons % (4 * l + 2)

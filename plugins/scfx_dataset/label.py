@@ -45,7 +45,8 @@ def label_rows(
     wanted: frozenset[int] | None = None,
     known: Mapping[int, dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of one shard with their labels, in the plan's order and exactly as many; columns as `row_schema` says.
+    """Return the rows of one shard with their labels, in the plan's order and exactly as many; columns as `row_schema`
+    says.
 
     `identity` is that of the plan with the versions that are here: it has the spec hash and the optional columns.
 
@@ -77,7 +78,7 @@ def label_rows(
 
 
 def blank_row(planned: dict[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
-    """A planned row as it stands before any work: no status, no labels; failed already if planning says so."""
+    """Return a planned row as it stands before any work: no status, no labels; failed already if planning says so."""
     row: dict[str, Any] = dict.fromkeys(row_schema(identity).names)
     row |= dict.fromkeys(
         column["column"] for column in matrix_columns(identity["options"].get("columns") or ())

@@ -27,17 +27,18 @@ class DatasetLabels(AbstractLabels):
     Options: ClassVar[type[BaseModel]] = DatasetOptions
 
     def task(self, options: BaseModel) -> DatasetTask:
-        """The task that does the work."""
+        """Return the task that does the work."""
         from scfx_dataset.task import DatasetTask
 
         return DatasetTask(options)
 
     def row_options(self, options: BaseModel) -> dict[str, Any]:
+        """Return the options that decide what the rows are."""
         assert isinstance(options, DatasetOptions)
         return options.row_options()
 
     def elements(self, options: BaseModel, context: TaskContext) -> tuple[int, ...]:
-        """See `AbstractLabels.elements`. A plan is made in passing, in a folder of its own."""
+        """Return the atomic numbers in the rows to come. A plan is made in passing, in a folder of its own."""
         from rdkit import Chem
 
         assert isinstance(options, DatasetOptions)
@@ -53,9 +54,11 @@ class DatasetLabels(AbstractLabels):
         return tuple(sorted(found))
 
     def make(self, options: BaseModel, context: TaskContext) -> int:
+        """Make the rows that are not there yet; 0: all are there and some are ok, 1: not so, 130: stopped."""
         return self.task(options).run(context)
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether what is at the path is a dataset of this package."""
         # Of a damaged one `open` says what is wrong with it.
         try:
             return f'"{FORMAT}"'.encode() in open_store(path).read(PLAN)
@@ -63,6 +66,7 @@ class DatasetLabels(AbstractLabels):
             return False
 
     def open(self, path: str | os.PathLike[str]) -> Dataset:
+        """Return the dataset at the path, opened."""
         from scfx_dataset.reader import Dataset
 
         return Dataset(path)

@@ -44,27 +44,29 @@ class Molecule:
 
     @property
     def key(self) -> str:
-        """What makes it this molecule: the canonical SMILES, or else formula and charge, so that isomers of a formula
-        count as one molecule rather than one molecule as two.
+        """Return what makes it this molecule: the canonical SMILES, or else formula and charge, so that isomers of a
+        formula count as one molecule rather than one molecule as two.
         """
         return self.smiles if self.smiles is not None else f"{self.formula} {self.charge:+d}"
 
     @property
     def formula(self) -> str:
-        """Elements and counts, such as 'H6 C2 O1', by atomic number."""
+        """Return the elements and counts, such as 'H6 C2 O1', by atomic number."""
         return " ".join(f"{SYMBOLS[z]}{count}" for z, count in self.numbers)
 
     @property
     def natm(self) -> int:
+        """Return the number of atoms."""
         return sum(count for _, count in self.numbers)
 
     @property
     def n_heavy(self) -> int:
+        """Return the number of atoms that are not hydrogen."""
         return sum(count for z, count in self.numbers if z > 1)
 
     @property
     def shape(self) -> str:
-        """Atoms by period of the periodic table, such as 'p2:9 p1:14'.
+        """Return atoms by period of the periodic table, such as 'p2:9 p1:14'.
 
         In most basis sets the elements of a period have the same shells, so molecules of equal shape fill batches
         together. It only orders the work: the solver groups by the real shell structure.
@@ -77,7 +79,7 @@ class Molecule:
 
 
 def read_molecule(smiles: str) -> Molecule | str:
-    """The canonical molecule, or the reason why there is none.
+    """Return the canonical molecule, or the reason why there is none.
 
     The multiplicity is the highest that the radical electrons of the structure allow (2S + 1 = radicals + 1).
     """
@@ -118,7 +120,7 @@ def read_molecule(smiles: str) -> Molecule | str:
 
 
 def molecule_of_smiles(record: Record, multiplicity: int | None) -> Molecule | str:
-    """The molecule of a record to be embedded, or the reason why it cannot be used.
+    """Return the molecule of a record to be embedded, or the reason why it cannot be used.
 
     Charge and multiplicity are the record's, else the task's `multiplicity`, else those of the structure. Electrons
     other than the structure's are put into the structure's geometry, with the lowest multiplicity if none is stated.
@@ -161,7 +163,7 @@ def _with_electrons(
 
 
 def molecule_of_geometry(record: Record, default_multiplicity: int | None = None) -> Molecule | str:
-    """The molecule of a given geometry, or the reason why its record cannot be used.
+    """Return the molecule of a given geometry, or the reason why its record cannot be used.
 
     Charge and multiplicity are the record's, else those of its SMILES (the multiplicity the task's
     `default_multiplicity` first), else 0 and the lowest that the electrons allow.
@@ -191,7 +193,7 @@ def molecule_of_geometry(record: Record, default_multiplicity: int | None = None
 
 
 def excluded_by(molecule: Molecule, filters: Filters, nao: int | None) -> str | None:
-    """Name of the first filter that excludes the molecule, or None.
+    """Return the name of the first filter that excludes the molecule, or None.
 
     `nao` is its number of atomic orbitals; None, where the basis lacks an element, passes `max_aos`: such a molecule
     becomes a failed row that says so.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def dataset_html(dataset: Dataset) -> str:
-    """Level, source, rows by status (others than "ok" in red) and columns."""
+    """Return HTML with level, source, rows by status (others than "ok" in red) and columns."""
     plan = dataset.plan
     shards = dataset.committed_shards()
     statuses: Counter[str] = Counter()

@@ -27,7 +27,7 @@ class Filters(BaseModel):
 
     @property
     def atomic_numbers(self) -> tuple[int, ...] | None:
-        """Atomic numbers that `elements` allows; None: any."""
+        """Return the atomic numbers that `elements` allows; None: any."""
         return None if self.elements is None else tuple(atomic_number(symbol) for symbol in self.elements)
 
     @field_validator("elements")
@@ -159,7 +159,9 @@ class DatasetOptions(JobOptions):
         return self
 
     def row_options(self) -> dict[str, Any]:
-        """The options that decide what the rows are, and so enter the plan's identity; the others only say how."""
+        """Return the options that decide what the rows are, and so enter the plan's identity; the others only
+        say how.
+        """
         chosen = self.model_dump(
             mode="json",
             include={

@@ -40,20 +40,23 @@ class Identity:
 
     @property
     def plan_id(self) -> str:
+        """Return the digest of all but `spec`, which is for people."""
         return digest({key: value for key, value in asdict(self).items() if key != "spec"})
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """Lines 'key: theirs there, mine now' for what differs from the identity stored in another plan."""
+        """Return the lines 'key: theirs there, mine now' for what differs from the identity stored in another plan."""
         return differences(asdict(self), other)
 
 
 def current_versions() -> dict[str, str]:
-    """Versions of the packages here that rows depend on."""
+    """Return the versions of the packages here that rows depend on."""
     return versions((*NUMERICAL, "rdkit"))
 
 
 def filled(identity: dict[str, Any]) -> dict[str, Any]:
-    """A stored identity with the defaults of options that did not exist when it was made: they did nothing then."""
+    """Return a stored identity with the defaults of options that did not exist when it was made: they did nothing
+    then.
+    """
     defaults = DatasetOptions.model_validate({"molecules": "-", "output": "-"}).row_options()
     return {**identity, "options": _fill(identity["options"], defaults)}
 
@@ -86,6 +89,7 @@ class Plan(AbstractPlan):
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
+        """Return the shards of the plan, in their order."""
         table = pq.read_table(io.BytesIO(self._checked("shards")), schema=SHARDS)
         return tuple(
             Shard(index, self._safe_id(row["shard"]), row["rows"], row["shape"])
@@ -94,11 +98,11 @@ class Plan(AbstractPlan):
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Columns of the shards, with the optional ones that the plan asks for."""
+        """Return the columns of the shards, with the optional ones that the plan asks for."""
         return row_schema(self.identity)
 
     def rows(self, shard: Shard) -> pa.Table:
-        """The planned rows of a shard: one row group of one of the manifest's files, so memory does not grow."""
+        """Return the planned rows of a shard: one row group of one of the manifest's files, so memory does not grow."""
         pieces = sorted(name for name in self.record["files"] if name.startswith("manifest"))
         per_piece = self.record.get("shards_per_manifest") or len(self.shards)
         name = pieces[shard.index // per_piece]
@@ -115,9 +119,9 @@ class Plan(AbstractPlan):
         return table
 
     def items(self, shard: Shard) -> list[dict[str, Any]]:
-        """The planned rows of a shard as plain data."""
+        """Return the planned rows of a shard as plain data."""
         return self.rows(shard).to_pylist()
 
     def excluded(self) -> pa.Table:
-        """Lines of the source that became no row: duplicates and filtered molecules."""
+        """Return the lines of the source that became no row: duplicates and filtered molecules."""
         return pq.read_table(io.BytesIO(self._checked("excluded")), schema=EXCLUDED)

@@ -27,7 +27,7 @@ MATRICES = "matrices.parquet"
 
 
 def property_columns(requested: Requested) -> tuple[dict[str, Any], ...]:
-    """A record for each property that is reported (of `ResolvedSpec.properties`).
+    """Return a record for each property that is reported (of `ResolvedSpec.properties`).
 
     One without a column (a matrix) has a "file": it is stored beside the rows.
     """
@@ -47,17 +47,17 @@ def property_columns(requested: Requested) -> tuple[dict[str, Any], ...]:
 
 
 def stored_as(made: AbstractProperty) -> Column:
-    """How values of a property are stored: by its column, or, where it has none, under its name and unit."""
+    """Return how values of a property are stored: by its column, or, where it has none, under its name and unit."""
     return made.column or Column(made.key, made.unit)
 
 
 def matrix_columns(columns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those of such records that are stored beside the rows."""
+    """Return those of such records that are stored beside the rows."""
     return [column for column in columns if column.get("file") == MATRICES]
 
 
 def property_fields(columns: Sequence[Mapping[str, Any]], taken: Collection[str]) -> list[pa.Field]:
-    """Arrow fields of such records, but for names that are `taken`; unit, meaning and axes in their metadata."""
+    """Return Arrow fields of such records, but for names that are `taken`; unit, meaning and axes in their metadata."""
     fields = [_field(c) for c in columns if c["column"] not in taken and "file" not in c]
     if columns:
         meaning = {"description": "why properties of a row that is ok are null, by name; null where none is"}
@@ -80,13 +80,13 @@ def _field(column: Mapping[str, Any]) -> pa.Field:
 
 
 def matrix_schema(columns: Sequence[Mapping[str, Any]]) -> pa.Schema:
-    """Schema of the file beside the rows: which row, and a column for each property that is stored there."""
+    """Return the schema of the file beside the rows: which row, and a column for each property that is stored there."""
     row = pa.field("row_id", pa.int64(), False, metadata={"description": "number of the row in the plan"})
     return pa.schema([row, *map(_field, matrix_columns(columns))])
 
 
 def matrix_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The file beside the rows, from rows whose values there are arrays (or None)."""
+    """Return the file beside the rows, from rows whose values there are arrays (or None)."""
     schema = matrix_schema(columns)
     arrays = [pa.array([row["row_id"] for row in rows], pa.int64())]
     arrays += [_nested([row.get(field.name) for row in rows], field.type) for field in list(schema)[1:]]
@@ -111,7 +111,7 @@ def _nested(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
 
 
 def property_values(result: scfx.SCFResult, i: int, columns: Collection[str]) -> dict[str, Any]:
-    """Those of `columns` that are properties of entry `i`, in the units of the columns."""
+    """Return those of `columns` that are properties of entry `i`, in the units of the columns."""
     out: dict[str, Any] = {}
     reasons = {}
     for name, descriptor in result.descriptors.items():

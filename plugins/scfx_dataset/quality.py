@@ -37,7 +37,8 @@ NAMES = tuple(_FILTERS)
 
 
 def parse(texts: Sequence[str], key: str = "--filter") -> dict[str, float]:
-    """Filters as they are written, "max_force=10" or "broken_bonds", several in one text after commas: name -> limit.
+    """Return filters as they are written, "max_force=10" or "broken_bonds", several in one text after commas: name ->
+    limit.
 
     Raises `ConfigError` for an unknown name, a limit that is missing or no positive number, a name given twice.
     """
@@ -91,12 +92,12 @@ class Selected:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows left out so far by each filter, and in all."""
+        """Return rows left out so far by each filter, and in all."""
         found = sum((part._left_out for part in self.parts.values()), Counter(self._left_out))
         return {name: found[name] for name in (*self.filters, "left_out")} if self.filters else {}
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Its rows, one shard at a time, as `Dataset.shards` gives them."""
+        """Yield its rows, one shard at a time, as `Dataset.shards` gives them."""
         read = {column for name in self.filters for column in (*_FILTERS[name][0], "row_id")}
         wanted = None if columns is None else list(dict.fromkeys([*columns, *sorted(read)]))
         for table in self._ok.shards(wanted):
@@ -124,7 +125,8 @@ def _fails(name: str, limit: float, row: Mapping[str, Any]) -> bool:
 
 
 def bonded_as_stated(row: Mapping[str, Any]) -> bool:
-    """Whether the atoms that are near enough are those that the SMILES bonds, orders of bonds and of atoms aside.
+    """Return whether the atoms that are near enough are those that the SMILES bonds, orders of bonds and of atoms
+    aside.
 
     Raises `InputError` for a row without SMILES.
     """

@@ -21,7 +21,7 @@ from scfx.jobs.stores import open_store
 from scfx_dataset.plan import Plan
 from scfx_dataset.property_columns import MATRICES, matrix_schema
 from scfx_dataset.schema import FULL_SCHEMA, STATUSES
-from scfx_dataset.split import KEY_COLUMNS, Part, parts
+from scfx_dataset.split import KEY_COLUMNS, SplitPart, parts
 
 if TYPE_CHECKING:
     import os
@@ -44,7 +44,7 @@ class Dataset(AbstractDataset):
         self,
         path: str | os.PathLike[str],
         _statuses: tuple[str, ...] | None = None,
-        _part: Part | None = None,
+        _part: SplitPart | None = None,
     ):
         self._store = open_store(path)
         self._statuses = _statuses
@@ -108,24 +108,26 @@ class Dataset(AbstractDataset):
 
     @property
     def identity(self) -> str:
+        """Return a text that is equal for equal rows: the plan, and how many rows there are by now."""
         return f"plan {self.plan.plan_id}, {len(self)} rows"
 
     @property
     def planned(self) -> int:
+        """Return the number of planned rows."""
         return self.plan.counts["rows"]
 
     @property
     def complete(self) -> bool:
-        """Whether every planned row is committed."""
+        """Return whether every planned row is committed."""
         return len(committed(self.plan)) == len(self.plan.shards)
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns, with unit and meaning in each field's metadata."""
+        """Return columns, with unit and meaning in each field's metadata."""
         return self.plan.schema
 
     def filter(self, status: str | Sequence[str]) -> Dataset:
-        """The rows of some statuses only: "ok", "not_converged", "failed", "poison"."""
+        """Return the rows of some statuses only: "ok", "not_converged", "failed", "poison"."""
         statuses = (status,) if isinstance(status, str) else tuple(status)
         for asked in statuses:
             if asked not in STATUSES:
@@ -141,7 +143,8 @@ class Dataset(AbstractDataset):
     def split(
         self, fractions: Mapping[str, float] | Sequence[float] | None = None, seed: int = 0
     ) -> dict[str, Dataset] | list[Dataset]:
-        """Parts by molecule, without leakage: all geometries of a molecule and its stereoisomers are in one part.
+        """Return parts by molecule, without leakage: all geometries of a molecule and its stereoisomers are in one
+        part.
 
         `fractions` of the molecules by name; default 0.8 "train", 0.1 "validation", 0.1 "test". Or a sequence of them:
         then the parts are a list in its order. A molecule's part is a function of the seed and its InChIKey's
@@ -167,7 +170,8 @@ class Dataset(AbstractDataset):
         seed: int = 0,
         atom_references: Mapping[str, float] | None = None,
     ) -> Any:
-        """A PyTorch dataset of the rows that are ok: items with geometry and targets (`scfx_dataset.torch_data`).
+        """Return a PyTorch dataset of the rows that are ok: items with geometry and targets
+        (`scfx_dataset.torch_data`).
 
         `targets` are columns of numbers: one a row ("energy_ev"), a vector ("dipole_vector_debye"), one or a vector
         for each atom ("forces_ev_per_angstrom"). By index, or with `stream` an IterableDataset that reads every shard
@@ -189,11 +193,12 @@ class Dataset(AbstractDataset):
         if shuffle and not stream:
             raise InputError("shuffle: rows by index are shuffled by the DataLoader; or give stream=True")
         ok = self.filter("ok")
-        wanted = Wanted.of(ok, targets, dtype, atom_references)
+        wanted = Wanted.from_targets(ok, targets, dtype, atom_references)
         return Stream(ok, wanted, shuffle, seed) if stream else Labels(ok, wanted)
 
     def atom_references(self, target: str = "energy_ev") -> dict[str, float]:
-        """What each element contributes to a target on average, in its unit: least squares over the rows that are ok.
+        """Return what each element contributes to a target on average, in its unit: least squares over the rows that
+        are ok.
 
         See `scfx_dataset.atom_references.fit`. Fit on the training part and subtract from all.
         """
@@ -205,7 +210,7 @@ class Dataset(AbstractDataset):
         return Dataset, (self._store.url, self._statuses, self._part)
 
     def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Committed rows as one pyarrow Table ordered by row_id; `columns` limits what is read.
+        """Return the committed rows as one pyarrow Table ordered by row_id; `columns` limits what is read.
 
         Raises `InputError` naming the file if a shard is missing or does not have its checksum.
         """
@@ -218,7 +223,7 @@ class Dataset(AbstractDataset):
         return table if columns is None else table.select(list(columns))
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
-        """`to_table` as a pandas DataFrame."""
+        """Return `to_table` as a pandas DataFrame."""
         try:
             import pandas  # noqa: F401 - is it there?
         except ImportError as error:
@@ -228,17 +233,17 @@ class Dataset(AbstractDataset):
         return self.to_table(columns).to_pandas()
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The same, one committed shard at a time (ordered by row_id within each): memory stays at one shard."""
+        """Yield the rows one committed shard at a time (ordered by row_id within each): memory stays at one shard."""
         self._check_columns(columns)
         for shard in self.committed_shards():
             yield self.rows_of(shard, columns)
 
     def committed_shards(self) -> list[Shard]:
-        """The shards that are committed now, in the plan's order."""
+        """Return the shards that are committed now, in the plan's order."""
         return committed(self.plan)
 
     def rows_of(self, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one committed shard that this dataset is restricted to, ordered by row_id."""
+        """Return the rows of one committed shard that this dataset is restricted to, ordered by row_id."""
         needed = None
         if columns is not None:
             extra = () if self._part is None else KEY_COLUMNS
@@ -270,7 +275,9 @@ class Dataset(AbstractDataset):
         return problems
 
     def problem_of(self, shard: Shard) -> str:
-        """What is wrong with a committed shard that can be read: other rows than planned or than its commit says."""
+        """Return what is wrong with a committed shard that can be read: other rows than planned or than its commit
+        says.
+        """
         record, copy = read_record(self.plan, shard), read_commit(self.plan, shard)
         if (record["attempt"], record["sha256"]) != (copy["attempt"], copy["sha256"]):
             return f"shard {shard.id}: commits.parquet names another attempt than the commit; it is a copy, remove it"
@@ -287,7 +294,7 @@ class Dataset(AbstractDataset):
         return ""
 
     def digest(self) -> str:
-        """SHA-256 of the plan and the checksums of the committed shards: equal for equal rows."""
+        """Return SHA-256 of the plan and the checksums of the committed shards: equal for equal rows."""
         total = hashlib.sha256(self.plan.plan_id.encode())
         for shard in committed(self.plan):
             for file in files_of(read_commit(self.plan, shard)):
@@ -295,18 +302,21 @@ class Dataset(AbstractDataset):
         return total.hexdigest()
 
     def summary(self) -> dict[str, Any]:
-        """Rows by status, statistics of the gap, time by stage. See `scfx_dataset.summary.summarise`."""
+        """Return rows by status, statistics of the gap, time by stage. See `scfx_dataset.summary.summarise`."""
         from scfx_dataset.summary import summarise
 
         return summarise(self)
 
     @property
     def matrix_schema(self) -> pa.Schema:
-        """Columns of what is stored beside the rows: `row_id`, and the properties that have no place in a row."""
+        """Return the columns of what is stored beside the rows: `row_id`, and the properties that have no place in a
+        row.
+        """
         return matrix_schema(self.plan.identity["options"].get("columns") or ())
 
     def matrices(self) -> Iterator[pa.Table]:
-        """Density, overlap, Fock and coefficient matrices, as asked for in `scf.properties`: a table for each shard.
+        """Yield density, overlap, Fock and coefficient matrices, as asked for in `scf.properties`: a table for each
+        shard.
 
         Rows are those that `shards` gives, in its order, found again by `row_id`; values are lists of lists in the unit
         of `matrix_schema`, null where a row has none. Raises `InputError` if the dataset has none.
@@ -321,7 +331,7 @@ class Dataset(AbstractDataset):
             yield self.read_matrices(shard).filter(pc.field("row_id").isin(kept))
 
     def read_matrices(self, shard: Shard) -> pa.Table:
-        """What is stored beside the rows of a committed shard."""
+        """Return what is stored beside the rows of a committed shard."""
         file = read_commit(self.plan, shard).get("beside", {}).get(MATRICES)
         if file is None:
             raise InputError(f"the commit of shard {shard.id} names no matrices, which the plan asks for")
@@ -347,6 +357,7 @@ class Dataset(AbstractDataset):
         return data
 
     def read_shard(self, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of one committed shard."""
         record = read_commit(self.plan, shard)
         where = self._store.where(record["attempt"])
         data = self._committed(record)

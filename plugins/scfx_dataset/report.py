@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfx_dataset.card import card, title
-from scfx_dataset.findings import Findings, look
+from scfx_dataset.findings import Findings, collect_findings
 from scfx_dataset.force_findings import ForceFindings
 from scfx_dataset.html_report import html_report
 from scfx_dataset.plots import draw_density, figure, kde, save
@@ -41,7 +41,7 @@ def write_report(dataset: Dataset, store: AbstractStore, summary: dict[str, Any]
     """
     written = ["failures.parquet", "README.md", "report.html"]
     store.replace("failures.parquet", _failures(dataset))
-    found = look(dataset)
+    found = collect_findings(dataset)
     if found.n:
         store.replace("gaps.png", _distribution(found, title(dataset)))
         written.append("gaps.png")
@@ -73,7 +73,7 @@ def up_to_date(dataset: Dataset) -> bool:
 
 def html_of(dataset: Dataset, summary: dict[str, Any]) -> str:
     """The HTML report alone."""
-    return html_report(dataset, summary, look(dataset), title(dataset))
+    return html_report(dataset, summary, collect_findings(dataset), title(dataset))
 
 
 def _failures(dataset: Dataset) -> bytes:

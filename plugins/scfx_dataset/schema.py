@@ -95,8 +95,8 @@ FULL_SCHEMA = pa.schema([*SCHEMA, *(_field(*column) for column in _EXTRA.values(
 
 
 def row_schema(identity: Mapping[str, Any]) -> pa.Schema:
-    """Schema of the shards of a plan: that of its format version, the optional columns its options ask for, and those
-    of the properties asked for.
+    """Return the schema of the shards of a plan: that of its format version, the optional columns its options ask for,
+    and those of the properties asked for.
 
     `identity` is the identity in plan.json.
     """

@@ -23,10 +23,12 @@ class LabelSolver(Protocol):
 
     @property
     def profile(self) -> Mapping[str, float]:
-        """Seconds by stage since the solver was made, "compile" among them."""
+        """Return the seconds by stage since the solver was made, "compile" among them."""
         ...
 
-    def solve(self, systems: Sequence[scfx.System]) -> scfx.SCFResult: ...
+    def solve(self, systems: Sequence[scfx.System]) -> scfx.SCFResult:
+        """Return the result of these systems."""
+        ...
 
 
 class Description(NamedTuple):
@@ -60,7 +62,7 @@ def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> 
     # Where it is left out, what is asked for decides it: the plan says what is in force.
     shown["convergence"] = resolved.convergence.model_dump(mode="json")
     solver = {"recovery": spec.recovery, "lane_width": spec.lane_width}
-    cost = CostModel.of(resolved)
+    cost = CostModel.from_spec(resolved)
     return Description(
         resolved.spec_hash,
         {**shown, **resolved.names},
@@ -72,7 +74,7 @@ def describe(spec: Any, registry: Any, atomic_numbers: Sequence[int] | None) -> 
 
 
 def make_solver(spec: Any, threads: int | None, atomic_numbers: Sequence[int] | None) -> LabelSolver:
-    """A `scfx.Solver` with the plugins installed here, for these elements (None: any).
+    """Return a `scfx.Solver` with the plugins installed here, for these elements (None: any).
 
     `threads` is this worker's share of the cores (None: all, or as the spec says). It gets the same share of the
     memory budget, so that the workers together keep to it, and each thread has the part it has without workers.

@@ -71,6 +71,7 @@ class KeyIndex:
         self._memory = None
 
     def close(self) -> None:
+        """Close the file on disk, if there is one."""
         if self._disk is not None:
             self._disk.close()
             self._disk = None
@@ -88,6 +89,7 @@ class Groups:
         self._files: dict[str, Path] = {}
 
     def add(self, key: str, entry: Any) -> None:
+        """Add an entry to the group of a key."""
         data = pickle.dumps(entry, protocol=pickle.HIGHEST_PROTOCOL)
         self._buffers[key].append(data)
         self._sizes[key] += len(data)
@@ -96,11 +98,13 @@ class Groups:
             self._spill()
 
     def take(self, key: str) -> list[Any]:
-        """The entries of a key, which is then forgotten."""
+        """Return the entries of a key, which is then forgotten."""
         return list(self.drain(key))
 
     def drain(self, key: str) -> Iterator[Any]:
-        """The entries of a key one by one; it is forgotten at once, so that entries can be added to it meanwhile."""
+        """Yield the entries of a key one by one; it is forgotten at once, so that entries can be added to it
+        meanwhile.
+        """
         path, buffers = self._files.pop(key, None), self._buffers.pop(key, [])
         self._held -= self._sizes.pop(key, 0)
         if path is not None:
@@ -114,7 +118,7 @@ class Groups:
         yield from map(pickle.loads, buffers)
 
     def waiting(self) -> list[str]:
-        """Keys with entries, sorted."""
+        """Return the keys with entries, sorted."""
         return sorted(self._buffers.keys() | self._files.keys())
 
     def _spill(self) -> None:

@@ -23,7 +23,7 @@ KEY_COLUMNS = ("inchikey", "smiles", "input_smiles", "atomic_numbers")
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitPart:
     """The molecules whose hash falls into [low, high)."""
 
     low: float
@@ -31,7 +31,7 @@ class Part:
     seed: int
 
     def mask(self, table: pa.Table) -> Bool[np.ndarray, "row"]:
-        """Which rows of a table (with `KEY_COLUMNS`) belong to this part."""
+        """Return which rows of a table (with `KEY_COLUMNS`) belong to this part."""
         columns = [table[name].to_pylist() for name in KEY_COLUMNS]
         places: dict[str, bool] = {}
         found = np.zeros(table.num_rows, dtype=bool)
@@ -44,14 +44,14 @@ class Part:
 
 
 def fraction(key: str, seed: int) -> float:
-    """A molecule's place in [0, 1): SHA-256 of seed and key. It does not depend on the other molecules."""
+    """Return a molecule's place in [0, 1): SHA-256 of seed and key. It does not depend on the other molecules."""
     digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def parts(fractions: Mapping[str, float] | Sequence[float], seed: int) -> dict[str, Part]:
-    """One part for each name (of a sequence, for each place), next to each other on [0, 1). `InputError` if they do
-    not fit.
+def parts(fractions: Mapping[str, float] | Sequence[float], seed: int) -> dict[str, SplitPart]:
+    """Return one part for each name (of a sequence, for each place), next to each other on [0, 1). `InputError` if they
+    do not fit.
     """
     given = fractions
     try:
@@ -68,6 +68,6 @@ def parts(fractions: Mapping[str, float] | Sequence[float], seed: int) -> dict[s
     found, low = {}, 0.0
     for name, share in named.items():
         high = low + share
-        found[name] = Part(low, 1.0 if abs(high - 1) < 1e-9 else high, seed)
+        found[name] = SplitPart(low, 1.0 if abs(high - 1) < 1e-9 else high, seed)
         low = high
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scfx.jobs.commits import committed, files_of, read_commit
 from scfx.jobs.records import canonical_json
-from scfx_dataset.findings import look
+from scfx_dataset.findings import collect_findings
 from scfx_dataset.schema import STATUSES
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def summarise(dataset: Dataset) -> dict[str, Any]:
-    """Plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all workers.
+    """Return plain data: planned and committed rows, rows by status, gap statistics (eV), seconds by stage over all
+    workers.
 
     `digest` is that of the rows (`Dataset.digest`). `forces`: root mean square and largest (with its row) of the forces
     on atoms, of net forces and torques; None where the dataset has none. `geometries` says how many each molecule was
@@ -43,7 +44,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         taken.update(record.get("taken", {}))
         of_shard = sum(record["statuses"].values()) - sum(record.get("taken", {}).values())
         made_with[canonical_json(record.get("versions", plan.identity["versions"]))] += of_shard
-    found = look(dataset)
+    found = collect_findings(dataset)
     total = seconds["total"]
     busy = sum(value for stage, value in seconds.items() if stage != "total")
     return {
@@ -84,7 +85,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
 
 
 def as_text(summary: dict[str, Any]) -> str:
-    """The summary for a terminal, one fact a line."""
+    """Return the summary for a terminal, one fact a line."""
     planned = summary["planned"]
     excluded = ", ".join(f"{n} by {name}" for name, n in sorted(planned["excluded"].items())) or "none"
     lines = [
@@ -152,7 +153,7 @@ def as_text(summary: dict[str, Any]) -> str:
 
 
 def size_text(count: int) -> str:
-    """Bytes in the decimal unit in which there is at least one."""
+    """Return the bytes in the decimal unit in which there is at least one."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 999.5:

@@ -80,7 +80,7 @@ class Earlier:
     def rows(
         self, planned: Sequence[Mapping[str, Any]], whole_molecules: bool
     ) -> tuple[dict[int, dict[str, Any]], dict[str, int]]:
-        """(the columns taken over by row_id, rows by the plan_id that they come from) of some planned rows.
+        """Return (the columns taken over by row_id, rows by the plan_id that they come from) of some planned rows.
 
         With `whole_molecules` (conformers may depend on each other) those of a molecule are taken all or none.
         """

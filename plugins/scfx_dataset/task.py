@@ -10,7 +10,7 @@ from scfx.abstract import AbstractTask, TaskContext
 from scfx.config.spec import SCFSpec
 from scfx.errors import InputError
 from scfx.jobs.commits import read_commits, remove_orphans
-from scfx.jobs.run import pending
+from scfx.jobs.plan_run import pending
 from scfx.jobs.service import Finished, machine_fault, progress_of, run_plan, say_what_was_given_up
 from scfx.jobs.stores import open_store
 from scfx.model.elements import atomic_number
@@ -55,7 +55,7 @@ class DatasetTask(AbstractTask):
         self._describe = describe
 
     def plan(self, context: TaskContext) -> tuple[Plan, bool]:
-        """The plan of the output folder, made now if there is none; and whether it was made now.
+        """Return the plan of the output folder, made now if there is none; and whether it was made now.
 
         Raises `InputError` if the folder holds another dataset, or the source cannot be read.
         """
@@ -89,7 +89,7 @@ class DatasetTask(AbstractTask):
         return None if symbols is None else tuple(atomic_number(symbol) for symbol in symbols)
 
     def _plan(self, description: Description, context: TaskContext) -> tuple[Plan, bool]:
-        source = Source.of(resolve(self.options.molecules, context.config_path), self.options)
+        source = Source.from_options(resolve(self.options.molecules, context.config_path), self.options)
         identity = Identity(
             spec_hash=description.spec_hash,
             spec=description.spec,
@@ -106,7 +106,8 @@ class DatasetTask(AbstractTask):
             return ensure_plan(store, identity, source, self.options, description.cost)
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every shard of this part is committed and some row is ok; 1: not so; 130: interrupted.
+        """Make the dataset; exit code 0: every shard of this part is committed and some row is ok; 1: not so; 130:
+        interrupted.
 
         Raises `InputError` for a configuration or folder that does not fit, `ScfxError` if the machine fails (a full
         disk); what is committed stays committed.

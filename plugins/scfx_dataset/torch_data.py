@@ -41,14 +41,16 @@ class Wanted:
     references: Mapping[int, float] | None = None
 
     @classmethod
-    def of(
+    def from_targets(
         cls,
         dataset: Dataset,
         targets: Sequence[str],
         dtype: torch.dtype | None,
         atom_references: Mapping[str, float] | None,
     ) -> Wanted:
-        """Raises `InputError` for columns that are no numbers, one or a vector for a row or for an atom."""
+        """Make it of names. Raises `InputError` for columns that are no numbers, one or a vector for a row or for an
+        atom.
+        """
         if isinstance(targets, str):
             targets = (targets,)
         usable = {field.name: kind for field in dataset.schema if (kind := _kind(field))}
@@ -71,7 +73,7 @@ class Wanted:
         )
 
     def value(self, name: str, given: Any, row: Mapping[str, Any]) -> Any:
-        """The number of a target that an item has, in float64."""
+        """Return the number of a target that an item has, in float64."""
         if name != "energy_ev" or self.references is None:
             return given
         lacking = sorted({z for z in row["atomic_numbers"] if z not in self.references})
@@ -194,7 +196,8 @@ def _mixed(items: Iterator[Item], size: int, generator: np.random.Generator) -> 
 
 
 def collate(items: Sequence[Item]) -> Item:
-    """Molecules of different sizes as one batch: atoms one after the other, `batch` [total atoms] tells whose they are.
+    """Return molecules of different sizes as one batch: atoms one after the other, `batch` [total atoms] tells whose
+    they are.
 
     Numbers become [batch], vectors [batch, n], what belongs to atoms [total atoms] or [total atoms, 3].
     """

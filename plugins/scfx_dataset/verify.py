@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 import scfx
 from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence
+from scfx.config.old_keys import with_present_names
 from scfx.errors import InputError
 from scfx.jobs.commits import read_commits
 from scfx.model.system import HARTREE_IN_EV
@@ -43,8 +44,8 @@ class Bounds:
     orbital: float
 
     @classmethod
-    def of(cls, policy: PrecisionPolicy, convergence: Convergence) -> Bounds:
-        """What a policy promises at the default thresholds; looser ones loosen it in proportion."""
+    def for_policy(cls, policy: PrecisionPolicy, convergence: Convergence) -> Bounds:
+        """Return what a policy promises at the default thresholds; looser ones loosen it in proportion."""
         refined = policy.refined()
         stages = ("coulomb_exchange", "orbitals", "functional", "linear_algebra", "orthogonaliser")
         exact = all(getattr(refined, stage) == "float64" for stage in stages)
@@ -54,6 +55,7 @@ class Bounds:
         return cls(energy * looser, orbital * looser)
 
     def allows(self, quantity: str) -> float:
+        """Return the bound of a quantity, meV."""
         return self.energy if quantity == "energy" else self.orbital
 
 
@@ -70,7 +72,7 @@ class Comparison:
     forces: ForceComparison | None = None
 
     def problems(self) -> list[str]:
-        """What is out of bounds, in words; empty if nothing."""
+        """Return what is out of bounds, in words; empty if nothing."""
         lines = [
             f"row {row}: the reference does not converge: {why}" for row, why in sorted(self.unsolved.items())
         ]
@@ -88,7 +90,7 @@ class Comparison:
         return lines + (self.forces.problems() if self.forces else [])
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "rows": len(self.row_ids),
             "row_ids": list(self.row_ids),
@@ -110,7 +112,7 @@ def recompute(dataset: Dataset, n: int, seed: int = 0, registry: scfx.Registry |
     the installed plugins). Forces are compared too where the dataset has them (`compare_forces`). Raises `InputError`
     if the plan names something that is not to be had here, or pyscf is missing.
     """
-    stored = dict(dataset.plan.identity["spec"])
+    stored = with_present_names(dataset.plan.identity["spec"])
     registry = scfx.Registry.discover() if registry is None else registry
     known = {key: value for key, value in stored.items() if key in scfx.SCFSpec.model_fields}
     given = scfx.SCFSpec.create(known, key="plan.spec")
@@ -127,7 +129,7 @@ def recompute(dataset: Dataset, n: int, seed: int = 0, registry: scfx.Registry |
     )  # fmt: skip
     rows = _sample(dataset, n, seed)
     policy = registry.precision(given.precision, key="plan.spec.precision")
-    bounds = Bounds.of(policy, given.convergence)
+    bounds = Bounds.for_policy(policy, given.convergence)
     forces = None
     differences: dict[str, list[float]] = {name: [] for name in _QUANTITIES}
     unsolved: dict[int, str] = {}

@@ -40,7 +40,7 @@ _TOGETHER = 16
 
 
 def target_of(policy: PrecisionPolicy, convergence: Convergence) -> float:
-    """The error in meV/angstrom that a policy promises; thresholds looser than the preset "forces" loosen it.
+    """Return the error in meV/angstrom that a policy promises; thresholds looser than the preset "forces" loosen it.
 
     A policy that is not built in has that of the built-in one with the same stages in float64.
     """
@@ -73,10 +73,11 @@ class ForceComparison:
 
     @property
     def allowed(self) -> float:
+        """Return the mean error of one row's forces that is allowed, meV/angstrom."""
         return SINGLE_ROW * self.target
 
     def problems(self) -> list[str]:
-        """What is out of bounds, in words; empty if nothing."""
+        """Return what is out of bounds, in words; empty if nothing."""
         out = [f"row {row}: no reference for its forces: {why}" for row, why in sorted(self.unsolved.items())]
         for i, row in enumerate(self.row_ids):
             if row in self.unsolved:
@@ -96,7 +97,7 @@ class ForceComparison:
         return out
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "rows": len(self.row_ids),
             "rows_without": len(self.without),

@@ -42,6 +42,7 @@ class LabelWork(AbstractWork):
     ending: ClassVar[str] = "parquet"
 
     def begin(self, threads: int | None) -> None:
+        """Take this process's share of the threads; the solver is made when it is first needed."""
         # Workers are started with Ctrl-C blocked; in the command's own process RDKit would hear it.
         embedder.in_this_process = threads is not None
         self._threads = threads
@@ -50,9 +51,11 @@ class LabelWork(AbstractWork):
         self._earlier = Earlier(self.take_over) if self.take_over else None
 
     def warm_up(self) -> None:
+        """Make the solver now, before rows are tried alone."""
         self._get_solver()
 
     def compute(self, items: Sequence[dict[str, Any]], attempt: Attempt) -> list[dict[str, Any]]:
+        """Return the labels of some planned rows, in their order."""
         before = dict(self._solver.profile) if self._solver else {}
         known = {}
         if self._earlier is not None:
@@ -70,6 +73,7 @@ class LabelWork(AbstractWork):
     def compute_some(
         self, items: Sequence[dict[str, Any]], places: Sequence[int], attempt: Attempt
     ) -> list[dict[str, Any]]:
+        """Return the labels of some rows of a shard alone."""
         asked = [items[place]["row_id"] for place in places]
         if self.embedding.prune_rms is None:
             items = [items[place] for place in sorted(places)]
@@ -78,16 +82,20 @@ class LabelWork(AbstractWork):
         return [found[row_id] for row_id in asked]
 
     def settled(self, item: dict[str, Any], attempt: Attempt) -> Row | None:
+        """Return the row of an item that has its status without any work, with the reason; None: it needs work."""
         row = self._blank(item, attempt)
         return row if row["status"] else None
 
     def poison(self, item: dict[str, Any], reason: str, attempt: Attempt) -> Row:
+        """Return the row of what killed its workers."""
         return self._blank(item, attempt) | {"status": "poison", "reason": reason}
 
     def name_of(self, item: dict[str, Any], place: int) -> str:
+        """Return the name of a row for messages."""
         return f"row {item['row_id']}"
 
     def encode(self, rows: Sequence[Row], attempt: Attempt) -> dict[str, bytes]:
+        """Return the bytes of the files of a shard."""
         plan = attempt.plan
         assert isinstance(plan, Plan)
         identity = plan.identity
@@ -116,9 +124,11 @@ class LabelWork(AbstractWork):
         return files
 
     def versions(self) -> dict[str, str]:
+        """Return the versions of the packages here that rows depend on."""
         return current_versions()
 
     def load_plan(self, store: AbstractStore) -> Plan:
+        """Return the plan of the dataset in a store."""
         return Plan.load(store)
 
     def _blank(self, item: dict[str, Any], attempt: Attempt) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import scfx
 
 @scfx.hookimpl
 def scfx_register_optimizers() -> list[scfx.Offer]:
+    """Offer the optimisers of this package."""
     from scfx_geometry.optimizers import OFFERS
 
     return OFFERS
@@ -18,6 +19,7 @@ def scfx_register_optimizers() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_register_tasks() -> list[scfx.Offer]:
+    """Offer the tasks `optimize`, `frequencies` and `sample`."""
     return [
         scfx.Offer(
             "optimize",

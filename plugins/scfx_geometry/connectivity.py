@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def bonds(system: System) -> set[tuple[int, int]]:
-    """Pairs of bonded atoms, the lower index first; ghost atoms have no bonds."""
+    """Return pairs of bonded atoms, the lower index first; ghost atoms have no bonds."""
     found = bonded_pairs(system.atomic_numbers, system.positions * BOHR_IN_ANGSTROM)
     return {(i, j) for i, j in found if not (system.ghost[i] or system.ghost[j])}
 
 
 def rearrangement(before: System, after: System) -> str:
-    """What changed: "broke 0-3; formed 1-2" (indices of atoms from 0); empty if nothing did."""
+    """Return what changed: "broke 0-3; formed 1-2" (indices of atoms from 0); empty if nothing did."""
     first, last = bonds(before), bonds(after)
     parts = [
         f"{verb} {', '.join(f'{i}-{j}' for i, j in sorted(pairs))}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def constraints_of(
     given: Sequence[Constraint | Mapping[str, Any]] | None, key: str = "constraints"
 ) -> tuple[Constraint, ...]:
-    """Checked constraints of tables; `ConfigError` with the place of what is wrong."""
+    """Return the checked constraints of tables; `ConfigError` with the place of what is wrong."""
     out = []
     for index, each in enumerate(given or ()):
         try:
@@ -29,7 +29,7 @@ def constraints_of(
 
 
 def check_atoms(constraints: Sequence[Constraint], system: System, key: str = "constraints") -> None:
-    """`ConfigError` if a constraint names an atom that the system does not have."""
+    """Raise `ConfigError` if a constraint names an atom that the system does not have."""
     for index, constraint in enumerate(constraints):
         missing = [a for a in constraint.atoms if not 0 <= a < system.natm]
         if missing:
@@ -40,7 +40,7 @@ def check_atoms(constraints: Sequence[Constraint], system: System, key: str = "c
 
 
 def of_ase(constraints: Sequence[Constraint], atoms: Any) -> list[Any]:
-    """The same as constraints of ASE, at the values that `atoms` has now."""
+    """Return the constraints as those of ASE, at the values that `atoms` has now."""
     from ase.constraints import FixAtoms, FixInternals
 
     fixed = sorted({a for c in constraints if c.keep == "atoms" for a in c.atoms})

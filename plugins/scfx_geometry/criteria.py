@@ -23,7 +23,9 @@ CRITERIA = {
 
 
 def criteria_of(choice: str | Mapping[str, Any] | Criteria, key: str = "criteria") -> Criteria:
-    """The criteria of a name, or of a table `{ fmax = 0.01 }` (eV/angstrom). `ConfigError` names what there is."""
+    """Return the criteria of a name, or of a table `{ fmax = 0.01 }` (eV/angstrom). `ConfigError` names what
+    there is.
+    """
     if isinstance(choice, Criteria):
         return choice
     known = f"one of {', '.join(CRITERIA)}, or a table {{ fmax = ... }} in eV/angstrom"

@@ -38,7 +38,7 @@ class Differences:
 
 
 def differences(solver: Any, system: System, step: float, labels: Any = None) -> Differences:
-    """6 natm geometries in one call of the solver, each coordinate moved by `step` bohr both ways.
+    """Solve 6 natm geometries in one call of the solver, each coordinate moved by `step` bohr both ways.
 
     `labels`: the solver of the geometry itself, if that is to have more properties.
 

@@ -36,7 +36,9 @@ class FedLoop:
         self._asked: np.ndarray | None = None
 
     def asked(self) -> Float64[np.ndarray, "natm 3"] | None:
-        """The positions in angstrom that wait for an answer; None when the loop has ended. Raises what it raises."""
+        """Return the positions in angstrom that wait for an answer; None when the loop has ended. Raises what it
+        raises.
+        """
         if self._thread is None:
             self._thread = Thread(target=self._run, name="scfx_geometry fed loop", daemon=True)
             self._thread.start()

@@ -57,7 +57,7 @@ def frequencies(
     *,
     labels: Any = None,
 ) -> Analysis:
-    """Frequencies, intensities and thermochemistry of `system` where it is, with the commonest isotopes' masses.
+    """Return frequencies, intensities and thermochemistry of `system` where it is, with the commonest isotopes' masses.
 
     `solver`: a `scfx.Solver` with `properties=["gradient"]`. `step` in bohr, `temperature` in kelvin, `pressure` in
     pascal; `symmetry`: the symmetry number, else found from the geometry. `labels`: the solver of the geometry itself,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from scfx_geometry.solvers import Solvers
-    from scfx_geometry.sources import Record, Source
+    from scfx_geometry.sources import MoleculeFile, SourceMolecule
     from scfx_geometry.store import RowStore
 
 
@@ -42,7 +42,7 @@ class FrequenciesTask(GeometryTask):
     def _distributions(self) -> tuple[str, ...]:
         return ("ase",)
 
-    def _check_source(self, source: Source, registry: Any) -> None:
+    def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         for record in source.records:
             if record.system is not None:
                 commonest_isotope_masses(record.system.atomic_numbers)
@@ -52,7 +52,7 @@ class FrequenciesTask(GeometryTask):
                     )
 
     def _compute(
-        self, solvers: Solvers, todo: Sequence[tuple[int, Record]]
+        self, solvers: Solvers, todo: Sequence[tuple[int, SourceMolecule]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         settings = self._settings
         for index, record in todo:

@@ -45,7 +45,8 @@ def normal_modes(
     hessian: Float64[np.ndarray, "coordinates coordinates"],
     dipole_derivatives: Float64[np.ndarray, "coordinates 3"],
 ) -> Modes:
-    """Modes with translations and rotations projected out: 3 natm - 6 of them, 3 natm - 5 if linear, 0 of an atom.
+    """Return modes with translations and rotations projected out: 3 natm - 6 of them, 3 natm - 5 if linear, 0 of an
+    atom.
 
     Masses in daltons, positions in bohr, Hessian in hartree/bohr², dipole derivatives in elementary charges. Wilson,
     Decius and Cross, Molecular Vibrations (1955), chapter 2; Ochterski, Vibrational Analysis in Gaussian (1999).

@@ -36,7 +36,7 @@ _MASSES.setflags(write=False)
 
 
 def commonest_isotope_masses(atomic_numbers: Int32[np.ndarray, "natm"]) -> Float64[np.ndarray, "natm"]:
-    """Masses in daltons. Raises `InputError` for elements beyond uranium."""
+    """Return the masses in daltons. Raises `InputError` for elements beyond uranium."""
     if np.max(atomic_numbers) >= len(_MASSES):
         raise InputError(f"isotopes are known up to element {len(_MASSES) - 1}, got {np.max(atomic_numbers)}")
     return _MASSES[atomic_numbers]

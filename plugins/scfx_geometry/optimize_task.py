@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from scfx.contracts.optimizer import AbstractOptimizer
     from scfx_geometry.solvers import Solvers
-    from scfx_geometry.sources import Record, Source
+    from scfx_geometry.sources import MoleculeFile, SourceMolecule
     from scfx_geometry.store import RowStore
 
 _FORCE = HARTREE_IN_EV / BOHR_IN_ANGSTROM
@@ -50,7 +50,7 @@ class OptimizeTask(GeometryTask):
         assert self._optimizer is not None
         return self._optimizer.distributions
 
-    def _check_source(self, source: Source, registry: Any) -> None:
+    def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         settings = self._settings
         self._optimizer = optimizer_of(settings.optimizer, registry, settings.constraints, "task.optimizer")
         criteria_of(settings.criteria, "task.criteria")
@@ -59,7 +59,7 @@ class OptimizeTask(GeometryTask):
                 check_atoms(settings.constraints, record.system, "task.constraints")
 
     def _compute(
-        self, solvers: Solvers, todo: Sequence[tuple[int, Record]]
+        self, solvers: Solvers, todo: Sequence[tuple[int, SourceMolecule]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         settings = self._settings
         systems = [record.system for _, record in todo if record.system is not None]

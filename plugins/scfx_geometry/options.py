@@ -33,7 +33,7 @@ class SourceOptions(BaseModel):
     output: str = Field(description="folder of the results")
 
     def row_options(self) -> dict[str, Any]:
-        """The options that decide what the rows are; the others only say where and how."""
+        """Return the options that decide what the rows are; the others only say where and how."""
         return self.model_dump(mode="json", exclude={"molecules", "output", "lanes"})
 
 

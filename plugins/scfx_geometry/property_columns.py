@@ -18,7 +18,7 @@ REASONS = "property_reasons"
 
 
 def reported(requested: Requested, taken: Collection[str]) -> list[AbstractProperty]:
-    """The properties that get a column: those reported, but for columns that the table has anyway (`taken`).
+    """Return the properties that get a column: those reported, but for columns that the table has anyway (`taken`).
 
     Raises `ConfigError` for one that has no place in a table.
     """
@@ -39,7 +39,7 @@ def reported(requested: Requested, taken: Collection[str]) -> list[AbstractPrope
 def property_row(
     requested: Requested, taken: Collection[str], values: Mapping[str, Any], reasons: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Plain numbers by column, of values by the properties' names; reasons of those that have none."""
+    """Return plain numbers by column, of values by the properties' names; reasons of those that have none."""
     out: dict[str, Any] = {}
     why = {}
     for each in reported(requested, taken):
@@ -51,7 +51,7 @@ def property_row(
 
 
 def property_fields(requested: Requested, taken: Collection[str]) -> list[pa.Field]:
-    """Arrow fields of the same, with unit and meaning in their metadata."""
+    """Return Arrow fields of these columns, with unit and meaning in their metadata."""
     import pyarrow as pa
 
     fields = []

@@ -72,10 +72,12 @@ class Relaxation:
 
     @property
     def converged(self) -> bool:
+        """Return whether the optimiser found a minimum within its thresholds."""
         return self.status == "converged"
 
     @property
     def another_solution(self) -> bool:
+        """Return whether the SCF went over to another solution on the way."""
         return self.energy_difference is not None and abs(self.energy_difference) > SAME_SOLUTION
 
 
@@ -97,7 +99,7 @@ class _Lane:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _RelaxationPlan:
     """What is the same for all molecules of a call."""
 
     optimizer: type[AbstractOptimizer]
@@ -130,7 +132,7 @@ def relax(
     lanes: int = 128,
     labels: Any = None,
 ) -> list[Relaxation]:
-    """The relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
+    """Return the relaxed molecules, in the order of `systems`: a `Relaxation` each, whatever became of it.
 
     `solver`: a `scfx.Solver` with `properties=["gradient"]`. `optimizer`: a name ("berny", "geometric", "ase-bfgs",
     ...) or a class of them. `criteria`: "gau",
@@ -164,12 +166,14 @@ def relaxed(
     lanes: int = 128,
     labels: Any = None,
 ) -> Iterator[tuple[int, Relaxation]]:
-    """As `relax`, giving (index, relaxation) as soon as each is done; molecules of one structure share rounds."""
+    """Yield (index, relaxation) as soon as each is done, otherwise as `relax`; molecules of one structure share
+    rounds.
+    """
     if max_steps < 1 or lanes < 1:
         raise InputError(f"max_steps and lanes must be at least 1, got {max_steps} and {lanes}")
     kept = constraints_of(constraints)
     chosen = optimizer_of(optimizer, solver.registry, kept)
-    plan = _Plan(chosen, criteria_of(criteria), kept, max_steps, trajectory)
+    plan = _RelaxationPlan(chosen, criteria_of(criteria), kept, max_steps, trajectory)
     structures: dict[tuple[Any, ...], list[tuple[int, System]]] = {}
     for index, system in enumerate(systems):
         _check(system, f"systems[{index}]")
@@ -182,7 +186,7 @@ def relaxed(
 
 
 def _rounds(
-    solver: Any, labels: Any, plan: _Plan, queue: deque[tuple[int, System]], lanes: int
+    solver: Any, labels: Any, plan: _RelaxationPlan, queue: deque[tuple[int, System]], lanes: int
 ) -> Iterator[tuple[int, Relaxation]]:
     active: list[_Lane] = []
     try:
@@ -220,7 +224,7 @@ def _solved(solver: Any, labels: Any, active: list[_Lane]) -> Iterator[tuple[_La
             yield from ((lane, solved, row) for row, lane in enumerate(lanes))
 
 
-def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
+def _started(plan: _RelaxationPlan, index: int, system: System) -> _Lane | Relaxation:
     try:
         return _Lane(index, system, system, plan.optimizer(system, plan.criteria, plan.constraints))
     except Exception as error:  # a library's own, of any kind: it costs this row and says why
@@ -228,7 +232,7 @@ def _started(plan: _Plan, index: int, system: System) -> _Lane | Relaxation:
         return Relaxation(system, system, "not_relaxed", reason, 0, 0)
 
 
-def _advance(plan: _Plan, lane: _Lane, solved: Any, row: int) -> Relaxation | None:
+def _advance(plan: _RelaxationPlan, lane: _Lane, solved: Any, row: int) -> Relaxation | None:
     """Take one result; None while there is more to compute."""
     if not solved.converged[row]:
         where = "the last geometry from the standard guess" if lane.settled else f"step {lane.steps + 1}"
@@ -276,6 +280,6 @@ def _check(system: System, where: str) -> None:
 
 
 def check_solver(solver: Any) -> None:
-    """`InputError` if a solver gives no gradients."""
+    """Raise `InputError` if a solver gives no gradients."""
     if "gradient" not in solver.resolved.properties:
         raise InputError("scf.properties: the solver gives no gradients; use properties = ['gradient']")

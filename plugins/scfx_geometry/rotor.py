@@ -26,21 +26,21 @@ _COARSE = 10
 def centred(
     masses: Float64[np.ndarray, "natm"], positions: Float64[np.ndarray, "natm 3"]
 ) -> Float64[np.ndarray, "natm 3"]:
-    """Positions from the centre of mass."""
+    """Return positions from the centre of mass."""
     return positions - masses @ positions / masses.sum()
 
 
 def principal_moments(
     masses: Float64[np.ndarray, "natm"], positions: Float64[np.ndarray, "natm 3"]
 ) -> Float64[np.ndarray, "3"]:
-    """Moments of inertia in dalton·bohr², ascending."""
+    """Return the moments of inertia in dalton·bohr², ascending."""
     x = centred(masses, positions)
     tensor = np.einsum("a,ab,ac->bc", masses, x, x)
     return np.linalg.eigvalsh(np.trace(tensor) * np.eye(3) - tensor)
 
 
 def shape(masses: Float64[np.ndarray, "natm"], positions: Float64[np.ndarray, "natm 3"]) -> str:
-    """ "monatomic", "linear" or "nonlinear"."""
+    """Return "monatomic", "linear" or "nonlinear"."""
     if len(masses) == 1:
         return "monatomic"
     moments = principal_moments(masses, positions)
@@ -50,7 +50,7 @@ def shape(masses: Float64[np.ndarray, "natm"], positions: Float64[np.ndarray, "n
 def rotational_constants(
     masses: Float64[np.ndarray, "natm"], positions: Float64[np.ndarray, "natm 3"]
 ) -> tuple[float, ...]:
-    """A >= B >= C in GHz, h / (8 pi² I); one for a linear molecule, none for an atom."""
+    """Return a >= B >= C in GHz, h / (8 pi² I); one for a linear molecule, none for an atom."""
     moments = principal_moments(masses, positions)
     kept = {"monatomic": moments[:0], "linear": moments[2:], "nonlinear": moments}[shape(masses, positions)]
     si = kept * constants.atomic_mass * (BOHR_IN_ANGSTROM * constants.angstrom) ** 2
@@ -63,7 +63,8 @@ def symmetry_number(
     positions: Float64[np.ndarray, "natm 3"],
     tolerance: float = SYMMETRY_TOLERANCE,
 ) -> int:
-    """Number of proper rotations that bring the molecule onto itself: the order of the point group's rotations.
+    """Return the number of proper rotations that bring the molecule onto itself: the order of the point group's
+    rotations.
 
     Every atom must come within `tolerance` angstrom of one of its element. Rotations are found from two atoms: where
     they can go, by element and by distances, says the rotation. The tolerance must be small against the

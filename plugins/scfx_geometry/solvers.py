@@ -25,7 +25,7 @@ class Solvers:
 
 
 def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> Any:
-    """The core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""
+    """Return the core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""
     from scfx.driver import Solver
 
     if not any(_name(choice) == "gradient" for choice in spec.properties):
@@ -36,7 +36,7 @@ def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> 
 def solvers_of(
     spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int], factory: SolverFactory
 ) -> Solvers:
-    """Both solvers; the first leaves out what only labels need, such as polarizabilities."""
+    """Return both solvers; the first leaves out what only labels need, such as polarizabilities."""
     labels = factory(spec, registry, atomic_numbers)
     gradient = tuple(choice for choice in spec.properties if _name(choice) == "gradient")
     if gradient == tuple(spec.properties) and not spec.quadrupole and not spec.stability:

@@ -20,7 +20,7 @@ TABLE, CONVERGED = "geometries.parquet", "converged"
 
 
 @dataclass(frozen=True)
-class Record:
+class SourceMolecule:
     """One molecule of the source: `system`, or the `problem` that leaves it without one."""
 
     name: str
@@ -29,19 +29,22 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Source:
+class MoleculeFile:
     """The records of a file, in its order, and the digest of its bytes.
 
     `to_come`: these are the molecules that an earlier task of the configuration is going to relax, as they start.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[SourceMolecule, ...]
     sha256: str
     to_come: bool = False
 
 
-def read_source(options: SourceOptions, config_path: str | None, earlier: Mapping[str, Source]) -> Source:
-    """`ConfigError` if the file is not there or of a kind that is not read here; `InputError` for a bad xyz file.
+def read_source(
+    options: SourceOptions, config_path: str | None, earlier: Mapping[str, MoleculeFile]
+) -> MoleculeFile:
+    """Read a file. `ConfigError` if it is not there or of a kind that is not read here; `InputError` for a bad xyz
+    file.
 
     A SMILES that RDKit cannot read or embed is a record with its problem. `earlier`: sources of the tasks that run
     before, by their output folders; where `molecules` is one of these, its results are to come.
@@ -49,7 +52,7 @@ def read_source(options: SourceOptions, config_path: str | None, earlier: Mappin
     for output, source in earlier.items():
         if Path(output).resolve() == Path(options.molecules).resolve():
             _check_stated(options, "relaxed")
-            return Source(source.records[: options.limit], "", to_come=True)
+            return MoleculeFile(source.records[: options.limit], "", to_come=True)
     if options.format == "relaxed" or (options.format == "auto" and Path(options.molecules).is_dir()):
         _check_stated(options, "relaxed")
         return _of_relaxed(Path(options.molecules), options)
@@ -58,12 +61,12 @@ def read_source(options: SourceOptions, config_path: str | None, earlier: Mappin
     _check_stated(options, kind)
     if kind == "xyz":
         systems = System.all_from_xyz(path, options.charge, options.multiplicity)[: options.limit]
-        records = [Record(system.name, system) for system in systems]
+        records = [SourceMolecule(system.name, system) for system in systems]
     else:
         records = _of_smiles(path, options)
     if not records:
         raise ConfigError("task.molecules", f"{str(path)!r} has no molecule")
-    return Source(tuple(records), hashlib.sha256(path.read_bytes()).hexdigest())
+    return MoleculeFile(tuple(records), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _check_stated(options: SourceOptions, kind: str) -> None:
@@ -80,7 +83,7 @@ def _check_stated(options: SourceOptions, kind: str) -> None:
                 )
 
 
-def _of_relaxed(folder: Path, options: SourceOptions) -> Source:
+def _of_relaxed(folder: Path, options: SourceOptions) -> MoleculeFile:
     """The rows of an optimize task's folder; one that did not converge is a record with its problem."""
     import pyarrow.parquet as pq
 
@@ -93,16 +96,18 @@ def _of_relaxed(folder: Path, options: SourceOptions) -> Source:
         )
     rows = pq.read_table(table).to_pylist()[: options.limit]
     kept = ("name", "status", "reason", "charge", "multiplicity", "atomic_numbers", "positions_angstrom")
-    return Source(tuple(_relaxed(row) for row in rows), digest([{k: row[k] for k in kept} for row in rows]))
+    return MoleculeFile(
+        tuple(_relaxed(row) for row in rows), digest([{k: row[k] for k in kept} for row in rows])
+    )
 
 
-def _relaxed(row: Mapping[str, Any]) -> Record:
+def _relaxed(row: Mapping[str, Any]) -> SourceMolecule:
     if row["status"] != CONVERGED:
-        return Record(row["name"], None, f"not relaxed: {row['reason']}")
+        return SourceMolecule(row["name"], None, f"not relaxed: {row['reason']}")
     system = System.from_arrays(
         row["atomic_numbers"], row["positions_angstrom"], "angstrom", row["charge"], row["multiplicity"]
     )
-    return Record(row["name"], replace(system, name=row["name"]))
+    return SourceMolecule(row["name"], replace(system, name=row["name"]))
 
 
 def _found(name: str, config_path: str | None) -> Path:
@@ -127,16 +132,16 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _of_smiles(path: Path, options: SourceOptions) -> list[Record]:
+def _of_smiles(path: Path, options: SourceOptions) -> list[SourceMolecule]:
     lines = [line.split(None, 1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     records = []
     for smiles, *rest in lines[: options.limit]:
         name = f"{smiles} {rest[0].strip()}" if rest else smiles
         try:
             made = System.from_smiles(smiles, options.seed, options.multiplicity, options.charge)
-            records.append(Record(name, made))
+            records.append(SourceMolecule(name, made))
         except PluginUnavailableError:
             raise
         except InputError as error:
-            records.append(Record(name, None, str(error)))
+            records.append(SourceMolecule(name, None, str(error)))
     return records

@@ -53,7 +53,7 @@ class RowStore:
         return all(path.name == "rows" or path.name.endswith(".tmp") for path in self.folder.iterdir())
 
     def finished(self) -> set[int]:
-        """Indices of the rows that are there."""
+        """Return indices of the rows that are there."""
         return {int(path.stem) for path in self._rows.glob("*.json")}
 
     def write(self, index: int, row: Mapping[str, Any]) -> None:
@@ -61,7 +61,7 @@ class RowStore:
         write_whole(self._rows / f"{index:08d}.json", _json(dict(row)).encode())
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows that are there, by index."""
+        """Return all rows that are there, by index."""
         return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self._rows.glob("*.json"))]
 
 
@@ -76,7 +76,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def digest(value: Any) -> str:
-    """A digest of plain data."""
+    """Return a digest of plain data."""
     return hashlib.sha256(_json(value).encode()).hexdigest()
 
 

@@ -54,7 +54,7 @@ def write_table(
     rows: Sequence[Mapping[str, Any]],
     more: Sequence[pa.Field] = (),
 ) -> None:
-    """A Parquet file of rows, with further columns `more`; what a row does not have is null."""
+    """Write a Parquet file of rows, with further columns `more`; what a row does not have is null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,7 +75,7 @@ def _cell(value: Any) -> Any:
 
 
 def write_xyz(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Extended xyz of rows with a geometry: charge, multiplicity and forces (eV/angstrom) are stated."""
+    """Write extended xyz of rows with a geometry: charge, multiplicity and forces (eV/angstrom) are stated."""
     from scfx.model.elements import SYMBOLS
 
     lines = []

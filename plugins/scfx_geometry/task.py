@@ -11,7 +11,7 @@ from scfx.versions import versions
 from scfx_geometry.options import SourceOptions
 from scfx_geometry.property_columns import reported
 from scfx_geometry.solvers import SolverFactory, Solvers, make_solver, solvers_of
-from scfx_geometry.sources import Record, Source, read_source
+from scfx_geometry.sources import MoleculeFile, SourceMolecule, read_source
 from scfx_geometry.store import RowStore
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class GeometryTask(AbstractTask):
     def __init__(self, options: BaseModel, solver_factory: SolverFactory = make_solver):
         super().__init__(options)
         self._solver_factory = solver_factory
-        self._prepared: tuple[Source, Solvers | None] | None = None
+        self._prepared: tuple[MoleculeFile, Solvers | None] | None = None
 
     @property
     @abc.abstractmethod
@@ -38,7 +38,7 @@ class GeometryTask(AbstractTask):
 
     @abc.abstractmethod
     def _compute(
-        self, solvers: Solvers, todo: Sequence[tuple[int, Record]]
+        self, solvers: Solvers, todo: Sequence[tuple[int, SourceMolecule]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """(index, row) of records with a system, as soon as each is done."""
 
@@ -56,13 +56,13 @@ class GeometryTask(AbstractTask):
     _good: str
 
     @property
-    def source(self) -> Source:
-        """The molecules, of a task that has been checked."""
+    def source(self) -> MoleculeFile:
+        """Return the molecules, of a task that has been checked."""
         assert self._prepared is not None
         return self._prepared[0]
 
     def check(self, context: TaskContext) -> None:
-        """Everything that can be refused before the first SCF."""
+        """Refuse everything that can be refused before the first SCF."""
         assert isinstance(self.options, SourceOptions)
         earlier = {
             task.options.output: task.source
@@ -80,11 +80,13 @@ class GeometryTask(AbstractTask):
             reported(solvers.labels.resolved.properties, self._columns)
         self._prepared = source, solvers
 
-    def _check_source(self, source: Source, registry: Any) -> None:
+    def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         """Refuse what the options say of these molecules."""
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every molecule has its row and some row is good; 1: none is good; 130: interrupted."""
+        """Run the task; exit code 0: every molecule has its row and some row is good; 1: none is good; 130:
+        interrupted.
+        """
         if self._prepared is None:
             self.check(context)
         assert self._prepared is not None
@@ -117,7 +119,7 @@ class GeometryTask(AbstractTask):
         )
         return 0 if good else 1
 
-    def _identity(self, source: Source, solvers: Solvers | None) -> dict[str, Any]:
+    def _identity(self, source: MoleculeFile, solvers: Solvers | None) -> dict[str, Any]:
         assert isinstance(self.options, SourceOptions)
         return {
             "options": self.options.row_options(),
@@ -128,7 +130,7 @@ class GeometryTask(AbstractTask):
         }
 
 
-def _named(index: int, record: Record, row: Mapping[str, Any]) -> dict[str, Any]:
+def _named(index: int, record: SourceMolecule, row: Mapping[str, Any]) -> dict[str, Any]:
     stated: dict[str, Any] = {"index": index, "name": record.name}
     if record.system is not None:
         stated |= {

@@ -58,7 +58,7 @@ def thermochemistry(
     temperature: float = TEMPERATURE,
     pressure: float = PRESSURE,
 ) -> Thermochemistry:
-    """Of unscaled harmonic frequencies; `energy` in hartree, masses in daltons.
+    """Return the thermochemistry of unscaled harmonic frequencies; `energy` in hartree, masses in daltons.
 
     Every multiplicity counts as 2S + 1 levels of one energy. McQuarrie, Statistical Mechanics (1976), chapter 8.
     """
@@ -96,7 +96,7 @@ def thermochemistry(
 
 
 def heat_capacity(modes: Modes, temperature: float) -> float:
-    """Cv in cal/mol/K: 3/2 R, 3/2 R or R of rotation, and Einstein's function of every frequency."""
+    """Return Cv in cal/mol/K: 3/2 R, 3/2 R or R of rotation, and Einstein's function of every frequency."""
     x = modes.frequencies * _KELVIN_PER_WAVENUMBER / temperature
     # Einstein's x² e^x / (e^x - 1)², written so that it does not overflow.
     vibration = float((x**2 * np.exp(-x) / np.expm1(-x) ** 2).sum())

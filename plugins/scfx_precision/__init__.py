@@ -21,4 +21,5 @@ OFFERS = (
 
 @hookimpl
 def scfx_register_precision_policies() -> list[Offer]:
+    """Offer `float64`, `float32` and `mixed`."""
     return list(OFFERS)

@@ -19,9 +19,9 @@ __all__ = ["build"]
 def build(
     name: str = "schnet-laptop", *, registry: scfx.Registry | None = None, **options: Any
 ) -> torch.nn.Module:
-    """A model by name, untrained: one of the presets here, or any other plugin's (`scfx_register_models`).
+    """Return a model by name, untrained: one of the presets here, or any other plugin's (`scfx_register_models`).
 
-    `options` replace the preset's constructor arguments. The module maps a `scfx_schnet.batch.PackedBatch` to
+    `options` replace the preset's constructor arguments. The module maps a `scfx_schnet.batch.PackedMolecules` to
     [molecule, target]. Raises `scfx.ConfigError` for an unknown name or option.
     """
     registry = registry or scfx.Registry.discover()
@@ -30,6 +30,7 @@ def build(
 
 @scfx.hookimpl
 def scfx_register_models() -> list[scfx.Offer]:
+    """Offer the presets of SchNet and PaiNN."""
     return [
         scfx.Offer(name, target, summary=summary, requires=("torch",), options=options)
         for name, (target, summary, options) in PRESETS.items()
@@ -38,6 +39,7 @@ def scfx_register_models() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_register_tasks() -> list[scfx.Offer]:
+    """Offer the tasks `scaling` and `finetune`."""
     return [
         scfx.Offer(
             "scaling",

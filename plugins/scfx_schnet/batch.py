@@ -1,4 +1,4 @@
-"""`PackedBatch`: molecules of different sizes in one batch, their atoms concatenated, nothing padded."""
+"""`PackedMolecules`: molecules of different sizes in one batch, their atoms concatenated, nothing padded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LENGTH_UNITS = {"angstrom": 1.0, "bohr": BOHR_IN_ANGSTROM}
 
 
 @dataclass(frozen=True, eq=False)
-class PackedBatch:
+class PackedMolecules:
     """Atoms of `n_molecules` molecules one after the other. Positions in angstrom.
 
     `molecule` says which molecule an atom belongs to; `first` < `second` are all pairs of atoms of one molecule,
@@ -38,8 +38,8 @@ class PackedBatch:
     n_molecules: int
     forces: Float[torch.Tensor, "atom 3"] | None = None
 
-    def to(self, device: torch.device | str) -> PackedBatch:
-        """The same on a device."""
+    def to(self, device: torch.device | str) -> PackedMolecules:
+        """Return the batch on a device."""
         moved = {
             f.name: getattr(self, f.name).to(device, non_blocking=True)
             for f in fields(self)
@@ -55,7 +55,7 @@ def pack(
     *,
     unit: str = "angstrom",
     dtype: torch.dtype = torch.float32,
-) -> PackedBatch:
+) -> PackedMolecules:
     """Pack molecules: atomic numbers [natm] and positions [natm, 3] each, in `unit` ("angstrom" or "bohr").
 
     `targets` [molecule, target] is carried along. `dtype` is that of positions and targets, and must be the network's.
@@ -81,8 +81,8 @@ def pack_arrays(
     targets: np.ndarray | None = None,
     forces: np.ndarray | None = None,
     dtype: torch.dtype = torch.float32,
-) -> PackedBatch:
-    """The same from atoms that are concatenated already, `sizes` of them a molecule; positions in angstrom."""
+) -> PackedMolecules:
+    """Return a batch of atoms that are concatenated already, `sizes` of them a molecule; positions in angstrom."""
 
     def real(values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
@@ -92,7 +92,7 @@ def pack_arrays(
     first, second = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), dtype=np.int64)
     if targets is None:
         targets = np.empty((len(sizes), 0))
-    return PackedBatch(
+    return PackedMolecules(
         numbers=torch.from_numpy(numbers.astype(np.int64)),
         positions=real(positions),
         molecule=torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)),
@@ -108,3 +108,6 @@ def pack_arrays(
 def _pairs_of(natm: int) -> np.ndarray:
     """[2, natm (natm - 1) / 2]: i < j."""
     return np.stack(np.triu_indices(natm, 1)).astype(np.int64)
+
+
+PackedMolecules = PackedMolecules  #: Its name before 0.2: models of other plugins may import it.

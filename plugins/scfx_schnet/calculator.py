@@ -61,7 +61,7 @@ class PotentialCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """See `ase.calculators.calculator.Calculator.calculate`."""
+        """Compute energy and forces of `atoms`, as ASE asks for them."""
         super().calculate(atoms, properties, system_changes)
         try:
             (self.results,) = _results(self.potential, [self.atoms])
@@ -70,7 +70,7 @@ class PotentialCalculator(Calculator):
 
 
 def evaluate(potential: Potential, images: Sequence[Atoms]) -> list[Atoms]:
-    """Copies of many Atoms, each with energy and forces attached (`SinglePointCalculator`), computed in one batch.
+    """Return copies of many Atoms, each with energy and forces attached (`SinglePointCalculator`), from one batch.
 
     Raises `InputError` for Atoms that the potential does not know.
     """

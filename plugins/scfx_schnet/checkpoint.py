@@ -22,7 +22,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def load(path: Path, identity: str, device: torch.device) -> dict[str, Any] | None:
-    """The checkpoint, or None if there is none. Raises `InputError` if it belongs to another training."""
+    """Return the checkpoint, or None if there is none. Raises `InputError` if it belongs to another training."""
     if not path.exists():
         return None
     content = torch.load(path, map_location=device, weights_only=True)
@@ -36,7 +36,7 @@ def load(path: Path, identity: str, device: torch.device) -> dict[str, Any] | No
 def load_model(
     path: str | os.PathLike[str], registry: Any = None
 ) -> tuple[torch.nn.Module, Any, tuple[str, ...]]:
-    """A trained network from `model.pt`: (module with averaged weights, `Standardiser`, targets).
+    """Return a trained network from `model.pt`: (module with averaged weights, `Standardiser`, targets).
 
     `standardiser.to_ev(module(batch).numpy(), counts)` gives eV. Forces, where they are among the targets, are what
     `scfx_schnet.forces.WithForces` and `scfx_schnet.potential.Potential` make of the energy.

@@ -17,7 +17,7 @@ _REACH = 6.1
 
 
 def shifted_softplus(x: torch.Tensor) -> torch.Tensor:
-    """ln(½ eˣ + ½)."""
+    """Return ln(½ eˣ + ½)."""
     return functional.softplus(x).sub_(_LOG_2)
 
 
@@ -61,7 +61,7 @@ class Smearing:
             row = end
 
     def linear(self, layer: torch.nn.Linear) -> torch.Tensor:
-        """`layer` applied to the Gaussians: [pair, out]."""
+        """Return `layer` applied to the Gaussians: [pair, out]."""
         if self.bands is None:
             assert self.dense is not None
             return layer(self.dense)
@@ -92,7 +92,9 @@ class _BandedLinear(torch.autograd.Function):
 def pair_convolution(
     x: Float[torch.Tensor, "atom filter"], filters: Float[torch.Tensor, "pair filter"], graph: PairGraph
 ) -> Float[torch.Tensor, "atom filter"]:
-    """y_i = Σ_j c_ij W_ij ∘ x_j over the neighbours j of i, with one filter W a pair and c the graph's weights."""
+    """Return y_i = Σ_j c_ij W_ij ∘ x_j over the neighbours j of i, with one filter W a pair and c the graph's
+    weights.
+    """
     # Sums over neighbours stay in float32 under autocast.
     with torch.autocast(x.device.type, enabled=False):
         x, filters = at_least_float32(x), at_least_float32(filters)

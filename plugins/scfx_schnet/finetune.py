@@ -1,4 +1,4 @@
-"""The `finetune` task: does training on generated labels first help on better ones?"""
+"""The `finetune` task asks whether training on generated labels first helps on better ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scfx_schnet.runs import Runs, write_json
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import subset
 from scfx_schnet.targets import FORCES, checked_targets, thousandth
-from scfx_schnet.training import Job
+from scfx_schnet.training import TrainingJob
 
 
 class Pretraining(BaseModel):
@@ -81,7 +81,7 @@ class FinetuneTask(AbstractTask):
         self._choice = model_table(options.model)
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every run is done; 1: some are not (`report_only`); 130: interrupted."""
+        """Run the task; exit code 0: every run is done; 1: some are not (`report_only`); 130: interrupted."""
         with processes(self.options.training.device) as group:
             runs = Runs(Path(self.options.output) / "runs", context.registry, group, console_of(context))
             try:
@@ -105,7 +105,7 @@ class FinetuneTask(AbstractTask):
             raise ConfigError(
                 "task.data", "every molecule of it occurs in the pre-training data: nothing is left"
             )
-        split = options.split.of(better.keys[kept])
+        split = options.split.divide(better.keys[kept])
         pool, validation, test = kept[split.pool], kept[split.validation], kept[split.test]
         results, missing = [], 0
         for seed in options.seeds:
@@ -116,7 +116,7 @@ class FinetuneTask(AbstractTask):
                     if options.report_only:
                         result = runs.result(name)
                     else:
-                        job = Job(
+                        job = TrainingJob(
                             better,
                             subset(better.keys, pool, size, seed),
                             validation,
@@ -127,7 +127,7 @@ class FinetuneTask(AbstractTask):
                             seed,
                             None if way == "scratch" else start,
                         )
-                        result = runs.do(name, job, {"start": way, "size": size, "seed": seed})
+                        result = runs.train(name, job, {"start": way, "size": size, "seed": seed})
                     missing += result is None
                     results += [] if result is None else [result]
         if group.first and results:
@@ -157,11 +157,11 @@ class FinetuneTask(AbstractTask):
             if not path.exists():
                 raise ConfigError("task.pretraining.model", f"{options.model!r} does not exist")
         else:
-            split = self.options.split.of(generated.keys)
+            split = self.options.split.divide(generated.keys)
             rows = subset(
                 generated.keys, split.pool, options.rows or len(split.pool), seed, "task.pretraining.rows"
             )
-            job = Job(
+            job = TrainingJob(
                 generated,
                 rows,
                 split.validation,
@@ -171,7 +171,9 @@ class FinetuneTask(AbstractTask):
                 self._pretraining,
                 seed,
             )
-            runs.do(f"pretraining/seed{seed}", job, {"start": "pretraining", "size": len(rows), "seed": seed})
+            runs.train(
+                f"pretraining/seed{seed}", job, {"start": "pretraining", "size": len(rows), "seed": seed}
+            )
             path = runs.root / f"pretraining/seed{seed}" / "model.pt"
         group.wait()
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -185,7 +187,9 @@ class FinetuneTask(AbstractTask):
 
 
 def compare(results: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Size -> test MAE (meV) by seed of both ways, and their paired difference with its 95% interval (Student's t)."""
+    """Return, by size, test MAE (meV) by seed of both ways, and their paired difference with its 95% interval
+    (Student's t).
+    """
     out: dict[int, dict[str, Any]] = {}
     for size in sorted({r["size"] for r in results}):
         mev = {
@@ -212,7 +216,7 @@ def compare(results: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
 
 
 def write_report(root: Path, results: list[dict[str, Any]], facts: dict[str, Any], target: str) -> list[str]:
-    """`results.csv`, `summary.json`, `summary.md` and a figure for each size."""
+    """Write `results.csv`, `summary.json`, `summary.md` and a figure for each size."""
     from scfx_schnet import plots
 
     unit = thousandth(facts.get("units", {}).get(target, "eV"))

@@ -33,14 +33,16 @@ class PowerLaw:
     sizes: tuple[int, ...]
 
     def at(self, size: float) -> float:
+        """Return the power law's value at some sizes."""
         return self.coefficient_ev * size**-self.exponent
 
     def plain(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
         return asdict(self)
 
 
 def data_limited(runs: Sequence[dict[str, Any]]) -> list[int]:
-    """Sizes, from the smallest on, whose mean training error is far below the validation error (`DATA_LIMITED`).
+    """Return sizes, from the smallest on, whose mean training error is far below the validation error (`DATA_LIMITED`).
 
     It stops at the first size that is not: beyond, the number of updates limits the error.
     """
@@ -53,7 +55,9 @@ def data_limited(runs: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def means(runs: Sequence[dict[str, Any]]) -> dict[int, tuple[float, float]]:
-    """Size -> mean (training, validation) error of the first target over the seeds, eV; sizes ascending."""
+    """Return, by size, the mean (training, validation) error of the first target over the seeds, eV; sizes
+    ascending.
+    """
     by_size: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for run in runs:
         by_size[run["size"]].append((run["train_mae_ev"][0], run["validation_mae_ev"][0]))
@@ -61,7 +65,7 @@ def means(runs: Sequence[dict[str, Any]]) -> dict[int, tuple[float, float]]:
 
 
 def fit_power_law(runs: Sequence[dict[str, Any]]) -> PowerLaw | None:
-    """The law of the data-limited sizes; None if there are fewer than three of them."""
+    """Return the law of the data-limited sizes; None if there are fewer than three of them."""
     sizes = data_limited(runs)
     if len(sizes) < 3:
         return None
@@ -76,7 +80,8 @@ def fit_power_law(runs: Sequence[dict[str, Any]]) -> PowerLaw | None:
 
 
 def meeting_size(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Where validation falls to `MET` times the training error: {"size", "extrapolated"}; size None if it does not.
+    """Return where validation falls to `MET` times the training error: {"size", "extrapolated"}; size None if it does
+    not.
 
     Interpolated in the logarithms; beyond the largest size by the slope of the last two, and said so.
     """
@@ -94,7 +99,7 @@ def meeting_size(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """(mean, low, high): 95% interval of the mean by Student's t; without a second value low = high = mean."""
+    """Return (mean, low, high): 95% interval of the mean by Student's t; without a second value low = high = mean."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, mean, mean

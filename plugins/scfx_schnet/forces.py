@@ -12,11 +12,11 @@ from torch import nn
 from scfx.errors import InputError
 
 if TYPE_CHECKING:
-    from scfx_schnet.batch import PackedBatch
+    from scfx_schnet.batch import PackedMolecules
 
 
 class WithForces(nn.Module):
-    """A network, and the forces of one of its targets: maps a `PackedBatch` to ([molecule, target], [atom, 3]).
+    """A network, and the forces of one of its targets: maps a `PackedMolecules` to ([molecule, target], [atom, 3]).
 
     Any network will do whose `forward` reads `batch.positions` by operations that PyTorch differentiates. The forces
     can be differentiated by the weights while the module is in training mode. Units are those of the network's output,
@@ -28,7 +28,7 @@ class WithForces(nn.Module):
         self.network, self.energy = network, energy
 
     def forward(
-        self, batch: PackedBatch
+        self, batch: PackedMolecules
     ) -> tuple[Float[torch.Tensor, "molecule target"], Float[torch.Tensor, "atom 3"]]:
         with torch.enable_grad():
             positions = batch.positions.detach().requires_grad_(True)

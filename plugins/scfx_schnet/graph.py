@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 
 if TYPE_CHECKING:
-    from scfx_schnet.batch import PackedBatch
+    from scfx_schnet.batch import PackedMolecules
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,9 @@ class PairGraph:
 BIN = 1 / 64
 
 
-def pair_graph(batch: PackedBatch, cutoff: float, max_neighbors: int | None) -> PairGraph:
-    """All pairs within `cutoff` (angstrom), of each atom at most its `max_neighbors` nearest; cosine cutoff weights.
+def pair_graph(batch: PackedMolecules, cutoff: float, max_neighbors: int | None) -> PairGraph:
+    """Return all pairs within `cutoff` (angstrom), of each atom at most its `max_neighbors` nearest; cosine cutoff
+    weights.
 
     The weight is (cos(π d / cutoff) + 1) / 2 (Schütt et al. 2018). Ties between equally near neighbours go to the one
     that comes first in the batch. Distances and weights are differentiable where `batch.positions` require a gradient;
@@ -69,7 +70,7 @@ def _cosine_cutoff(distance: torch.Tensor, cutoff: float) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _pair_graph(batch: PackedBatch, cutoff: float, max_neighbors: int | None) -> PairGraph:
+def _pair_graph(batch: PackedMolecules, cutoff: float, max_neighbors: int | None) -> PairGraph:
     first, second = batch.first, batch.second
     distance = (batch.positions[first] - batch.positions[second]).norm(dim=-1)
     keep_first = keep_second = None
@@ -105,7 +106,7 @@ def _pair_graph(batch: PackedBatch, cutoff: float, max_neighbors: int | None) ->
 _outside_compiled: Any = torch.compiler.disable(_pair_graph)
 
 
-def _may_exceed(batch: PackedBatch, max_neighbors: int) -> bool:
+def _may_exceed(batch: PackedMolecules, max_neighbors: int) -> bool:
     return int(torch.bincount(batch.molecule).max()) > max_neighbors + 1
 
 

@@ -1,4 +1,4 @@
-"""How good is a network by better labels than those that it was trained on?"""
+"""How good a network is by better labels than those that it was trained on."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ class MetricLog:
         self._events = _events(folder, step) if tensorboard else None
 
     def add(self, row: dict[str, Any]) -> None:
+        """Add a row to the log."""
         self._write("a", [row])
         if self._events is not None:
             for name, value in row.items():
@@ -46,6 +47,7 @@ class MetricLog:
                     self._events.add_scalar(name, value, row["step"])
 
     def close(self) -> None:
+        """Close the log."""
         if self._events is not None:
             self._events.close()
 
@@ -87,16 +89,18 @@ class TrainingProgress:
             self._task = self._bar.add_task(title, total=steps, completed=step, news="")
 
     def update(self, step: int, news: str | None = None) -> None:
+        """Show how far the training is."""
         if self._bar is not None:
             self._bar.update(self._task, completed=step, **({} if news is None else {"news": news}))
 
     def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
 
 
 def console_of(context: TaskContext) -> Any:
-    """The context's console, or one on stderr."""
+    """Return the context's console, or one on stderr."""
     if context.console is not None:
         return context.console
     from rich.console import Console

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from scfx.errors import ConfigError, InputError
-from scfx_schnet.batch import PackedBatch, pack_arrays
+from scfx_schnet.batch import PackedMolecules, pack_arrays
 from scfx_schnet.targets import FORCES, MAX_ATOMIC_NUMBER, TARGETS
 
 #: Raised when the layout of the files changes: caches of another version are made again.
@@ -43,7 +43,7 @@ class Chunk:
 
 
 def key_number(molecule: str) -> int:
-    """64 bits that stand for a molecule: two of a billion molecules share them with a chance of 3%."""
+    """Return 64 bits that stand for a molecule: two of a billion molecules share them with a chance of 3%."""
     return int.from_bytes(hashlib.blake2b(molecule.encode(), digest_size=8).digest(), "little")
 
 
@@ -73,10 +73,11 @@ class Molecules:
 
     @property
     def available(self) -> tuple[str, ...]:
+        """Return what can be a target."""
         return (*self._targets, *(() if self._forces is None else (FORCES,)))
 
     def unit(self, target: str) -> str:
-        """Of a target: "eV" of energies, else that of the property's column; "" for pure numbers."""
+        """Return the unit of a target: "eV" of energies, else that of the property's column; "" for pure numbers."""
         if target == FORCES:
             return "eV/angstrom"
         return self._units.get(target, "eV")
@@ -90,14 +91,14 @@ class Molecules:
                 raise ConfigError(key, f"{name!r}: the data has {', '.join(self.available) or 'none'}{hint}")
 
     def targets(self, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """Targets that are numbers, [row, target], each in its unit. `InputError` for one that the data set has not."""
+        """Return targets that are numbers, [row, target], each in its unit. `InputError` for one that is not there."""
         for name in names:
             if name not in self._targets:
                 raise InputError(f"target {name!r}: the data has {', '.join(self.available) or 'none'}")
         return np.stack([self._targets[name][rows] for name in names], axis=1)
 
     def atom_counts(self, rows: np.ndarray) -> np.ndarray:
-        """How many atoms of each atomic number: [row, 100], float64."""
+        """Return how many atoms of each atomic number: [row, 100], float64."""
         atoms, sizes = self._atoms(rows)
         row = np.repeat(np.arange(len(rows)), sizes)
         flat = row * (MAX_ATOMIC_NUMBER + 1) + self._numbers[atoms]
@@ -106,13 +107,13 @@ class Molecules:
 
     def pack(
         self, rows: np.ndarray, targets: np.ndarray | None = None, forces: np.ndarray | None = None
-    ) -> PackedBatch:
-        """A batch of some rows; `targets` [row, target] and `forces` [atom, 3] are carried along."""
+    ) -> PackedMolecules:
+        """Return a batch of some rows; `targets` [row, target] and `forces` [atom, 3] are carried along."""
         atoms, sizes = self._atoms(rows)
         return pack_arrays(self._numbers[atoms], self._positions[atoms], sizes, targets, forces)
 
     def forces(self, rows: np.ndarray) -> np.ndarray:
-        """Forces on the concatenated atoms of some rows, [atom, 3], eV/angstrom. `InputError` if there are none."""
+        """Return forces on the concatenated atoms of some rows, [atom, 3], eV/angstrom. `InputError` without any."""
         if self._forces is None:
             raise InputError("forces: the data was opened without them")
         return self._forces[self._atoms(rows)[0]]
@@ -132,7 +133,7 @@ def _mapped(path: Path, dtype: Any) -> np.ndarray:
 def open_or_write(
     folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]
 ) -> Molecules:
-    """The molecules in `folder` if it was written for `identity`; else write it, one chunk in memory at a time.
+    """Return the molecules in `folder` if it was written for `identity`; else write it, one chunk in memory at a time.
 
     The folder appears whole or not at all, so that a killed run leaves nothing half written behind.
     """

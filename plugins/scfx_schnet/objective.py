@@ -13,7 +13,7 @@ from scfx.model.elements import SYMBOLS
 from scfx_schnet.targets import FORCES, Standardiser, scalars
 
 if TYPE_CHECKING:
-    from scfx_schnet.batch import PackedBatch
+    from scfx_schnet.batch import PackedMolecules
     from scfx_schnet.molecules import Molecules
     from scfx_schnet.options import TrainingOptions
 
@@ -48,8 +48,8 @@ class Objective:
             _atom_energies(options, counts),
         )
 
-    def batch(self, rows: np.ndarray) -> PackedBatch:
-        """The rows, with what the network is to learn of them."""
+    def batch(self, rows: np.ndarray) -> PackedMolecules:
+        """Return the rows, with what the network is to learn of them."""
         counts = self._molecules.atom_counts(rows)
         targets = self.standardiser.standardise(self._molecules.targets(rows, self._names), counts)
         forces = None
@@ -58,9 +58,9 @@ class Objective:
         return self._molecules.pack(rows, targets, forces)
 
     def loss(
-        self, predicted: torch.Tensor | tuple[torch.Tensor, torch.Tensor], batch: PackedBatch
+        self, predicted: torch.Tensor | tuple[torch.Tensor, torch.Tensor], batch: PackedMolecules
     ) -> torch.Tensor:
-        """A number to be made small, from what the network (`WithForces`, where forces are learnt) says of a batch."""
+        """Return a number to be made small, from what the network says of a batch (`WithForces`, with forces)."""
         if isinstance(predicted, torch.Tensor):
             return self._penalty(predicted.float() - batch.targets).mean()
         values, forces = predicted
@@ -129,7 +129,7 @@ def _atom_energies(options: TrainingOptions, counts: np.ndarray) -> dict[int, fl
 def median_mae(
     molecules: Molecules, train: np.ndarray, asked: np.ndarray, names: Sequence[str]
 ) -> list[float]:
-    """Baseline: the error of the training subset's median, each in its target's unit (mostly eV).
+    """Return the baseline: the error of the training subset's median, each in its target's unit (mostly eV).
 
     Of the energy after removing atom references; forces are predicted to be zero.
     """

@@ -66,7 +66,7 @@ class TrainingOptions(BaseModel):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What decides the weights: not how often they are looked at, written down, or shown.
+        """Return what decides the weights: not how often they are looked at, written down, or shown.
 
         The options of the loss are left out at their defaults: trainings from before there were any keep their names.
         """
@@ -82,13 +82,15 @@ class TrainingOptions(BaseModel):
         return self.model_dump(mode="json", exclude=seen)
 
     def evaluations(self) -> set[int]:
-        """Updates after which the validation error is looked at; the end is always one."""
+        """Return updates after which the validation error is looked at; the end is always one."""
         if self.evaluate_every:
             return {*range(self.evaluate_every, self.steps, self.evaluate_every), self.steps}
         return {n for k in range(6) if (n := self.steps >> k) > 0}
 
     def merged(self, changes: dict[str, Any], key: str) -> TrainingOptions:
-        """These options with some keys replaced. Raises `ConfigError` for a key that there is not, or a bad value."""
+        """Return these options with some keys replaced. Raises `ConfigError` for a key that there is not, or a bad
+        value.
+        """
         for name in changes:
             if name not in TrainingOptions.model_fields:
                 raise ConfigError(
@@ -109,11 +111,11 @@ class SplitOptions(BaseModel):
     test: float = Field(0.05, ge=0, lt=1)
     seed: int = Field(0, ge=0)
 
-    def of(self, keys: np.ndarray) -> Split:
-        """The split of rows whose molecules have these keys."""
+    def divide(self, keys: np.ndarray) -> Split:
+        """Return the split of rows whose molecules have these keys."""
         return split_by_molecule(keys, self.validation, self.test, self.seed)
 
 
 def model_table(model: str | dict[str, Any]) -> dict[str, Any]:
-    """The key `model`, a name or a table, as a table."""
+    """Return the key `model`, a name or a table, as a table."""
     return {"name": model} if isinstance(model, str) else dict(model)

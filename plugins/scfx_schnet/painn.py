@@ -16,13 +16,13 @@ from scfx_schnet.graph import pair_graph
 from scfx_schnet.readout import per_target, read_out
 
 if TYPE_CHECKING:
-    from scfx_schnet.batch import PackedBatch
+    from scfx_schnet.batch import PackedMolecules
 
 
 class _Directed:
     """The pairs of a graph, both ways: `centre` hears `sender`; `unit` [edge, 3] points from centre to sender."""
 
-    def __init__(self, batch: PackedBatch, cutoff: float, max_neighbors: int | None, n_radial: int):
+    def __init__(self, batch: PackedMolecules, cutoff: float, max_neighbors: int | None, n_radial: int):
         graph = pair_graph(batch, cutoff, max_neighbors)
         self.centre = torch.cat([graph.first, graph.second])
         self.sender = torch.cat([graph.second, graph.first])
@@ -75,7 +75,7 @@ class _Update(nn.Module):
 
 
 class PaiNN(nn.Module):
-    """Equivariant message passing; maps a `PackedBatch` to [molecule, target], which are invariant.
+    """Equivariant message passing; maps a `PackedMolecules` to [molecule, target], which are invariant.
 
     `num_radial`: sine functions of the distance up to `cutoff` (angstrom); the rest as in
     `scfx_schnet.schnet.SchNet`.
@@ -107,7 +107,8 @@ class PaiNN(nn.Module):
             nn.Linear(hidden_channels // 2, num_targets),
         )
 
-    def forward(self, batch: PackedBatch) -> Float[torch.Tensor, "molecule target"]:
+    def forward(self, batch: PackedMolecules) -> Float[torch.Tensor, "molecule target"]:
+        """Return the targets [molecule, target] of a batch."""
         edges = _Directed(batch, self.cutoff, self.max_neighbors, self.num_radial)
         s = self.embedding(batch.numbers)
         v = s.new_zeros(len(s), 3, s.shape[1])

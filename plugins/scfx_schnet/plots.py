@@ -65,7 +65,7 @@ def _logarithmic(axes: Axes, x: str, y: str) -> None:
 def scaling_curve(
     path: Path, summary: dict[str, Any], target: str, reference: dict[str, float] | None = None
 ) -> None:
-    """Validation (filled) and training error (open) against the number of rows, both axes logarithmic."""
+    """Draw validation (filled) and training error (open) against the number of rows, both axes logarithmic."""
     figure, (axes,) = _figure(8.4, 5.2)
     reach: list[float] = []
     for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
@@ -92,7 +92,7 @@ def scaling_curve(
 
 
 def judged_curves(path: Path, summary: dict[str, Any], target: str) -> None:
-    """Kinds of labels judged by one set of labels: as they are, and after a straight line."""
+    """Draw kinds of labels judged by one set of labels: as they are, and after a straight line."""
     figure, both = _figure(9.6, 4.6, columns=2)
     titles = ("as predicted", "after a straight line to the judge's labels")
     for axes, key, title in zip(both, ("judged_mae_ev", "judged_line_mae_ev"), titles, strict=True):
@@ -113,7 +113,7 @@ def judged_curves(path: Path, summary: dict[str, Any], target: str) -> None:
 
 
 def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
-    """The same error against what making the labels cost: many cheap ones or few better ones."""
+    """Draw the error against what making the labels cost: many cheap ones or few better ones."""
     figure, (axes,) = _figure()
     for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
         sizes, mean, spread = _points(curve, "judged_line_mae_ev")
@@ -128,7 +128,7 @@ def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
 
 
 def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str, unit: str = "meV") -> None:
-    """Fine-tuning against from scratch: means as bars, every seed as a pair of points joined by a line."""
+    """Draw fine-tuning against from scratch: means as bars, every seed as a pair of points joined by a line."""
     figure, (axes,) = _figure(6.4, 4.4)
     for place, row in enumerate(sizes.values()):
         both = (row["scratch_mev"], row["pretrained_mev"])

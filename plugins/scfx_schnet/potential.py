@@ -46,7 +46,7 @@ class Potential:
         device: str = "auto",
         registry: Registry | None = None,
     ) -> Potential:
-        """From a `model.pt`. `precision` is that of the evaluation; the weights are those of the training.
+        """Open a `model.pt`. `precision` is that of the evaluation; the weights are those of the training.
 
         Raises `InputError` for a file that is not there, or of a network that was not trained on forces.
         """
@@ -69,7 +69,7 @@ class Potential:
     def __call__(
         self, numbers: Sequence[np.ndarray], positions: Sequence[np.ndarray]
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """(energies [molecule] in eV, forces [natm, 3] of each in eV/angstrom) of molecules, all in one batch.
+        """Return energies [molecule] in eV, and forces [natm, 3] of each molecule in eV/angstrom, all in one batch.
 
         Atomic numbers [natm] and positions [natm, 3] in angstrom of each. Raises `InputError` for elements that were
         not trained on, and for molecules of which the network would see only the nearest neighbours.

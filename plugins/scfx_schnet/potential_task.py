@@ -16,7 +16,7 @@ from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import subset
 from scfx_schnet.targets import FORCES
-from scfx_schnet.training import Job
+from scfx_schnet.training import TrainingJob
 
 _TARGETS = ("energy", FORCES)
 
@@ -50,17 +50,17 @@ class PotentialTask(AbstractTask):
         self.options: PotentialOptions = options
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: it is trained; 130: interrupted, and the same command goes on from the last checkpoint."""
+        """Train it; exit code 0: it is trained; 130: interrupted: the same command goes on from the last checkpoint."""
         options, folder = self.options, Path(self.options.output)
         with processes(options.training.device) as group:
             runs = Runs(folder.parent, context.registry, group, console_of(context))
             molecules = open_shared(options.data, folder / "cache", group, context.registry, forces=True)
             molecules.check(_TARGETS, "task.data")
-            split = options.split.of(molecules.keys)
+            split = options.split.divide(molecules.keys)
             rows = subset(
                 molecules.keys, split.pool, options.rows or len(split.pool), options.seed, "task.rows"
             )
-            job = Job(
+            job = TrainingJob(
                 molecules, rows, split.validation, split.test, _TARGETS, model_table(options.model), options.training,
                 options.seed,
             )  # fmt: skip
@@ -79,7 +79,7 @@ class PotentialTask(AbstractTask):
 
 
 def summary(result: dict[str, Any], validation: int, test: int) -> str:
-    """Errors of energy and forces in meV and meV/angstrom, beside those of knowing nothing."""
+    """Return errors of energy and forces in meV and meV/angstrom, beside those of knowing nothing."""
     lines = [
         f"Trained on {result['size']:,} rows in {result['seconds']:.0f} s ({result['epochs']:.0f} epochs). Mean "
         "absolute errors, of the energy in meV a molecule, of force components in meV/angstrom:",

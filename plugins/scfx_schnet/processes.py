@@ -23,25 +23,29 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Return whether this process writes files and talks."""
         return self.rank == 0
 
     def wrap(self, model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+        """Return the model with its gradients averaged over the processes."""
         if self.world == 1:
             return model
         ids = [device.index] if device.type == "cuda" else None
         return torch.nn.parallel.DistributedDataParallel(model, device_ids=ids)
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the sum of an array over the processes."""
         if self.world > 1:
             distributed.all_reduce(values)
         return values
 
     def wait(self) -> None:
+        """Wait until all processes are here."""
         if self.world > 1:
             distributed.barrier()
 
     def check(self, batch_size: int) -> None:
+        """Raise `ConfigError` unless the batch can be shared out evenly."""
         if batch_size % self.world:
             raise ConfigError(
                 "task.training.batch_size",
@@ -51,7 +55,7 @@ class Processes:
 
 @contextmanager
 def processes(device: str = "auto") -> Iterator[Processes]:
-    """Joins the process group that torchrun's environment describes (nccl on GPUs, gloo on CPUs), for the block."""
+    """Join the process group that torchrun's environment describes (nccl on GPUs, gloo on CPUs), for the block."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Processes()
@@ -68,7 +72,9 @@ def processes(device: str = "auto") -> Iterator[Processes]:
 
 
 def choose_device(name: str, group: Processes) -> torch.device:
-    """ "auto" is this process's GPU, or the CPU if there is none. Raises `ConfigError` for what is not there."""
+    """Return a device: "auto" is this process's GPU, or the CPU if there is none. Raises `ConfigError` for what is not
+    there.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

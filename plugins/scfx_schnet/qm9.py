@@ -43,7 +43,7 @@ _IN_EV = ("_ev", "homolumogap")
 
 
 def read_xyz(path: Path) -> Iterator[Chunk]:
-    """QM9's own files: a folder of `dsgdb9nsd_*.xyz`, one such file, or a tar archive of them (`scfx.model.qm9`).
+    """Read QM9's own files: a folder of `dsgdb9nsd_*.xyz`, one such file, or a tar archive of them (`scfx.model.qm9`).
 
     Which molecule a record is, the SMILES of its relaxed geometry says.
     """
@@ -53,7 +53,7 @@ def read_xyz(path: Path) -> Iterator[Chunk]:
 
 
 def xyz_identity(path: Path) -> Any:
-    """What tells one folder or archive from another, without reading it: names, sizes and times."""
+    """Return what tells one folder or archive from another, without reading it: names, sizes and times."""
     files = sorted(path.rglob("*.xyz")) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: no .xyz file in this folder")
@@ -62,6 +62,7 @@ def xyz_identity(path: Path) -> Any:
 
 
 def hash_of(value: Any) -> str:
+    """Return the SHA-256 (hex) of a value's text."""
     return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
@@ -84,7 +85,7 @@ def read_table(
     length_unit: str,
     surface: Surface | None = None,
 ) -> Iterator[Chunk]:
-    """A Parquet or CSV table with a row a molecule; in CSV, lists are written as JSON. See `_ALIASES` for columns.
+    """Yield the rows of a Parquet or CSV table, a molecule each; in CSV, lists are written as JSON. See `_ALIASES`.
 
     QM9's tables have U0 and the zero-point energy: their difference is the electronic energy. With a `surface` forces
     are read too.

@@ -11,13 +11,13 @@ from jaxtyping import Float
 from scfx.errors import InputError
 
 if TYPE_CHECKING:
-    from scfx_schnet.batch import PackedBatch
+    from scfx_schnet.batch import PackedMolecules
 
 Readout = Literal["add", "mean"]
 
 
 def per_target(readout: str | Sequence[str], n_targets: int) -> tuple[str, ...]:
-    """One readout for each target. Raises `InputError` for an unknown one, or another number of them."""
+    """Return one readout for each target. Raises `InputError` for an unknown one, or another number of them."""
     chosen = (readout,) * n_targets if isinstance(readout, str) else tuple(readout)
     if len(chosen) != n_targets or set(chosen) - {"add", "mean"}:
         raise InputError(
@@ -27,7 +27,7 @@ def per_target(readout: str | Sequence[str], n_targets: int) -> tuple[str, ...]:
 
 
 def read_out(
-    atoms: Float[torch.Tensor, "atom target"], batch: PackedBatch, readouts: tuple[str, ...]
+    atoms: Float[torch.Tensor, "atom target"], batch: PackedMolecules, readouts: tuple[str, ...]
 ) -> Float[torch.Tensor, "molecule target"]:
     """Sum ("add") or mean of the atoms' contributions, target by target."""
     out = atoms.new_zeros(batch.n_molecules, atoms.shape[1]).index_add(0, batch.molecule, atoms)

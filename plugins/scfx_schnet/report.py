@@ -23,7 +23,7 @@ def write_scaling_report(
     results: Sequence[dict[str, Any]],
     facts: dict[str, dict[str, Any]],
 ) -> list[str]:
-    """`results.csv`, `summary.json`, `summary.md` and the figures; returns what was written."""
+    """Write `results.csv`, `summary.json`, `summary.md` and the figures; returns what was written."""
     by_curve: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         by_curve[result["curve"]].append(result)

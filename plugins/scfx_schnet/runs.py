@@ -11,7 +11,7 @@ from typing import Any
 from scfx.errors import InputError
 from scfx_schnet.processes import Processes
 from scfx_schnet.targets import thousandth
-from scfx_schnet.training import Job, Training
+from scfx_schnet.training import Training, TrainingJob
 
 
 class Runs:
@@ -20,14 +20,15 @@ class Runs:
     def __init__(self, root: Path, registry: Any, group: Processes, console: Any):
         self.root, self._registry, self._group, self._console = root, registry, group, console
 
-    def do(
+    def train(
         self,
         name: str,
-        job: Job,
+        job: TrainingJob,
         facts: dict[str, Any],
         after: Callable[[Training], dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """The result of the run `name`, trained now if it is not there; `facts` and what `after` returns go with it.
+        """Return the result of the run `name`, trained now if it is not there; `facts` and what `after` returns go with
+        it.
 
         Raises `InputError` if the folder holds another training's result.
         """
@@ -42,7 +43,7 @@ class Runs:
                 )
             return found
         training = Training(job, folder, self._registry, self._group, self._console)
-        errors = training.run()
+        errors = training.train()
         shown = thousandth(job.molecules.unit(job.targets[0]))
         result = {"run": name, "shown_unit": shown, **facts, **errors}
         result |= {**(after(training) if after else {}), "identity": identity}
@@ -53,16 +54,18 @@ class Runs:
         return result
 
     def result(self, name: str) -> dict[str, Any] | None:
+        """Return the result of a run, or None if it is not done."""
         path = self.root / name / "result.json"
         return json.loads(path.read_text()) if path.exists() else None
 
     def say(self, text: str) -> None:
+        """Print a line, from one process only."""
         if self._group.first and self._console is not None:
             self._console.print(text, highlight=False)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Whole or not at all."""
+    """Write JSON whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_text(json.dumps(content, indent=1) + "\n")

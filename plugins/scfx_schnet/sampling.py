@@ -17,7 +17,9 @@ class Sampler:
         self._epoch, self._order = -1, rows
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> Int64[np.ndarray, "batch"]:
-        """Rows of update `step`; of `world` processes, number `rank`'s equal share (`batch_size` is a multiple)."""
+        """Return rows of update `step`; of `world` processes, number `rank`'s equal share (`batch_size` is a
+        multiple).
+        """
         share = self._batch // world
         start = step * self._batch + rank * share
         places = np.arange(start, start + share)
@@ -28,7 +30,7 @@ class Sampler:
         return out
 
     def epochs(self, step: int) -> float:
-        """Epochs seen after `step` updates."""
+        """Return the epochs seen after `step` updates."""
         return step * self._batch / len(self._rows)
 
     def _permutation(self, epoch: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import Split, check_size, subset
 from scfx_schnet.targets import FORCES, checked_targets
-from scfx_schnet.training import Job
+from scfx_schnet.training import TrainingJob
 
 
 class Curve(BaseModel):
@@ -92,7 +92,7 @@ class ScalingTask(AbstractTask):
         }
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every run is done; 1: some are not (`report_only`)."""
+        """Run the task; exit code 0: every run is done; 1: some are not (`report_only`)."""
         with processes(self.options.training.device) as group:
             return self._run(context, group)
 
@@ -113,7 +113,7 @@ class ScalingTask(AbstractTask):
                     if self.options.report_only:
                         result = runs.result(name)
                     else:
-                        result = runs.do(name, job, about, after=plan.judge)
+                        result = runs.train(name, job, about, after=plan.judge)
                     missing += result is None
                     results += [] if result is None else [result]
         except KeyboardInterrupt:
@@ -127,20 +127,20 @@ class ScalingTask(AbstractTask):
             runs.say(f"wrote {', '.join(written)} in {self.options.output}")
         return 1 if missing else 0
 
-    def _plan(self, curve: Curve, cache: Path, group: Processes, registry: Registry) -> _Plan:
+    def _plan(self, curve: Curve, cache: Path, group: Processes, registry: Registry) -> _CurvePlan:
         """Opens the curve's data, splits it and takes the subsets. Raises `ConfigError` for what is not there."""
         key = f"task.curves.{curve.name}"
         data, where = (curve.data, f"{key}.data") if curve.data else (self.options.data, "task.data")
         with_forces = FORCES in self.targets
         molecules = open_shared(data, cache, group, registry, where, with_forces)
         molecules.check(self.targets, "task.targets")
-        split = self.options.split.of(molecules.keys)
+        split = self.options.split.divide(molecules.keys)
         judge = None
         if curve.judge is not None:
             judged = open_shared(curve.judge, cache, group, registry, f"{key}.judge", with_forces)
             judged.check(self.targets, f"{key}.judge")
             judge = Judge(
-                judged, self.options.split.of(judged.keys), self.targets, self.options.calibration_rows
+                judged, self.options.split.divide(judged.keys), self.targets, self.options.calibration_rows
             )
         choice, training = model_table(curve.model or self.options.model), self._trainings[curve.name]
         cost = curve.seconds_per_label or molecules.description.get("seconds_per_label")
@@ -158,18 +158,18 @@ class ScalingTask(AbstractTask):
         }
         sizes, where = (curve.sizes, f"{key}.sizes") if curve.sizes else (self.options.sizes, "task.sizes")
         check_size(split.pool, max(sizes), where)
-        return _Plan(
+        return _CurvePlan(
             curve, molecules, split, judge, sizes, curve.seeds or self.options.seeds, training, facts
         )
 
-    def _jobs(self, plan: _Plan) -> Iterator[tuple[int, Job]]:
+    def _jobs(self, plan: _CurvePlan) -> Iterator[tuple[int, TrainingJob]]:
         """(size, training) of every run of a curve, one subset in memory at a time."""
         for seed in plan.seeds:
             for size in plan.sizes:
                 rows = subset(plan.molecules.keys, plan.split.pool, size, seed)
                 yield (
                     size,
-                    Job(
+                    TrainingJob(
                         plan.molecules, rows, plan.split.validation, plan.split.test, self.targets,
                         plan.facts["model"], plan.training, seed,
                     ),
@@ -177,7 +177,7 @@ class ScalingTask(AbstractTask):
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _CurvePlan:
     """A curve whose data is open, split, and large enough; `facts` are for the report."""
 
     curve: Curve

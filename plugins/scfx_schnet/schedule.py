@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Published(BaseModel):
+class PublishedSchedule(BaseModel):
     """Linear warm-up, then a factor every so many updates: the QM1B paper's (2,500; 0.96 every 9,600)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -20,7 +20,7 @@ class Published(BaseModel):
     every: int = Field(9600, ge=1, description="updates after which the rate is multiplied by `factor`")
 
     def at(self, step: int, steps: int) -> tuple[float, float]:
-        """(learning rate, first momentum of Adam) of update `step`, counted from 0, of `steps`."""
+        """Return (learning rate, first momentum of Adam) of update `step`, counted from 0, of `steps`."""
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         return self.peak * warm * self.factor ** (max(0, step - self.warmup) // self.every), 0.9
 
@@ -38,7 +38,7 @@ class OneCycle(BaseModel):
     momentum: tuple[float, float] = Field((0.85, 0.95), description="Adam's first: at the peak, at both ends")
 
     def at(self, step: int, steps: int) -> tuple[float, float]:
-        """As `Published.at`."""
+        """Return (learning rate, first momentum of Adam) of update `step`, counted from 0, of `steps`."""
         start = self.peak / self.start_divisor
         turn, last = self.rise * steps - 1, steps - 1
         low, high = self.momentum
@@ -58,11 +58,11 @@ class Constant(BaseModel):
     peak: float = Field(5e-4, gt=0)
 
     def at(self, step: int, steps: int) -> tuple[float, float]:
-        """As `Published.at`."""
+        """Return (learning rate, first momentum of Adam) of update `step`, counted from 0, of `steps`."""
         return self.peak, 0.9
 
 
-Schedule = Annotated[Published | OneCycle | Constant, Field(discriminator="name")]
+Schedule = Annotated[PublishedSchedule | OneCycle | Constant, Field(discriminator="name")]
 
 
 def _cosine(start: float, end: float, share: float) -> float:

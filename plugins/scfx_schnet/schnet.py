@@ -15,7 +15,7 @@ from scfx_schnet.graph import PairGraph, pair_graph
 from scfx_schnet.readout import per_target, read_out
 
 if TYPE_CHECKING:
-    from scfx_schnet.batch import PackedBatch
+    from scfx_schnet.batch import PackedMolecules
 
 
 class _ShiftedSoftplus(nn.Module):
@@ -49,7 +49,7 @@ class _Interaction(nn.Module):
 
 
 class SchNet(nn.Module):
-    """Continuous-filter convolutions over pairs of atoms; maps a `PackedBatch` to [molecule, target].
+    """Continuous-filter convolutions over pairs of atoms; maps a `PackedMolecules` to [molecule, target].
 
     `hidden_channels`: features of an atom. `num_filters`: of a filter. `num_gaussians`: of the distance, between 0 and
     `cutoff` (angstrom). `max_neighbors`: of each atom only so many nearest neighbours; None: all within the cutoff.
@@ -98,8 +98,8 @@ class SchNet(nn.Module):
             for interaction in self.interactions:
                 interaction.mlp[2].weight.mul_(filter_gain)  # type: ignore[index]
 
-    def atom_features(self, batch: PackedBatch) -> Float[torch.Tensor, "atom hidden"]:
-        """Features of the atoms after the interactions."""
+    def atom_features(self, batch: PackedMolecules) -> Float[torch.Tensor, "atom hidden"]:
+        """Return the features of the atoms after the interactions."""
         graph = pair_graph(batch, self.cutoff, self.max_neighbors)
         smearing = Smearing(graph, self.centres)
         h = self.embedding(batch.numbers)
@@ -107,7 +107,8 @@ class SchNet(nn.Module):
             h = h + interaction(h, smearing, graph)
         return h
 
-    def forward(self, batch: PackedBatch) -> Float[torch.Tensor, "molecule target"]:
+    def forward(self, batch: PackedMolecules) -> Float[torch.Tensor, "molecule target"]:
+        """Return the targets [molecule, target] of a batch."""
         h = self.lin2(shifted_softplus(self.lin1(self.atom_features(batch))))
         return read_out(at_least_float32(h), batch, self.readouts)
 

@@ -60,7 +60,7 @@ def open_data(
     registry: Registry | None = None,
     forces: bool = False,
 ) -> Molecules:
-    """The molecules of a source; written to `cache` once, one chunk in memory at a time, then memory-mapped.
+    """Return the molecules of a source; written to `cache` once, one chunk in memory at a time, then memory-mapped.
 
     Datasets of labels are read by whoever can among the plugins of `registry` (left out: the installed ones). With
     `forces` they are read too, and rows that are not of one potential energy surface are refused (`Surface`).
@@ -110,7 +110,7 @@ def open_shared(
     key: str = "task.data",
     forces: bool = False,
 ) -> Molecules:
-    """`open_data`, of several processes by the first one first, so that the cache is written once."""
+    """Do as `open_data`, of several processes by the first one first, so that the cache is written once."""
     if group.first:
         open_data(data, cache, key, registry, forces)
     group.wait()

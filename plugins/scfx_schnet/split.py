@@ -24,7 +24,7 @@ class Split:
     test: Int64[np.ndarray, "test"]
 
     def check(self, keys: np.ndarray) -> None:
-        """Raises `InputError` if a molecule is in two parts: the leak test, run before every training."""
+        """Raise `InputError` if a molecule is in two parts: the leak test, run before every training."""
         parts = {"pool": self.pool, "validation": self.validation, "test": self.test}
         found = {name: np.unique(keys[rows]) for name, rows in parts.items()}
         for a, b in (("pool", "validation"), ("pool", "test"), ("validation", "test")):
@@ -34,7 +34,7 @@ class Split:
 
 
 def rank(keys: np.ndarray, seed: int) -> np.ndarray:
-    """A pseudo-random number for each molecule, a function of its key and the seed alone (splitmix64).
+    """Return a pseudo-random number for each molecule, a function of its key and the seed alone (splitmix64).
 
     So a molecule falls into the same part of every data set that it occurs in: other labels for the same molecules
     are split alike.
@@ -49,7 +49,7 @@ def rank(keys: np.ndarray, seed: int) -> np.ndarray:
 def split_by_molecule(
     keys: np.ndarray, validation: float, test: float, seed: int, key: str = "task.split"
 ) -> Split:
-    """Shares of all molecules, with all their rows, set apart for validation and test; the rest is the pool.
+    """Set shares of all molecules, with all their rows, apart for validation and test; the rest is the pool.
 
     Raises `ConfigError` if a part that was asked for is empty.
     """
@@ -71,7 +71,8 @@ def split_by_molecule(
 
 
 def subset(keys: np.ndarray, pool: np.ndarray, size: int, seed: int, key: str = "task.sizes") -> np.ndarray:
-    """`size` rows of the pool, molecule after molecule in an order that the seed gives: smaller ones lie in larger.
+    """Return `size` rows of the pool, molecule after molecule in an order that the seed gives: smaller ones lie in
+    larger.
 
     Whole molecules are taken, so that every size has as many conformers a molecule as the data; the last one may be
     cut. Raises `ConfigError` if the pool is smaller.
@@ -83,6 +84,6 @@ def subset(keys: np.ndarray, pool: np.ndarray, size: int, seed: int, key: str = 
 
 
 def check_size(pool: np.ndarray, size: int, key: str) -> None:
-    """Raises `ConfigError` if the pool has fewer rows."""
+    """Raise `ConfigError` if the pool has fewer rows."""
     if size > len(pool):
         raise ConfigError(key, f"got {size}, but only {len(pool)} rows are left for training")

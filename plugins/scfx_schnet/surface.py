@@ -1,4 +1,4 @@
-"""`Surface`: are these rows points of one potential energy surface, so that a network can learn their forces?"""
+"""`Surface`: refuses rows that are not points of one potential energy surface, before a network learns their forces."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Surface:
         self._states: dict[bytes, tuple[Any, Any]] = {}
 
     def missing(self, why: str) -> ConfigError:
-        """The error for data without forces."""
+        """Return the error for data without forces."""
         return ConfigError(self._key, f"{self._path!r} has no forces to learn: {why}")
 
     def check_present(self, absent: Sequence[Any], reasons: Sequence[Any]) -> None:
-        """`absent`: names of rows without forces, and `reasons` for it, as far as they are known."""
+        """Refuse `absent` rows, which have no forces, by their names, with `reasons` as far as they are known."""
         if len(absent):
             known = next((f" ({reason})" for reason in reasons if reason), "")
             raise ConfigError(
@@ -38,7 +38,7 @@ class Surface:
             )
 
     def check_levels(self, hashes: Sequence[str]) -> None:
-        """`hashes`: of the specification of each row."""
+        """Refuse a second level of theory; `hashes` are those of the specification of each row."""
         self._levels |= set(hashes)
         if len(self._levels) > 1:
             one, other = sorted(self._levels)[:2]
@@ -51,7 +51,10 @@ class Surface:
     def check_states(
         self, numbers: np.ndarray, sizes: np.ndarray, charges: Sequence[Any], multiplicities: Sequence[Any]
     ) -> None:
-        """`numbers` of the concatenated atoms, `sizes` of the molecules, and the state of each."""
+        """Refuse a second state of one composition.
+
+        `numbers` of the concatenated atoms, `sizes` of the molecules, and charge and multiplicity of each.
+        """
         ends = np.cumsum(sizes)
         for end, size, *state in zip(ends, sizes, charges, multiplicities, strict=True):
             formula = np.sort(numbers[end - size : end]).astype(np.uint8).tobytes()
@@ -67,5 +70,5 @@ class Surface:
 
     @property
     def charges(self) -> list[int]:
-        """Total charges that occurred."""
+        """Return the total charges that occurred."""
         return sorted({int(charge) for charge, _ in self._states.values() if charge is not None})

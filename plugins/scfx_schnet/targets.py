@@ -22,7 +22,7 @@ MAX_ATOMIC_NUMBER = 99
 
 
 def checked_targets(names: Sequence[str], key: str = "task.targets") -> tuple[str, ...]:
-    """The names, or `ConfigError` for none or a repeated one. Which there are, the data say."""
+    """Return the names, or `ConfigError` for none or a repeated one. Which there are, the data say."""
     if not names or len(set(names)) != len(names):
         raise ConfigError(key, f"got {list(names)}, expected at least one target, each once")
     if FORCES in names and "energy" not in names:
@@ -33,12 +33,12 @@ def checked_targets(names: Sequence[str], key: str = "task.targets") -> tuple[st
 
 
 def scalars(names: Sequence[str]) -> tuple[str, ...]:
-    """The targets that are outputs of a network, one number a molecule: all but the forces."""
+    """Return the targets that are outputs of a network, one number a molecule: all but the forces."""
     return tuple(name for name in names if name != FORCES)
 
 
 def thousandth(unit: str) -> str:
-    """What a thousandth of a target's unit is called: tables and plots show errors in it."""
+    """Return what a thousandth of a target's unit is called: tables and plots show errors in it."""
     if unit.startswith("eV"):
         return f"m{unit}"
     return f"10⁻³ {unit}".strip()
@@ -46,7 +46,8 @@ def thousandth(unit: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Standardiser:
-    """y = Σ_atoms reference(Z) + mean + std · network, target by target, in the unit of each (eV of energies).
+    """The standardisation of targets, y = Σ_atoms reference(Z) + mean + std · network, each in its unit (eV of
+    energies).
 
     `references` [atomic number, target] is zero but for the energy, whose atom reference energies are a least-squares
     fit to the training subset, or given. Where forces are learnt too, the energy has no mean of its own, so that it
@@ -67,7 +68,7 @@ class Standardiser:
         forces: Float[np.ndarray, "atom 3"] | None = None,
         atom_energies: Mapping[int, float] | None = None,
     ) -> Standardiser:
-        """From the training subset: targets in eV, and how many atoms of each atomic number a molecule has.
+        """Fit it to the training subset: targets in eV, and how many atoms of each atomic number a molecule has.
 
         `forces` of its atoms, where they are learnt. `atom_energies` (eV, by atomic number) replace the fit.
         """
@@ -96,19 +97,20 @@ class Standardiser:
     def standardise(
         self, values: Float64[np.ndarray, "molecule target"], counts: Float64[np.ndarray, "molecule number"]
     ) -> Float64[np.ndarray, "molecule target"]:
-        """Targets in eV to what the network learns (dimensionless)."""
+        """Return targets in eV as what the network learns (dimensionless)."""
         return (values - counts @ self.references - self.mean) / self.std
 
     def to_ev(
         self, network: np.ndarray, counts: Float64[np.ndarray, "molecule number"]
     ) -> Float64[np.ndarray, "molecule target"]:
-        """The network's output back to eV."""
+        """Return the network's output back to eV."""
         return network.astype(np.float64) * self.std + self.mean + counts @ self.references
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return plain data for a checkpoint."""
         return {k: torch.from_numpy(getattr(self, k).copy()) for k in ("mean", "std", "references")}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Standardiser:
+        """Return a standardiser from what a checkpoint holds."""
         return cls(**{k: state[k].numpy() for k in ("mean", "std", "references")})

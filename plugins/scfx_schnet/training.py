@@ -26,7 +26,7 @@ from scfx_schnet.targets import FORCES, scalars
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class TrainingJob:
     """What is trained on what. `rows`, `validation`, `test` are rows of `molecules`.
 
     With "forces" among the targets, which go with "energy", the network is trained on the derivative of its energy too.
@@ -44,7 +44,7 @@ class Job:
     start: dict[str, torch.Tensor] | None = None
 
     def identity(self) -> str:
-        """A hash of all that decides the weights."""
+        """Return a hash of all that decides the weights."""
         digest = hashlib.sha256(self.molecules.identity.encode())
         digest.update(np.ascontiguousarray(self.rows).tobytes())
         plain = [self.targets, self.model, self.options.identity(), self.seed]
@@ -55,10 +55,15 @@ class Job:
 
 
 class Training:
-    """A `Job` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
+    """A `TrainingJob` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
 
     def __init__(
-        self, job: Job, folder: Path, registry: Any, group: Processes | None = None, console: Any = None
+        self,
+        job: TrainingJob,
+        folder: Path,
+        registry: Any,
+        group: Processes | None = None,
+        console: Any = None,
     ):
         self.job, self.folder, self.console = job, folder, console
         self.group = group or Processes()
@@ -87,7 +92,7 @@ class Training:
 
     # ---- running -------------------------------------------------------------------------------------------------
 
-    def run(self) -> dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         """Train to the end, from the checkpoint if there is one; returns errors, each in its target's unit (mostly eV).
 
         Keys: `train_mae_ev`, `validation_mae_ev`, `test_mae_ev` (lists, target by target), `seconds`, `epochs`.
@@ -172,13 +177,15 @@ class Training:
     # ---- looking -------------------------------------------------------------------------------------------------
 
     def predict(self, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
-        """Targets that are numbers, [row, target], each in its unit (mostly eV), by the averaged weights."""
+        """Return targets that are numbers, [row, target], each in its unit (mostly eV), by the averaged weights."""
         return self.predictions(molecules, rows)[0]
 
     @torch.no_grad()
     def predictions(self, molecules: Molecules, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same, and the forces on the concatenated atoms of the rows, [atom, 3] in eV/angstrom; [0, 3] if they are
-        not among the targets."""
+        """Return those, and the forces on the concatenated atoms of the rows, [atom, 3] in eV/angstrom.
+
+        Of forces there are none, [0, 3], if they are not among the targets.
+        """
         size, standardiser, energy = (
             self.options.evaluation_batch,
             self._objective.standardiser,
@@ -197,7 +204,7 @@ class Training:
         return np.concatenate(out), np.concatenate(forces)
 
     def mae(self, rows: np.ndarray) -> list[float]:
-        """Mean absolute error, target by target, each in its unit (mostly eV); of forces that of a component.
+        """Return the mean absolute error, target by target, each in its unit; of forces that of a component.
 
         Rows are shared out among the processes.
         """
@@ -220,7 +227,7 @@ class Training:
         return np.array([components if name == FORCES else len(rows) for name in self.job.targets])
 
     def errors(self, sampler: Sampler) -> dict[str, Any]:
-        """The errors at the end: of a part of the training subset, and of all validation and test rows."""
+        """Return the errors at the end: of a part of the training subset, and of all validation and test rows."""
         seen = self.job.rows[: self.options.evaluate_rows]
         return {
             "train_mae_ev": self.mae(seen),

@@ -26,6 +26,7 @@ def __getattr__(name: str) -> Any:
 
 @scfx.hookimpl
 def scfx_register_tasks() -> list[scfx.Offer]:
+    """Offer the task `study`."""
     return [
         scfx.Offer(
             "study",

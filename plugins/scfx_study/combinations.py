@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from scfx.config.old_keys import translated
 from scfx.config.spec import SCFSpec
 from scfx.config.toml import SHORTHAND, unknown_key
 from scfx.errors import ConfigError
@@ -29,6 +30,7 @@ class Combination:
 
     @property
     def changes(self) -> dict[str, Any]:
+        """Return what the option changes, of `[scf]` and of the geometry source."""
         return {**self.scf, **self.geometry}
 
 
@@ -38,7 +40,9 @@ def combinations(
     tables: Sequence[Mapping[str, Any]],
     geometry_keys: Sequence[str],
 ) -> list[Combination]:
-    """The grid of the lists, or the `tables` one by one. `ConfigError` with the key for whatever does not fit."""
+    """Return the grid of the lists, or the `tables` one by one. `ConfigError` with the key for whatever does
+    not fit.
+    """
     lists = {**scf_lists, **geometry_lists}
     if tables and lists:
         key = f"scf.{next(iter(scf_lists))}" if scf_lists else f"{KEY}.{next(iter(geometry_lists))}"
@@ -88,6 +92,7 @@ def combinations(
 def _from_table(index: int, table: Mapping[str, Any], geometry_keys: Sequence[str]) -> Combination:
     known = [*_OWN_KEYS, *SCFSpec.model_fields, *geometry_keys]
     where = f"{KEY}.options[{index}]"
+    table = translated(table, where)
     for key, value in table.items():
         if key not in known:
             raise ConfigError(f"{where}.{key}", unknown_key(key, known))
@@ -106,7 +111,7 @@ def _from_table(index: int, table: Mapping[str, Any], geometry_keys: Sequence[st
 
 
 def reference_of(made: Sequence[Combination], asked: str | Mapping[str, Any]) -> Combination:
-    """The combination that `task.reference` names; `ConfigError` if there is none, or several."""
+    """Return the combination that `task.reference` names; `ConfigError` if there is none, or several."""
     key = f"{KEY}.reference"
     labels = _listed([c.label for c in made])
     if isinstance(asked, str):
@@ -116,6 +121,7 @@ def reference_of(made: Sequence[Combination], asked: str | Mapping[str, Any]) ->
         return found[0]
     if not asked:
         raise ConfigError(key, f"is empty; give the label of an option or keys that single it out: {labels}")
+    asked = translated(asked, key)
     varied = {k for c in made for k in c.changes}
     for name in asked:
         if name not in varied:

@@ -25,7 +25,7 @@ _MOST_LISTED = 60
 
 
 def outliers(study: Study, labels: pd.DataFrame) -> list[str]:
-    """The conformers of largest error in the gap, the same number for each option."""
+    """Return the conformers of largest error in the gap, the same number for each option."""
     count = study.settings.outliers
     if not count:
         return []
@@ -71,7 +71,7 @@ def _name(row: Any) -> str:
 
 
 def every_conformer(study: Study, labels: pd.DataFrame) -> list[str]:
-    """Errors of each conformer, where there are few enough to read."""
+    """Return errors of each conformer, where there are few enough to read."""
     if (labels["option"] == study.reference.label).sum() > _MOST_LISTED:
         return []
     rows = []
@@ -105,7 +105,7 @@ def every_conformer(study: Study, labels: pd.DataFrame) -> list[str]:
 
 
 def failures(labels: pd.DataFrame) -> list[str]:
-    """Conformers that one option could not label and another could: what a choice loses."""
+    """Return the conformers that one option could not label and another could: what a choice loses."""
     bad = labels[labels["status"] != "ok"]
     some = set(labels.loc[labels["status"] == "ok", "entry"])
     telling = bad[bad["entry"].isin(some)]

@@ -35,8 +35,8 @@ class ForceErrors:
     molecule: Int64[np.ndarray, "atom"]
     conformer: Int64[np.ndarray, "atom"]
 
-    def of(self, chosen: np.ndarray) -> ForceErrors:
-        """Of some of the atoms."""
+    def select(self, chosen: np.ndarray) -> ForceErrors:
+        """Return the errors of some of the atoms."""
         return ForceErrors(
             self.error[chosen],
             self.reference[chosen],
@@ -47,14 +47,15 @@ class ForceErrors:
 
 
 def has_forces(table: pd.DataFrame) -> bool:
-    """Whether any option has forces."""
+    """Return whether any option has forces."""
     return FORCES in table and bool(table[FORCES].notna().any())
 
 
 def force_statistics(
     table: pd.DataFrame, pairs: Sequence[tuple[str, str]], resamples: int = 1000, confidence: float = 0.95
 ) -> pd.DataFrame:
-    """A row for each pair (option, compared with) and element, and one for all elements; over used rows with forces.
+    """Return a row for each pair (option, compared with) and element, and one for all elements; over used rows with
+    forces.
 
     In meV/angstrom: `mae`, `rmse` and `max` over components, `worst_atom`: the length of the largest error of an atom,
     `mean_worst_atom`: the largest of each conformer, averaged. `cosine`: of the angle between the two forces on an
@@ -67,7 +68,7 @@ def force_statistics(
         if not len(found.error):
             continue
         for element in (0, *np.unique(found.element).tolist()):
-            part = found.of(found.element == element) if element else found
+            part = found.select(found.element == element) if element else found
             name = SYMBOLS[element] if element else ALL
             head = {"option": option, "against": against, "element": name, "unit": "meV/angstrom"}
             rows.append(head | _summary(part, resamples, confidence))
@@ -75,7 +76,7 @@ def force_statistics(
 
 
 def force_errors(table: pd.DataFrame, option: str, against: str) -> ForceErrors:
-    """Paired by `entry`, over used rows that have forces in both."""
+    """Return the errors of forces, paired by `entry`, over used rows that have forces in both."""
     used = table[table["used"] & table[FORCES].notna()]
     mine = used[used["option"] == option].set_index("entry")
     other = used[used["option"] == against].set_index("entry")

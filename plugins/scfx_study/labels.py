@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from scfx.abstract import TaskContext
     from scfx.contracts.labels import AbstractDataset
-    from scfx_study.prepare import Option
+    from scfx_study.checked_options import Option
 
 #: Columns taken over from the dataset, where it has them.
 _COLUMNS = (
@@ -45,14 +45,14 @@ def compute(option: Option, folder: Path, context: TaskContext) -> int:
 
 
 def opened(option: Option, folder: Path, context: TaskContext) -> AbstractDataset:
-    """The labels of an option, as far as they are there."""
+    """Return the labels of an option, as far as they are there."""
     return context.labels().open(folder / option.key)
 
 
 def quantities_of(
     options: Sequence[Option], folder: Path, context: TaskContext
 ) -> dict[str, tuple[str, str]]:
-    """Properties that are numbers and that all options have: by name, (column, unit of its statistics).
+    """Return properties that are numbers and that all options have: by name, (column, unit of its statistics).
 
     Energies are in meV there, others in the unit of their column.
     """
@@ -66,7 +66,7 @@ def quantities_of(
 
 
 def table(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.DataFrame:
-    """One row for each option and conformer, in the order of options and of rows.
+    """Return one row for each option and conformer, in the order of options and of rows.
 
     `used`: every option has every label of this conformer; statistics take these rows and no others. `entry` pairs
     the rows of one conformer. Energies in eV, `relative_energy_ev` to the mean over the used conformers of a
@@ -119,7 +119,7 @@ def _pairing(part: pd.DataFrame, option: Option) -> pd.Series:
 
 
 def cost(options: Sequence[Option], folder: Path, context: TaskContext) -> pd.DataFrame:
-    """A row for each option: planned rows, rows by status, mean iterations, labels a second, seconds a label.
+    """Return a row for each option: planned rows, rows by status, mean iterations, labels a second, seconds a label.
 
     `labels_per_second` is of one worker, all in, as the dataset's commits have it. `seconds_per_label` sums the
     stages of its clock without compiling, starting, embedding and writing: it counts every thread.

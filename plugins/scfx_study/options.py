@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Published(BaseModel):
+class PublishedValue(BaseModel):
     """A number from the literature, shown beside ours. Energies in meV, dipoles in debye."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,9 +42,11 @@ class StudyOptions(BaseModel):
     report_only: bool = Field(
         False, description="compute no label; tables, plots and report of those that are there"
     )
-    published: tuple[Published, ...] = Field((), description="numbers from the literature, shown beside ours")
+    published: tuple[PublishedValue, ...] = Field(
+        (), description="numbers from the literature, shown beside ours"
+    )
 
     @property
     def geometry(self) -> dict[str, Any]:
-        """The keys that go to the dataset task."""
+        """Return the keys that go to the dataset task."""
         return dict(self.__pydantic_extra__ or {})

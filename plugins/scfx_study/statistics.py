@@ -53,7 +53,7 @@ def statistics(
     confidence: float = 0.95,
     properties: Mapping[str, tuple[str, str]] | None = None,
 ) -> pd.DataFrame:
-    """One row for each pair (option, compared with) and quantity, over the used rows of `table`.
+    """Return one row for each pair (option, compared with) and quantity, over the used rows of `table`.
 
     `properties`: further quantities, as `QUANTITY_COLUMNS`.
 
@@ -74,7 +74,7 @@ def statistics(
 
 
 def errors(table: pd.DataFrame, option: str, against: str, column: str) -> Errors:
-    """Errors of an option in a column, paired by `entry`, over used rows that have a value in both."""
+    """Return errors of an option in a column, paired by `entry`, over used rows that have a value in both."""
     used = table[table["used"]]
     mine = used[used["option"] == option].set_index("entry")
     other = used[used["option"] == against].set_index("entry")
@@ -105,7 +105,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 def summary(
     found: Errors, option: str, against: str, of: tuple[str, str], resamples: int, confidence: float
 ) -> dict[str, Any]:
-    """The row of a quantity; `of`: its name, and the unit of its statistics."""
+    """Return the row of a quantity; `of`: its name, and the unit of its statistics."""
     quantity, unit = of
     scale = 1e3 if unit == "meV" else 1.0
     size = np.abs(found.values)

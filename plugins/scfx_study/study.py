@@ -16,9 +16,9 @@ from scfx.config.spec import SCFSpec
 from scfx.config.spec_hash import plain
 from scfx.config.toml import validation_error
 from scfx.errors import ConfigError
+from scfx_study.checked_options import checked_options
 from scfx_study.combinations import KEY
 from scfx_study.options import StudyOptions
-from scfx_study.prepare import prepare
 
 if TYPE_CHECKING:
     import os
@@ -66,7 +66,7 @@ class Study:
 
     @classmethod
     def of_task(cls, options: StudyOptions, context: TaskContext) -> Study:
-        """The study of a `[[task]]`."""
+        """Return the study of a `[[task]]`."""
         study = cls.__new__(cls)
         study._set(options, context)
         return study
@@ -75,7 +75,7 @@ class Study:
         self.settings = settings
         self._context = context
         #: The options in the order of the file, and the reference among them.
-        self.options, self.reference = prepare(settings, context)
+        self.options, self.reference = checked_options(settings, context)
         self.output = Path(settings.output)
         #: Folder with a dataset for each option, named by its key.
         self.labels = Path(settings.labels) if settings.labels else self.output / "labels"
@@ -99,16 +99,17 @@ class Study:
 
     @property
     def registry(self) -> Any:
+        """Return the installed plugins."""
         return self._context.registry
 
     @property
     def spec(self) -> SCFSpec:
-        """What the options have in common, and the first value of what they vary."""
+        """Return what the options have in common, and the first value of what they vary."""
         return self._context.spec
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """(option, compared with) for every option but the reference."""
+        """Return (option, compared with) for every option but the reference."""
         return [(option.label, option.against) for option in self.options if option is not self.reference]
 
     def run(self) -> int:
@@ -133,13 +134,13 @@ class Study:
         return worst
 
     def complete(self) -> bool:
-        """Whether every planned row of every option is committed."""
+        """Return whether every planned row of every option is committed."""
         labels = self._context.labels()
         folders = [self.labels / option.key for option in self.options]
         return all(labels.reads(folder) and labels.open(folder).complete for folder in folders)
 
     def table(self) -> pd.DataFrame:
-        """One row for each option and conformer; computes first what is missing, unless `report_only`.
+        """Return one row for each option and conformer; computes first what is missing, unless `report_only`.
 
         See `scfx_study.labels.table`.
         """
@@ -152,7 +153,7 @@ class Study:
         return self._table.copy()
 
     def properties(self) -> dict[str, tuple[str, str]]:
-        """Quantities beside the usual ones: every property that is a number and that all options have.
+        """Return quantities beside the usual ones: every property that is a number and that all options have.
 
         By its name: (column of the table, unit of its statistics). See `scfx_study.labels.quantities_of`.
         """
@@ -161,7 +162,7 @@ class Study:
         return quantities_of(self.options, self.labels, self._context)
 
     def statistics(self) -> pd.DataFrame:
-        """One row for each option and quantity. See `scfx_study.statistics.statistics`."""
+        """Return one row for each option and quantity. See `scfx_study.statistics.statistics`."""
         from scfx_study.statistics import statistics
 
         settings = self.settings
@@ -170,7 +171,7 @@ class Study:
         )
 
     def force_statistics(self) -> pd.DataFrame:
-        """Errors of forces, one row for each option and element; empty where no option has forces.
+        """Return errors of forces, one row for each option and element; empty where no option has forces.
 
         See `scfx_study.force_statistics.force_statistics`.
         """
@@ -184,14 +185,14 @@ class Study:
         return force_statistics(table, self.pairs, self.settings.bootstrap, self.settings.confidence)
 
     def cost(self) -> pd.DataFrame:
-        """One row for each option: convergence, iterations, labels a second. See `scfx_study.labels.cost`."""
+        """Return one row for each option: convergence, iterations, labels a second. See `scfx_study.labels.cost`."""
         from scfx_study.labels import cost
 
         self.table()
         return cost(self.options, self.labels, self._context)
 
     def traces(self) -> dict[str, list[list[tuple[float, float]]]]:
-        """Energy and orbital gradient (hartree) of every iteration of a few conformers, by option."""
+        """Return the energy and orbital gradient (hartree) of every iteration of a few conformers, by option."""
         from scfx_study.traces import traces
 
         return traces(self.options, self.table(), self.settings.traces, self.output / "traces", self.registry)

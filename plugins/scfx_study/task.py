@@ -22,17 +22,20 @@ class StudyTask(AbstractTask):
     accepts_scf_lists: ClassVar[bool] = True
 
     def study(self, context: TaskContext) -> Study:
-        """The study, checked: `ConfigError` for what cannot be done."""
+        """Return the study, checked: `ConfigError` for what cannot be done."""
         from scfx_study.study import Study
 
         assert isinstance(self.options, StudyOptions)
         return Study.of_task(self.options, context)
 
     def check(self, context: TaskContext) -> None:
+        """Refuse everything that can be refused before the first SCF."""
         self.study(context)
 
     def run(self, context: TaskContext) -> int:
-        """Exit code 0: every option has labels and the report is written; 1: not so; 130: interrupted."""
+        """Run the study; exit code 0: every option has labels and the report is written; 1: not so; 130:
+        interrupted.
+        """
         study = self.study(context)
         code = int(not study.complete()) if study.settings.report_only else study.run()
         if code == 130:

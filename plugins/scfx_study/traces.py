@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from scfx_study.prepare import Option
+    from scfx_study.checked_options import Option
 
 
 def chosen(table: pd.DataFrame, count: int) -> list[Any]:
-    """`entry` of `count` used conformers, of molecules spread evenly over the table."""
+    """Return `entry` of `count` used conformers, of molecules spread evenly over the table."""
     used = table[table["used"] & (table["option"] == table["option"].iloc[0])]
     firsts = used.drop_duplicates("molecule")["entry"].tolist()
     count = min(count, len(firsts))
@@ -31,7 +31,7 @@ def chosen(table: pd.DataFrame, count: int) -> list[Any]:
 def traces(
     options: Sequence[Option], table: pd.DataFrame, count: int, folder: Path, registry: Any
 ) -> dict[str, list[list[tuple[float, float]]]]:
-    """By option and conformer: (energy in hartree, orbital gradient in hartree) of every iteration.
+    """Return, by option and conformer, (energy in hartree, orbital gradient in hartree) of every iteration.
 
     What was traced before is read from `folder`, a file for each option.
     """

@@ -35,6 +35,7 @@ class TomlValue(click.ParamType):
     name = "name|table"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value that a text of the command line stands for, as TOML reads it."""
         import tomllib
 
         if not isinstance(value, str):
@@ -53,6 +54,7 @@ class Names(click.ParamType):
     name = "names"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the names in a comma-separated text."""
         import tomllib
 
         if not isinstance(value, str):
@@ -231,7 +233,8 @@ def read_molecule(
     unit: str | None = None,
     frame: int | None = None,
 ) -> System:
-    """An xyz file if there is one of that name (or it ends so), else SMILES. None: what the molecule says itself.
+    """Return an xyz file if there is one of that name (or it ends so), else SMILES. None: what the molecule says
+    itself.
 
     Raises `InputError` for options that are for the other of the two.
     """
@@ -258,7 +261,7 @@ def read_molecule(
 
 
 def about(system: System, reference: str) -> dict[str, Any]:
-    """What was computed: formula, electrons, what of them was assumed, and the kind of wave function.
+    """Return what was computed: formula, electrons, what of them was assumed, and the kind of wave function.
 
     `s_squared_exact` is S (S + 1), which <S^2> exceeds by the contamination of an unrestricted solution.
     """
@@ -278,7 +281,7 @@ def about(system: System, reference: str) -> dict[str, Any]:
 
 
 def as_record(result: SCFResult) -> dict[str, Any]:
-    """The first entry as plain data: the keys that scripts rely on, then more. NaN becomes None (null)."""
+    """Return the first entry as plain data: the keys that scripts rely on, then more. NaN becomes None (null)."""
     from scfx.model.system import DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 
     facts = result.provenance

@@ -28,7 +28,7 @@ class Convergence(BaseModel):
     rule: Literal["gradient", "qm1b"] = "gradient"
 
     def definition(self) -> dict[str, Any]:
-        """What enters the spec hash."""
+        """Return what enters the spec hash."""
         return self.model_dump(exclude={"gradient"} if self.rule == "qm1b" else None)
 
 
@@ -47,7 +47,7 @@ FORCES_BELOW_FLOAT64 = Convergence(energy=1e-9, gradient=1e-7)
 
 
 def convergence_fields(value: Any) -> Any:
-    """The name of a preset, or a table with an optional `preset`, as the fields of a `Convergence`."""
+    """Return the name of a preset, or a table with an optional `preset`, as the fields of a `Convergence`."""
     if isinstance(value, str):
         value = {"preset": value}
     if not isinstance(value, Mapping):

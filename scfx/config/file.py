@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from scfx.config.old_keys import translated
 from scfx.config.spec import SCFSpec
 from scfx.config.toml import apply_override, read_toml, validation_error
 from scfx.errors import ConfigError
@@ -27,6 +28,7 @@ def _without_lists(table: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     scf = table.get("scf")
     if not isinstance(scf, Mapping):
         return dict(table), {}
+    scf = translated(scf)
     lists = {key: tuple(v) for key, v in scf.items() if _is_options(key, v) and key in SCFSpec.model_fields}
     for key, values in lists.items():
         if not values:
@@ -56,7 +58,9 @@ class Config(BaseModel):
 
     @property
     def scf_lists(self) -> Mapping[str, tuple[Any, ...]]:
-        """Keys of `[scf]` that are lists of values, for tasks that compare options; `scf` has the first of each."""
+        """Return the keys of `[scf]` that are lists of values, for tasks that compare options; `scf` has the first of
+        each.
+        """
         return dict(self._scf_lists)
 
     @classmethod
@@ -70,7 +74,7 @@ class Config(BaseModel):
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
-        """The same from a table that is already parsed."""
+        """Make a configuration of a table that is already parsed, in the way that `load` does."""
         for override in overrides:
             table = apply_override(table, override)
         table, lists = _without_lists(table)
@@ -86,7 +90,7 @@ class Config(BaseModel):
         return config
 
     def tasks(self, registry: Registry) -> list[AbstractTask]:
-        """Every `[[task]]`, looked up and its options validated, before any of them runs."""
+        """Return every `[[task]]`, looked up and its options validated, before any of them runs."""
         out = []
         for index, entry in enumerate(self.task):
             options = dict(entry)

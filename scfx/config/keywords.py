@@ -61,9 +61,9 @@ class SCFOptions(TypedDict, total=False):
     convergence: Preset | ConvergenceTable | Convergence
     density_fitting: str | bool | Table | AbstractBasisSource | None
     guess: Literal["atomic", "sap", "core"]
-    accelerator: Literal["cdiis", "adiis"]
+    diis: Literal["cdiis", "adiis"]
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"]
-    linear_dependence: float
+    linear_dependence_threshold: float
     recovery: bool
     quadrupole: bool
     stability: bool

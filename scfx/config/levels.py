@@ -49,11 +49,11 @@ class Level:
     sources: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain data, with `costs()`."""
+        """Return the level as plain data, with `costs()`."""
         return {**asdict(self), "costs": self.costs()}
 
     def costs(self) -> dict[str, Any]:
-        """What a row costs: seconds of one core by SMILES, and how that was measured; {} where it was not.
+        """Return what a row costs: seconds of one core by SMILES, and how that was measured; {} where it was not.
 
         `level_costs.json` beside this file is written by benchmarks/level_costs.py.
         """
@@ -327,7 +327,7 @@ LEVELS: Mapping[str, Level] = {level.name: level for level in _ALL}
 
 
 def level_name(value: Any) -> str | None:
-    """The key of `LEVELS` that a value means, case-free; `ValueError` with what there is."""
+    """Return the key of `LEVELS` that a value means, case-free; `ValueError` with what there is."""
     if value is None:
         return None
     name = value.strip().casefold() if isinstance(value, str) else value
@@ -339,7 +339,7 @@ def level_name(value: Any) -> str | None:
 
 
 def expanded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` over the keys of the level that they name, which stays in them; as they are if they name none.
+    """Return `values` over the keys of the level that they name, which stays in them; as they are if they name none.
 
     A key that is given replaces the level's, but a table for `convergence` without a preset begins from the level's.
     """
@@ -357,7 +357,9 @@ def expanded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stated(spec: SCFSpec) -> dict[str, Any]:
-    """What a result says of its level: the name, the keys that were changed, and the merged `[scf]`; {} without one."""
+    """Return what a result says of its level: the name, the keys that were changed, and the merged `[scf]`; {} without
+    one.
+    """
     if spec.level is None:
         return {}
     level = LEVELS[spec.level]

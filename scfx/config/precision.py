@@ -70,18 +70,20 @@ class PrecisionPolicy:
             )
 
     def dtype(self, stage: str) -> np.dtype:
-        """numpy dtype of a stage."""
+        """Return the numpy dtype of a stage."""
         return np.dtype(getattr(self, stage))
 
     def definition(self) -> dict[str, Any]:
-        """What enters the spec hash: every field but the name, and `early_grid` where it is set."""
+        """Return what enters the spec hash: every field but the name, and `early_grid` where it is set."""
         fields = {key: value for key, value in asdict(self).items() if key != "name"}
         if self.early_grid is None:  # a policy without it is what it was before there was the field
             del fields["early_grid"]
         return fields
 
     def refined(self) -> PrecisionPolicy:
-        """The policy of the last iterations: if `final` says so, all stages but the stored integrals in float64."""
+        """Return the policy of the last iterations: if `final` says so, all stages but the stored integrals in
+        float64.
+        """
         if self.final is None:
             return self
         return PrecisionPolicy(

@@ -63,31 +63,38 @@ class ResolvedSpec:
 
     @property
     def guess(self) -> str:
+        """Return the name of the initial guess."""
         return self.spec.guess
 
     @property
     def reference(self) -> str:
+        """Return how orbitals of the two spins are related: "restricted", "unrestricted", "restricted-open" or
+        "auto"."""
         return self.spec.reference
 
     @property
     def recovery(self) -> bool:
+        """Return whether the recovery ladder is climbed."""
         return self.spec.recovery
 
     @property
     def memory_budget(self) -> int:
+        """Return the bytes that integrals and AO values of all threads together may take."""
         return self.spec.memory_budget
 
     @property
     def lane_width(self) -> int:
+        """Return the number of conformers that a batch holds side by side."""
         return self.spec.lane_width
 
     @property
     def threads(self) -> int | None:
+        """Return the number of batches solved side by side; None: as many as there are processors."""
         return self.spec.threads
 
 
 def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | None = None) -> ResolvedSpec:
-    """What a spec stands for, as `SCFSpec.resolve` says."""
+    """Return what a spec stands for, as `SCFSpec.resolve` says."""
     from scfx.energy.integral_sources import IntegralSources
     from scfx.registry import Need
 
@@ -154,15 +161,15 @@ def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | N
 
         guess_potentials = registry.basis(PUBLISHED, key="scf.guess")
         definition["guess"] = {"name": spec.guess, "potentials": guess_potentials.definition()}
-    if spec.accelerator != "cdiis":
-        _check_accelerator(spec)
-        definition["accelerator"] = spec.accelerator
+    if spec.diis != "cdiis":
+        _check_diis(spec)
+        definition["accelerator"] = spec.diis
     if fitting is not None:
         definition["density_fitting"] = fitting.definition()
     if not spec.grid_response:
         definition["grid_response"] = False
-    if spec.linear_dependence != LINEAR_DEPENDENCE:
-        definition["linear_dependence"] = spec.linear_dependence
+    if spec.linear_dependence_threshold != LINEAR_DEPENDENCE:
+        definition["linear_dependence"] = spec.linear_dependence_threshold
     if how := properties.definition(policy.refined()):
         definition["properties"] = how
     resolved = ResolvedSpec(
@@ -230,17 +237,17 @@ def _properties(spec: SCFSpec, registry: Registry) -> Requested:
     return requested(registry, choices)
 
 
-def _check_accelerator(spec: SCFSpec) -> None:
+def _check_diis(spec: SCFSpec) -> None:
     if spec.reference == "restricted-open":
         raise ConfigError(
-            "scf.accelerator",
-            f"{spec.accelerator!r} needs the energy's derivative by each spin's density, which the effective Fock "
-            "matrix of reference = 'restricted-open' is not; use accelerator = 'cdiis'",
+            "scf.diis",
+            f"{spec.diis!r} needs the energy's derivative by each spin's density, which the effective Fock "
+            "matrix of reference = 'restricted-open' is not; use diis = 'cdiis'",
         )
     if spec.convergence.rule == "qm1b":
         raise ConfigError(
-            "scf.accelerator",
-            f"convergence = 'qm1b' is the paper's CDIIS alone, not {spec.accelerator!r}",
+            "scf.diis",
+            f"convergence = 'qm1b' is the paper's CDIIS alone, not {spec.diis!r}",
         )
 
 

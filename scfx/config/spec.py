@@ -22,6 +22,7 @@ from pydantic import (
 
 from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence, convergence_fields
 from scfx.config.levels import expanded, level_name
+from scfx.config.old_keys import translated
 from scfx.config.toml import validation_error
 from scfx.config.values import (
     LINEAR_DEPENDENCE,
@@ -56,10 +57,10 @@ class SCFSpec(BaseModel):
     `density_fitting`: an auxiliary basis set for J and K ("def2-universal-jkfit", or "auto" for the one published with
     the basis), or a table {basis = ..., fitted = "j"} to fit J alone; left out, J and K are exact.
     `guess`: "atomic" (superposed atomic densities), "sap" (orbitals of superposed atomic potentials) or "core".
-    `accelerator`: "cdiis", or "adiis" for ADIIS far from convergence and CDIIS near to it.
+    `diis`: "cdiis", or "adiis" for ADIIS far from convergence and CDIIS near to it.
     `reference`: "auto" is restricted for singlets, unrestricted otherwise; "restricted-open" (ROHF, ROKS) is restricted
     for singlets, and otherwise has the same orbitals for both spins.
-    `linear_dependence`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
+    `linear_dependence_threshold`: combinations of AOs with overlap eigenvalues up to this are left out of the orbitals.
     `recovery`: climb the ladder (damping, level shift, second order, float64) when plain DIIS does not converge.
     `quadrupole`: compute the quadrupole moment too (`SCFResult.quadrupole`).
     `properties`: what else to compute of converged entries, by name ("gradient") or as tables with options;
@@ -84,9 +85,9 @@ class SCFSpec(BaseModel):
     convergence: Annotated[Convergence, BeforeValidator(convergence_fields)] = CONVERGENCE_PRESETS["default"]
     density_fitting: Annotated[Any, BeforeValidator(fitting_choice)] = None
     guess: Literal["atomic", "sap", "core"] = "atomic"
-    accelerator: Literal["cdiis", "adiis"] = "cdiis"
+    diis: Literal["cdiis", "adiis"] = "cdiis"
     reference: Literal["auto", "restricted", "unrestricted", "restricted-open"] = "auto"
-    linear_dependence: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
+    linear_dependence_threshold: float = Field(default=LINEAR_DEPENDENCE, gt=0, lt=1)
     recovery: bool = True
     quadrupole: bool = False
     stability: bool = False
@@ -102,7 +103,10 @@ class SCFSpec(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _with_level(cls, values: Any, handler: Any) -> SCFSpec:
-        if not isinstance(values, Mapping) or values.get("level") is None:
+        if not isinstance(values, Mapping):
+            return handler(values)
+        values = translated(values)
+        if values.get("level") is None:
             return handler(values)
         made = handler(expanded(values))
         # What the level says is not said by the user: another level, put in its place, is not overruled by it.
@@ -116,7 +120,7 @@ class SCFSpec(BaseModel):
         `SCFSpec(...)` itself raises pydantic's `ValidationError`.
         """
         try:
-            return cls.model_validate({**(values or {}), **more})
+            return cls.model_validate(translated({**(values or {}), **more}, key))
         except ValidationError as error:
             raise validation_error(error, cls, key) from None
 
@@ -140,6 +144,16 @@ class SCFSpec(BaseModel):
             return asdict(value)
         # Other ready-made objects have no TOML form; the name is what can be shown.
         return getattr(value, "name", None) or repr(value)
+
+    @property
+    def accelerator(self) -> str:
+        """Return the field `diis`, under the name that it had before."""
+        return self.diis
+
+    @property
+    def linear_dependence(self) -> float:
+        """Return the field `linear_dependence_threshold`, under the name that it had before."""
+        return self.linear_dependence_threshold
 
     def resolve(self, registry: Registry, atomic_numbers: Sequence[int] | None = None) -> ResolvedSpec:
         """Look every name up, check the backend's declared capabilities, and hash the definitions.

@@ -16,7 +16,7 @@ LABELS_VERSION = 3
 
 
 def spec_hash(definition: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of canonical JSON: sorted keys, no spaces, floats by their shortest exact form.
+    """Return the SHA-256 (hex) of canonical JSON: sorted keys, no spaces, floats by their shortest exact form.
 
     `definition` is plain data (mappings, sequences, text, numbers, numpy arrays); `InputError` for anything else,
     and for NaN and infinities, which have no canonical form.
@@ -32,7 +32,9 @@ def spec_hash(definition: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Mappings, sequences and numpy values as what `json` writes; other types pass through for `json` to refuse."""
+    """Return mappings, sequences and numpy values as what `json` writes; other types pass through for `json` to
+    refuse.
+    """
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -36,7 +36,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def apply_override(table: Mapping[str, Any], override: str) -> dict[str, Any]:
-    """A copy of `table` with "dotted.key=value" set. The value is TOML, or text if it does not parse as TOML.
+    """Return a copy of `table` with "dotted.key=value" set. The value is TOML, or text if it does not parse as TOML.
 
     In `task` the second part is an index, or the name of a task that occurs once: "task.0.seed=1".
     """
@@ -79,7 +79,7 @@ def _entry(entries: list[Any], text: str, key: str) -> int:
 
 
 def validation_error(error: ValidationError, model: type[BaseModel], prefix: str) -> ConfigError:
-    """pydantic's complaints as one `ConfigError`; its key is the first one's."""
+    """Return pydantic's complaints as one `ConfigError`; its key is the first one's."""
     lines = []
     for item in error.errors():
         where = ".".join([prefix, *_location(item["loc"])]).strip(".") if item["loc"] else prefix
@@ -103,7 +103,7 @@ def _complaint(item: Any, model: type[BaseModel]) -> str:
 
 
 def unknown_key(name: str, known: Sequence[str]) -> str:
-    """The complaint about a key that there is not: what was probably meant, and what there is."""
+    """Return the complaint about a key that there is not: what was probably meant, and what there is."""
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown key{hint} (keys: {', '.join(known)})"

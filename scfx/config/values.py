@@ -17,7 +17,7 @@ _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 2**10,
 
 
 def choice(value: Any) -> Any:
-    """A name, a table with a name, or a ready-made object; plain values of other types are mistakes."""
+    """Return a name, a table with a name, or a ready-made object; plain values of other types are mistakes."""
     if isinstance(value, str):
         if not value.strip():
             raise ValueError("got an empty name")
@@ -32,7 +32,7 @@ def choice(value: Any) -> Any:
 
 
 def basis_choice(value: Any) -> Any:
-    """A choice, or a table by element, whose entries are choices."""
+    """Return a choice, or a table by element, whose entries are choices."""
     from scfx.model.mixed_basis import is_by_element
 
     if not is_by_element(value):
@@ -43,7 +43,7 @@ def basis_choice(value: Any) -> Any:
 
 
 def grid_choice(value: Any) -> Any:
-    """A level, (radial shells, Lebedev points), or a table of `scfx.grid.GridSpec`'s fields."""
+    """Return a level, (radial shells, Lebedev points), or a table of `scfx.grid.GridSpec`'s fields."""
     if isinstance(value, Mapping):
         unknown = [k for k in value if k not in _GRID_KEYS]
         if unknown:
@@ -64,7 +64,7 @@ def grid_choice(value: Any) -> Any:
 
 
 def number_of_bytes(value: Any) -> Any:
-    """A number of bytes, or text as "4 GiB"."""
+    """Return a number of bytes, or text as "4 GiB"."""
     if not isinstance(value, str):
         return value
     number = value.strip().rstrip("BbIiKkMmGg ")
@@ -76,7 +76,9 @@ def number_of_bytes(value: Any) -> Any:
 
 
 def fitting_choice(value: Any) -> Any:
-    """None or false, a choice of an auxiliary basis set, or a table of it and of what is fitted."""
+    """Return the choice of what is fitted: None or false, an auxiliary basis set, or a table of it and of what is
+    fitted.
+    """
     if value is None or value is False:
         return None
     if isinstance(value, Mapping) and "name" not in value:
@@ -90,7 +92,7 @@ def fitting_choice(value: Any) -> Any:
 
 
 def choices(value: Any) -> Any:
-    """Choices, as a tuple; one alone is taken as such."""
+    """Return choices as a tuple; one alone is taken as such."""
     if isinstance(value, (str, Mapping)):
         return (value,)
     if not isinstance(value, (list, tuple)):
@@ -99,7 +101,9 @@ def choices(value: Any) -> Any:
 
 
 def name_of(choice: Any) -> str:
-    """The name in a choice, case-free and without a "dist:" prefix; an object's own; empty where there is none."""
+    """Return the name in a choice, case-free and without a "dist:" prefix; an object's own; empty where there
+    is none.
+    """
     text = choice.get("name") if isinstance(choice, dict) else choice
     text = text if isinstance(text, str) else getattr(choice, "name", None)
     return text.rpartition(":")[2].strip().casefold() if isinstance(text, str) else ""

@@ -56,13 +56,13 @@ class AbstractIntegralBackend(abc.ABC):
 
     @abc.abstractmethod
     def one_electron(self, batch: Batch) -> OneElectron:
-        """Overlap, kinetic, nuclear attraction and dipole matrices in PySCF's AO order and normalisation."""
+        """Return overlap, kinetic, nuclear attraction and dipole matrices in PySCF's AO order and normalisation."""
 
     def one_electron_matrices(
         self, batch: Batch, names: Sequence[str], origins: Float64[np.ndarray, "batch 3"] | None = None
     ) -> dict[str, np.ndarray]:
-        """Matrices by name, led by `batch`, float64: "overlap", "kinetic", "nuclear", "dipole" [batch, 3, nao, nao]
-        and "second_moment" <i|(r-o)(r-o)|j> [batch, 3, 3, nao, nao], in hartree and bohr.
+        """Return matrices by name, led by `batch`, float64: "overlap", "kinetic", "nuclear", "dipole" [batch, 3, nao,
+        nao] and "second_moment" <i|(r-o)(r-o)|j> [batch, 3, 3, nao, nao], in hartree and bohr.
 
         Moments are about `origins` (bohr, one of each entry), or about the coordinate origin. This default serves every
         backend by `one_electron` and the core's own second moments. Override for more names, or cheaper ones, and give
@@ -90,7 +90,7 @@ class AbstractIntegralBackend(abc.ABC):
 
     @abc.abstractmethod
     def two_electron(self, batch: Batch, policy: PrecisionPolicy, memory_budget: int) -> AbstractTwoElectron:
-        """An operator D -> (J, K) that uses at most `memory_budget` bytes for integrals.
+        """Return an operator D -> (J, K) that uses at most `memory_budget` bytes for integrals.
 
         Raises `ResourceError` with the numbers if it cannot.
         """
@@ -102,7 +102,7 @@ class AbstractIntegralBackend(abc.ABC):
         policy: PrecisionPolicy,
         memory_budget: int,
     ) -> list[AbstractTwoElectron]:
-        """An operator for each request, which together use at most `memory_budget` bytes for integrals.
+        """Return an operator for each request, which together use at most `memory_budget` bytes for integrals.
 
         Each has an equal share here. Override where requests can share work.
         """
@@ -120,7 +120,7 @@ class AbstractIntegralBackend(abc.ABC):
     def two_electron_operator(
         self, batch: Batch, request: TwoElectronRequest, policy: PrecisionPolicy, memory_budget: int
     ) -> AbstractTwoElectron:
-        """The operator of one request. `CapabilityError` for one that the backend does not have.
+        """Return the operator of one request. `CapabilityError` for one that the backend does not have.
 
         This default serves backends that fill `two_electron` (and `AbstractAttenuatedBackend`) alone. Override where
         less needs to be prepared if J, or K, will not be asked for.
@@ -136,25 +136,27 @@ class AbstractIntegralBackend(abc.ABC):
         )
 
     def definition(self) -> Mapping[str, Any] | None:
-        """Plain data that identifies what labels depend on: enters the spec hash. None: the name and all options.
+        """Return plain data that identifies what labels depend on: enters the spec hash. None: the name and all
+        options.
 
         Override where options change only the speed or the place, so that they do not change the hash.
         """
         return None
 
     def device(self) -> str:
-        """Where the integrals really ran ("cpu", "ipu-host"...): reported in every result."""
+        """Return where the integrals really ran ("cpu", "ipu-host"...): reported in every result."""
         return "cpu"
 
     def kernels(self) -> str:
-        """Which compiled kernels ran, where there are several for one processor or another; reported in every result.
+        """Return which compiled kernels ran, where there are several for one processor or another; reported in every
+        result.
 
         Labels of two kinds may differ in their last bits.
         """
         return ""
 
     def best_policy(self) -> PrecisionPolicy:
-        """The most precise policy that it serves: of the atomic guess and of recovery's last rungs.
+        """Return the most precise policy that it serves: of the atomic guess and of recovery's last rungs.
 
         Override where float64 integrals are out of reach.
         """
@@ -163,7 +165,7 @@ class AbstractIntegralBackend(abc.ABC):
         return FLOAT64
 
     def max_batch(self, layout: Any, policy: PrecisionPolicy, memory_budget: int) -> int | None:
-        """How many entries of a `ShellLayout` fit the budget at once; None: no opinion. 0: not even one."""
+        """Return how many entries of a `ShellLayout` fit the budget at once; None: no opinion. 0: not even one."""
         return None
 
 
@@ -174,7 +176,7 @@ class AbstractAttenuatedBackend(AbstractIntegralBackend):
     def attenuated_two_electron(
         self, batch: Batch, omega: float, policy: PrecisionPolicy, memory_budget: int
     ) -> AbstractTwoElectron:
-        """As `two_electron` for erf(omega r12)/r12; `omega` in bohr⁻¹, positive."""
+        """Return an operator as `two_electron` does, for erf(omega r12)/r12; `omega` in bohr⁻¹, positive."""
 
 
 class AbstractCorePotentialBackend(AbstractIntegralBackend):
@@ -186,4 +188,4 @@ class AbstractCrossOverlapBackend(AbstractIntegralBackend):
 
     @abc.abstractmethod
     def cross_overlap(self, bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:
-        """<μ_bra|ν_ket> for batches of the same systems in the same order."""
+        """Return <μ_bra|ν_ket> for batches of the same systems in the same order."""

@@ -19,20 +19,24 @@ class AbstractBasisSource(abc.ABC):
 
     @abc.abstractmethod
     def shells(self, atomic_number: int) -> Sequence[Shell]:
-        """The element's contracted shells (one contraction each); empty if the basis does not cover it."""
+        """Return the element's contracted shells (one contraction each); empty if the basis does not cover it."""
 
     def core_potential(self, atomic_number: int) -> CorePotential | None:
-        """The effective core potential that the element's shells were made for; None: they are all-electron."""
+        """Return the effective core potential that the element's shells were made for; None: they are all-electron."""
         return None
 
     def auxiliary(self, kind: str) -> str | None:
-        """Name of the auxiliary basis set published with this one for "jkfit" (J and K) or "jfit" (J), or None."""
+        """Return the name of the auxiliary basis set published with this one for "jkfit" (J and K) or "jfit" (J), or
+        None.
+        """
         return None
 
     def labelled(self) -> Mapping[str, AbstractBasisSource]:
-        """What single atoms have in place of this, by their label in the molecule ("O1"): nothing by default."""
+        """Return what single atoms have in place of this, by their label in the molecule ("O1"): nothing by default."""
         return {}
 
     @abc.abstractmethod
     def definition(self) -> Mapping[str, Any]:
-        """Plain data that identifies the numbers in the basis (for instance a digest of them): enters the spec hash."""
+        """Return plain data that identifies the numbers in the basis (for instance a digest of them): enters the spec
+        hash.
+        """

@@ -55,7 +55,7 @@ class AbstractGradientBackend(AbstractIntegralBackend):
         density: Float64[np.ndarray, "active nao nao"],
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """Σ_ij D_ij ∂(T + V)_ij/∂R - Σ_ij W_ij ∂S_ij/∂R of the entries `lanes`, for symmetric D (total) and W.
+        """Return Σ_ij D_ij ∂(T + V)_ij/∂R - Σ_ij W_ij ∂S_ij/∂R of the entries `lanes`, for symmetric D (total) and W.
 
         V is the attraction to `batch.nuclear_charges`, whose own motion counts too, and any core potentials.
         """
@@ -69,7 +69,7 @@ class AbstractGradientBackend(AbstractIntegralBackend):
         energies: Sequence[TwoElectronEnergy],
         policy: PrecisionPolicy,
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """The derivative of the sum of `energies` at fixed density, for the entries `lanes`.
+        """Return the derivative of the sum of `energies` at fixed density, for the entries `lanes`.
 
         The two-particle density is float64 under every policy; integrals are in the policy's precision, within its
         Schwarz bound.
@@ -77,7 +77,7 @@ class AbstractGradientBackend(AbstractIntegralBackend):
 
 
 def gradient_backend(backend: AbstractIntegralBackend) -> AbstractGradientBackend:
-    """The backend, as one that has derivative integrals; `CapabilityError` otherwise."""
+    """Return the backend, as one that has derivative integrals; `CapabilityError` otherwise."""
     if isinstance(backend, AbstractGradientBackend):
         return backend
     raise CapabilityError(
@@ -92,7 +92,9 @@ class AbstractGridGradientOperator(AbstractGridOperator):
 
     @abc.abstractmethod
     def order(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Int32[np.ndarray, "active point"]:
-        """Where each point of a block stands among the points that the operator was given; -1 where filled up."""
+        """Return where each point of a block stands among the points that the operator was given; -1 where
+        filled up.
+        """
 
     @abc.abstractmethod
     def gradient(
@@ -103,7 +105,7 @@ class AbstractGridGradientOperator(AbstractGridOperator):
         lanes: Int32[np.ndarray, "active"],
         owners: Int32[np.ndarray, "active point"],
     ) -> tuple[Float64[np.ndarray, "active natm 3"], Float64[np.ndarray, "active natm 3"]]:
-        """(functions, points) of one block: Σ_g Σ_c derivative_cg ∂(component c at g)/∂R.
+        """Return (functions, points) of one block: Σ_g Σ_c derivative_cg ∂(component c at g)/∂R.
 
         `functions` moves the basis functions of each atom, points fixed. `points` moves each atom's own quadrature
         points with it, functions fixed; `owners` are the atoms that the points, in the operator's order, move with.
@@ -118,7 +120,7 @@ class AbstractGridGradientOperator(AbstractGridOperator):
         grid: Grid,
         energy_density: Float64[np.ndarray, "npoint"],
     ) -> Float64[np.ndarray, "natm 3"]:
-        """Σ_g f_g ∂w_g/∂R of entry `lane`, for f = `energy_density` at the points in the order of `grid`.
+        """Return Σ_g f_g ∂w_g/∂R of entry `lane`, for f = `energy_density` at the points in the order of `grid`.
 
         Override where a kernel is faster than the portable one.
         """

@@ -24,10 +24,10 @@ class AbstractDispersionCorrection(abc.ABC):
 
     @abc.abstractmethod
     def energy(self, system: System) -> float:
-        """Dispersion energy of one system in hartree. `InputError` for elements that have no parameters."""
+        """Return the dispersion energy of one system in hartree. `InputError` for elements that have no parameters."""
 
     def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """Derivative of `energy` by the positions of the system's atoms, in its own order, hartree/bohr."""
+        """Return the derivative of `energy` by the positions of the system's atoms, in its own order, hartree/bohr."""
         raise CapabilityError(
             "scf.functional",
             f"dispersion correction {self.name!r} has no nuclear gradient; use a functional with another correction "
@@ -36,4 +36,4 @@ class AbstractDispersionCorrection(abc.ABC):
 
     @abc.abstractmethod
     def definition(self) -> Mapping[str, Any]:
-        """Plain data that identifies method and parameters: enters the spec hash."""
+        """Return plain data that identifies method and parameters: enters the spec hash."""

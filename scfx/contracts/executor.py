@@ -93,7 +93,7 @@ class AbstractIsolatingExecutor(AbstractExecutor):
 
     @abc.abstractmethod
     def alone(self, probes: Iterable[Probe]) -> Iterator[Outcome]:
-        """One outcome per probe, each in a process with nothing else of this run beside it.
+        """Yield one outcome per probe, each in a process with nothing else of this run beside it.
 
         The next probe is asked for when the consumer has seen the outcome of the one before.
         """

@@ -39,7 +39,7 @@ class AbstractFittingBackend(AbstractIntegralBackend):
         omega: float = 0.0,
         shells: tuple[int, int] | None = None,
     ) -> Float64[np.ndarray, "naux npair"]:
-        """(P|ij) for all pairs j <= i of AOs, packed as `numpy.tril_indices` counts them."""
+        """Return (P|ij) for all pairs j <= i of AOs, packed as `numpy.tril_indices` counts them."""
 
     @abc.abstractmethod
     def two_index(
@@ -50,7 +50,7 @@ class AbstractFittingBackend(AbstractIntegralBackend):
         operator: Operator = "coulomb",
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "naux naux"]:
-        """(P|Q), the metric."""
+        """Return (P|Q), the metric."""
 
     @abc.abstractmethod
     def three_index_gradient(
@@ -63,7 +63,7 @@ class AbstractFittingBackend(AbstractIntegralBackend):
         omega: float = 0.0,
         shells: tuple[int, int] | None = None,
     ) -> Float64[np.ndarray, "natm 3"]:
-        """Σ_P Σ_ij Γ_P,ij ∂(P|ij)/∂R over all i and j, atoms in the batch's order.
+        """Return Σ_P Σ_ij Γ_P,ij ∂(P|ij)/∂R over all i and j, atoms in the batch's order.
 
         `density` holds Γ_P,ij, symmetric in i and j, for the pairs j <= i.
         """
@@ -78,7 +78,7 @@ class AbstractFittingBackend(AbstractIntegralBackend):
         operator: Operator = "coulomb",
         omega: float = 0.0,
     ) -> Float64[np.ndarray, "natm 3"]:
-        """Σ_PQ Γ_PQ ∂(P|Q)/∂R for a symmetric `density` Γ_PQ, atoms in the batch's order."""
+        """Return Σ_PQ Γ_PQ ∂(P|Q)/∂R for a symmetric `density` Γ_PQ, atoms in the batch's order."""
 
 
 class RowBlock(NamedTuple):
@@ -103,11 +103,11 @@ class AbstractFittingRows(abc.ABC):
 
     @abc.abstractmethod
     def rows(self, block: int) -> Float64[np.ndarray, "column row naux"]:
-        """(P|ij) of one block; also for i < j among its own rows. The array is the caller's."""
+        """Return (P|ij) of one block; also for i < j among its own rows. The array is the caller's."""
 
     @abc.abstractmethod
     def metric(self) -> Float64[np.ndarray, "naux naux"]:
-        """(P|Q)."""
+        """Return (P|Q)."""
 
     def close(self) -> None:  # noqa: B027 - nothing to free is a legitimate implementation
         """Free what was prepared."""
@@ -125,4 +125,4 @@ class AbstractFittingRowsBackend(AbstractFittingBackend):
         operator: Operator = "coulomb",
         omega: float = 0.0,
     ) -> AbstractFittingRows:
-        """The integrals of one entry, none of them computed yet."""
+        """Return the integrals of one entry, none of them computed yet."""

@@ -41,7 +41,7 @@ class ClosedShellDensity(NamedTuple):
     tau: Any = None
 
     def spin_resolved(self) -> Density:
-        """The same density as a `Density` of two equal spins."""
+        """Return the density as a `Density` of two equal spins."""
         half = None if self.tau is None else 0.5 * self.tau
         quarter = None if self.sigma is None else 0.25 * self.sigma
         return Density(0.5 * self.rho, 0.5 * self.rho, quarter, quarter, quarter, half, half)
@@ -74,14 +74,18 @@ class AbstractFunctional(abc.ABC):
 
     @abc.abstractmethod
     def energy_density(self, density: Density) -> Float[Array, "..."]:
-        """Exchange-correlation energy per volume, hartree/bohr³, for each point. Pure JAX, differentiable."""
+        """Return the exchange-correlation energy per volume, hartree/bohr³, for each point. Pure JAX,
+        differentiable.
+        """
 
     def closed_shell_energy_density(self, density: ClosedShellDensity) -> Float[Array, "..."]:
-        """The same where both spins are equal. Override with a cheaper form; the conformance suite tests equality."""
+        """Return what `energy_density` gives where both spins are equal. Override with a cheaper form; the conformance
+        suite tests equality.
+        """
         return self.energy_density(density.spin_resolved())
 
     def definition(self) -> Mapping[str, Any]:
-        """Plain data that identifies what is computed, not how it is called: this enters the spec hash.
+        """Return plain data that identifies what is computed, not how it is called: this enters the spec hash.
 
         The instance's own attributes are its parameters: two instances that differ in one are two functionals.
         `InputError` for an attribute that is no plain data; override this method then.

@@ -30,13 +30,13 @@ class AbstractGridOperator(abc.ABC):
 
     @abc.abstractmethod
     def weights(self, block: int, lanes: Int32[np.ndarray, "active"]) -> Float64[Any, "active point"]:
-        """Quadrature weights of a block in bohr³."""
+        """Return the quadrature weights of a block in bohr³."""
 
     @abc.abstractmethod
     def density(
         self, block: int, density: Float[Any, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> Float[Any, "active nspin component point"]:
-        """Density components of each spin on a block."""
+        """Return the density components of each spin on a block."""
 
     @abc.abstractmethod
     def potential(
@@ -45,7 +45,8 @@ class AbstractGridOperator(abc.ABC):
         derivative: Float[Any, "active nspin component point"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[Any, "active nspin nao nao"]:
-        """Contribution of a block to the potential matrix, V_ij = Σ_g Σ_c derivative_cg ∂(component c)/∂D_ij.
+        """Return the contribution of a block to the potential matrix, V_ij = Σ_g Σ_c derivative_cg ∂(component
+        c)/∂D_ij.
 
         `derivative` already includes the quadrature weight.
         """
@@ -61,7 +62,7 @@ class AbstractGridOperator(abc.ABC):
         out += np.asarray(self.potential(block, derivative, lanes))
 
     def held_bytes(self) -> int:
-        """Bytes of AO values held: part of the memory budget."""
+        """Return the bytes of AO values held: part of the memory budget."""
         return 0
 
     def close(self) -> None:  # noqa: B027
@@ -81,4 +82,6 @@ class AbstractGridBackend(AbstractIntegralBackend):
         policy: PrecisionPolicy,
         memory_budget: int,
     ) -> AbstractGridOperator:
-        """`points` (bohr) and `weights` (bohr³) by entry, which may differ in number; blocks are the backend's."""
+        """Return an operator on `points` (bohr) and `weights` (bohr³) by entry, which may differ in number; blocks are
+        the backend's.
+        """

@@ -30,22 +30,22 @@ class AbstractDataset(abc.ABC):
     @property
     @abc.abstractmethod
     def schema(self) -> pa.Schema:
-        """Columns, with unit and meaning in each field's metadata."""
+        """Return the columns, with unit and meaning in each field's metadata."""
 
     @property
     @abc.abstractmethod
     def identity(self) -> str:
-        """A text that is the same for equal rows: plan, and how many rows there are by now."""
+        """Return a text that is the same for equal rows: plan, and how many rows there are by now."""
 
     @property
     @abc.abstractmethod
     def planned(self) -> int:
-        """Rows that it is to have."""
+        """Return the number of rows that it is to have."""
 
     @property
     @abc.abstractmethod
     def complete(self) -> bool:
-        """Whether every planned row is there."""
+        """Return whether every planned row is there."""
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -53,20 +53,20 @@ class AbstractDataset(abc.ABC):
 
     @abc.abstractmethod
     def filter(self, status: str | Sequence[str]) -> AbstractDataset:
-        """The rows of some statuses only."""
+        """Return the rows of some statuses only."""
 
     @abc.abstractmethod
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Tables of some rows each, so that memory stays small; `columns` limits what is read."""
+        """Yield tables of some rows each, so that memory stays small; `columns` limits what is read."""
 
     @abc.abstractmethod
     def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows as one table ordered by row_id."""
+        """Return all rows as one table ordered by row_id."""
 
     @abc.abstractmethod
     def summary(self) -> Mapping[str, Any]:
-        """At least "statuses" (rows by status), "worker_seconds" (by stage, "total" their wall time) and
-        "labels_per_worker_second"."""
+        """Return plain data with at least "statuses" (rows by status), "worker_seconds" (by stage, "total" their wall
+        time) and "labels_per_worker_second"."""
 
 
 class AbstractLabels(abc.ABC):
@@ -82,11 +82,11 @@ class AbstractLabels(abc.ABC):
 
     @abc.abstractmethod
     def row_options(self, options: BaseModel) -> Mapping[str, Any]:
-        """The options that decide what the rows are, as plain data; the others only say how they are made."""
+        """Return the options that decide what the rows are, as plain data; the others only say how they are made."""
 
     @abc.abstractmethod
     def elements(self, options: BaseModel, context: TaskContext) -> tuple[int, ...]:
-        """Atomic numbers in the rows to come. Computes nothing and leaves no file."""
+        """Return the atomic numbers in the rows to come. Computes nothing and leaves no file."""
 
     @abc.abstractmethod
     def make(self, options: BaseModel, context: TaskContext) -> int:
@@ -97,7 +97,7 @@ class AbstractLabels(abc.ABC):
 
     @abc.abstractmethod
     def reads(self, path: str | os.PathLike[str]) -> bool:
-        """Whether what is at the path is a dataset of this kind. Opens nothing but what tells."""
+        """Return whether what is at the path is a dataset of this kind. Opens nothing but what tells."""
 
     @abc.abstractmethod
     def open(self, path: str | os.PathLike[str]) -> AbstractDataset:
@@ -105,7 +105,7 @@ class AbstractLabels(abc.ABC):
 
 
 def scalar_properties(schema: pa.Schema) -> dict[str, tuple[str, str]]:
-    """The properties of a dataset that are numbers: by name, (column, unit of the column; "" for pure numbers).
+    """Return the properties of a dataset that are numbers: by name, (column, unit of the column; "" for pure numbers).
 
     What can be averaged, compared or learnt without knowing more of the property.
     """
@@ -118,13 +118,13 @@ def scalar_properties(schema: pa.Schema) -> dict[str, tuple[str, str]]:
 
 
 def makers(registry: Registry) -> list[AbstractLabels]:
-    """Every maker of labels that can be used here, by name."""
+    """Return every maker of labels that can be used here, by name."""
     available = [o for o in registry.offers("labels") if o.status == "available"]
     return [registry.labels(f"{o.distribution}:{o.name}") for o in available]
 
 
 def is_dataset(registry: Registry, path: str | os.PathLike[str]) -> bool:
-    """Whether somebody here can read what is at the path as a dataset of labels."""
+    """Return whether somebody here can read what is at the path as a dataset of labels."""
     return any(maker.reads(path) for maker in makers(registry))
 
 

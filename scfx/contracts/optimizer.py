@@ -57,7 +57,9 @@ class Criteria:
     fmax: float | None = None
 
     def met(self, gradient: Float64[np.ndarray, "natm 3"], step: Float64[np.ndarray, "natm 3"]) -> bool:
-        """Whether a Cartesian gradient (hartree/bohr) and the step planned from there (bohr) are small enough."""
+        """Return whether a Cartesian gradient (hartree/bohr) and the step planned from there (bohr) are small
+        enough.
+        """
         if self.fmax is not None:
             return float(np.linalg.norm(gradient, axis=1).max()) * _EV_PER_ANGSTROM < self.fmax
         return all(
@@ -93,7 +95,9 @@ class AbstractOptimizer(abc.ABC):
         energy: float,
         gradient: Float64[np.ndarray, "natm 3"],
     ) -> Float64[np.ndarray, "natm 3"] | None:
-        """The next positions in bohr after energy (hartree) and gradient (hartree/bohr); None: converged here."""
+        """Return the next positions in bohr after energy (hartree) and gradient (hartree/bohr); None:
+        converged here.
+        """
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
         """End of this molecule, converged or not; nothing is asked after it."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
     from scfx.config.resolved import ResolvedSpec
     from scfx.properties.entry import ConvergedEntry
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: A value: a number, an array, or numbers by name (axis "component"); float64.
 Value = float | np.ndarray | Mapping[str, float]
@@ -43,7 +43,7 @@ class Column:
     description: str = ""
 
     def stored(self, value: Value | None) -> Any:
-        """A value as plain numbers and lists; None for None and for what is not a number."""
+        """Return a value as plain numbers and lists; None for None and for what is not a number."""
         return None if value is None else plain(value, self.factor)
 
 
@@ -78,7 +78,7 @@ class AbstractProperty(abc.ABC):
 
     @property
     def key(self) -> str:
-        """Name and unit, as `scfx energy --json` writes them: "gradient_hartree_per_bohr"."""
+        """Return the name and unit, as `scfx energy --json` writes them: "gradient_hartree_per_bohr"."""
         unit = self.unit.replace("/", "_per_").replace("^", "").replace(" ", "_")
         return f"{self.name}_{unit}" if unit else self.name
 
@@ -86,7 +86,7 @@ class AbstractProperty(abc.ABC):
         """Raise `ConfigError` with the key where the calculation cannot give this property. Before any SCF."""
 
     def definition(self, policy: PrecisionPolicy) -> Mapping[str, Any]:
-        """What of its options decides the values, resolved; not empty, it enters spec hash and provenance.
+        """Return what of its options decides the values, resolved; not empty, it enters spec hash and provenance.
 
         `policy`: that of the last iterations.
         """
@@ -94,7 +94,9 @@ class AbstractProperty(abc.ABC):
 
     @abc.abstractmethod
     def compute(self, entry: ConvergedEntry) -> Value:
-        """The value of one converged entry. `PropertyError` says why there is none; other errors are taken as that."""
+        """Return the value of one converged entry. `PropertyError` says why there is none; other errors are taken as
+        that.
+        """
 
 
 class AbstractBatchProperty(AbstractProperty):
@@ -102,17 +104,17 @@ class AbstractBatchProperty(AbstractProperty):
 
     @abc.abstractmethod
     def compute_batch(
-        self, run: BatchRun, lanes: Int32[np.ndarray, "active"]
+        self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]
     ) -> Sequence[Value | PropertyError]:
-        """A value of each of the entries `lanes`, or (returned, not raised) why there is none."""
+        """Return a value of each of the entries `lanes`, or (returned, not raised) why there is none."""
 
     def compute(self, entry: ConvergedEntry) -> Value:
-        """See `AbstractProperty.compute`; what `compute_batch` found."""
+        """Return the value of one entry that `compute_batch` found."""
         return entry.value(self.name)
 
 
 def plain(value: Any, factor: float = 1.0) -> Any:
-    """Plain Python numbers, lists and dicts of a value times a factor; None for what is not finite."""
+    """Return plain Python numbers, lists and dicts of a value times a factor; None for what is not finite."""
     if isinstance(value, Mapping):
         return {name: plain(number, factor) for name, number in value.items()}
     array = np.asarray(value, dtype=np.float64)

@@ -35,17 +35,21 @@ class TaskContext:
     earlier: Sequence[AbstractTask] = ()
 
     def labels(self, choice: Named | None = None) -> AbstractLabels:
-        """Who makes datasets of labels, resumably: for tasks that need labels of their own. See `Registry.labels`."""
+        """Return who makes datasets of labels, resumably: for tasks that need labels of their own. See
+        `Registry.labels`.
+        """
         return self.registry.labels(choice)
 
     def dataset(self, path: str | os.PathLike[str]) -> AbstractDataset:
-        """A dataset of labels to read, whoever made it. `InputError` if nobody here can read what is at the path."""
+        """Return a dataset of labels to read, whoever made it. `InputError` if nobody here can read what is at the
+        path.
+        """
         from scfx.contracts.labels import open_dataset
 
         return open_dataset(self.registry, path)
 
     def say(self, text: str) -> None:
-        """A line for people, printed as it stands."""
+        """Print a line for people, as it stands."""
         if self.console is not None:
             self.console.print(text, highlight=False, markup=False)
 

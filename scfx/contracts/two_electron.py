@@ -16,7 +16,7 @@ class AbstractTwoElectron(abc.ABC):
     def coulomb_exchange(
         self, density: Float[Any, "batch *spin nao nao"]
     ) -> tuple[Float[Any, "batch *spin nao nao"], Float[Any, "batch *spin nao nao"]]:
-        """(J, K) for symmetric density matrices: J_ij = Σ (ij|kl) D_kl, K_ik = Σ (ij|kl) D_jl, in hartree.
+        """Return (J, K) for symmetric density matrices: J_ij = Σ (ij|kl) D_kl, K_ik = Σ (ij|kl) D_jl, in hartree.
 
         `density` is [batch, nao, nao] or [batch, nspin, nao, nao]; J and K come back in its shape (J of each spin
         separately), as float64 unless the precision policy says float32.
@@ -32,7 +32,8 @@ class AbstractTwoElectron(abc.ABC):
         coulomb: bool,
         exchange: bool,
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """(J, K) [active, nspin, nao, nao] of the entries `lanes`, or None in the place of one that is not wanted.
+        """Return (J, K) [active, nspin, nao, nao] of the entries `lanes`, or None in the place of one that is not
+        wanted.
 
         Override where leaving one out, or some entries, saves work.
         """
@@ -40,7 +41,9 @@ class AbstractTwoElectron(abc.ABC):
         return (np.asarray(j)[lanes] if coulomb else None), (np.asarray(k)[lanes] if exchange else None)
 
     def held_bytes(self) -> int | None:
-        """Bytes of integrals held, so that AO values may take the rest of the memory budget; None: not known."""
+        """Return the bytes of integrals held, so that AO values may take the rest of the memory budget; None: not
+        known.
+        """
         return None
 
     def close(self) -> None:  # noqa: B027 - nothing to free is a legitimate implementation
@@ -63,7 +66,7 @@ class AbstractLaneTwoElectron(AbstractTwoElectron):
     def coulomb_exchange_lanes(
         self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(J, K) [active, nspin, nao, nao] of the entries `lanes`; K is None when `exchange` is False."""
+        """Return (J, K) [active, nspin, nao, nao] of the entries `lanes`; K is None when `exchange` is False."""
 
     def contract_wanted(
         self,
@@ -72,6 +75,6 @@ class AbstractLaneTwoElectron(AbstractTwoElectron):
         coulomb: bool,
         exchange: bool,
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """See `AbstractTwoElectron.contract_wanted`. Override where leaving J out saves work."""
+        """Return J and K as far as they are wanted. Override where leaving J out saves work."""
         j, k = self.coulomb_exchange_lanes(density, lanes, exchange)
         return (j if coulomb else None), k if exchange else None

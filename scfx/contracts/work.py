@@ -37,7 +37,7 @@ class Attempt:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def done(self, *statuses: str) -> None:
-        """Rows with these statuses are finished: people see it, and the worker does not count as hung."""
+        """Note that rows with these statuses are finished: people see it, and the worker does not count as hung."""
         self.report(Counter(statuses))
 
 
@@ -52,43 +52,48 @@ class AbstractWork(abc.ABC):
     ending: ClassVar[str] = "jsonl"
 
     def begin(self, threads: int | None) -> None:  # noqa: B027 - most have nothing to prepare
-        """Called on a copy of this object before its first shard in a process; what is costly to make is made here.
+        """Make what is costly to make; called on a copy of this object before its first shard in a process.
 
         `threads`: this worker's share of the cores; None: the command's own process, and all of them.
         """
 
     def warm_up(self) -> None:  # noqa: B027 - most make everything in `begin`
-        """Called before items are tried alone: make now what `compute` would make when it is first needed.
+        """Make now what `compute` would make when it is first needed; called before items are tried alone.
 
         What ends a process before its items are begun is not charged to them.
         """
 
     @abc.abstractmethod
     def compute(self, items: Sequence[Any], attempt: Attempt) -> Sequence[Row]:
-        """One row for each item, in their order.
+        """Return one row for each item, in their order.
 
         What is wrong with one item is said in its row ("failed" and a reason). What is raised ends the run, and is
         about the machine or the configuration (`scfx.InputError`): no row is blamed for it.
         """
 
     def compute_some(self, items: Sequence[Any], places: Sequence[int], attempt: Attempt) -> Sequence[Row]:
-        """The rows of some places of a shard alone; override where rows depend on the other items of their shard."""
+        """Return the rows of some places of a shard alone; override where rows depend on the other items of their
+        shard.
+        """
         return self.compute([items[place] for place in places], attempt)
 
     def settled(self, item: Any, attempt: Attempt) -> Row | None:
-        """The row of an item that needs no work; such an item is not suspected when a process dies. None: it does."""
+        """Return the row of an item that needs no work; such an item is not suspected when a process dies. None: it
+        does.
+        """
         return None
 
     def poison(self, item: Any, reason: str, attempt: Attempt) -> Row:
-        """The row of an item that ended its process again and again."""
+        """Return the row of an item that ended its process again and again."""
         return {"status": "poison", "reason": reason}
 
     def name_of(self, item: Any, place: int) -> str:
-        """What messages call an item."""
+        """Return what messages call an item."""
         return f"item {place}"
 
     def encode(self, rows: Sequence[Row], attempt: Attempt) -> dict[str, bytes]:
-        """Bytes of the files of a shard by their endings, that of `ending` first: a function of the rows alone.
+        """Return the bytes of the files of a shard by their endings, that of `ending` first: a function of the rows
+        alone.
 
         All of them are committed together. JSON lines by default: keys sorted, floats with every digit.
         """
@@ -96,9 +101,9 @@ class AbstractWork(abc.ABC):
         return {self.ending: "".join(f"{line}\n" for line in lines).encode()}
 
     def versions(self) -> dict[str, str]:
-        """Versions of the packages here that rows depend on; those of another machine must be equal."""
+        """Return the versions of the packages here that rows depend on; those of another machine must be equal."""
         return versions()
 
     def load_plan(self, store: AbstractStore) -> AbstractPlan | None:
-        """The plan in a store, where it is of another kind than `run_job` makes; None: it is of that kind."""
+        """Return the plan in a store, where it is of another kind than `run_job` makes; None: it is of that kind."""
         return None

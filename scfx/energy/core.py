@@ -26,11 +26,11 @@ class CoreHamiltonian(Term):
         self.integrals: OneElectron = sources.one_electron(batch)
 
     def matrix(self) -> Float64[np.ndarray, "batch nao nao"]:
-        """The core Hamiltonian of each entry in hartree."""
+        """Return the core Hamiltonian of each entry in hartree."""
         return self.integrals.kinetic + self.integrals.nuclear
 
     def energies(self, density: Float64[np.ndarray, "batch nao nao"]) -> dict[str, np.ndarray]:
-        """Kinetic energy and attraction to the nuclei (and their core potentials) at the total densities."""
+        """Return the kinetic energy and attraction to the nuclei (and their core potentials) at the total densities."""
         return {
             "kinetic": np.einsum("bij,bij->b", density, self.integrals.kinetic),
             "nuclear_attraction": np.einsum("bij,bij->b", density, self.integrals.nuclear),
@@ -42,6 +42,6 @@ class CoreHamiltonian(Term):
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `Term.gradient`: tr D ∂(T + V) - tr W ∂S."""
+        """Return tr D ∂(T + V) - tr W ∂S, hartree/bohr, as `Term.gradient` asks."""
         total = np.ascontiguousarray(density.sum(axis=1))
         return self._sources.one_electron_gradient(self._batch, lanes, total, energy_weighted_density)

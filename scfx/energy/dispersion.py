@@ -28,7 +28,7 @@ class Dispersion(Term):
         self._energy = np.array([correction.energy(system.without_ghosts()) for system in batch.systems])
 
     def constant(self) -> Mapping[str, Float64[np.ndarray, "batch"]]:
-        """See `Term.constant`."""
+        """Return the dispersion energies of the batch, by name, in hartree."""
         return {self.name: self._energy}
 
     def gradient(
@@ -37,7 +37,7 @@ class Dispersion(Term):
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `Term.gradient`."""
+        """Return the derivative of the dispersion energies by the positions of the nuclei, hartree/bohr."""
         batch = self._batch
         own = [self._of_atoms(batch.systems[lane]) for lane in lanes]
         return np.stack([g[batch.atom_order[lane]] for g, lane in zip(own, lanes, strict=True)])

@@ -69,7 +69,7 @@ class Hamiltonian:
 
     @property
     def exchange_correlation(self) -> ExchangeCorrelation | None:
-        """The functional's term; None without a functional."""
+        """Return the functional's term; None without a functional."""
         found = [term for term in self.terms if isinstance(term, ExchangeCorrelation)]
         return found[0] if found else None
 
@@ -79,11 +79,11 @@ class Hamiltonian:
         lanes: Int32[np.ndarray, "active"],
         coarse: CoarseGrid | None = None,
     ) -> Evaluation:
-        """All terms at the densities of some entries. `coarse` says which of them are on which grid."""
+        """Return all terms at the densities of some entries. `coarse` says which of them are on which grid."""
         profile = self._energy.profile
         for term in self.terms:
             with profile.stage(_STAGES[term.name][0]):
-                term.prepare()
+                term.initialize()
         found = []
         for term in self.terms:
             with profile.stage(_STAGES[term.name][1]):
@@ -160,7 +160,7 @@ class EnergyFunctional:
         self._shared: dict[Any, Term] = {}
 
     def hamiltonian(self, policy: PrecisionPolicy) -> Hamiltonian:
-        """The terms in a precision; those that another precision computes the same way are shared with it."""
+        """Return the terms in a precision; those that another precision computes the same way are shared with it."""
         resolved, batch, memory = self._resolved, self._batch, self.memory
         backend, functional = resolved.backend, resolved.functional
         stored = (policy.integrals, policy.schwarz_float64, policy.coulomb_exchange)
@@ -214,7 +214,8 @@ class EnergyFunctional:
     def coarse_grid(
         self, first: PrecisionPolicy, last: PrecisionPolicy, shape: tuple[int, int, int, int]
     ) -> CoarseGrid | None:
-        """A coarse grid for early iterations, if the first phase's policy asks for one and the grid is large enough.
+        """Return a coarse grid for early iterations, if the first phase's policy asks for one and the grid is large
+        enough.
 
         `shape`: of the padded densities. Whoever asks closes it, and takes it off `memory`.
         """
@@ -239,7 +240,7 @@ class EnergyFunctional:
                 self.dtypes["coulomb_exchange"] |= term.dtypes
 
     def constants(self) -> dict[str, Float64[np.ndarray, "batch"]]:
-        """Energies by name that do not depend on the density, hartree."""
+        """Return energies by name that do not depend on the density, hartree."""
         out = dict(self.repulsion.constant())
         return out if self.dispersion is None else out | dict(self.dispersion.constant())
 
@@ -250,7 +251,9 @@ class EnergyFunctional:
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """Derivative of the energy by the positions of the nuclei, hartree/bohr, all terms in a fixed order."""
+        """Return the derivative of the energy by the positions of the nuclei, hartree/bohr, all terms in a fixed
+        order.
+        """
         terms: list[Term] = [self.core, *hamiltonian.terms, self.repulsion]
         if self.dispersion is not None:
             terms.append(self.dispersion)
@@ -261,7 +264,7 @@ class EnergyFunctional:
         return out
 
     def held_bytes(self) -> int:
-        """Bytes of integrals and AO values held at present."""
+        """Return the bytes of integrals and AO values held at present."""
         return self.memory.held()
 
     def close(self) -> None:

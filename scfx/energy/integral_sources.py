@@ -40,11 +40,11 @@ class IntegralSources:
         self._lock = Lock()
 
     def two_electron(self, layout: ShellLayout) -> AbstractIntegralBackend:
-        """Who has the two-electron integrals of a structure, exact and fitted."""
+        """Return who has the two-electron integrals of a structure, exact and fitted."""
         return self.for_angular_momentum(max(layout.angular_momentum, default=0))
 
     def for_angular_momentum(self, highest: int) -> AbstractIntegralBackend:
-        """Who has the integrals of structures with shells up to `highest`."""
+        """Return who has the integrals of structures with shells up to `highest`."""
         most = self.backend.max_angular_momentum
         allowed = {"one_electron", "two_electron"} <= set(self.backend.borrows)
         if self._find_higher is None or most is None or highest <= most or not allowed:
@@ -55,7 +55,7 @@ class IntegralSources:
         return self._higher[highest]
 
     def has_core_potentials(self) -> bool:
-        """Whether the backend has, or may borrow, effective core potentials."""
+        """Return whether the backend has, or may borrow, effective core potentials."""
         own = isinstance(self.backend, AbstractCorePotentialBackend)
         return own or (self._find_core is not None and "one_electron" in self.backend.borrows)
 
@@ -72,7 +72,7 @@ class IntegralSources:
         return whole if isinstance(whole, AbstractCorePotentialBackend) else self._lender_of_cores()
 
     def one_electron(self, batch: Batch) -> OneElectron:
-        """One-electron matrices of a batch, each entry's from who has them."""
+        """Return one-electron matrices of a batch, each entry's from who has them."""
         usual, cores = self.two_electron(batch.layout), entries_with_core_potentials(batch)
         lender = self._lender(batch) if len(cores) else usual
         if lender is usual:
@@ -91,7 +91,9 @@ class IntegralSources:
         density: Float64[np.ndarray, "active nao nao"],
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `AbstractGradientBackend.one_electron_gradient`; each entry's from who has its one-electron matrices."""
+        """Return the one-electron part of the gradient; each entry's from the backend that has its one-electron
+        matrices.
+        """
         usual = self.two_electron(batch.layout)
         borrowed = np.isin(lanes, entries_with_core_potentials(batch))
         lender = self._lender(batch) if borrowed.any() else usual
@@ -104,7 +106,9 @@ class IntegralSources:
         return out
 
     def borrowed(self, batches: Iterable[Batch]) -> dict[str, list[str]]:
-        """Names of the backends that gave some entry of these batches a part that the chosen one lacks, by part."""
+        """Return the names of the backends that gave some entry of these batches a part that the chosen one lacks, by
+        part.
+        """
         found: dict[str, set[str]] = {}
         for batch in batches:
             usual = self.two_electron(batch.layout)
@@ -116,14 +120,14 @@ class IntegralSources:
         return {part: sorted(names) for part, names in sorted(found.items())}
 
     def kernels(self, batches: Iterable[Batch] = ()) -> str:
-        """Which compiled kernels ran: the backend's, and those of who lent it two-electron integrals."""
+        """Return which compiled kernels ran: the backend's, and those of who lent it two-electron integrals."""
         lent = {self.two_electron(b.layout) for b in batches} - {self.backend}
         others = sorted(f"{one.name}: {one.kernels()}" for one in lent)
         return "; ".join([self.backend.kernels(), *others])
 
 
 def entries_with_core_potentials(batch: Batch) -> Int32[np.ndarray, "some"]:
-    """The entries of which some atom that is no ghost has an effective core potential in the basis."""
+    """Return the entries of which some atom that is no ghost has an effective core potential in the basis."""
     cores = [
         any(
             int(z) in own.core_potentials

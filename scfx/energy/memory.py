@@ -9,7 +9,7 @@ class Holder(Protocol):
     """Something that holds integrals or AO values."""
 
     def held_bytes(self) -> int:
-        """Bytes held at present."""
+        """Return the bytes held at present."""
         ...
 
 
@@ -29,9 +29,9 @@ class MemoryBudget:
         self._holders = [known for known in self._holders if known is not holder]
 
     def held(self) -> int:
-        """Bytes held at present by all."""
+        """Return the bytes held at present by all."""
         return sum(holder.held_bytes() for holder in self._holders)
 
     def left(self) -> int:
-        """Bytes that may still be taken."""
+        """Return the bytes that may still be taken."""
         return max(0, self.total - self.held())

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def second_moments(
     batch: Batch, origins: Float64[np.ndarray, "batch 3"]
 ) -> Float64[np.ndarray, "batch 3 3 nao nao"]:
-    """Matrices of (x - o_x)(y - o_y) and the like about an origin of each entry, bohr²; symmetric in x and y."""
+    """Return matrices of (x - o_x)(y - o_y) and the like about an origin of each entry, bohr²; symmetric in x and y."""
     return np.stack([entry_second_moments(batch, entry, origins[entry]) for entry in range(len(batch))])
 
 
 def entry_second_moments(
     batch: Batch, entry: int, origin: Float64[np.ndarray, "3"]
 ) -> Float64[np.ndarray, "3 3 nao nao"]:
-    """`second_moments` of one entry about one origin."""
+    """Return `second_moments` of one entry about one origin."""
     layout = batch.layout
     exponent, factor, centre, powers, contracted = [], [], [], [], []
     for shell, l in enumerate(layout.angular_momentum):

@@ -72,8 +72,8 @@ class NonlocalCorrelation(Term):
         self._kept: dict[tuple[int, int], Any] | None = None
         self._size = 0
 
-    def prepare(self) -> None:
-        """See `Term.prepare`: makes the grid, and decides whether AO values are kept."""
+    def initialize(self) -> None:
+        """Make the grid, and decide whether AO values are kept."""
         if self._grids is not None:
             return
         batch = self._batch
@@ -115,8 +115,8 @@ class NonlocalCorrelation(Term):
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Contribution:
-        """See `Term.evaluate`; the potential is the same for either spin."""
-        self.prepare()
+        """Return VV10 energies and potential matrices; the potential is the same for either spin."""
+        self.initialize()
         assert self._grids is not None
         energy = np.zeros(density.shape[0])
         potential = np.zeros((density.shape[0], *density.shape[2:]))
@@ -142,8 +142,8 @@ class NonlocalCorrelation(Term):
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `Term.gradient`; with the response of points and weights unless the specification leaves it out."""
-        self.prepare()
+        """Return dE_VV10/dR; with the response of points and weights unless the specification leaves it out."""
+        self.initialize()
         assert self._grids is not None
         return nonlocal_correlation_gradient(
             self._batch,
@@ -161,13 +161,13 @@ class NonlocalCorrelation(Term):
         lanes: Int32[np.ndarray, "active"],
         opposite: bool = False,
     ) -> None:
-        """See `Term.response`: not there."""
+        """Refuse: the response of VV10 to a change of the density is not built."""
         raise CapabilityError("scf.functional", "VV10 has no second derivative here")
 
     def held_bytes(self) -> int:
-        """See `Term.held_bytes`."""
+        """Return the bytes of AO values held at present."""
         return 0 if self._kept is None else self._size
 
     def close(self) -> None:
-        """See `Term.close`."""
+        """Free the AO values and the grid."""
         self._grids, self._kept, self._tables, self._chunks = None, None, [], []

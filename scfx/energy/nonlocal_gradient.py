@@ -63,14 +63,14 @@ def nonlocal_correlation_gradient(
     *,
     response: bool = True,
 ) -> Float64[np.ndarray, "active natm 3"]:
-    """dE_VV10/dR in hartree/bohr of the entries `lanes` at fixed density matrices, which lead with `active`.
+    """Return dE_VV10/dR in hartree/bohr of the entries `lanes` at fixed density matrices, which lead with `active`.
 
     `grids`: the non-local grid of every entry, with owners; `parameters`: (b, C). Call inside `jax.enable_x64(True)`.
     """
     tables = EntryTables(batch)
     out = np.zeros((len(lanes), batch.natm, 3))
     for row, lane in enumerate(map(int, lanes)):
-        grid, own = grids[lane], tables.of(lane)
+        grid, own = grids[lane], tables.for_entry(lane)
         total = tables.padded(np.sum(density[row], axis=0, keepdims=True))
         points, npoint = in_blocks(grid.points), len(grid.weights)
         parts = [np.asarray(_components(own, chunk, total[0], lmax=tables.lmax)) for chunk in points]
@@ -92,7 +92,9 @@ def nonlocal_correlation_gradient(
 def point_derivatives(
     components: Float64[np.ndarray, "4 point"], grid: Grid, parameters: tuple[float, float]
 ) -> PointDerivatives:
-    """The energy's derivatives by all that it depends on at each point; `components` are rho and its gradient."""
+    """Return the energy's derivatives by all that it depends on at each point; `components` are rho and its
+    gradient.
+    """
     energy, by_component = vv10(components, grid.points, grid.weights, parameters)
     b, c = parameters
     npoint = len(grid.weights)

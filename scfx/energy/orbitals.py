@@ -35,7 +35,7 @@ class OrbitalTables(NamedTuple):
 
 
 def orbital_tables(batch: Batch, capacity: int) -> tuple[OrbitalTables, int]:
-    """Tables padded to `capacity` lanes and to the AO bucket; and the highest angular momentum."""
+    """Return tables padded to `capacity` lanes and to the AO bucket; and the highest angular momentum."""
     layout = batch.layout
     nao = ao_bucket(layout.nao)
     nshell = ao_bucket(layout.n_shells)
@@ -117,7 +117,8 @@ def orbital_values(
     derivatives: bool,
     dtype: str,
 ) -> Float[Array, "lane block component nao point"]:
-    """AO values (and, with `derivatives`, ∂/∂x, y, z) of each lane at its own points; evaluated in float64, then cast.
+    """Return AO values (and, with `derivatives`, ∂/∂x, y, z) of each lane at its own points; evaluated in float64, then
+    cast.
 
     Components: value, x, y, z derivatives. Padded functions are zero.
     """
@@ -147,7 +148,7 @@ def orbital_values(
 def evaluate_orbitals(
     batch: Batch, points: Float64[np.ndarray, "batch npoint 3"], derivatives: bool = False
 ) -> Float64[np.ndarray, "batch component nao npoint"]:
-    """AO values of a batch at given points (bohr), PySCF's order and normalisation. For tests and analysis."""
+    """Return AO values of a batch at given points (bohr), PySCF's order and normalisation. For tests and analysis."""
     with jax.enable_x64(True):
         tables, lmax = orbital_tables(batch, len(batch))
         values = orbital_values(
@@ -171,7 +172,7 @@ def orbital_derivatives(
     lmax: int,
     order: int,
 ) -> Float64[Array, "component nao point"]:
-    """AO values and their derivatives up to first or second `order` of one lane (bohr), for nuclear gradients.
+    """Return AO values and their derivatives up to first or second `order` of one lane (bohr), for nuclear gradients.
 
     Components: value, x, y, z, and in second order xx, xy, xz, yy, yz, zz. Pure JAX; padded functions are zero.
     """

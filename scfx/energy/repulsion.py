@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class NuclearRepulsion(Term):
-    """Σ_{a<b} Z_a Z_b / R_ab, with the charges that core potentials leave."""
+    """The repulsion of the nuclei, Σ_{a<b} Z_a Z_b / R_ab, with the charges that core potentials leave."""
 
     name = "nuclear_repulsion"
 
@@ -24,7 +24,7 @@ class NuclearRepulsion(Term):
         self._batch = batch
 
     def constant(self) -> Mapping[str, Float64[np.ndarray, "batch"]]:
-        """See `Term.constant`."""
+        """Return the repulsion energies by name, in hartree."""
         return {self.name: self._batch.nuclear_repulsion}
 
     def gradient(
@@ -33,7 +33,7 @@ class NuclearRepulsion(Term):
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `Term.gradient`."""
+        """Return the derivative of the repulsion by the positions of the nuclei, hartree/bohr."""
         charges, positions = self._batch.nuclear_charges[lanes], self._batch.positions[lanes]
         out = np.zeros_like(positions)
         for a in range(positions.shape[1]):

@@ -54,17 +54,17 @@ class Term(abc.ABC):
     #: Name of the contribution, for results and messages.
     name: ClassVar[str]
 
-    def prepare(self) -> None:  # noqa: B027 - most terms need nothing
+    def initialize(self) -> None:  # noqa: B027 - most terms need nothing
         """Make what `evaluate` needs, within the memory budget. Called before each evaluation: cheap if done."""
 
     def constant(self) -> Mapping[str, Float64[np.ndarray, "batch"]]:
-        """Energies by name that do not depend on the density, hartree."""
+        """Return energies by name that do not depend on the density, hartree."""
         return {}
 
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Contribution:
-        """What the term adds for the entries `lanes`; nothing for a term whose part is constant or linear."""
+        """Return what the term adds for the entries `lanes`; nothing for a term whose part is constant or linear."""
         return Contribution()
 
     def gradient(
@@ -73,7 +73,9 @@ class Term(abc.ABC):
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """Derivative of the term's energy by the positions of the nuclei, hartree/bohr, atoms in the batch's order."""
+        """Return the derivative of the term's energy by the positions of the nuclei, hartree/bohr, atoms in the batch's
+        order.
+        """
         raise CapabilityError("scf.properties", f"{self.name} has no nuclear gradient here")
 
     def response(
@@ -91,7 +93,7 @@ class Term(abc.ABC):
         return None
 
     def held_bytes(self) -> int:
-        """Bytes of integrals and AO values held at present."""
+        """Return the bytes of integrals and AO values held at present."""
         return 0
 
     def rest(self) -> None:  # noqa: B027

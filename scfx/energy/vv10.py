@@ -60,7 +60,7 @@ def vv10(
     weights: Float64[np.ndarray, "point"],
     parameters: tuple[float, float],
 ) -> tuple[float, Float64[np.ndarray, "4 point"]]:
-    """Energy (hartree) and its derivatives by rho and ∂rho, times the weights, on one grid.
+    """Return the energy (hartree) and its derivatives by rho and ∂rho, times the weights, on one grid.
 
     `parameters`: (b, C). Call inside `jax.enable_x64(True)`.
     """

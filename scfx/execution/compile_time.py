@@ -33,7 +33,9 @@ def _listen(event: str, duration_secs: float, **_: str | int) -> None:
 
 
 def compile_seconds() -> float:
-    """Seconds this thread has spent tracing, lowering and compiling since it first asked (cache reads included)."""
+    """Return the seconds this thread has spent tracing, lowering and compiling since it first asked (cache reads
+    included).
+    """
     global _listening
     with _lock:
         if not _listening:

@@ -17,5 +17,5 @@ def on_device(platform: str) -> Iterator[None]:
 
 
 def to_device(values: np.ndarray) -> jax.Array:
-    """A host array where XLA computes. Unlike `jnp.asarray` and `jnp.zeros` it compiles nothing."""
+    """Return a host array where XLA computes. Unlike `jnp.asarray` and `jnp.zeros` it compiles nothing."""
     return jax.device_put(values)

@@ -16,7 +16,7 @@ _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stopping_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """While entered, the first SIGINT calls `stop`, and the next one raises KeyboardInterrupt as ever.
+    """Call `stop` at the first SIGINT while entered; the next one raises KeyboardInterrupt as ever.
 
     Does nothing outside the main thread, where Python delivers no signals, and where somebody else handles SIGINT.
     """
@@ -54,7 +54,7 @@ def interrupts_blocked() -> Iterator[None]:
 
 @contextmanager
 def leave_at_second_interrupt() -> Iterator[None]:
-    """While entered, a second SIGINT ends the process with exit code 130, whatever it is doing.
+    """End the process with exit code 130 at a second SIGINT while entered, whatever it is doing.
 
     The first raises KeyboardInterrupt as ever, but only once the main thread is back in Python, and one call of a
     compiled kernel can take minutes. SIGTERM and SIGHUP count too where somebody has set a handler for them. Nothing
@@ -87,7 +87,7 @@ def leave_at_second_interrupt() -> Iterator[None]:
 
 @contextmanager
 def stops_when_asked(say: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM (a batch queue) and SIGHUP (a closed terminal) raise `KeyboardInterrupt`; a second one ends at
+    """Raise `KeyboardInterrupt` at Ctrl-C, SIGTERM (a batch queue) and SIGHUP (a closed terminal); a second one ends at
     once. SIGHUP that is ignored stays so: nohup means it. `say` tells people at the first one.
 
     Ending at once is safe where what is committed is committed in one step. The first one ends worker processes too,

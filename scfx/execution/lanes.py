@@ -24,7 +24,7 @@ AO_BUCKETS = (8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224
 
 
 def ao_bucket(count: int) -> int:
-    """The padded size for `count` functions: a function of the row alone."""
+    """Return the padded size for `count` functions: a function of the row alone."""
     for size in AO_BUCKETS:
         if count <= size:
             return size
@@ -32,12 +32,12 @@ def ao_bucket(count: int) -> int:
 
 
 def lane_capacity(entries: int, lane_width: int) -> int:
-    """Leading dimension for a batch of `entries`: 1 for a single system, else the lane width."""
+    """Return the leading dimension for a batch of `entries`: 1 for a single system, else the lane width."""
     return 1 if entries == 1 else lane_width
 
 
 def pad_lanes(lanes: np.ndarray, capacity: int) -> Int32[np.ndarray, "capacity"]:
-    """Active lane indices, padded to the capacity (the padding is never visited)."""
+    """Return active lane indices, padded to the capacity (the padding is never visited)."""
     out = np.zeros(capacity, dtype=np.int32)
     out[: len(lanes)] = lanes
     return out
@@ -46,7 +46,9 @@ def pad_lanes(lanes: np.ndarray, capacity: int) -> Int32[np.ndarray, "capacity"]
 def for_lanes(
     body: Callable[..., Any], lanes: Int32[Array, "lane"], count: Any, out: Any, *inputs: Any
 ) -> Any:
-    """`out[lane] = body(out[lane], *inputs[lane])` for the first `count` of `lanes`; pytrees of [lane, ...] arrays."""
+    """Set `out[lane] = body(out[lane], *inputs[lane])` for the first `count` of `lanes`; pytrees of [lane, ...]
+    arrays.
+    """
 
     def take(tree: Any, lane: Any) -> Any:
         return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, lane, 0, keepdims=False), tree)

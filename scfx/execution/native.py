@@ -23,7 +23,7 @@ _NEEDS = {
 
 @lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
-    """Feature flags of the processor as Linux names them; empty where they cannot be read."""
+    """Return the feature flags of the processor as Linux names them; empty where they cannot be read."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return frozenset()
     try:
@@ -36,7 +36,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def best_variant() -> str:
-    """The best variant that this processor can execute, which is loaded if it is built.
+    """Return the best variant that this processor can execute, which is loaded if it is built.
 
     The environment variable SCFX_CPU_VARIANT can ask for a lesser one.
     """
@@ -86,7 +86,7 @@ def load(package: str, stem: str) -> ctypes.CDLL:
 
 
 def loaded_variant(package: str, stem: str) -> str | None:
-    """The variant of a library that this process has loaded; None if it has not.
+    """Return the variant of a library that this process has loaded; None if it has not.
 
     It is less than `best_variant()` where that one is not built: then the last bits and the speed may differ too.
     """
@@ -94,7 +94,9 @@ def loaded_variant(package: str, stem: str) -> str | None:
 
 
 def built_variants(package: str) -> dict[str, str]:
-    """The variant that `load` takes of each compiled library of a package, by stem; empty where there is none."""
+    """Return the variant that `load` takes of each compiled library of a package, by stem; empty where there
+    is none.
+    """
     folders = _folders(package)
     paths = [path for folder in folders for path in folder.glob("lib*_*.so")]
     stems = sorted({path.stem.removeprefix("lib").rpartition("_")[0] for path in paths})

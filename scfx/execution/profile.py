@@ -18,7 +18,7 @@ class Profile:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a block of work."""
+        """Add the time of a block of code to a stage."""
         start, compiled = time.perf_counter(), compile_seconds()
         try:
             yield

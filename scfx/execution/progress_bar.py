@@ -20,7 +20,7 @@ _Callback = Callable[[int, int, dict[str, int]], Any]
 
 @contextmanager
 def reporting(progress: bool | _Callback | None, total: int) -> Iterator[_Callback | None]:
-    """While entered, the function that is told of each system that has ended; None if nobody wants to know.
+    """Give the function that is told of each system that has ended, while entered; None if nobody wants to know.
 
     `progress`: None or False; a function of (systems done, systems in all, {status: how many}), called from one thread
     at a time; or True for a bar that lives in a terminal or a notebook, and else a line every ten seconds.

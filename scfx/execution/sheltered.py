@@ -122,7 +122,7 @@ def _named(function: str) -> Any:
 
 
 def serve(function: str, parent: int) -> None:
-    """The other process: calls from the standard input until it closes or the parent is gone."""
+    """Answer calls from the standard input until it closes or the parent is gone: the other process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not stand between the answers

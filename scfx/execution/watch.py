@@ -38,7 +38,7 @@ class Watch:
         self.stopped = True
 
     def settle(self, index: int, status: str) -> None:
-        """System `index` has ended so; the last word counts."""
+        """Note that system `index` has ended so; the last word counts."""
         if self._on_progress is None:
             return
         with self._lock:
@@ -47,8 +47,8 @@ class Watch:
             self._status[index] = status
             self._on_progress(len(self._status), self._total, dict(Counter(self._status.values())))
 
-    def of(self, indices: Sequence[int]) -> LaneWatch:
-        """For a batch whose entries are these systems."""
+    def for_batch(self, indices: Sequence[int]) -> LaneWatch:
+        """Return the watch of a batch whose entries are these systems."""
         return LaneWatch(self, indices)
 
 
@@ -64,7 +64,7 @@ class LaneWatch:
 
     @property
     def stopped(self) -> bool:
-        """Whether the calculation is asked to stop."""
+        """Return whether the calculation is asked to stop."""
         return self._watch.stopped
 
     def check(self) -> None:
@@ -73,23 +73,23 @@ class LaneWatch:
             raise Stopped
 
     def settle(self, lane: int, status: str = "converged") -> None:
-        """An entry has ended so."""
+        """Note that an entry has ended so."""
         self.converged[lane] = status == "converged"
         if self._counts:
             self._watch.settle(self._indices[lane], status)
 
-    def of(self, lane: int) -> LaneWatch:
-        """For a batch of this entry alone."""
+    def for_lane(self, lane: int) -> LaneWatch:
+        """Return the watch of a batch of this entry alone."""
         return LaneWatch(self._watch, [self._indices[lane]], counts=self._counts)
 
     def aside(self, entries: int) -> LaneWatch:
-        """For a batch that an entry of this one needs: it stops with this one, and nobody counts it."""
+        """Return the watch of a batch that an entry of this one needs: it stops with this one, and nobody counts it."""
         return LaneWatch(self._watch, range(entries), counts=False)
 
 
 def unwatched(entries: int) -> LaneWatch:
-    """For a batch that nobody watches."""
-    return Watch(entries).of(range(entries))
+    """Return the watch of a batch that nobody watches."""
+    return Watch(entries).for_batch(range(entries))
 
 
 def side_by_side(work: Callable[[int], None], count: int, threads: int, watch: Watch) -> None:

@@ -22,7 +22,7 @@ LEBEDEV_ORDER_BY_COUNT: dict[int, int] = {
 
 
 def check_point_count(n_ang: int) -> None:
-    """Raises `InputError` unless a Lebedev rule has `n_ang` points."""
+    """Raise `InputError` unless a Lebedev rule has `n_ang` points."""
     if n_ang in LEBEDEV_ORDER_BY_COUNT:
         return
     by_order = {order: count for count, order in LEBEDEV_ORDER_BY_COUNT.items()}
@@ -35,7 +35,7 @@ def check_point_count(n_ang: int) -> None:
 
 @cache
 def rotation(number: int) -> Float64[np.ndarray, "3 3"]:
-    """The rotation matrix of a number, uniform over SO(3): Shoemake, Graphics Gems III (1992), p. 124.
+    """Return the rotation matrix of a number, uniform over SO(3): Shoemake, Graphics Gems III (1992), p. 124.
 
     Its three uniform variates are digits of the SHA-256 of the number, the same on every machine and version.
     """
@@ -72,7 +72,7 @@ def _lebedev_rule() -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
 
 @cache
 def lebedev(n_ang: int) -> tuple[Float64[np.ndarray, "3 n_ang"], Float64[np.ndarray, "n_ang"]]:
-    """Unit vectors and weights that sum to 1: the mean of f over the sphere is Σ w f. Read-only arrays.
+    """Return unit vectors and weights that sum to 1: the mean of f over the sphere is Σ w f. Read-only arrays.
 
     The rules with 74, 230 and 266 points have negative weights. Raises `InputError` for a number that
     no rule has.

@@ -26,7 +26,7 @@ PointsAndWeights = tuple[Float64[np.ndarray, "npoint 3"], Float64[np.ndarray, "n
 def atomic_quadrature(
     atomic_number: int, n_rad: int, n_ang: int, prune: bool
 ) -> tuple[Float64[np.ndarray, "3 npoint"], Float64[np.ndarray, "npoint"]]:
-    """Points (bohr, about the nucleus) and weights (bohr³) of one atom, shell by shell outward. Read-only."""
+    """Return points (bohr, about the nucleus) and weights (bohr³) of one atom, shell by shell outward. Read-only."""
     radii, radial_weights = treutler_ahlrichs(n_rad, atomic_number)
     counts = angular_counts(atomic_number, radii, n_ang, prune)
     volumes = 4 * np.pi * radii**2 * radial_weights
@@ -38,7 +38,7 @@ def atomic_quadrature(
 
 
 def point_count(atomic_numbers: Int[np.ndarray, "natm"] | Sequence[int], spec: GridSpec) -> int:
-    """Number of points of a molecule's grid, which depends on its elements alone."""
+    """Return the number of points of a molecule's grid, which depends on its elements alone."""
     return sum(_of_element(int(z), spec)[1].size for z in atomic_numbers)
 
 
@@ -46,7 +46,7 @@ def molecular_grid(
     system: System | tuple[Int[np.ndarray, "natm"] | Sequence[int], Float64[np.ndarray, "natm 3"]],
     spec: GridSpec,
 ) -> PointsAndWeights:
-    """Points [npoint, 3] in bohr and weights [npoint] in bohr³ of a molecule.
+    """Return points [npoint, 3] in bohr and weights [npoint] in bohr³ of a molecule.
 
     `system` is a `System`, or (atomic_numbers, positions in bohr). Points come atom by atom in the order
     given, each atom's shell by shell outward. The weights include 4πr² and Becke's cells; where the Lebedev
@@ -76,7 +76,7 @@ def batch_grids(
     positions: Float64[np.ndarray, "batch natm 3"],
     spec: GridSpec,
 ) -> list[PointsAndWeights]:
-    """`molecular_grid` of every entry, as a list: lengths may differ between entries with different elements.
+    """Return `molecular_grid` of every entry, as a list: lengths may differ between entries with different elements.
 
     Each entry is computed on its own, so its bits do not depend on its neighbours. Errors name the entry.
     """
@@ -96,7 +96,9 @@ def batch_grids(
 def atomic_parts(
     atomic_numbers: Int[np.ndarray, "natm"] | Sequence[int], spec: GridSpec
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Each atom's own points [3, n] about its nucleus (bohr) and weights [n] (bohr³), before space is divided."""
+    """Return each atom's own points [3, n] about its nucleus (bohr) and weights [n] (bohr³), before space is
+    divided.
+    """
     return [_of_element(int(z), spec) for z in atomic_numbers]
 
 

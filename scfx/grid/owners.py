@@ -33,7 +33,8 @@ class Grid(NamedTuple):
 def owned_grid(
     atomic_numbers: Int[np.ndarray, "natm"] | Sequence[int], grid: PointsAndWeights, spec: GridSpec
 ) -> Grid:
-    """`molecular_grid(..., spec)` of these atoms as a `Grid`; costs nothing, since both depend on elements alone.
+    """Return `molecular_grid(..., spec)` of these atoms as a `Grid`; costs nothing, since both depend on elements
+    alone.
 
     Raises `InputError` where the number of points is not that of `spec`.
     """
@@ -51,5 +52,5 @@ def owned_grid(
 def owned_grids(
     atomic_numbers: Int[np.ndarray, "batch natm"], grids: Sequence[PointsAndWeights], spec: GridSpec
 ) -> list[Grid]:
-    """`owned_grid` of every entry of a batch, from what `batch_grids(..., spec)` returned."""
+    """Return `owned_grid` of every entry of a batch, from what `batch_grids(..., spec)` returned."""
     return [owned_grid(numbers, grid, spec) for numbers, grid in zip(atomic_numbers, grids, strict=True)]

@@ -39,7 +39,7 @@ def becke_fractions(
     points: Float64[np.ndarray, "3 npoint"],
     owners: Int32[np.ndarray, "npoint"],
 ) -> Float64[np.ndarray, "npoint"]:
-    """Share of each point's owner at that point, between 0 and 1. Positions and points in bohr.
+    """Return the share of each point's owner at that point, between 0 and 1. Positions and points in bohr.
 
     Raises `InputError` for coincident nuclei.
     """
@@ -66,7 +66,7 @@ def cell_tables(
 ) -> tuple[
     Float64[np.ndarray, "atoms 3"], Float64[np.ndarray, "atoms atoms"], Float64[np.ndarray, "atoms atoms"]
 ]:
-    """Positions, inverse distances and size shifts of the atoms, filled up with zeros to whole `ATOM_BUCKET`s.
+    """Return positions, inverse distances and size shifts of the atoms, filled up with zeros to whole `ATOM_BUCKET`s.
 
     Raises `InputError` for coincident nuclei.
     """
@@ -82,7 +82,7 @@ def cell_tables(
 
 
 def size_shifts(atomic_numbers: Int[np.ndarray, "natm"]) -> Float64[np.ndarray, "natm natm"]:
-    """a_ij of the cell boundary between atoms i and j; antisymmetric, negative where i is the larger atom."""
+    """Return a_ij of the cell boundary between atoms i and j; antisymmetric, negative where i is the larger atom."""
     sizes = np.sqrt(np.array(BRAGG_RADIUS_ANGSTROM)[atomic_numbers])
     ratio = sizes[:, None] / sizes[None, :]
     return np.clip((1.0 / ratio - ratio) / 4, -0.5, 0.5)

@@ -23,7 +23,7 @@ _RULES = tuple(count for count in LEBEDEV_ORDER_BY_COUNT if count >= 38)
 def angular_counts(
     atomic_number: int, radii: Float64[np.ndarray, "n_rad"], n_ang: int, prune: bool = True
 ) -> Int64[np.ndarray, "n_rad"]:
-    """Lebedev points on each radial shell (radii in bohr).
+    """Return Lebedev points on each radial shell (radii in bohr).
 
     From the nucleus outward: 50 points, 86, the rule before `n_ang`, `n_ang` itself, the rule before. Two
     exceptions are kept as PySCF has them: below 50 points nothing is pruned, and n_ang = 50 (level 0 on H and

@@ -11,7 +11,7 @@ from scfx.grid.tables import TREUTLER_SCALE, check_element
 def treutler_ahlrichs(
     n_rad: int, atomic_number: int
 ) -> tuple[Float64[np.ndarray, "n_rad"], Float64[np.ndarray, "n_rad"]]:
-    """Radii r_i (bohr, ascending) and weights w_i (bohr) with ∫₀^∞ f(r) dr ≈ Σ w_i f(r_i).
+    """Return radii r_i (bohr, ascending) and weights w_i (bohr) with ∫₀^∞ f(r) dr ≈ Σ w_i f(r_i).
 
     Chebyshev abscissas of the second kind x_i = cos θ_i, θ_i = iπ/(n+1), mapped by the paper's M4
     with α = 0.6,

@@ -37,7 +37,7 @@ class GridSpec:
 
     @classmethod
     def from_config(cls, value: Any) -> GridSpec:
-        """From what TOML can say: a level, or a table such as {atom_grid = [99, 590], prune = false}."""
+        """Make a grid of what TOML can say: a level, or a table such as {atom_grid = [99, 590], prune = false}."""
         if isinstance(value, GridSpec):
             return value
         table = value if isinstance(value, Mapping) else {"level": value}
@@ -47,7 +47,7 @@ class GridSpec:
         return cls(**{field: _CHECKS[field](given) for field, given in table.items()})
 
     def counts(self, atomic_number: int) -> tuple[int, int]:
-        """(radial shells, points of the largest Lebedev rule) for an element."""
+        """Return (radial shells, points of the largest Lebedev rule) for an element."""
         check_element(atomic_number)
         if self.atom_grid is not None:
             return self.atom_grid
@@ -55,7 +55,7 @@ class GridSpec:
         return RADIAL_COUNT[self.level][column], ANGULAR_COUNT[self.level][column]
 
     def definition(self) -> dict[str, Any]:
-        """Plain data that fixes the points and weights, for a spec hash.
+        """Return plain data that fixes the points and weights, for a spec hash.
 
         Equal for specs that mean one quadrature. `counts` are (n_rad, n_ang) for periods 1 to 7.
         """

@@ -72,12 +72,12 @@ LEVELS = range(len(RADIAL_COUNT))
 
 
 def period(atomic_number: int) -> int:
-    """Period of an element counted from 0, the column of the level tables."""
+    """Return the period of an element counted from 0, the column of the level tables."""
     return sum(atomic_number > end for end in _PERIOD_ENDS)
 
 
 def check_element(atomic_number: int) -> None:
-    """Raises `InputError` for an element without radii."""
+    """Raise `InputError` for an element without radii."""
     if not 1 <= atomic_number <= MAX_ATOMIC_NUMBER:
         symbol = f" ({SYMBOLS[atomic_number]})" if 0 < atomic_number < len(SYMBOLS) else ""
         raise InputError(

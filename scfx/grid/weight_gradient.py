@@ -45,7 +45,8 @@ def weight_gradient(
     grid: Grid,
     energy_density: Float64[np.ndarray, "npoint"],
 ) -> Float64[np.ndarray, "natm 3"]:
-    """Σ_g f_g ∂w_g/∂R for f = `energy_density` at the points of `grid`, which move with their owners, f held fixed.
+    """Return Σ_g f_g ∂w_g/∂R for f = `energy_density` at the points of `grid`, which move with their owners, f held
+    fixed.
 
     In the units of f times bohr² (hartree/bohr for f in hartree/bohr³). The sum over the atoms is zero up to rounding.
     Raises `InputError` for coincident nuclei or another number of values than of points.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 def commit_name(shard: Shard) -> str:
+    """Return the name of the commit record of a shard."""
     return f"commits/{shard.id}.json"
 
 

@@ -30,18 +30,18 @@ _READERS = 16
 
 
 def committed(plan: AbstractPlan) -> list[Shard]:
-    """Shards of the plan that have a commit, in the plan's order. One listing, no record is opened."""
+    """Return shards of the plan that have a commit, in the plan's order. One listing, no record is opened."""
     names = {name.removeprefix("commits/").removesuffix(".json") for name in plan.store.names("commits")}
     return [shard for shard in plan.shards if shard.id in names]
 
 
 def read_commit(plan: AbstractPlan, shard: Shard) -> dict[str, Any]:
-    """A commit record, checked to belong to this plan and shard; `InputError` if it is damaged."""
+    """Return a commit record, checked to belong to this plan and shard; `InputError` if it is damaged."""
     return _compacted(plan).get(shard.id) or read_record(plan, shard)
 
 
 def read_record(plan: AbstractPlan, shard: Shard) -> dict[str, Any]:
-    """The same from the record itself, whatever a copy says."""
+    """Return the record that a commit file holds, read from the file itself, whatever a copy says."""
     name = f"commits/{shard.id}.json"
     where = plan.store.where(name)
     try:
@@ -89,7 +89,7 @@ def _malformed(record: dict[str, Any], shard: Shard) -> str:
 def read_commits(
     plan: AbstractPlan, shards: Sequence[Shard] | None = None
 ) -> Iterator[tuple[Shard, dict[str, Any]]]:
-    """The records of some committed shards (default: of all), several read at once. Raises as `read_commit`."""
+    """Yield the records of some committed shards (default: of all), several read at once. Raises as `read_commit`."""
     wanted = committed(plan) if shards is None else shards
     compacted = _compacted(plan)
     others = [shard for shard in wanted if shard.id not in compacted]
@@ -185,12 +185,14 @@ def _whole_copies(plan: AbstractPlan, table: pa.Table) -> dict[str, dict[str, An
 
 
 def files_of(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The files of a commit: its own, and those that were committed beside it; each with attempt, sha256, bytes."""
+    """Return the files of a commit: its own, and those that were committed beside it; each with attempt, sha256,
+    bytes.
+    """
     return [record, *record.get("beside", {}).values()]
 
 
 def missing_data(plan: AbstractPlan) -> list[str]:
-    """What is wrong with committed shards at a glance (file absent, wrong size); empty if nothing."""
+    """Return what is wrong with committed shards at a glance (file absent, wrong size); empty if nothing."""
     problems = []
     sizes = plan.store.sizes("attempts")
     for file in (file for _, record in read_commits(plan) for file in files_of(record)):

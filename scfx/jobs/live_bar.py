@@ -21,7 +21,7 @@ _SHORTEST_BAR = 8
 
 
 @dataclass(frozen=True)
-class State:
+class ProgressState:
     """Where a run stands. `rate` in labels a second, `eta` and `elapsed` in seconds; None: not known yet.
 
     `statuses` are rows of this run by status, `shapes` names of what is worked on.
@@ -42,10 +42,11 @@ class LiveBar(Live):
     They are drawn four times a second from `state()`. A terminal that has gone away is no error.
     """
 
-    def __init__(self, console: Console, state: Callable[[], State]):
-        super().__init__(_Lines(state), console=console, refresh_per_second=4)
+    def __init__(self, console: Console, state: Callable[[], ProgressState]):
+        super().__init__(_WrittenLines(state), console=console, refresh_per_second=4)
 
     def refresh(self) -> None:
+        """Draw the bar again with the present state."""
         try:
             super().refresh()
         except OSError:
@@ -53,8 +54,8 @@ class LiveBar(Live):
             self.auto_refresh = False
 
 
-class _Lines:
-    def __init__(self, state: Callable[[], State]):
+class _WrittenLines:
+    def __init__(self, state: Callable[[], ProgressState]):
         self._state = state
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
@@ -71,7 +72,7 @@ class _Lines:
         yield Text(_below(state), style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def _fitting(state: State, width: int) -> tuple[str, int]:
+def _fitting(state: ProgressState, width: int) -> tuple[str, int]:
     """What stands right of the bar, and the width of the bar (0: none), together as wide as the terminal allows.
 
     Where it is narrow the time so far goes first, then the rate, then the bar.
@@ -85,15 +86,15 @@ def _fitting(state: State, width: int) -> tuple[str, int]:
     return f"{count}  {eta}", 0
 
 
-def _below(state: State) -> str:
+def _below(state: ProgressState) -> str:
     parts = [_failures(state)] if state.statuses else ["starting: no row is finished yet"]
     if state.shapes:
         parts.append(f"now {_few(state.shapes)}")
     return "       " + "; ".join(parts)
 
 
-def as_line(state: State) -> str:
-    """One line of the "plain" mode."""
+def as_line(state: ProgressState) -> str:
+    """Return the line of the "plain" mode."""
     parts = [f"{state.rows}/{state.total} rows", _rate(state.rate), _failures(state)]
     parts.append(f"ETA {_clock(state.eta)}")
     if state.shapes:
@@ -101,8 +102,8 @@ def as_line(state: State) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def as_record(state: State) -> dict[str, Any]:
-    """One line of the "json" mode; null where a number is not known yet."""
+def as_record(state: ProgressState) -> dict[str, Any]:
+    """Return the line of the "json" mode; null where a number is not known yet."""
     return {
         "rows": state.rows,
         "total": state.total,
@@ -113,7 +114,7 @@ def as_record(state: State) -> dict[str, Any]:
     }
 
 
-def _failures(state: State) -> str:
+def _failures(state: ProgressState) -> str:
     others = sorted((s, n) for s, n in state.statuses.items() if s != "ok" and n)
     return ", ".join(f"{n} {s.replace('_', ' ')}" for s, n in others) or "all ok"
 

@@ -47,7 +47,7 @@ class LocalExecutor(AbstractIsolatingExecutor):
         self._on_rows = on_rows or (lambda shard, rows: None)
 
     def run(self, attempts: Iterable[int]) -> Iterator[Outcome]:
-        """One outcome per shard index, in the order they finish."""
+        """Yield one outcome per shard index, in the order they finish."""
         queue = list(attempts)
         if self._in_this_process:
             return self._here(queue)
@@ -55,6 +55,7 @@ class LocalExecutor(AbstractIsolatingExecutor):
         return self._processes(iter(queue), workers, max(1, available_cores() // max(1, workers)))
 
     def alone(self, probes: Iterable[Probe]) -> Iterator[Outcome]:
+        """Yield one outcome per probe, each in a process of its own."""
         return self._processes(iter(probes), 1, available_cores())
 
     def _here(self, queue: list[int]) -> Iterator[Outcome]:

@@ -51,5 +51,5 @@ class JobOptions(BaseModel):
 
     @property
     def worker_memory(self) -> int | None:
-        """Bytes that a worker may have resident; None: no limit."""
+        """Return the bytes that a worker may have resident; None: no limit."""
         return None if self.worker_memory_gib is None else int(self.worker_memory_gib * 2**30)

@@ -30,7 +30,7 @@ class Pace:
         self._batches = 0
 
     def heard(self, now: float, rows: int, labels: int) -> None:
-        """So many rows and labels are there by now, all together."""
+        """Note that so many rows and labels are there by now, all together."""
         if self._recent and self._recent[-1][1:] == (rows, labels):
             return
         seen = _Seen(now, rows, labels)
@@ -42,7 +42,7 @@ class Pace:
             self._recent.popleft()
 
     def rate(self, now: float) -> float | None:
-        """Labels a second over about the last minute; None before the first label."""
+        """Return the labels a second over about the last minute; None before the first label."""
         start = self._start()
         if start is None:
             return None
@@ -53,7 +53,7 @@ class Pace:
         return max(0, self._recent[-1].labels - start.labels) / max(self._until(now) - start.time, 1e-9)
 
     def seconds_left(self, now: float, left: int) -> float | None:
-        """For `left` more rows, at the mean pace of this run; None before the first label."""
+        """Return the seconds that `left` more rows take at the mean pace of this run; None before the first label."""
         start = self._start()
         if start is None:
             return None

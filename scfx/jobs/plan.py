@@ -89,26 +89,27 @@ class AbstractPlan(abc.ABC):
 
     @property
     def plan_id(self) -> str:
+        """Return the digest of what decides the rows; it stands in every commit."""
         return self.record["plan_id"]
 
     @property
     def counts(self) -> dict[str, Any]:
-        """How many "rows" and "shards", and what else whoever planned has counted."""
+        """Return how many "rows" and "shards", and what else whoever planned has counted."""
         return self.record["counts"]
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the rows, with the "versions" of packages that the plan was made for."""
+        """Return what decides the rows, with the "versions" of packages that the plan was made for."""
         return self.record["identity"]
 
     @property
     @abc.abstractmethod
     def shards(self) -> tuple[Shard, ...]:
-        """All shards, in order."""
+        """Return all shards, in order."""
 
     @abc.abstractmethod
     def items(self, shard: Shard) -> Sequence[Any]:
-        """The planned items of a shard, in the order of its rows."""
+        """Return the planned items of a shard, in the order of its rows."""
 
     def verify(self) -> None:
         """Compare every file of the plan with its checksum; `InputError` if one differs."""
@@ -147,10 +148,12 @@ class ItemPlan(AbstractPlan):
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
+        """Return the shards of the plan, in their order."""
         index = json.loads(self._checked("shards"))
         return tuple(Shard(i, self._safe_id(str(name)), int(rows)) for i, (name, rows) in enumerate(index))
 
     def items(self, shard: Shard) -> list[Any]:
+        """Return the items of a shard, in their order."""
         number, at = divmod(shard.index, _SHARDS_PER_FILE)
         pieces: dict[int, list[list[Any]]] = self.kept.setdefault("items", {})
         if number not in pieces:
@@ -176,7 +179,7 @@ def plan_items(
     shard_rows: int,
     other_versions: bool = False,
 ) -> tuple[ItemPlan, bool]:
-    """The plan of these items in a store, made first if there is none. Returns it and whether it was made now.
+    """Return the plan of these items in a store, made first if there is none. Returns it and whether it was made now.
 
     `identity` is plain data that names all that decides the rows beside the items, "versions" among it. Raises
     `InputError` if the store holds the plan of something else, naming what differs, or an item is no plain data.

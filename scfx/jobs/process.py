@@ -66,7 +66,7 @@ class WorkerProcess:
         self._killed_because = ""
 
     def give(self, work: int | Probe) -> None:
-        """Work to do next. A process that died while idle is noticed at the next `receive`."""
+        """Give the process work to do next. One that died while idle is noticed at the next `receive`."""
         self.work = work
         self._begun = False
         self._silent, self._looked = 0.0, time.monotonic()
@@ -74,7 +74,7 @@ class WorkerProcess:
             self.connection.send(work)
 
     def receive(self) -> tuple[str, Any]:
-        """("rows", rows by status), ("begun", None), or ("done", outcome) after which it is idle or dead.
+        """Return ("rows", rows by status), ("begun", None), or ("done", outcome) after which it is idle or dead.
 
         Of a dead one (`alive` tells) the outcome's state is "died".
         """
@@ -90,6 +90,7 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
+        """Return whether the process lives."""
         return self._process.is_alive()
 
     def check_limits(self) -> None:
@@ -182,7 +183,7 @@ def _serve(connection: Connection, job: Job, threads: int, parent: int) -> None:
 
 
 def failed(work: int | Probe, error: Exception) -> Outcome:
-    """The outcome of an attempt that raised."""
+    """Return the outcome of an attempt that raised."""
     shard = work.shard if isinstance(work, Probe) else work
     if isinstance(error, InputError):
         return Outcome(shard, "error", message=str(error), bad_input=True)

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from scfx.jobs.live_bar import LiveBar, State, as_line, as_record
+from scfx.jobs.live_bar import LiveBar, ProgressState, as_line, as_record
 from scfx.jobs.pace import Pace
 
 if TYPE_CHECKING:
@@ -77,34 +77,34 @@ class Progress:
             self.mode = "quiet"
 
     def rows(self, shard: int, rows: Counter[str]) -> None:
-        """More rows of a shard are computed."""
+        """Note that more rows of a shard are computed."""
         self._shards.setdefault(shard, Counter()).update(rows)
         self._update()
 
     def settle(self, shard: int, rows: dict[str, int]) -> None:
-        """A shard is committed by this run, with these rows by status."""
+        """Count a shard as committed by this run, with these rows by status."""
         self.forget(shard)
         self._finished.update(rows)
         self._update()
 
     def settle_elsewhere(self, shard: int, rows: int) -> None:
-        """A shard was committed by another run: done, but not our labels."""
+        """Count a shard as committed by another run: done, but not our labels."""
         self.forget(shard)
         self._done_before += rows
         self._update()
 
     def forget(self, shard: int) -> None:
-        """A shard's worker died: its rows are not done."""
+        """Take back the rows of a shard whose worker died."""
         self._shards.pop(shard, None)
 
     def say(self, text: str) -> None:
-        """A line for people; not in the "json" and "quiet" modes."""
+        """Print a line for people; not in the "json" and "quiet" modes."""
         if self.mode in ("rich", "plain"):
             with self._heard():
                 self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def finish(self, summary: dict[str, Any], text: str) -> None:
-        """The summary of the job: text, or in the "json" mode one line."""
+        """Print the summary of the job: text, or in the "json" mode one line."""
         if self.mode == "json":
             with self._heard():
                 print(json.dumps({"summary": summary}), file=sys.stderr, flush=True)
@@ -112,17 +112,18 @@ class Progress:
 
     @property
     def seconds(self) -> float:
+        """Return the seconds since the run began."""
         return time.monotonic() - self._began
 
     def counts(self) -> Counter[str]:
-        """Rows of this run by status."""
+        """Return rows of this run by status."""
         return sum(self._shards.values(), Counter(self._finished))
 
-    def state(self) -> State:
-        """Where the run stands now. From any thread: the live bar asks from its own."""
+    def state(self) -> ProgressState:
+        """Return where the run stands now. From any thread: the live bar asks from its own."""
         now, counts, done_before = time.monotonic(), self._heard_of, self._done_before
         here = counts.total()
-        return State(
+        return ProgressState(
             rows=done_before + here,
             total=self._total,
             statuses=dict(counts),

@@ -31,7 +31,7 @@ class Actor:
         self._process: Any = None
 
     def work(self, work: int | Probe) -> Iterator[tuple[str, Any]]:
-        """News as of `WorkerProcess.receive`; the last is ("done", outcome)."""
+        """Yield news as of `WorkerProcess.receive`; the last is ("done", outcome)."""
         from scfx.jobs.process import WorkerProcess
 
         self._process = self._process or WorkerProcess(self._job, self._threads)

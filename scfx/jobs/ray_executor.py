@@ -71,14 +71,16 @@ class RayExecutor(AbstractIsolatingExecutor):
         self._remote = ray.remote(Actor)
 
     def run(self, attempts: Iterable[int]) -> Iterator[Outcome]:
-        """One outcome per shard index, in the order they finish."""
+        """Yield one outcome per shard index, in the order they finish."""
         queue = list(attempts)
         return self._work(iter(queue), min(self.workers, len(queue)))
 
     def alone(self, probes: Iterable[Probe]) -> Iterator[Outcome]:
+        """Yield one outcome per probe, each in an actor of its own."""
         return self._work(iter(probes), 1)
 
     def close(self) -> None:
+        """Stop all actors."""
         if self._ours and ray.is_initialized():
             ray.shutdown()
 

@@ -9,29 +9,31 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> str:
-    """One text per value: sorted keys, no spaces."""
+    """Return one text per value: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def digest(value: Any) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of a value's canonical JSON."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with a digest of itself under "check", so that a flipped bit in it is seen."""
+    """Return a record with a digest of itself under "check", so that a flipped bit in it is seen."""
     return {**record, "check": digest(record)}
 
 
 def unharmed(record: dict[str, Any]) -> bool:
-    """Whether a sealed record is as it was written; one that was written before there were seals passes."""
+    """Return whether a sealed record is as it was written; one that was written before there were seals passes."""
     return "check" not in record or record["check"] == digest(
         {k: v for k, v in record.items() if k != "check"}
     )
 
 
 def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Lines 'key: theirs there, mine now' for what differs between two identities, keys of tables joined by dots."""
+    """Return the lines 'key: theirs there, mine now' for what differs between two identities, keys of tables joined by
+    dots.
+    """
     lines = []
     ours, others = _flatten(json.loads(canonical_json(dict(mine)))), _flatten(dict(theirs))
     for key in sorted(ours.keys() | others.keys()):

@@ -21,8 +21,8 @@ from scfx.jobs.commits import (
     remove_orphans,
 )
 from scfx.jobs.plan import AbstractPlan, ItemPlan, Shard, plan_items
+from scfx.jobs.plan_run import PlanRun, pending
 from scfx.jobs.progress import Progress
-from scfx.jobs.run import Run, pending
 from scfx.jobs.stores import open_store
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run_job(
 
 
 def machine_fault(output: str, error: OSError) -> ScfxError:
-    """What a fault of the machine (a full disk) means for a job."""
+    """Return what a fault of the machine (a full disk) means for a job."""
     return ScfxError(
         f"{output!r}: {error}\nCommitted shards are safe; run the same command again when the cause is gone."
     )
@@ -96,7 +96,7 @@ def _as_text(counts: Mapping[str, int], complete: bool) -> str:
 
 
 def progress_of(plan: AbstractPlan, options: JobOptions, console: Console | None) -> Progress:
-    """What people see of a run of this plan."""
+    """Return what people see of a run of this plan."""
     if console is None:
         from rich.console import Console
 
@@ -116,7 +116,7 @@ def run_plan(
     made: bool,
     workers: int | None = None,
 ) -> Finished:
-    """Attempts at all shards of `options.part` that have no commit, until they have one or are given up.
+    """Attempt all shards of `options.part` that have no commit, until they have one or are given up.
 
     `made`: the plan was made just now. `workers` in place of `options.workers`.
     """
@@ -141,7 +141,7 @@ def run_plan(
         options.continue_with_other_versions,
     )
     executor = executor_of(options, job, context, progress, options.workers if workers is None else workers)
-    run = Run(plan, options, progress, executor, job)
+    run = PlanRun(plan, options, progress, executor, job)
     try:
         with progress, stops_when_asked(progress.say):
             run.work()
@@ -159,11 +159,12 @@ def run_plan(
 def executor_of(
     options: JobOptions, job: Job, context: TaskContext, progress: Progress, workers: int
 ) -> AbstractExecutor:
-    """The executor that the options name."""
+    """Return the executor that the options name."""
     return context.registry.executor(options.executor, job, workers, progress.rows, key="task.executor")
 
 
 def say_what_was_given_up(given_up: Iterable[Shard], progress: Progress) -> None:
+    """Tell people which shards were given up, and what to do."""
     for shard in given_up:
         progress.say(
             f"gave up on shard {shard.id} ({shard.rows} rows): every row that was tried alone ended its "
@@ -180,11 +181,11 @@ class Results:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned row is committed."""
+        """Return whether every planned row is committed."""
         return len(committed(self.plan)) == len(self.plan.shards)
 
     def statuses(self) -> dict[str, int]:
-        """Committed rows by status."""
+        """Return the committed rows by status."""
         counts: dict[str, int] = {}
         for _, record in read_commits(self.plan):
             for status, n in record["statuses"].items():
@@ -192,7 +193,7 @@ class Results:
         return dict(sorted(counts.items()))
 
     def files(self, shard: Shard) -> dict[str, bytes]:
-        """The files of a committed shard by their endings. `InputError` for one that is missing or damaged."""
+        """Return the files of a committed shard by their endings. `InputError` for one that is missing or damaged."""
         found = {}
         for file in files_of(read_commit(self.plan, shard)):
             name = file["attempt"]
@@ -210,7 +211,9 @@ class Results:
         return found
 
     def rows(self) -> Iterator[Row]:
-        """Committed rows in the order of their items, of work that keeps the default `encode` (JSON lines)."""
+        """Yield the committed rows in the order of their items, of work that keeps the default `encode` (JSON
+        lines).
+        """
         for shard in committed(self.plan):
             text = next(iter(self.files(shard).values())).decode()
             yield from (json.loads(line) for line in text.splitlines())

@@ -30,12 +30,14 @@ ANGULAR_LETTERS = "spdfghik"
 
 @cache
 def cartesian_powers(l: int) -> tuple[tuple[int, int, int], ...]:
-    """Exponents (i, j, k) of x^i y^j z^k in PySCF's order: xx, xy, xz, yy, yz, zz for l = 2."""
+    """Return the exponents (i, j, k) of x^i y^j z^k in PySCF's order: xx, xy, xz, yy, yz, zz for l = 2."""
     return tuple((i, j, l - i - j) for i in range(l, -1, -1) for j in range(l - i, -1, -1))
 
 
 def angular_factor(l: int) -> float:
-    """Factor of every Cartesian component: that of the real spherical harmonic for s and p, 1 above (libcint)."""
+    """Return the factor of every Cartesian component: that of the real spherical harmonic for s and p, 1 above
+    (libcint).
+    """
     return {0: 1.0 / sqrt(4.0 * pi), 1: sqrt(3.0 / (4.0 * pi))}.get(l, 1.0)
 
 
@@ -82,12 +84,14 @@ def _binomial(n: int, k: int) -> int:
 
 
 def cart_to_sph(l: int) -> Float64[np.ndarray, "ncart nsph"]:
-    """Columns are normalised real solid harmonics in terms of the Cartesian components; identity for s and p."""
+    """Return the matrix whose columns are normalised real solid harmonics in Cartesian components; identity for s and
+    p.
+    """
     return _cart_to_sph(l).copy()
 
 
 def radial_norm(l: int, exponent: Any) -> Any:
-    """Factor that makes ∫ r^(2l+2) exp(-2 a r²) dr = 1; Helgaker, Jorgensen, Olsen (2000), eq. 6.6.14."""
+    """Return the factor that makes ∫ r^(2l+2) exp(-2 a r²) dr = 1; Helgaker, Jorgensen, Olsen (2000), eq. 6.6.14."""
     n = 2 * l + 2
     # ∫_0^∞ r^n exp(-2 a r²) dr = Γ((n+1)/2) / (2 (2a)^((n+1)/2)), n even
     double_factorial = factorial(n) / (2 ** (n // 2) * factorial(n // 2))  # (n-1)!!
@@ -112,7 +116,9 @@ class Shell:
     def normalised(
         cls, angular_momentum: int, exponents: Any, coefficients: Any, cartesian: bool = False
     ) -> Shell:
-        """From published (exponent, coefficient) pairs, scaled so that the contracted shell is normalised."""
+        """Make a shell of published (exponent, coefficient) pairs, scaled so that the contracted shell is
+        normalised.
+        """
         l = angular_momentum
         a = np.asarray(exponents, dtype=np.float64)
         c = np.asarray(coefficients, dtype=np.float64)
@@ -132,12 +138,13 @@ class Shell:
 
     @property
     def nfunc(self) -> int:
+        """Return the number of functions of the shell."""
         l = self.angular_momentum
         return (l + 1) * (l + 2) // 2 if self.cartesian else 2 * l + 1
 
     @property
     def signature(self) -> tuple[int, int, bool]:
-        """What must agree for two shells to share a lane: angular momentum, number of primitives, cart/sph."""
+        """Return what must agree for two shells to share a lane: angular momentum, number of primitives, cart/sph."""
         return self.angular_momentum, int(self.exponents.size), self.cartesian
 
 
@@ -186,7 +193,7 @@ class BasisSet:
         return cls(source.name, shells, source.definition(), potentials, labelled)
 
     def of_atoms(self, system: System) -> list[BasisSet]:
-        """The basis set of each atom: this one without its labels, or that of the atom's label.
+        """Return the basis set of each atom: this one without its labels, or that of the atom's label.
 
         Raises `InputError` for a molecule without an atom that this basis set names.
         """
@@ -205,13 +212,16 @@ class BasisSet:
         return [self.labelled.get(name, others) for name in names]
 
     def n_core(self, z: int) -> int:
-        """Electrons of an element that a core potential replaces."""
+        """Return the number of electrons of an element that a core potential replaces."""
         potential = self.core_potentials.get(int(z))
         return 0 if potential is None else potential.n_core
 
     def signature(self, z: int) -> tuple[tuple[int, int, bool], ...]:
-        """Shell structure of an element: what must agree, atom by atom, for two molecules to share a batch."""
+        """Return the shell structure of an element: what must agree, atom by atom, for two molecules to share
+        a batch.
+        """
         return tuple(shell.signature for shell in self.shells[int(z)])
 
     def nao(self, z: int) -> int:
+        """Return the number of AOs of these atoms."""
         return sum(shell.nfunc for shell in self.shells[int(z)])

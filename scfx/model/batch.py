@@ -34,15 +34,17 @@ class ShellLayout:
 
     @property
     def n_shells(self) -> int:
+        """Return the number of shells."""
         return len(self.atom)
 
     @cached_property
     def primitive_offset(self) -> Int32[np.ndarray, "{self.n_shells}+1"]:
-        """Where each shell's primitives start in `Batch.exponents`."""
+        """Return where each shell's primitives start in `Batch.exponents`."""
         return np.concatenate([[0], np.cumsum(self.n_primitives)]).astype(np.int32)
 
     @cached_property
     def n_functions(self) -> Int32[np.ndarray, "nshell"]:
+        """Return the number of functions of each shell."""
         return np.array(
             [
                 (l + 1) * (l + 2) // 2 if c else 2 * l + 1
@@ -53,35 +55,40 @@ class ShellLayout:
 
     @cached_property
     def ao_offset(self) -> Int32[np.ndarray, "{self.n_shells}+1"]:
-        """Where each shell's AOs start; the last element is nao."""
+        """Return where each shell's AOs start; the last element is nao."""
         return np.concatenate([[0], np.cumsum(self.n_functions)]).astype(np.int32)
 
     @cached_property
     def cartesian_offset(self) -> Int32[np.ndarray, "{self.n_shells}+1"]:
-        """The same in the fully Cartesian basis of the same shells; the last element is ncart."""
+        """Return the first function of each shell in the fully Cartesian basis of the same shells; the last element is
+        ncart.
+        """
         counts = [(l + 1) * (l + 2) // 2 for l in self.angular_momentum]
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
 
     @property
     def nao(self) -> int:
+        """Return the number of AOs."""
         return int(self.ao_offset[-1])
 
     @property
     def ncart(self) -> int:
+        """Return the number of functions if all shells were Cartesian."""
         return int(self.cartesian_offset[-1])
 
     @cached_property
     def all_cartesian(self) -> bool:
-        """True when no shell needs a transformation to spherical functions."""
+        """Return whether no shell needs a transformation to spherical functions."""
         return all(c or l < 2 for l, c in zip(self.angular_momentum, self.cartesian, strict=True))
 
     @cached_property
     def all_spherical(self) -> bool:
+        """Return whether all shells are spherical."""
         return not any(self.cartesian)
 
     @cached_property
     def cart_to_ao(self) -> Float64[np.ndarray, "ncart nao"]:
-        """AOs as combinations of the Cartesian components, block-diagonal by shell: AO = cart @ this."""
+        """Return the AOs as combinations of the Cartesian components, block-diagonal by shell: AO = cart @ this."""
         out = np.zeros((self.ncart, self.nao))
         for s, (l, cart) in enumerate(zip(self.angular_momentum, self.cartesian, strict=True)):
             rows = slice(self.cartesian_offset[s], self.cartesian_offset[s + 1])
@@ -91,7 +98,7 @@ class ShellLayout:
 
     @cached_property
     def ao_atom(self) -> Int32[np.ndarray, "nao"]:
-        """Atom that carries each AO."""
+        """Return the atom that carries each AO."""
         return np.repeat(np.array(self.atom, dtype=np.int32), self.n_functions)
 
 
@@ -177,15 +184,17 @@ class Batch:
 
     @property
     def nao(self) -> int:
+        """Return the number of AOs of an entry."""
         return self.layout.nao
 
     @property
     def natm(self) -> int:
+        """Return the number of atoms of an entry."""
         return self.positions.shape[1]
 
     @cached_property
     def atom_basis(self) -> tuple[tuple[BasisSet, ...], ...]:
-        """The basis set of each atom of each entry: `basis`, but for atoms whose label has one of its own."""
+        """Return the basis set of each atom of each entry: `basis`, but for atoms whose label has one of its own."""
         return tuple(
             tuple(self.basis.of_atoms(system)[i] for i in order)
             for system, order in zip(self.systems, self.atom_order, strict=True)
@@ -193,7 +202,7 @@ class Batch:
 
     @cached_property
     def nuclear_repulsion(self) -> Float64[np.ndarray, "batch"]:
-        """Σ_{a<b} Z_a Z_b / R_ab in hartree."""
+        """Return Σ_{a<b} Z_a Z_b / R_ab in hartree."""
         out = np.zeros(len(self))
         for b, (charges, positions) in enumerate(zip(self.nuclear_charges, self.positions, strict=True)):
             i, j = np.triu_indices(len(charges), 1)
@@ -201,7 +210,7 @@ class Batch:
         return out
 
     def take(self, entries: Sequence[int]) -> Batch:
-        """A Batch of some of the entries, in the given order (repeats allowed)."""
+        """Return a Batch of some of the entries, in the given order (repeats allowed)."""
         return Batch.from_systems([self.systems[i] for i in entries], self.basis)
 
 
@@ -219,7 +228,9 @@ def _signatures(system: System, basis: BasisSet) -> list[tuple]:
 
 
 def structure_key(system: System, basis: BasisSet) -> tuple:
-    """Systems with equal keys can share a Batch: the multiset of the atoms' shell structures."""
+    """Return the key of a system; those with equal keys can share a Batch: the multiset of the atoms' shell
+    structures.
+    """
     signatures = _signatures(system, basis)
     return tuple(signatures[i] for i in _atom_order(system, basis))
 

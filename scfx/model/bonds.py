@@ -26,7 +26,7 @@ BOND_FACTOR = 1.3
 def bonded_pairs(
     atomic_numbers: Sequence[int] | np.ndarray, positions: Float[np.ndarray, "natm 3"]
 ) -> list[tuple[int, int]]:
-    """Pairs of bonded atoms, the lower index first, ascending; `positions` in angstrom.
+    """Return pairs of bonded atoms, the lower index first, ascending; `positions` in angstrom.
 
     Raises `InputError` for an element beyond curium, which has no radius.
     """

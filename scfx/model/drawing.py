@@ -23,7 +23,9 @@ _OTHER = "#a66fb5"
 
 
 def draw(atomic_numbers: np.ndarray, positions: np.ndarray, size: int = 220) -> str:
-    """SVG of atoms (discs, nearer ones in front) and bonds (by distance); `positions` [natm, 3] in angstrom."""
+    """Return an SVG of atoms (discs, nearer ones in front) and bonds (by distance); `positions` [natm, 3] in
+    angstrom.
+    """
     numbers = np.asarray(atomic_numbers, dtype=int)
     centred = np.asarray(positions, dtype=float) - np.mean(positions, axis=0)
     axes = np.linalg.svd(centred, full_matrices=True)[2]

@@ -44,7 +44,8 @@ _GHOST = re.compile(
 
 
 def atomic_number(symbol_or_number: str | SupportsInt) -> int:
-    """Atomic number of an element symbol (case-free) or of a number; `InputError` with near matches otherwise.
+    """Return the atomic number of an element symbol (case-free) or of a number; `InputError` with near matches
+    otherwise.
 
     Numbers may be written as 8, "8", 8.0 or "8.0"; nothing is rounded to one.
     """
@@ -82,7 +83,7 @@ def _remedy(text: str) -> str:
 
 
 def nucleus(label: str | SupportsInt) -> tuple[int, bool]:
-    """Atomic number of an atom's label, and whether the label makes it a ghost atom.
+    """Return the atomic number of an atom's label, and whether the label makes it a ghost atom.
 
     A label is a symbol, a symbol with the atom's number ("O1"), an atomic number, or one of the marks of ghost atoms
     that programs use ("@O", "Gh(O)", "ghost-O", "O-Bq"). Raises `InputError` with a remedy for anything else.
@@ -101,7 +102,8 @@ def nucleus(label: str | SupportsInt) -> tuple[int, bool]:
 
 
 def atom_label(label: str | SupportsInt) -> str:
-    """How an atom is called in its molecule: "O1" where its label has a number after the symbol, else its symbol.
+    """Return how an atom is called in its molecule: "O1" where its label has a number after the symbol, else its
+    symbol.
 
     Of a ghost atom it is what the mark encloses: "O1" of "@O1". Raises `InputError` as `nucleus` does.
     """
@@ -117,7 +119,9 @@ def atom_label(label: str | SupportsInt) -> str:
 
 
 def whole_number(value: object, what: str) -> int:
-    """`value` as an int if it is one: 2, 2.0, numpy's, or such text. `InputError` for 2.5, nan, True and the rest."""
+    """Return `value` as an int if it is one: 2, 2.0, numpy's, or such text. `InputError` for 2.5, nan, True and the
+    rest.
+    """
     if isinstance(value, (bool, np.bool_)):
         raise InputError(f"{what} is a whole number, got {value!r}")
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -145,7 +149,7 @@ _CORES = {
 
 
 def core_electrons_by_angular_momentum(n_core: int) -> tuple[int, ...]:
-    """Electrons in s, p, d, f of the core that a potential in place of `n_core` electrons replaces."""
+    """Return the electrons in s, p, d, f of the core that a potential in place of `n_core` electrons replaces."""
     try:
         return _CORES[n_core]
     except KeyError:
@@ -156,7 +160,7 @@ def core_electrons_by_angular_momentum(n_core: int) -> tuple[int, ...]:
 
 
 def electrons_by_angular_momentum(z: int) -> tuple[int, ...]:
-    """Electrons of the neutral ground-state atom in s, p, d, f: carbon gives (4, 2, 0, 0)."""
+    """Return the electrons of the neutral ground-state atom in s, p, d, f: carbon gives (4, 2, 0, 0)."""
     if z in _EXCEPTIONS:
         counts = _EXCEPTIONS[z]
         return counts + (0,) * (4 - len(counts))

@@ -43,7 +43,8 @@ class Given:
 
 
 def of_ase(atoms: Any, charge: int | None, multiplicity: int | None) -> Given:
-    """From an `ase.Atoms`. The arguments are what the caller has decided: what they decide is not asked of it.
+    """Make a system of an `ase.Atoms`. The arguments are what the caller has decided: what they decide is not asked of
+    it.
 
     `atoms.info` states charge (`charge`, `total_charge`...) and multiplicity (`multiplicity`; `spin`, read as 2S + 1;
     `uhf`, read as 2S), else initial charges and magnetic moments of the atoms add up to them.
@@ -84,7 +85,9 @@ def of_ase(atoms: Any, charge: int | None, multiplicity: int | None) -> Given:
 
 
 def of_pyscf(mole: Any) -> Given:
-    """From a built `pyscf.gto.Mole`, ghost atoms included; core potentials and periodic cells are refused."""
+    """Make a system of a built `pyscf.gto.Mole`, ghost atoms included; core potentials and periodic cells are
+    refused.
+    """
     where = "from_pyscf"
     if hasattr(mole, "lattice_vectors"):
         raise InputError(
@@ -121,7 +124,7 @@ def of_pyscf(mole: Any) -> Given:
 
 
 def of_qcschema(molecule: Any, charge: int | None, multiplicity: int | None) -> Given:
-    """From a QCSchema molecule: a mapping, or an object of qcelemental; geometry in bohr.
+    """Make a system of a QCSchema molecule: a mapping, or an object of qcelemental; geometry in bohr.
 
     `real` marks ghost atoms; numbers in `atom_labels` follow the symbols. The charge is the molecule's, else the sum of
     its fragments'. The multiplicity is the molecule's, else that of a single fragment; several open-shell fragments
@@ -207,7 +210,7 @@ def _multiplicity(data: Mapping[str, Any], where: str) -> int | None:
 
 
 def kind_of(value: Any) -> str:
-    """Which door of `System` an object belongs to, without importing its package; "" for none."""
+    """Return which door of `System` an object belongs to, without importing its package; "" for none."""
     for parent in type(value).__mro__:
         module, name = parent.__module__, parent.__name__
         if module.startswith("ase.") and name == "Atoms":

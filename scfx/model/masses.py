@@ -31,7 +31,7 @@ _WEIGHTS.setflags(write=False)
 
 
 def standard_atomic_weights(atomic_numbers: Int32[np.ndarray, "natm"]) -> Float64[np.ndarray, "natm"]:
-    """Masses in daltons, averaged over natural isotopes; 0 for the atomic number 0 of a ghost."""
+    """Return the masses in daltons, averaged over natural isotopes; 0 for the atomic number 0 of a ghost."""
     if np.max(atomic_numbers) >= len(_WEIGHTS):
         raise InputError(f"masses are known up to element {len(_WEIGHTS) - 1}, got {np.max(atomic_numbers)}")
     return _WEIGHTS[atomic_numbers]

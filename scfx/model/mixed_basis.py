@@ -24,14 +24,14 @@ _NUMBERS = {symbol: z for z, symbol in enumerate(SYMBOLS) if z}
 
 
 def is_by_element(choice: Any) -> bool:
-    """Whether a choice of a basis set is a table that names elements or atoms, or has a default for them."""
+    """Return whether a choice of a basis set is a table that names elements or atoms, or has a default for them."""
     return isinstance(choice, Mapping) and any(
         key in _NUMBERS or key == "default" or _is_label(key) for key in choice
     )
 
 
 def cut(choice: Mapping[str, Any], key: str) -> tuple[dict[str, Any], Any]:
-    """({symbol or label: choice}, choice for the others or None); `ConfigError` for keys that are neither."""
+    """Return ({symbol or label: choice}, choice for the others or None); `ConfigError` for keys that are neither."""
     named = {name: value for name, value in choice.items() if name in _NUMBERS or _is_label(name)}
     rest = {name: value for name, value in choice.items() if name not in named}
     if "default" in rest:
@@ -79,10 +79,10 @@ class MixedBasis(AbstractBasisSource):
         self.name = ", ".join(parts + ([f"others: {default.name}"] if default is not None else []))
 
     @classmethod
-    def of(
+    def from_table(
         cls, choice: Mapping[str, Any], construct: Callable[[Any, str], AbstractBasisSource], key: str
     ) -> MixedBasis:
-        """From a table; `construct(choice, key)` makes the source of one of its entries."""
+        """Make a source of a table; `construct(choice, key)` makes the source of one of its entries."""
         named, default = cut(choice, key)
         sources = {name: construct(value, f"{key}.{name}") for name, value in named.items()}
         return cls(
@@ -95,21 +95,21 @@ class MixedBasis(AbstractBasisSource):
         return self._by_element.get(int(atomic_number), self._default)
 
     def shells(self, atomic_number: int) -> Sequence[Shell]:
-        """See `AbstractBasisSource.shells`."""
+        """Return the shells of an element."""
         source = self._source(atomic_number)
         return () if source is None else source.shells(atomic_number)
 
     def core_potential(self, atomic_number: int) -> CorePotential | None:
-        """See `AbstractBasisSource.core_potential`."""
+        """Return the core potential of an element, or None."""
         source = self._source(atomic_number)
         return None if source is None else source.core_potential(atomic_number)
 
     def labelled(self) -> Mapping[str, AbstractBasisSource]:
-        """See `AbstractBasisSource.labelled`."""
+        """Return the labels of atoms that have a basis set of their own."""
         return self._by_label
 
     def definition(self) -> Mapping[str, Any]:
-        """See `AbstractBasisSource.definition`."""
+        """Return plain data that identifies the sources of all elements and labels."""
         parts = {SYMBOLS[z]: dict(source.definition()) for z, source in self._by_element.items()}
         labels = {label: dict(source.definition()) for label, source in self._by_label.items()}
         return (

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scfx.errors import InputError
-from scfx.model.xyz import Frame, frames_of, number_of
+from scfx.model.xyz import XYZFrame, frames_of, number_of
 from scfx.model.xyz_files import xyz_files
 
 #: Names of the properties behind "gdb 1", in order: GHz (3), debye, bohr³, hartree (3), bohr², hartree (5), cal/(mol
@@ -38,12 +38,12 @@ class QM9Record:
 
     @property
     def electronic_energy(self) -> float:
-        """U0 without the zero-point energy, hartree: what an SCF calculation gives."""
+        """Return U0 without the zero-point energy, hartree: what an SCF calculation gives."""
         return self.properties["U0"] - self.properties["zpve"]
 
 
-def record_of(frame: Frame) -> QM9Record:
-    """The record that a frame is; `InputError` if it is none."""
+def record_of(frame: XYZFrame) -> QM9Record:
+    """Return the record that a frame is; `InputError` if it is none."""
     fields = frame.comment.split()
     if frame.problem or not frame.qm9 or len(fields) < 2 + len(PROPERTIES):
         reason = frame.problem or f"its comment line is {frame.comment[:40]!r}"
@@ -58,7 +58,8 @@ def record_of(frame: Frame) -> QM9Record:
 
 
 def read_qm9(path: Path) -> Iterator[QM9Record]:
-    """Records of a file, of the .xyz files in a folder and its folders, or of a tar archive, in the order of names.
+    """Yield records of a file, of the .xyz files in a folder and its folders, or of a tar archive, in the order of
+    names.
 
     Raises `InputError` naming the file of the first frame that is no record.
     """

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 def molecule_key(
     smiles: str | None, inchikey: str | None = None, numbers: Sequence[int] | None = None
 ) -> str:
-    """A text that is equal for rows of the same molecule, and different for others.
+    """Return a text that is equal for rows of the same molecule, and different for others.
 
     `smiles` of the row, `inchikey` where it is known already (a standard one), atomic `numbers` where there is neither.
     A SMILES that RDKit cannot read, or of which InChI makes no key, stands for itself, without its stereochemistry if
@@ -39,7 +39,7 @@ def molecule_key(
 
 
 def inchikey_of(smiles: str) -> str:
-    """Standard InChIKey of a SMILES; "" where InChI has none or RDKit cannot read it."""
+    """Return the standard InChIKey of a SMILES; "" where InChI has none or RDKit cannot read it."""
     return _structure(smiles)[0]
 
 

@@ -40,7 +40,7 @@ class AssumedUnit(str):
 
 
 def length_unit(value: Any, where: str) -> str:
-    """'angstrom' or 'bohr' from what people write for them; `InputError` for anything else."""
+    """Return 'angstrom' or 'bohr' from what people write for them; `InputError` for anything else."""
     if isinstance(value, AssumedUnit):
         return value
     text = str(value).strip().lower()
@@ -60,12 +60,14 @@ def _agreed(info: Mapping[str, Any], keys: Sequence[str], where: str) -> int | N
 
 
 def stated_charge(info: Mapping[str, Any], where: str) -> int | None:
-    """The total charge that a record states, under any of its usual keys (lower case); None if it states none."""
+    """Return the total charge that a record states, under any of its usual keys (lower case); None if it
+    states none.
+    """
     return _agreed(info, _CHARGE, where)
 
 
 def stated_multiplicity(info: Mapping[str, Any], n_electrons: int, where: str) -> int | None:
-    """The multiplicity 2S + 1 that a record states for `n_electrons`; None if it states none.
+    """Return the multiplicity 2S + 1 that a record states for `n_electrons`; None if it states none.
 
     `spin` is read as 2S + 1, as fairchem's and ASE's files have it. Where that cannot be, because the number of
     electrons has the other parity, it is refused and not taken for 2S.
@@ -106,7 +108,7 @@ def _forms(multiplicity: int) -> set[Any]:
 
 
 def total_by_atom(values: Any, what: str, where: str, remedy: str) -> int | None:
-    """The sum of charges or magnetic moments given by atom, if it is a whole number; None where all are zero."""
+    """Return the sum of charges or magnetic moments given by atom, if it is a whole number; None where all are zero."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise InputError(
@@ -121,7 +123,7 @@ def total_by_atom(values: Any, what: str, where: str, remedy: str) -> int | None
 
 
 def joined(stated: int | None, by_atom: int | None, name: str, what: str, where: str) -> int | None:
-    """What the record states for the molecule, else the sum by atom; refused where the two differ."""
+    """Return what the record states for the molecule, else the sum by atom; refused where the two differ."""
     if stated is not None and by_atom is not None and stated != by_atom:
         raise InputError(
             f"{where}: {name} = {stated}, but {what} add up to {by_atom}; remove one of them, or give {name} as an "
@@ -131,7 +133,7 @@ def joined(stated: int | None, by_atom: int | None, name: str, what: str, where:
 
 
 def unpaired_by_atom(moments: Any, where: str) -> int | None:
-    """The multiplicity that magnetic moments by atom (Bohr magnetons) add up to; None where all are zero."""
+    """Return the multiplicity that magnetic moments by atom (Bohr magnetons) add up to; None where all are zero."""
     remedy = "set multiplicity (2S + 1) instead"
     total = total_by_atom(moments, "initial magnetic moments", where, remedy)
     if total == 0:
@@ -143,5 +145,5 @@ def unpaired_by_atom(moments: Any, where: str) -> int | None:
 
 
 def lowest_multiplicity(n_electrons: int) -> Assumed:
-    """1 for an even number of electrons, 2 for an odd one: what is assumed where nothing is stated."""
+    """Return 1 for an even number of electrons, 2 for an odd one: what is assumed where nothing is stated."""
     return Assumed(1 + n_electrons % 2)

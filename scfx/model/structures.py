@@ -33,7 +33,7 @@ def _rdkit() -> Any:
 
 
 def embed_smiles(smiles: str, seed: int, multiplicity: int | None = None) -> Given:
-    """One ETKDGv3 conformer of a SMILES string, hydrogens added, and its formal charge.
+    """Return one ETKDGv3 conformer of a SMILES string, hydrogens added, and its formal charge.
 
     The SMILES is canonicalised first, since the embedding depends on the order of the atoms. Fragments are placed
     apart (`placed_apart`). RDKit works in a process of its own, since it would take a Ctrl-C for itself. Raises
@@ -45,7 +45,7 @@ def embed_smiles(smiles: str, seed: int, multiplicity: int | None = None) -> Giv
 
 
 def embedded(smiles: str, seed: int, multiplicity: int | None) -> Given:
-    """What `embed_smiles` says, in this process."""
+    """Return what `embed_smiles` says, in this process."""
     Chem = _rdkit()
     from rdkit import rdBase
     from rdkit.Chem import rdDistGeom
@@ -70,7 +70,7 @@ def embedded(smiles: str, seed: int, multiplicity: int | None) -> Given:
 
 
 def of_rdkit(molecule: Any, conformer: int | None, multiplicity: int | None) -> Given:
-    """The atoms and one conformer of an RDKit molecule as they are: nothing is added, embedded or moved."""
+    """Return the atoms and one conformer of an RDKit molecule as they are: nothing is added, embedded or moved."""
     Chem = _rdkit()
     where = "from_rdkit"
     if not isinstance(molecule, Chem.Mol):
@@ -121,7 +121,7 @@ def _title(molecule: Any) -> str:
 
 
 def radical_multiplicity(molecule: Any) -> int:
-    """2S + 1 with all radical electrons of the structure parallel: what is assumed for it."""
+    """Return 2S + 1 with all radical electrons of the structure parallel: what is assumed for it."""
     return 1 + sum(atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms())
 
 
@@ -188,7 +188,8 @@ def _ground_multiplicity(n_electrons: int) -> int:
 
 
 def placed_apart(molecule: Any, positions: Float64[np.ndarray, "natm 3"] | None = None) -> np.ndarray:
-    """Positions (angstrom) of the molecule's conformer with its fragments in contact instead of on top of each other.
+    """Return positions (angstrom) of the molecule's conformer with its fragments in contact instead of on top of each
+    other.
 
     Distance geometry knows no distance between fragments. The first stays; each other one is put with its centre on
     the line through the first one's along x and moved out until no atom is nearer to an atom placed before than the

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from scfx.model.formats import Given
-    from scfx.model.xyz import Frame
+    from scfx.model.xyz import XYZFrame
 
 _UNSTATED_UNIT = cast("LengthUnit", AssumedUnit("angstrom"))
 
@@ -109,40 +109,46 @@ class System:
 
     @property
     def natm(self) -> int:
+        """Return the number of atoms."""
         return int(self.atomic_numbers.size)
 
     @property
     def ghost(self) -> Bool[np.ndarray, "natm"]:
-        """Which atoms are ghosts; all False where there are none."""
+        """Return which atoms are ghosts; all False where there are none."""
         return np.zeros(self.natm, dtype=bool) if self.ghosts is None else self.ghosts
 
     @property
     def nuclear_charges(self) -> Int32[np.ndarray, "natm"]:
-        """Atomic numbers, 0 for ghost atoms."""
+        """Return the atomic numbers, 0 for ghost atoms."""
         return np.where(self.ghost, 0, self.atomic_numbers).astype(np.int32)
 
     @property
     def n_electrons(self) -> int:
+        """Return the number of electrons."""
         return int(self.nuclear_charges.sum()) - self.charge
 
     @property
     def n_alpha(self) -> int:
+        """Return the number of electrons of spin alpha."""
         return (self.n_electrons + self.multiplicity - 1) // 2
 
     @property
     def n_beta(self) -> int:
+        """Return the number of electrons of spin beta."""
         return self.n_electrons - self.n_alpha
 
     @property
     def symbols(self) -> tuple[str, ...]:
+        """Return the symbols of the atoms."""
         return tuple(SYMBOLS[z] for z in self.atomic_numbers)
 
     @property
     def positions_angstrom(self) -> Float64[np.ndarray, "natm 3"]:
+        """Return the positions [natm, 3] in angstrom."""
         return self.positions * BOHR_IN_ANGSTROM
 
     def without_ghosts(self) -> System:
-        """The same molecule without its ghost atoms: what has nuclei. Itself if it has none."""
+        """Return the molecule without its ghost atoms: what has nuclei. Itself if it has none."""
         if self.ghosts is None:
             return self
         real = ~self.ghost
@@ -153,7 +159,7 @@ class System:
         )  # fmt: skip
 
     def with_ghosts(self, atoms: Iterable[int], charge: int = 0, multiplicity: int | None = None) -> System:
-        """The same positions with these atoms (indices from 0) as ghosts: a fragment in the basis of the whole.
+        """Return the system with these atoms (indices from 0) as ghosts: a fragment in the basis of the whole.
 
         `charge` and `multiplicity` are those of the atoms that stay; None: the lowest. For counterpoise corrections,
         Boys and Bernardi, Mol. Phys. 19, 553 (1970).
@@ -167,7 +173,7 @@ class System:
         return System.from_arrays(symbols, self.positions, "bohr", charge, multiplicity, self.name, ghosts)
 
     def with_labels(self, labels: Sequence[str] | None = None) -> System:
-        """The same molecule with these names of its atoms, in order; None: symbol and number from 1, C1, C2, H3...
+        """Return the system with these names of its atoms, in order; None: symbol and number from 1, C1, C2, H3...
 
         A name is the atom's symbol with or without a number. `basis={"C2": ..., "default": ...}` chooses by it.
         """
@@ -176,7 +182,7 @@ class System:
 
     @property
     def formula(self) -> str:
-        """The atoms that are no ghosts, carbon first and then by the alphabet, such as C2H6O."""
+        """Return the atoms that are no ghosts, carbon first and then by the alphabet, such as C2H6O."""
         real = [s for s, ghost in zip(self.symbols, self.ghost, strict=True) if not ghost]
         counts = {s: real.count(s) for s in sorted(set(real), key=lambda s: (s != "C", s))}
         return "".join(f"{s}{n if n > 1 else ''}" for s, n in counts.items())
@@ -260,14 +266,14 @@ class System:
         *,
         unit: LengthUnit | None = None,
     ) -> list[System]:
-        """Every frame of an xyz file, as `from_xyz` reads one; the arguments are for all of them."""
+        """Return every frame of an xyz file, as `from_xyz` reads one; the arguments are for all of them."""
         from scfx.model.xyz import read_xyz
 
         return [cls._from_frame(frame, path, charge, multiplicity, unit) for frame in read_xyz(path)]
 
     @classmethod
     def _from_frame(
-        cls, frame: Frame, path: Any, charge: int | None, multiplicity: int | None, unit: str | None
+        cls, frame: XYZFrame, path: Any, charge: int | None, multiplicity: int | None, unit: str | None
     ) -> System:
         if frame.doubt and (charge is None or multiplicity is None):
             raise InputError(f"{os.fspath(path)!r}: {frame.doubt}")
@@ -286,7 +292,8 @@ class System:
     def from_smiles(
         cls, smiles: str, seed: int = 42, multiplicity: int | None = None, charge: int | None = None
     ) -> System:
-        """One ETKDGv3 conformer of a SMILES string (RDKit, hydrogens added). The charge is the molecule's formal one.
+        """Make one ETKDGv3 conformer of a SMILES string (RDKit, hydrogens added). The charge is the molecule's formal
+        one.
 
         Another `charge` keeps the structure's geometry; the lowest multiplicity is then assumed. `multiplicity=None`
         assumes that all radical electrons of the structure are parallel, and refuses what a structure does not tell:
@@ -305,7 +312,7 @@ class System:
         charge: int | None = None,
         multiplicity: int | None = None,
     ) -> System:
-        """From an RDKit molecule with explicit hydrogens and a conformer (its id; None: the only one).
+        """Make a system of an RDKit molecule with explicit hydrogens and a conformer (its id; None: the only one).
 
         Charge: the argument, else the sum of formal charges. Multiplicity: the argument, else as `from_smiles`.
         """
@@ -315,14 +322,16 @@ class System:
 
     @classmethod
     def from_pyscf(cls, mole: Any) -> System:
-        """From a built `pyscf.gto.Mole`, with its ghost atoms; cells and effective core potentials are refused."""
+        """Make a system of a built `pyscf.gto.Mole`, with its ghost atoms; cells and effective core potentials are
+        refused.
+        """
         from scfx.model.formats import of_pyscf
 
         return cls._from_given(of_pyscf(mole))
 
     @classmethod
     def from_ase(cls, atoms: Any, charge: int | None = None, multiplicity: int | None = None) -> System:
-        """From an `ase.Atoms`: not periodic, positions in angstrom.
+        """Make a system of an `ase.Atoms`: not periodic, positions in angstrom.
 
         Charge and multiplicity are the arguments, else those of `atoms.info` (`charge`; `multiplicity`, or `spin` read
         as 2S + 1), else the sums of initial charges and magnetic moments, else 0 and the lowest. Statements that
@@ -336,7 +345,8 @@ class System:
     def from_qcschema(
         cls, molecule: Any, charge: int | None = None, multiplicity: int | None = None
     ) -> System:
-        """From a QCSchema molecule: a mapping (or qcelemental `Molecule`) with `symbols` and `geometry` in bohr.
+        """Make a system of a QCSchema molecule: a mapping (or qcelemental `Molecule`) with `symbols` and `geometry` in
+        bohr.
 
         Atoms with `real` false are ghosts. Charge and multiplicity are the arguments, else the molecule's, else its
         fragments', else 0 and the lowest.
@@ -364,8 +374,8 @@ class System:
 
 
 def as_system(value: Any) -> System:
-    """A `System` of whatever people have: itself, ASE Atoms, a PySCF Mole, an RDKit Mol, a QCSchema molecule, a path
-    of an xyz file, or a SMILES string. Raises `InputError` naming the constructors for anything else.
+    """Return a `System` of whatever people have: itself, ASE Atoms, a PySCF Mole, an RDKit Mol, a QCSchema molecule, a
+    path of an xyz file, or a SMILES string. Raises `InputError` naming the constructors for anything else.
     """
     if isinstance(value, System):
         return value
@@ -385,7 +395,9 @@ def as_system(value: Any) -> System:
 
 
 def as_systems(values: Any) -> list[System]:
-    """A list of Systems of one object or of an iterable of objects that `as_system` takes. Errors name the entry."""
+    """Return a list of Systems of one object or of an iterable of objects that `as_system` takes. Errors name the
+    entry.
+    """
     from scfx.model.formats import kind_of
 
     if isinstance(values, (System, str, os.PathLike)) or kind_of(values):
@@ -410,7 +422,9 @@ def _from_text(text: str) -> System:
 
 
 def is_xyz_path(text: str) -> bool:
-    """Whether text names an xyz file (one of that name exists, or it ends so) rather than being a SMILES string."""
+    """Return whether text names an xyz file (one of that name exists, or it ends so) rather than being a SMILES
+    string.
+    """
     name = text.lower().removesuffix(".gz").removesuffix(".bz2")
     return name.endswith((".xyz", ".extxyz")) or os.path.exists(text)
 

@@ -36,7 +36,7 @@ _ELEMENT_COLUMNS = ("species", "z", "numbers", "atomic_numbers")
 
 
 @dataclass(frozen=True)
-class Frame:
+class XYZFrame:
     """One geometry as it stands in a file.
 
     `positions` [natm, 3] in `unit` ("angstrom" or "bohr"; `unit_stated` says whether the file names it). `charge` and
@@ -64,8 +64,8 @@ class Frame:
     labels: tuple[str, ...] = ()
 
 
-def read_xyz(path: str | os.PathLike[str]) -> list[Frame]:
-    """All frames of an xyz file; `InputError` naming file and frame if one cannot be used, or there is none."""
+def read_xyz(path: str | os.PathLike[str]) -> list[XYZFrame]:
+    """Return all frames of an xyz file; `InputError` naming file and frame if one cannot be used, or there is none."""
     try:
         with open_xyz(Path(path)) as handle:
             frames = []
@@ -82,13 +82,13 @@ def read_xyz(path: str | os.PathLike[str]) -> list[Frame]:
 
 
 def open_xyz(path: Path) -> TextIO:
-    """An xyz file as text, decompressed if its name ends in .gz or .bz2; `decoded` says of which encoding."""
+    """Return an xyz file as text, decompressed if its name ends in .gz or .bz2; `decoded` says of which encoding."""
     opener: Any = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
     return decoded(opener(path, "rb"))
 
 
 def decoded(stream: BinaryIO) -> TextIO:
-    """Text of a stream of bytes: UTF-16 if it begins with that mark, else UTF-8, whose mark is dropped.
+    """Return the text of a stream of bytes: UTF-16 if it begins with that mark, else UTF-8, whose mark is dropped.
 
     Bytes that are not UTF-8 are kept as surrogates: only a comment can hold them, and `frames_of` reads it as latin-1.
     """
@@ -117,8 +117,8 @@ class _Lines:
         return line
 
 
-def frames_of(handle: TextIO) -> Iterator[Frame]:
-    """Frames of one file, in order, each with its problem if it has one.
+def frames_of(handle: TextIO) -> Iterator[XYZFrame]:
+    """Yield frames of one file, in order, each with its problem if it has one.
 
     After a frame that holds more or fewer atoms than it announces, reading goes on at the next line that can be a
     count.
@@ -132,7 +132,7 @@ def frames_of(handle: TextIO) -> Iterator[Frame]:
         yield _frame(lines, number)
 
 
-def _frame(lines: _Lines, number: int) -> Frame:
+def _frame(lines: _Lines, number: int) -> XYZFrame:
     comment = ""
     try:
         natm, unit = count_line(lines.take())
@@ -152,12 +152,12 @@ def _frame(lines: _Lines, number: int) -> Frame:
     except InputError as error:
         while lines.next and not _COUNT_LIKE.fullmatch(lines.next):
             lines.take()
-        return Frame(number, comment, problem=str(error))
+        return XYZFrame(number, comment, problem=str(error))
 
 
 def _read_frame(
     number: int, comment: str, rows: list[str], counted: str | None, qm9: str, after: list[str]
-) -> Frame:
+) -> XYZFrame:
     if qm9:  # its comment line is a list of numbers
         words = after[1].split() or [""]
         info: dict[str, Any] = {"smiles": words[-1], "smiles_gdb": words[0], "name": qm9}
@@ -179,7 +179,7 @@ def _read_frame(
     )  # fmt: skip
     told = charge is not None and multiplicity is not None
     doubt = "" if told else doubt_of(info, rest, electrons, charge, multiplicity)
-    return Frame(
+    return XYZFrame(
         number, comment, numbers, ghosts, positions, unit or "angstrom", unit is not None, charge, multiplicity,
         info, qm9, doubt=doubt, labels=labels,
     )  # fmt: skip
@@ -265,7 +265,7 @@ def _layout(properties: str) -> tuple[dict[str, tuple[int, int]], int]:
 
 
 def number_of(text: str) -> float:
-    """A number as files state it: also Fortran's 1.5D-06, and QM9's 1.5*^-6, as Mathematica writes."""
+    """Return a number as files state it: also Fortran's 1.5D-06, and QM9's 1.5*^-6, as Mathematica writes."""
     if not _NUMBER.fullmatch(text):
         raise InputError(f"could not convert string to float: {text[:40]!r}")
     return float(text.replace("*^", "e").replace("D", "e").replace("d", "e"))

@@ -38,7 +38,9 @@ _ANGSTROM = re.compile(
 
 
 def count_line(line: str) -> tuple[int, str | None]:
-    """Number of atoms and the unit that may follow it ("3 bohr", as Psi4 reads it); `InputError` otherwise."""
+    """Return the number of atoms and the unit that may follow it ("3 bohr", as Psi4 reads it); `InputError`
+    otherwise.
+    """
     found = _COUNT.fullmatch(line)
     shown = line.strip()[:40]
     try:
@@ -63,7 +65,7 @@ def count_line(line: str) -> tuple[int, str | None]:
 
 
 def pairs(comment: str) -> tuple[dict[str, str], str]:
-    """The key=value pairs of an extended comment line, keys in lower case, and what is left of the line.
+    """Return the key=value pairs of an extended comment line, keys in lower case, and what is left of the line.
 
     Values may stand in quotes, braces or brackets; inside, `\\\\` and `\\"` are one character. Raises `InputError` if
     a key is given twice with different values.
@@ -99,7 +101,7 @@ def _value(text: str, start: int) -> tuple[str, int]:
 
 
 def stated_in_words(info: dict[str, str], rest: str) -> dict[str, Any]:
-    """`info` with what the words beside the pairs say of charge and multiplicity.
+    """Return `info` with what the words beside the pairs say of charge and multiplicity.
 
     "0 3" alone is charge and multiplicity, as in many programs' input. Followed by other text it could be anything,
     so it is kept under "ambiguous" for the reader to compare with what it assumes.
@@ -120,7 +122,9 @@ def stated_in_words(info: dict[str, str], rest: str) -> dict[str, Any]:
 def doubt_of(
     info: dict[str, Any], rest: str, nuclear_charge: int, charge: int | None, multiplicity: int | None
 ) -> str:
-    """Words that may state a charge or multiplicity and differ from the one that would be assumed; "" for none."""
+    """Return the words that may state a charge or multiplicity and differ from the one that would be assumed; "" for
+    none.
+    """
     lowest = 1 + (nuclear_charge - (charge or 0)) % 2
     both = info.get("ambiguous")
     if both and both != (charge or 0, multiplicity or lowest):
@@ -140,7 +144,7 @@ def _add(info: dict[str, Any], key: str, value: str) -> None:
 
 
 def unit_of(info: dict[str, Any], rest: str, counted: str | None) -> str | None:
-    """The unit that a frame states for its positions, None if it states none; `InputError` for two of them."""
+    """Return the unit that a frame states for its positions, None if it states none; `InputError` for two of them."""
     said = [] if counted is None else [counted]
     for key in _UNIT_KEYS:
         if key in info:

@@ -18,7 +18,8 @@ ENDINGS = (".xyz", ".extxyz")
 
 
 def xyz_files(path: Path, recursive: bool = False) -> Iterator[tuple[str, TextIO]]:
-    """(name, text) of an xyz file, of every .xyz file of a folder (by name), or of every .xyz member of a tar archive.
+    """Yield (name, text) of an xyz file, of every .xyz file of a folder (by name), or of every .xyz member of a tar
+    archive.
 
     `recursive`: those of the folders in it too. Raises `InputError` for an archive that cannot be read.
     """

@@ -57,7 +57,7 @@ _ALIASES = {
 
 @hookimpl
 def scfx_register_properties() -> list[Offer]:
-    """What stands in this folder."""
+    """Offer the properties that stand in this folder."""
     return [
         Offer(
             name,

@@ -26,7 +26,7 @@ class BondOrders(AbstractProperty):
     column = Column("bond_orders", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "natm natm"]:
-        """See `AbstractProperty.compute`."""
+        """Return Mayer's bond orders [natm, natm] of one entry, zero on the diagonal."""
         lane, own = entry.lane, entry.own_atoms
         spins = lane.density if len(lane.density) == 2 else np.stack([0.5 * lane.density[0]] * 2)
         products = [density @ lane.overlap for density in spins]
@@ -36,7 +36,7 @@ class BondOrders(AbstractProperty):
 def pair_sums(
     products: list[Float64[np.ndarray, "nao nao"]], owner: Int32[np.ndarray, "nao"], n_atoms: int
 ) -> Float64[np.ndarray, "natm natm"]:
-    """2 Σ over matrices M of Σ_{μ on A, ν on B} M_μν M_νμ, zero on the diagonal."""
+    """Return 2 Σ over matrices M of Σ_{μ on A, ν on B} M_μν M_νμ, zero on the diagonal."""
     out = np.zeros((n_atoms, n_atoms))
     for product in products:
         pairs = product * product.T

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Dipole(AbstractProperty):
-    """Σ_A Z_A R_A - Σ D_μν <μ|r|ν> in e·bohr about the coordinate origin, which matters for ions."""
+    """The dipole, Σ_A Z_A R_A - Σ D_μν <μ|r|ν> in e·bohr about the coordinate origin, which matters for ions."""
 
     name = "dipole"
     unit = "e bohr"
@@ -25,7 +25,7 @@ class Dipole(AbstractProperty):
     column = Column("dipole_vector_debye", "debye", DIPOLE_AU_IN_DEBYE, summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "3"]:
-        """See `AbstractProperty.compute`."""
+        """Return the dipole [3] of one entry, e·bohr."""
         lane = entry.lane
         nuclear = lane.charges @ lane.batch.positions[lane.index]
         return nuclear - np.einsum("xij,sij->x", lane.dipole, lane.density)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ElectronicSpatialExtent(AbstractProperty):
-    """<r²> = Σ D_μν <μ|r²|ν> about the centre of nuclear charge, bohr².
+    """The electronic spatial extent, <r²> = Σ D_μν <μ|r²|ν> about the centre of nuclear charge, bohr².
 
     Gaussian calls it the electronic spatial extent, QM9 R2.
     """
@@ -25,7 +25,7 @@ class ElectronicSpatialExtent(AbstractProperty):
     column = Column("electronic_spatial_extent_bohr2", "bohr^2", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> float:
-        """See `AbstractProperty.compute`."""
+        """Return <r²> of the electrons of one entry, bohr²."""
         batch, index = entry.lane.batch, entry.lane.index
         origin = centre_of_nuclear_charge(batch, index)
         moments = electronic_second_moments(batch, index, entry.lane.density.sum(axis=0), origin)

@@ -19,7 +19,7 @@ class ElectronsOnGrid(AbstractProperty):
     column = Column("electrons_on_grid", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> float:
-        """See `AbstractProperty.compute`."""
+        """Return the number of electrons that the grid of one entry integrates to."""
         if math.isnan(entry.electrons_on_grid):
             raise PropertyError("a calculation without a functional has no grid")
         return entry.electrons_on_grid

@@ -24,5 +24,5 @@ class EnergyComponents(AbstractProperty):
     column = Column("energy_components_ev", "eV", HARTREE_IN_EV, summary)
 
     def compute(self, entry: ConvergedEntry) -> dict[str, float]:
-        """See `AbstractProperty.compute`."""
+        """Return the parts of one entry's energy by name, hartree."""
         return dict(entry.energy_components)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scfx.model.basis import BasisSet
     from scfx.model.batch import Batch
     from scfx.model.system import System
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: Points whose AO values are made at once: one compiled shape serves every molecule of an AO bucket.
 _POINTS = 4096
@@ -44,7 +44,7 @@ class ConvergedEntry:
 
     def __init__(
         self,
-        run: BatchRun,
+        run: BatchSCF,
         lane: Lane,
         orbital_energies: Float64[np.ndarray, "spin n_orbitals"],
         energy: float,
@@ -66,7 +66,7 @@ class ConvergedEntry:
         self.residual = residual
 
     def value(self, name: str) -> Any:
-        """The value of a property that this one `needs`. `PropertyError` where that has none."""
+        """Return the value of a property that this one `needs`. `PropertyError` where that has none."""
         if name in self.values:
             return self.values[name]
         raise PropertyError(f"{name}: {self.reasons.get(name, 'was not asked for before')}")
@@ -75,49 +75,49 @@ class ConvergedEntry:
 
     @property
     def system(self) -> System:
-        """The molecule, as it was given."""
+        """Return the molecule, as it was given."""
         return self.lane.batch.systems[self.lane.index]
 
     @property
     def basis(self) -> BasisSet:
-        """The basis set."""
+        """Return the basis set."""
         return self.lane.batch.basis
 
     @cached_property
     def own_atoms(self) -> Int32[np.ndarray, "natm"]:
-        """Where the system's atoms stand in the batch."""
+        """Return where the system's atoms stand in the batch."""
         return np.argsort(self.lane.batch.atom_order[self.lane.index]).astype(np.int32)
 
     @cached_property
     def own_functions(self) -> Int32[np.ndarray, "nao"]:
-        """Where the AOs of the system's own atoms, in their order, stand in the batch."""
+        """Return where the AOs of the system's own atoms, in their order, stand in the batch."""
         found = [np.flatnonzero(self.lane.owner == atom) for atom in self.own_atoms]
         return np.concatenate(found).astype(np.int32)
 
     @property
     def natm(self) -> int:
-        """Number of atoms."""
+        """Return the number of atoms."""
         return len(self.own_atoms)
 
     @property
     def nuclear_charges(self) -> Float64[np.ndarray, "natm"]:
-        """Charges of the nuclei, less the electrons that core potentials replace; 0 for ghost atoms."""
+        """Return the charges of the nuclei, less the electrons that core potentials replace; 0 for ghost atoms."""
         return self.lane.charges[self.own_atoms]
 
     @property
     def positions(self) -> Float64[np.ndarray, "natm 3"]:
-        """Positions in bohr."""
+        """Return the positions [natm, 3] in bohr."""
         return self.lane.batch.positions[self.lane.index][self.own_atoms]
 
     @property
     def n_electrons(self) -> tuple[int, int]:
-        """Alpha and beta electrons that are in the calculation."""
+        """Return the numbers of alpha and beta electrons that are in the calculation."""
         batch, index = self.lane.batch, self.lane.index
         return int(batch.n_alpha[index]), int(batch.n_beta[index])
 
     @property
     def has_core_potentials(self) -> bool:
-        """Whether electrons of this molecule are replaced by core potentials."""
+        """Return whether electrons of this molecule are replaced by core potentials."""
         sets = self.basis.of_atoms(self.system)
         return any(own.n_core(int(z)) for own, z in zip(sets, self.system.nuclear_charges, strict=True))
 
@@ -129,36 +129,38 @@ class ConvergedEntry:
 
     @cached_property
     def density(self) -> Float64[np.ndarray, "spin nao nao"]:
-        """Density matrix of each spin; one, of all electrons, where both spins have the same."""
+        """Return the density matrix of each spin; one, of all electrons, where both spins have the same."""
         return self._own(self.lane.density)
 
     @property
     def spin_densities(self) -> Float64[np.ndarray, "2 nao nao"]:
-        """Density matrices of alpha and beta electrons."""
+        """Return the density matrices of alpha and beta electrons."""
         return self.density if len(self.density) == 2 else np.stack([0.5 * self.density[0]] * 2)
 
     @cached_property
     def overlap(self) -> Float64[np.ndarray, "nao nao"]:
-        """Overlap matrix."""
+        """Return the overlap matrix."""
         return self._own(self.lane.overlap)
 
     @cached_property
     def one_electron(self) -> dict[str, Float64[np.ndarray, "..."]]:
-        """Matrices by name: "overlap", "kinetic", "nuclear" (the attraction), and "dipole" [3, nao, nao] (<μ|r|ν>)."""
-        one = self._run.prepared.one
+        """Return matrices by name: "overlap", "kinetic", "nuclear" (the attraction), and "dipole" [3, nao, nao]
+        (<μ|r|ν>).
+        """
+        one = self._run.matrices.one
         return {name: self._own(getattr(one, name)[self.lane.index]) for name in one._fields}
 
     @cached_property
     def fock(self) -> Float64[np.ndarray, "spin nao nao"]:
-        """Fock (Kohn-Sham) matrix of each spin at this density."""
+        """Return the Fock (Kohn-Sham) matrix of each spin at this density."""
         index = self.lane.index
         prime = self._run.spin_fock(np.array([index], dtype=np.int32))[0]
-        inverse = self._run.prepared.inverse[index]
+        inverse = self._run.matrices.inverse[index]
         return self._own(inverse.T @ prime @ inverse)
 
     @cached_property
     def ao_atom(self) -> Int32[np.ndarray, "nao"]:
-        """The atom that carries each AO."""
+        """Return the atom that carries each AO."""
         return np.repeat(
             np.arange(self.natm, dtype=np.int32), [np.sum(self.lane.owner == atom) for atom in self.own_atoms]
         )
@@ -167,7 +169,7 @@ class ConvergedEntry:
 
     @cached_property
     def grid(self) -> tuple[Float64[np.ndarray, "npoint 3"], Float64[np.ndarray, "npoint"]]:
-        """Points (bohr) and weights (bohr³) of `scf.grid`; also where there is no functional."""
+        """Return points (bohr) and weights (bohr³) of `scf.grid`; also where there is no functional."""
         if self._run.energy.grids:
             return self._run.energy.grids[self.lane.index]
         from scfx.grid import molecular_grid
@@ -177,11 +179,13 @@ class ConvergedEntry:
 
     @property
     def electrons_on_grid(self) -> float:
-        """The number of electrons to which the functional's grid integrated the density; NaN without a functional."""
+        """Return the number of electrons to which the functional's grid integrated the density; NaN without a
+        functional.
+        """
         return float(self._run.electrons[self.lane.index])
 
     def ao_values(self, points: Float64[np.ndarray, "npoint 3"]) -> Float64[np.ndarray, "nao npoint"]:
-        """Values of the AOs at some points (bohr)."""
+        """Return values of the AOs at some points (bohr)."""
         from scfx.energy.orbitals import evaluate_orbitals
 
         alone = self._alone
@@ -201,7 +205,7 @@ class ConvergedEntry:
 
     @cached_property
     def density_on_grid(self) -> Float64[np.ndarray, "npoint"]:
-        """The density of all electrons at the points of `grid`, bohr⁻³."""
+        """Return the density of all electrons at the points of `grid`, bohr⁻³."""
         points, _ = self.grid
         out, matrix = np.empty(len(points)), self.density.sum(axis=0)
         for start in range(0, len(points), _POINTS):
@@ -211,7 +215,7 @@ class ConvergedEntry:
 
     @cached_property
     def free_atoms_on_grid(self) -> Float64[np.ndarray, "natm npoint"]:
-        """The densities of `free_atoms` at the points of `grid`, bohr⁻³."""
+        """Return the densities of `free_atoms` at the points of `grid`, bohr⁻³."""
         points, _ = self.grid
         out = np.zeros((self.natm, len(points)))
         for start in range(0, len(points), _POINTS):
@@ -223,7 +227,7 @@ class ConvergedEntry:
 
     @cached_property
     def free_atoms(self) -> list[Float64[np.ndarray, "n n"]]:
-        """Density matrix of each atom, alone and neutral, over its own AOs; zero for ghost atoms.
+        """Return the density matrix of each atom, alone and neutral, over its own AOs; zero for ghost atoms.
 
         It is the atom of the initial guess: spin-restricted Hartree-Fock in the molecule's basis, ground-state
         electrons spread evenly over each subshell, so that it is spherical (van Lenthe et al. 2006).

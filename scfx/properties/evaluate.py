@@ -16,7 +16,7 @@ from scfx.properties.s_squared import SpinSquared
 
 if TYPE_CHECKING:
     from scfx.properties.entry import ConvergedEntry
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: What every result has, asked for or not: they cost next to nothing.
 ALWAYS: tuple[AbstractProperty, ...] = (
@@ -25,7 +25,7 @@ ALWAYS: tuple[AbstractProperty, ...] = (
 
 
 def evaluate(
-    run: BatchRun,
+    run: BatchSCF,
     entries: Sequence[ConvergedEntry],
     lanes: Sequence[int],
     properties: Sequence[AbstractProperty],
@@ -43,7 +43,7 @@ def evaluate(
 
 
 def _by_batch(
-    run: BatchRun, entries: Sequence[ConvergedEntry], todo: list[int], each: AbstractBatchProperty
+    run: BatchSCF, entries: Sequence[ConvergedEntry], todo: list[int], each: AbstractBatchProperty
 ) -> None:
     usable = [b for b in todo if _needed(entries[b], each)]
     if not usable:

@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from scfx.contracts.property import PropertyError
+from scfx.scf.batch_matrices import pad_matrices
 from scfx.scf.iterate import iterate
-from scfx.scf.phases import phases_of
-from scfx.scf.prepare import pad_matrices
+from scfx.scf.precision_phases import precision_phases
 
 if TYPE_CHECKING:
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: Atomic units. Two strengths each way cancel the error of third order, so that what is left is some F⁴ times the
 #: fourth derivative of the dipole; a dipole that is converged to 1e-8 is divided by it.
@@ -27,9 +27,10 @@ GRADIENT, ENERGY = 1e-8, 1e-10
 
 
 def polarizabilities_by_finite_fields(
-    run: BatchRun, lanes: Int32[np.ndarray, "some"]
+    run: BatchSCF, lanes: Int32[np.ndarray, "some"]
 ) -> list[Float64[np.ndarray, "3 3"] | PropertyError]:
-    """dμ_x/dE_y of some entries, by the five-point formula over fields of ± `FIELD` and twice that along each axis.
+    """Return dμ_x/dE_y of some entries, by the five-point formula over fields of ± `FIELD` and twice that along each
+    axis.
 
     Every calculation begins from the field-free density. The reason in place of an entry that did not converge in one
     of the fields.
@@ -52,24 +53,24 @@ def polarizabilities_by_finite_fields(
 
 
 def _in_field(
-    run: BatchRun, lanes: Int32[np.ndarray, "some"], axis: int, strength: float
+    run: BatchSCF, lanes: Int32[np.ndarray, "some"], axis: int, strength: float
 ) -> tuple[Float64[np.ndarray, "some 3"], np.ndarray]:
     """Electronic dipoles of some entries in a field along an axis, and which of them converged.
 
     The energy of an electron in a field E is + E·r.
     """
     n = run.batch.nao
-    dipole = run.prepared.one.dipole
+    dipole = run.matrices.one.dipole
     field = pad_matrices(strength * dipole[:, axis], run.capacity, run.size)
     turned = _copied(run)
-    fixed = run.prepared.fixed
-    turned.prepared = replace(run.prepared, fixed=fixed._replace(core=fixed.core + jnp.asarray(field)))
+    fixed = run.matrices.fixed
+    turned.matrices = replace(run.matrices, fixed=fixed._replace(core=fixed.core + jnp.asarray(field)))
     wanted = run.spec.convergence
     thresholds = wanted.model_copy(
         update={"gradient": min(wanted.gradient, GRADIENT), "energy": min(wanted.energy, ENERGY)}
     )
     # The last phase alone: the density is near, and its terms are those of the run.
-    turned.phases = phases_of(run.energy, run.phases[-1].policy, thresholds)
+    turned.phases = precision_phases(run.energy, run.phases[-1].policy, thresholds)
     density = np.asarray(run.state.density)[lanes, :, :n, :n]
     turned.set_density(lanes, density)
     # The density belongs to a determinant, so that its Fock matrix may enter the history.
@@ -79,7 +80,7 @@ def _in_field(
     return -np.einsum("bxij,bsij->bx", dipole[lanes], density), converged
 
 
-def _copied(run: BatchRun) -> BatchRun:
+def _copied(run: BatchSCF) -> BatchSCF:
     """A run over the same terms with a state of its own: the jitted step takes the buffers of the state it is given."""
     turned = copy.copy(run)
     turned.state = jax.tree.map(lambda a: jnp.array(a, copy=True), run.state)

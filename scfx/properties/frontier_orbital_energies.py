@@ -25,7 +25,7 @@ class FrontierOrbitalEnergies(AbstractProperty):
     column = Column("frontier_orbital_energies_ev", "eV", HARTREE_IN_EV, summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "spin 2"]:
-        """See `AbstractProperty.compute`."""
+        """Return HOMO and LUMO energies of one entry by spin, hartree."""
         out = np.full((len(entry.orbital_energies), 2), np.nan)
         for row, energies, count in zip(out, entry.orbital_energies, entry.n_electrons, strict=False):
             if count:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from scfx.config.precision import PrecisionPolicy
     from scfx.config.resolved import ResolvedSpec
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 
 class Gradient(AbstractBatchProperty):
@@ -68,13 +68,13 @@ class Gradient(AbstractBatchProperty):
         self._step = step_bohr
 
     def definition(self, policy: PrecisionPolicy) -> Mapping[str, Any]:
-        """See `AbstractProperty.definition`; the analytic gradient is fixed by the energy."""
+        """Return what of a calculated gradient enters the spec hash; the analytic gradient is fixed by the energy."""
         if self.method == "analytic":
             return {}
         return {"method": self.method, "step_bohr": self._step or default_step(policy)}
 
     def check(self, resolved: ResolvedSpec) -> None:
-        """See `AbstractProperty.check`."""
+        """Refuse, before any SCF, what has no gradient."""
         functional = resolved.names["functional"]
         if self.method == "five_point":
             self._check_differences(resolved)
@@ -98,9 +98,9 @@ class Gradient(AbstractBatchProperty):
             )
 
     def compute_batch(
-        self, run: BatchRun, lanes: Int32[np.ndarray, "active"]
+        self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]
     ) -> list[Float64[np.ndarray, "natm 3"] | PropertyError]:
-        """See `AbstractBatchProperty.compute_batch`."""
+        """Return the gradients of some converged entries, or why there is none."""
         if self.method == "five_point":
             return gradients_by_differences(
                 run, lanes, self._step or default_step(run.spec.precision.refined())
@@ -130,15 +130,15 @@ class Gradient(AbstractBatchProperty):
 
 
 def energy_weighted_density(
-    run: BatchRun, lanes: Int32[np.ndarray, "active"]
+    run: BatchSCF, lanes: Int32[np.ndarray, "active"]
 ) -> Float64[np.ndarray, "active nao nao"]:
-    """W = Σ_s D_s F_s D_s (of one total density ½ D F D), hartree: the multipliers of orthonormality, in AOs.
+    """Return W = Σ_s D_s F_s D_s (of one total density ½ D F D), hartree: the multipliers of orthonormality, in AOs.
 
     With canonical orbitals it is Σ_i n_i ε_i C_i C_iᵀ (Szabo and Ostlund eq. C.15); this form needs no orbitals, and
     holds for orbitals that both spins share, where D_β lies within D_α and F_β does not mix their occupied spaces.
     """
     n = run.batch.nao
-    x = run.prepared.orthogonaliser[lanes]
+    x = run.matrices.orthogonaliser[lanes]
     fock = run.spin_fock(lanes)
     orth = np.asarray(run.state.density_orth)[lanes, :, :n, :n]
     weighted = (orth @ fock @ orth).sum(axis=1) * (0.5 if run.nspin == 1 else 1.0)
@@ -147,15 +147,15 @@ def energy_weighted_density(
 
 
 def nuclear_gradients(
-    run: BatchRun, lanes: Int32[np.ndarray, "active"]
+    run: BatchSCF, lanes: Int32[np.ndarray, "active"]
 ) -> list[Float64[np.ndarray, "natm 3"] | PropertyError]:
-    """Of some converged entries, in hartree/bohr, atoms in the system's own order.
+    """Return the gradients of some converged entries, in hartree/bohr, atoms in the system's own order.
 
     The reason in place of one whose basis was found linearly dependent: the functions that were left out would have to
     be followed as the atoms move.
     """
     found: dict[int, np.ndarray] = {}
-    whole = lanes[run.prepared.n_orbitals[lanes] == run.batch.nao]
+    whole = lanes[run.matrices.n_orbitals[lanes] == run.batch.nao]
     if len(whole):
         n = run.batch.nao
         density = np.ascontiguousarray(np.asarray(run.state.density)[whole, :, :n, :n])
@@ -167,11 +167,12 @@ def nuclear_gradients(
         if lane in found:
             out.append(found[lane][np.argsort(run.batch.atom_order[lane])])
             continue
-        dropped = run.batch.nao - int(run.prepared.n_orbitals[lane])
+        dropped = run.batch.nao - int(run.matrices.n_orbitals[lane])
         out.append(
             PropertyError(
-                f"{dropped} linearly dependent combinations of functions were left out (scf.linear_dependence), whose "
-                "response to the motion of the atoms is not computed; use a smaller threshold or a less diffuse basis"
+                f"{dropped} linearly dependent combinations of functions were left out "
+                "(scf.linear_dependence_threshold), whose response to the motion "
+                "of the atoms is not computed; use a smaller threshold or a less diffuse basis"
             )
         )
     return out

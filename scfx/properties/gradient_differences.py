@@ -14,8 +14,8 @@ from scfx.execution.watch import Stopped
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
     from scfx.model.system import System
-    from scfx.scf.entries import Entry
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
+    from scfx.scf.system_entries import Entry
 
 #: Weights of the derivative by displacement in steps (Abramowitz and Stegun, 25.3.6).
 STENCIL = ((-2, 1.0 / 12.0), (-1, -8.0 / 12.0), (1, 8.0 / 12.0), (2, -1.0 / 12.0))
@@ -25,7 +25,8 @@ _ONE_SURFACE = 0.02
 
 
 def default_step(policy: PrecisionPolicy) -> float:
-    """Bohr. The rule's own error grows with the fourth power of the step, that of rounding with its inverse.
+    """Return the step in bohr. The rule's own error grows with the fourth power of it, that of rounding with its
+    inverse.
 
     Energies from integrals that are stored in float32 alone scatter by some 1e-7 hartree.
     """
@@ -33,16 +34,17 @@ def default_step(policy: PrecisionPolicy) -> float:
 
 
 def gradients_by_differences(
-    run: BatchRun, lanes: Int32[np.ndarray, "active"], step: float
+    run: BatchSCF, lanes: Int32[np.ndarray, "active"], step: float
 ) -> list[Float64[np.ndarray, "natm 3"] | PropertyError]:
-    """Of some converged entries, in hartree/bohr, atoms in the system's own order; `step` in bohr.
+    """Return gradients of some converged entries by differences, in hartree/bohr, atoms in the system's own order;
+    `step` in bohr.
 
     Displaced molecules begin with the entry's own density, so that they stay on its electronic state; grids move with
     the atoms. Each value depends on its own entry alone.
     """
     assert run.displaced is not None
     densities = {int(lane): _own_density(run, int(lane)) for lane in lanes}
-    kept = {int(lane): int(run.prepared.n_orbitals[lane]) for lane in lanes}
+    kept = {int(lane): int(run.matrices.n_orbitals[lane]) for lane in lanes}
     run.set_policy(run.phases[-1].policy)  # frees integrals, whose memory the displaced molecules need
     out: list[np.ndarray | PropertyError] = []
     for lane, density in densities.items():
@@ -71,8 +73,8 @@ def _derivative(
         )
     if any(entry.n_orbitals != n_orbitals for entry in entries):
         return PropertyError(
-            "the number of linearly dependent functions left out (scf.linear_dependence) changes between displaced "
-            "geometries, and the energy jumps; use another threshold"
+            "the number of linearly dependent functions left out (scf.linear_dependence_threshold) changes between "
+            "displaced geometries, and the energy jumps; use another threshold"
         )
     energies = np.array([entry.energy for entry in entries]).reshape(-1, 3, len(STENCIL))
     two_back, back, forward, two_forward = np.moveaxis(energies, -1, 0)
@@ -85,7 +87,7 @@ def _derivative(
     return energies @ np.array([weight for _, weight in STENCIL]) / step
 
 
-def _own_density(run: BatchRun, lane: int) -> Float64[np.ndarray, "spin nao nao"]:
+def _own_density(run: BatchSCF, lane: int) -> Float64[np.ndarray, "spin nao nao"]:
     """The entry's density, AOs in the order of the system's own atoms."""
     n, owner = run.batch.nao, run.batch.layout.ao_atom
     own = np.concatenate([np.flatnonzero(owner == place) for place in np.argsort(run.batch.atom_order[lane])])

@@ -30,7 +30,7 @@ class HirshfeldCharges(AbstractProperty):
     column = Column("hirshfeld_charges", "elementary charge", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "natm"]:
-        """See `AbstractProperty.compute`."""
+        """Return the Hirshfeld charges [natm] of one entry, e."""
         _, weights = entry.grid
         atoms = entry.free_atoms_on_grid
         promolecule = atoms.sum(axis=0)

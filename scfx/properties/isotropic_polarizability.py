@@ -22,5 +22,5 @@ class IsotropicPolarizability(AbstractProperty):
     column = Column("isotropic_polarizability_bohr3", "bohr^3", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> float:
-        """See `AbstractProperty.compute`."""
+        """Return a third of the trace of one entry's polarizability, bohr³."""
         return float(np.trace(entry.value("polarizability"))) / 3.0

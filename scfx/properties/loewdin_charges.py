@@ -27,7 +27,7 @@ class LoewdinCharges(AbstractProperty):
     column = Column("loewdin_charges", "elementary charge", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "natm"]:
-        """See `AbstractProperty.compute`."""
+        """Return the Loewdin charges [natm] of one entry, e."""
         lane = entry.lane
         root = root_of_overlap(lane.overlap)
         gross = np.einsum("ij,sjk,ki->i", root, lane.density, root, optimize=True)
@@ -36,6 +36,6 @@ class LoewdinCharges(AbstractProperty):
 
 
 def root_of_overlap(overlap: Float64[np.ndarray, "nao nao"]) -> Float64[np.ndarray, "nao nao"]:
-    """S^½; negative eigenvalues, which are rounding, count as zero."""
+    """Return S^½; negative eigenvalues, which are rounding, count as zero."""
     values, vectors = np.linalg.eigh(overlap)
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

@@ -21,19 +21,19 @@ class DensityMatrix(AbstractProperty):
     summary = "density matrix of each spin; one, of all electrons, where both have the same"
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "spin nao nao"]:
-        """See `AbstractProperty.compute`."""
+        """Return the density matrices of one entry, one for each spin."""
         return entry.density
 
 
 class OverlapMatrix(AbstractProperty):
-    """<μ|ν>."""
+    """The overlap matrix, <μ|ν>."""
 
     name = "overlap_matrix"
     axes = ("ao", "ao")
     summary = "overlap matrix"
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "nao nao"]:
-        """See `AbstractProperty.compute`."""
+        """Return the overlap matrix of one entry."""
         return entry.overlap
 
 
@@ -46,7 +46,7 @@ class FockMatrix(AbstractProperty):
     summary = "Fock (Kohn-Sham) matrix of each spin at the last density"
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "spin nao nao"]:
-        """See `AbstractProperty.compute`."""
+        """Return the Fock matrices of one entry, one for each spin, hartree."""
         return entry.fock
 
 
@@ -58,5 +58,5 @@ class OrbitalCoefficients(AbstractProperty):
     summary = "orbitals of each spin, columns in the order of their energies"
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "spin nao n_orbitals"]:
-        """See `AbstractProperty.compute`."""
+        """Return the orbital coefficients of one entry, by spin."""
         return entry.orbital_coefficients

@@ -46,7 +46,7 @@ class MBISCharges(AbstractProperty):
         self._threshold = float(threshold)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "natm"]:
-        """See `AbstractProperty.compute`."""
+        """Return the MBIS charges [natm] of one entry, e."""
         if entry.has_core_potentials:
             raise PropertyError(
                 "MBIS needs the density of all electrons, and the basis has core potentials; use an all-electron basis"
@@ -85,7 +85,8 @@ class MBISCharges(AbstractProperty):
 def start(
     nuclear_charges: Int32[np.ndarray, "natm"],
 ) -> tuple[Int32[np.ndarray, "shell"], Float64[np.ndarray, "shell"], Float64[np.ndarray, "shell"]]:
-    """(atom, population, width) of each Slater function of the neutral free atoms; ghost atoms (charge 0) have none.
+    """Return (atom, population, width) of each Slater function of the neutral free atoms; ghost atoms (charge 0) have
+    none.
 
     Widths in bohr go from 1/(2Z) of the innermost shell geometrically to ½ of the valence shell.
     """

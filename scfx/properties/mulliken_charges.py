@@ -24,7 +24,7 @@ class MullikenCharges(AbstractProperty):
     column = Column("mulliken_charges", "elementary charge", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "natm"]:
-        """See `AbstractProperty.compute`."""
+        """Return the Mulliken charges [natm] of one entry, e."""
         lane = entry.lane
         return mulliken_charges(lane.density, lane.overlap, lane.owner, lane.charges)[entry.own_atoms]
 
@@ -35,6 +35,8 @@ def mulliken_charges(
     owner: Int32[np.ndarray, "nao"],
     charges: Float64[np.ndarray, "natm"],
 ) -> Float64[np.ndarray, "natm"]:
-    """Charges from a density matrix (one spin: the total), the atom that carries each AO, and the nuclear charges."""
+    """Return charges from a density matrix (one spin: the total), the atom that carries each AO, and the nuclear
+    charges.
+    """
     gross = np.einsum("sij,ji->i", density, overlap)
     return charges - np.bincount(owner, weights=gross, minlength=len(charges))

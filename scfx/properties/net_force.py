@@ -25,5 +25,5 @@ class NetForce(AbstractProperty):
     column = Column("net_force_ev_per_angstrom", "eV/angstrom", HARTREE_IN_EV / BOHR_IN_ANGSTROM, summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "3"]:
-        """See `AbstractProperty.compute`."""
+        """Return the length of the sum of one entry's forces, hartree/bohr."""
         return -entry.value("gradient").sum(axis=0)

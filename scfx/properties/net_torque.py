@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NetTorque(AbstractProperty):
-    """Σ (r_A - c) × F_A in hartree, about the centre of mass c.
+    """The net torque of the forces, Σ (r_A - c) × F_A in hartree, about the centre of mass c.
 
     The energy does not change when a molecule is turned, but for the grid, whose points do not turn with it: a measure
     of the grid's noise. Without a net force it does not depend on the centre.
@@ -31,7 +31,7 @@ class NetTorque(AbstractProperty):
     column = Column("net_torque_ev", "eV", HARTREE_IN_EV, summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "3"]:
-        """See `AbstractProperty.compute`."""
+        """Return the length of one entry's net torque, hartree."""
         masses = standard_atomic_weights(entry.system.nuclear_charges)
         centre = masses @ entry.positions / masses.sum()
         return np.cross(entry.positions - centre, -entry.value("gradient")).sum(axis=0)

@@ -24,5 +24,5 @@ class OrbitalEnergies(AbstractProperty):
     column = Column("orbital_energies_ev", "eV", HARTREE_IN_EV, summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "spin n_orbitals"]:
-        """See `AbstractProperty.compute`."""
+        """Return the orbital energies of one entry by spin, hartree."""
         return entry.orbital_energies

@@ -19,5 +19,5 @@ class OrbitalGradient(AbstractProperty):
     column = Column("orbital_gradient_hartree", "hartree", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> float:
-        """See `AbstractProperty.compute`."""
+        """Return the largest element of one entry's orbital gradient, hartree."""
         return entry.residual

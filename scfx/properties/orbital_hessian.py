@@ -17,7 +17,7 @@ from scfx.contracts.property import PropertyError
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class OrbitalHessian:
     """A + B of the entries of a run. Vectors are the blocks (virtual, occupied) of each spin, one after the other."""
 
-    def __init__(self, run: BatchRun):
+    def __init__(self, run: BatchSCF):
         self._run = run
         orbitals = run.orbitals()
         n = run.batch.nao
@@ -33,20 +33,20 @@ class OrbitalHessian:
         self._energies = np.asarray(orbitals.energies)
 
     def spaces(self, lane: int, spin: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Occupied and virtual orbitals [nao, ...], and ε_a - ε_i [virtual, occupied]."""
-        occupied = int(self._run.prepared.n_occupied[lane][spin])
-        kept = int(self._run.prepared.n_orbitals[lane])
+        """Return occupied and virtual orbitals [nao, ...], and ε_a - ε_i [virtual, occupied]."""
+        occupied = int(self._run.matrices.n_occupied[lane][spin])
+        kept = int(self._run.matrices.n_orbitals[lane])
         c, e = self._coefficients[lane, spin], self._energies[lane, spin]
         return c[:, :occupied], c[:, occupied:kept], e[occupied:kept, None] - e[None, :occupied]
 
     def diagonal(self, lane: int) -> Float64[np.ndarray, "rotation"]:
-        """Differences of orbital energies: most of the matrix's diagonal."""
+        """Return differences of orbital energies: most of the matrix's diagonal."""
         return np.concatenate([self.spaces(lane, s)[2].ravel() for s in range(self._run.nspin)])
 
     def times(
         self, vectors: dict[int, Float64[np.ndarray, "rotation"]], opposite: bool
     ) -> dict[int, Float64[np.ndarray, "rotation"]]:
-        """(A + B) times one vector of each entry.
+        """Return (A + B) times one vector of each entry.
 
         `opposite`: the beta orbitals of a restricted solution turn the other way.
         """
@@ -76,7 +76,7 @@ class OrbitalHessian:
     def side_by_side(
         self, searches: Mapping[int, Generator[np.ndarray, np.ndarray, T]], *, opposite: bool
     ) -> dict[int, T | PropertyError]:
-        """What each entry's search returns, or why it gave up; their products are made together.
+        """Return what each entry's search returns, or why it gave up; their products are made together.
 
         A search yields a vector, is sent the matrix times it, and so on. `opposite`: see `times`.
         """

@@ -20,7 +20,7 @@ from scfx.properties.orbital_hessian import OrbitalHessian
 
 if TYPE_CHECKING:
     from scfx.config.resolved import ResolvedSpec
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: Of the norm of the right-hand side. The polarizability's error is of second order in what is left.
 TOLERANCE = 1e-4
@@ -32,7 +32,8 @@ Search = Generator[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"], Solution]
 
 
 class Polarizability(AbstractBatchProperty):
-    """α_xy = dμ_x/dE_y of the electrons at fixed nuclei, symmetric, in the frame of the positions, bohr³.
+    """The polarizability, α_xy = dμ_x/dE_y of the electrons at fixed nuclei, symmetric, in the frame of the positions,
+    bohr³.
 
     `method`: "coupled-perturbed", or "finite-field": differences of the dipoles of twelve calculations in weak fields,
     which is slower and needs no second derivative.
@@ -53,7 +54,7 @@ class Polarizability(AbstractBatchProperty):
         self.method: Method = method
 
     def check(self, resolved: ResolvedSpec) -> None:
-        """See `AbstractProperty.check`."""
+        """Refuse, before any SCF, what has no coupled-perturbed equations."""
         functional, last = resolved.functional, resolved.precision.refined()
         if self.method == "finite-field":
             if {last.coulomb_exchange, last.orbitals, last.linear_algebra} != {"float64"}:
@@ -90,18 +91,20 @@ class Polarizability(AbstractBatchProperty):
             )
 
     def compute_batch(
-        self, run: BatchRun, lanes: Int32[np.ndarray, "active"]
+        self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]
     ) -> list[Float64[np.ndarray, "3 3"] | PropertyError]:
-        """See `AbstractBatchProperty.compute_batch`."""
+        """Return the polarizabilities [3, 3] of some converged entries, or why there is none."""
         if self.method == "finite-field":
             return polarizabilities_by_finite_fields(run, lanes)
         return polarizabilities(run, lanes)
 
 
 def polarizabilities(
-    run: BatchRun, lanes: Int32[np.ndarray, "some"]
+    run: BatchSCF, lanes: Int32[np.ndarray, "some"]
 ) -> list[Float64[np.ndarray, "3 3"] | PropertyError]:
-    """Of some entries at their present densities; the reason in place of one whose equations have no solution."""
+    """Return polarizabilities of some entries at their present densities; the reason in place of one whose equations
+    have no solution.
+    """
     hessian = OrbitalHessian(run)
     fields = {int(lane): _fields(run, hessian, int(lane)) for lane in lanes}
     solutions: dict[int, list[Solution]] = {lane: [] for lane in fields}
@@ -122,9 +125,9 @@ def polarizabilities(
     return [failed.get(int(a)) or share * _second_order(fields[int(a)], solutions[int(a)]) for a in lanes]
 
 
-def _fields(run: BatchRun, hessian: OrbitalHessian, lane: int) -> Float64[np.ndarray, "3 rotation"]:
+def _fields(run: BatchSCF, hessian: OrbitalHessian, lane: int) -> Float64[np.ndarray, "3 rotation"]:
     """<a|r|i> of each spin, virtual and occupied, in the order of the Hessian's vectors."""
-    dipole = run.prepared.one.dipole[lane]
+    dipole = run.matrices.one.dipole[lane]
     parts = []
     for spin in range(run.nspin):
         occupied, virtual, _ = hessian.spaces(lane, spin)

@@ -28,14 +28,14 @@ class Quadrupole(AbstractProperty):
     column = Column("quadrupole_e_bohr2", "e bohr^2", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "3 3"]:
-        """See `AbstractProperty.compute`."""
+        """Return the traceless quadrupole [3, 3] of one entry, e·bohr²."""
         return quadrupole(entry.lane.batch, entry.lane.index, entry.lane.density)
 
 
 def quadrupole(
     batch: Batch, entry: int, density: Float64[np.ndarray, "spin nao nao"]
 ) -> Float64[np.ndarray, "3 3"]:
-    """Θ = ½ Σ q (3 r r - r² 1) over nuclei and electrons, in e·bohr², about the centre of nuclear charge.
+    """Return Θ = ½ Σ q (3 r r - r² 1) over nuclei and electrons, in e·bohr², about the centre of nuclear charge.
 
     Buckingham, Q. Rev. Chem. Soc. 13, 183 (1959), eq. 2. It depends on that origin where there is a dipole or a charge.
     The centre is that of the atomic numbers, also where core potentials replace electrons. `density` is in the batch's
@@ -49,7 +49,7 @@ def quadrupole(
 
 
 def centre_of_nuclear_charge(batch: Batch, entry: int) -> Float64[np.ndarray, "3"]:
-    """Of the atomic numbers, also where core potentials replace electrons; bohr."""
+    """Return the centre of the atomic numbers, also where core potentials replace electrons; bohr."""
     # A ghost atom has functions and no nucleus.
     numbers = np.where(batch.nuclear_charges[entry] > 0, batch.atomic_numbers[entry], 0)
     return numbers @ batch.positions[entry] / numbers.sum()
@@ -58,5 +58,5 @@ def centre_of_nuclear_charge(batch: Batch, entry: int) -> Float64[np.ndarray, "3
 def electronic_second_moments(
     batch: Batch, entry: int, density: Float64[np.ndarray, "nao nao"], origin: Float64[np.ndarray, "3"]
 ) -> Float64[np.ndarray, "3 3"]:
-    """Σ_ij D_ij <i| (r - origin)(r - origin) |j> in bohr², with the electrons' density counted positive."""
+    """Return Σ_ij D_ij <i| (r - origin)(r - origin) |j> in bohr², with the electrons' density counted positive."""
     return np.einsum("xyij,ij->xy", entry_second_moments(batch, entry, origin), density)

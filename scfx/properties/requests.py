@@ -25,27 +25,27 @@ class Requested:
 
     @property
     def derivatives(self) -> int:
-        """The highest order of nuclear derivatives that one of them takes from the backend."""
+        """Return the highest order of nuclear derivatives that one of them takes from the backend."""
         return max((each.derivatives for each in self.ordered), default=0)
 
     @property
     def stationary(self) -> bool:
-        """Whether one of them needs a density that is stationary more closely than an energy does."""
+        """Return whether one of them needs a density that is stationary more closely than an energy does."""
         return any(each.stationary or each.derivatives for each in self.ordered)
 
     @property
     def any_residual(self) -> bool:
-        """Whether those that need a stationary density were told to take any."""
+        """Return whether those that need a stationary density were told to take any."""
         asking = [each for each in self.ordered if each.stationary or each.derivatives]
         return all(each.any_residual for each in asking)
 
     def definition(self, policy: PrecisionPolicy) -> dict[str, Any]:
-        """What decides values beyond the names of properties, by name; empty where nothing does."""
+        """Return what decides values beyond the names of properties, by name; empty where nothing does."""
         found = {each.name: dict(each.definition(policy)) for each in self.ordered}
         return {name: how for name, how in found.items() if how}
 
     def named(self, name: str) -> AbstractProperty:
-        """The property of a name."""
+        """Return the property of a name."""
         return next(each for each in self.ordered if each.name == name)
 
     def __contains__(self, name: str) -> bool:
@@ -53,7 +53,7 @@ class Requested:
 
 
 def requested(registry: Registry, choices: Iterable[Any]) -> Requested:
-    """The properties of names, tables or objects, with all that they need.
+    """Return the properties of names, tables or objects, with all that they need.
 
     Raises `ConfigError` for unknown names (with near ones), for one asked twice, and for circles.
     """

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 
 class SpinSquared(AbstractProperty):
-    """<S²> = S_z (S_z + 1) + N_β - Σ_ij |<i_α|j_β>|²; Szabo and Ostlund eq. 2.271. 0 for restricted."""
+    """The expectation value <S²> = S_z (S_z + 1) + N_β - Σ_ij |<i_α|j_β>|²; Szabo and Ostlund eq. 2.271. 0 for
+    restricted.
+    """
 
     name = "s_squared"
     summary = "<S2> of the determinant"
     column = Column("s_squared", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> float:
-        """See `AbstractProperty.compute`."""
+        """Return <S²> of one entry."""
         if len(entry.lane.density) == 1:
             return 0.0
         n_alpha, n_beta = entry.n_electrons

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class SpinContamination(AbstractProperty):
-    """<S²> - S (S + 1), with S = (N_α - N_β) / 2: zero for a state of pure spin."""
+    """The spin contamination <S²> - S (S + 1), with S = (N_α - N_β) / 2: zero for a state of pure spin."""
 
     name = "s_squared_deviation"
     summary = "<S2> less S(S+1) of the multiplicity asked for"
@@ -19,7 +19,7 @@ class SpinContamination(AbstractProperty):
     column = Column("s_squared_deviation", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> float:
-        """See `AbstractProperty.compute`."""
+        """Return <S²> of one entry less the exact value of its spin."""
         n_alpha, n_beta = entry.n_electrons
         spin = 0.5 * (n_alpha - n_beta)
         return entry.value("s_squared") - spin * (spin + 1.0)

@@ -26,7 +26,7 @@ class SpinPopulations(AbstractProperty):
     column = Column("spin_populations", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "natm"]:
-        """See `AbstractProperty.compute`."""
+        """Return the spin populations [natm] of one entry."""
         alpha, beta = entry.spin_densities
         gross = np.einsum("ij,ji->i", alpha - beta, entry.overlap)
         return np.bincount(entry.ao_atom, weights=gross, minlength=entry.natm)

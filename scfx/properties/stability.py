@@ -20,7 +20,7 @@ from scfx.results import Stability
 
 if TYPE_CHECKING:
     from scfx.config.resolved import ResolvedSpec
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 
 class StabilityEigenvalues(AbstractBatchProperty):
@@ -33,7 +33,7 @@ class StabilityEigenvalues(AbstractBatchProperty):
     column = Column("stability_hartree", "hartree", description=summary)
 
     def check(self, resolved: ResolvedSpec) -> None:
-        """See `AbstractProperty.check`."""
+        """Refuse, before any SCF, what has no stability analysis."""
         functional, last = resolved.functional, resolved.precision.refined()
         if resolved.reference == "restricted-open":
             raise ConfigError(
@@ -58,8 +58,8 @@ class StabilityEigenvalues(AbstractBatchProperty):
                 f"{resolved.precision.name!r} are not; use precision = 'float64' or 'mixed'",
             )
 
-    def compute_batch(self, run: BatchRun, lanes: Int32[np.ndarray, "active"]) -> list[dict[str, float]]:
-        """See `AbstractBatchProperty.compute_batch`."""
+    def compute_batch(self, run: BatchSCF, lanes: Int32[np.ndarray, "active"]) -> list[dict[str, float]]:
+        """Return the lowest eigenvalues of the orbital Hessian of some converged entries."""
         found = stability(run, lanes)
         return [
             {"internal": each.internal} | ({} if each.external is None else {"external": each.external})
@@ -67,8 +67,8 @@ class StabilityEigenvalues(AbstractBatchProperty):
         ]
 
 
-def stability(run: BatchRun, lanes: Int32[np.ndarray, "some"]) -> list[Stability]:
-    """The lowest eigenvalues at the present densities of some entries."""
+def stability(run: BatchSCF, lanes: Int32[np.ndarray, "some"]) -> list[Stability]:
+    """Return the lowest eigenvalues at the present densities of some entries."""
     hessian = OrbitalHessian(run)
     internal = _search(hessian, lanes, opposite=False)
     if run.nspin == 2:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class WibergBondOrders(AbstractProperty):
-    """Σ_{μ on A, ν on B} (S^½ P S^½)²_μν, zero on the diagonal; K. B. Wiberg, Tetrahedron 24, 1083 (1968).
+    """Wiberg's bond orders, Σ_{μ on A, ν on B} (S^½ P S^½)²_μν, zero on the diagonal; K. B. Wiberg, Tetrahedron 24,
+    1083 (1968).
 
     For open shells twice the sum over both spins, which is the same for closed ones. As Loewdin's charges they change
     when a molecule with Cartesian d or f functions is turned.
@@ -28,7 +29,7 @@ class WibergBondOrders(AbstractProperty):
     column = Column("wiberg_bond_orders", description=summary)
 
     def compute(self, entry: ConvergedEntry) -> Float64[np.ndarray, "natm natm"]:
-        """See `AbstractProperty.compute`."""
+        """Return Wiberg's bond orders [natm, natm] of one entry."""
         root = root_of_overlap(entry.overlap)
         products = [root @ density @ root for density in entry.spin_densities]
         return pair_sums(products, entry.ao_atom, entry.natm)

@@ -62,7 +62,7 @@ class Registry:
 
     @classmethod
     def discover(cls, *, extra: Sequence[tuple[str, object]] = ()) -> Registry:
-        """Every entry point of the group "scfx" in this environment, and the `extra` (name, module or object).
+        """Return every entry point of the group "scfx" in this environment, and the `extra` (name, module or object).
 
         A plugin that fails is listed in `plugins` with its reason; this never raises because of one.
         """
@@ -77,11 +77,11 @@ class Registry:
 
     @property
     def plugins(self) -> tuple[PluginRecord, ...]:
-        """A record for each entry point, sorted by name; failed and incompatible ones included."""
+        """Return a record for each entry point, sorted by name; failed and incompatible ones included."""
         return self._collected[0]
 
     def offers(self, kind: str) -> tuple[OfferRecord, ...]:
-        """All offers of a kind ("backends", "functionals", "dispersion_corrections", "basis_sets",
+        """Return all offers of a kind ("backends", "functionals", "dispersion_corrections", "basis_sets",
         "precision_policies", "properties", "tasks", "labels", "optimizers", "executors", "models"), sorted by name,
         whether or not they can be used here."""
         if kind not in KINDS:
@@ -117,7 +117,7 @@ class Registry:
     def backend(
         self, choice: Named | AbstractIntegralBackend, *, need: Need | None = None, key: str | None = None
     ) -> AbstractIntegralBackend:
-        """An integral backend. "auto": the available one of highest preference that covers `need`.
+        """Return an integral backend. "auto": the available one of highest preference that covers `need`.
 
         A named backend that does not cover `need` is a `CapabilityError`, before it is imported; so is a ready one
         whose marker classes do not say that it does. What a named backend borrows counts as covered where another one
@@ -142,7 +142,7 @@ class Registry:
         return made
 
     def lender(self, need: Need, *, key: str | None = None) -> AbstractIntegralBackend:
-        """The backend that supplies what a chosen one borrows: what "auto" finds for this need."""
+        """Return the backend that supplies what a chosen one borrows: what "auto" finds for this need."""
         return self.backend("auto", need=need, key=key)
 
     def _lacking(self, can: Capabilities, need: Need, key: str) -> list[str]:
@@ -162,7 +162,7 @@ class Registry:
             )
 
     def backend_record(self, text: str, *, need: Need | None = None, key: str | None = None) -> OfferRecord:
-        """The offer that `backend(text)` would construct, without importing it."""
+        """Return the offer that `backend(text)` would construct, without importing it."""
         need = need or Need()
         key = key or KINDS["backends"][1]
         available = [o for o in self.offers("backends") if o.status == "available"]
@@ -193,7 +193,7 @@ class Registry:
         return why or ["no plugin offers a backend; is scfx installed (pip install 'scfx[all]')?"]
 
     def functional(self, choice: Named | AbstractFunctional, *, key: str | None = None) -> AbstractFunctional:
-        """An exchange-correlation functional, registered or of an open-ended family."""
+        """Return an exchange-correlation functional, registered or of an open-ended family."""
         from scfx.contracts.functional import AbstractFunctional
 
         return self._choose("functionals", choice, AbstractFunctional, key, "scfx_resolve_functional")
@@ -201,40 +201,44 @@ class Registry:
     def dispersion(
         self, choice: Named | AbstractDispersionCorrection, *, key: str | None = None
     ) -> AbstractDispersionCorrection:
-        """A dispersion correction; its options are those of the method (`functional`, whose parameters it takes)."""
+        """Return a dispersion correction; its options are those of the method (`functional`, whose parameters it
+        takes).
+        """
         from scfx.contracts.dispersion import AbstractDispersionCorrection
 
         return self._choose("dispersion_corrections", choice, AbstractDispersionCorrection, key)
 
     def basis(self, choice: Named | AbstractBasisSource, *, key: str | None = None) -> AbstractBasisSource:
-        """A basis set, registered or of an open-ended family; or a table of them by element."""
+        """Return a basis set, registered or of an open-ended family; or a table of them by element."""
         from scfx.contracts.basis import AbstractBasisSource
         from scfx.model.mixed_basis import MixedBasis, is_by_element
 
         if isinstance(choice, Mapping) and is_by_element(choice):
-            return MixedBasis.of(choice, lambda one, where: self.basis(one, key=where), key or "scf.basis")
+            return MixedBasis.from_table(
+                choice, lambda one, where: self.basis(one, key=where), key or "scf.basis"
+            )
         return self._choose("basis_sets", choice, AbstractBasisSource, key, "scfx_resolve_basis")
 
     def precision(self, choice: Named | PrecisionPolicy, *, key: str | None = None) -> PrecisionPolicy:
-        """A precision policy; options replace its fields."""
+        """Return a precision policy; options replace its fields."""
         from scfx.config.precision import PrecisionPolicy
 
         return self._choose("precision_policies", choice, PrecisionPolicy, key)
 
     def entry_property(self, choice: Named | AbstractProperty, *, key: str | None = None) -> AbstractProperty:
-        """A property of converged entries; options are those of its constructor."""
+        """Return a property of converged entries; options are those of its constructor."""
         from scfx.contracts.property import AbstractProperty
 
         return self._choose("properties", choice, AbstractProperty, key)
 
     def task(self, name: str, *, key: str | None = None) -> type[AbstractTask]:
-        """The class of a task (not an instance: its options are validated by its `Options`)."""
+        """Return the class of a task (not an instance: its options are validated by its `Options`)."""
         from scfx.contracts.task import AbstractTask
 
         return self._class_of("tasks", name, AbstractTask, key)
 
     def optimizer(self, name: str, *, key: str | None = None) -> type[AbstractOptimizer]:
-        """The class of an optimiser (not an instance: each molecule has its own)."""
+        """Return the class of an optimiser (not an instance: each molecule has its own)."""
         from scfx.contracts.optimizer import AbstractOptimizer
 
         return self._class_of("optimizers", name, AbstractOptimizer, key)
@@ -251,7 +255,7 @@ class Registry:
     def executor(
         self, choice: Named, job: Job, workers: int, on_rows: OnRows, *, key: str | None = None
     ) -> AbstractExecutor:
-        """An executor for a job. A constructor that does not take what it must is refused with the contract."""
+        """Return an executor for a job. A constructor that does not take what it must is refused with the contract."""
         from scfx.contracts.executor import AbstractExecutor
 
         key = key or KINDS["executors"][1]
@@ -263,7 +267,9 @@ class Registry:
         return self._choose("executors", {"name": text, **options, **given}, AbstractExecutor, key)
 
     def labels(self, choice: Named | None = None, *, key: str | None = None) -> AbstractLabels:
-        """Who makes and reads datasets of labels; without a name the only one there is, or the most preferred."""
+        """Return who makes and reads datasets of labels; without a name the only one there is, or the most
+        preferred.
+        """
         from scfx.contracts.labels import AbstractLabels
 
         key = key or KINDS["labels"][1]
@@ -285,7 +291,7 @@ class Registry:
         return names[0]
 
     def model(self, choice: Named, *, key: str | None = None) -> object:
-        """A machine-learning model; what it is, its plugin says."""
+        """Return a machine-learning model; what it is, its plugin says."""
         return self._choose("models", choice, object, key)
 
     def _choose(

@@ -33,7 +33,7 @@ class Need:
 
 
 def shortfalls(can: Capabilities, need: Need) -> list[str]:
-    """What `need` asks and `can` does not give, one sentence part each; empty if all is covered."""
+    """Return what `need` asks and `can` does not give, one sentence part each; empty if all is covered."""
     out = []
     l, most = need.max_angular_momentum, can.max_angular_momentum
     if l is not None and most is not None and l > most:
@@ -64,7 +64,9 @@ def shortfalls(can: Capabilities, need: Need) -> list[str]:
 
 
 def shared_out(can: Capabilities, need: Need) -> tuple[Need, Need | None]:
-    """What is left to ask of a backend after what it borrows, and what its lender must have; None: no lender needed."""
+    """Return what is left to ask of a backend after what it borrows, and what its lender must have; None: no lender
+    needed.
+    """
     l, most = need.max_angular_momentum, can.max_angular_momentum
     if (
         l is not None
@@ -82,7 +84,7 @@ def shared_out(can: Capabilities, need: Need) -> tuple[Need, Need | None]:
 
 
 def stated_by_class(backend: type[AbstractIntegralBackend]) -> Capabilities:
-    """What a backend's marker classes say of it, without limits on what they do not speak of."""
+    """Return what a backend's marker classes say of it, without limits on what they do not speak of."""
     from scfx.contracts.backend import AbstractAttenuatedBackend, AbstractCorePotentialBackend
     from scfx.contracts.derivatives import AbstractGradientBackend
     from scfx.contracts.fitting import AbstractFittingBackend
@@ -99,7 +101,7 @@ def stated_by_class(backend: type[AbstractIntegralBackend]) -> Capabilities:
 
 
 def disagreements(record: Capabilities, backend: type[AbstractIntegralBackend]) -> list[str]:
-    """Where the record of an offer and the marker classes of its target differ, one sentence part each."""
+    """Return where the record of an offer and the marker classes of its target differ, one sentence part each."""
     own = stated_by_class(backend)
     markers = {
         "derivatives": "AbstractGradientBackend",

@@ -45,7 +45,7 @@ def instance(
     expected: type[T],
     context: ConstructionContext,
 ) -> T:
-    """An instance of the offer's target, constructed with the offer's own options and then `options`.
+    """Return an instance of the offer's target, constructed with the offer's own options and then `options`.
 
     A target that is an instance already takes options only if it is a dataclass, as replaced fields. One whose
     signature has a parameter `context` is given it.

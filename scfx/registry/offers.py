@@ -51,27 +51,31 @@ class OfferRecord:
 
     @property
     def name(self) -> str:
+        """Return the name that is offered."""
         return self.offer.name
 
     def answers_to(self, name: str) -> bool:
-        """True if `name` (case-free) is the offer's name or one of its aliases."""
+        """Return whether `name` (case-free) is the offer's name or one of its aliases."""
         return fold(name) in {fold(n) for n in (self.offer.name, *self.offer.aliases)}
 
     def is_spelt(self, name: str) -> bool:
-        """True if `name` is a spelling of the offer's name or of one of its aliases (`wB97M_V` of `wb97m-v`)."""
+        """Return whether `name` is a spelling of the offer's name or of one of its aliases (`wB97M_V` of `wb97m-v`)."""
         return spelling_key(name) in {spelling_key(n) for n in (self.offer.name, *self.offer.aliases)}
 
     def comes_from(self, source: str) -> bool:
+        """Return whether the offer comes from this plugin or distribution."""
         return fold(source) in {fold(self.distribution), fold(self.plugin)}
 
 
 def fold(name: str) -> str:
-    """Names are compared case-free."""
+    """Return a name in the form in which names are compared, case-free."""
     return name.strip().casefold()
 
 
 def checked(kind: str, answer: object) -> list[Offer]:
-    """A registering hook's answer as a list of offers; `TypeError` or `ValueError` saying what is wrong with it."""
+    """Return a registering hook's answer as a list of offers; `TypeError` or `ValueError` saying what is wrong with
+    it.
+    """
     hook = f"scfx_register_{kind}"
     if not isinstance(answer, (list, tuple)):
         raise TypeError(f"{hook} returned {type(answer).__name__}, expected a list of scfx.Offer")
@@ -89,7 +93,7 @@ def checked(kind: str, answer: object) -> list[Offer]:
 
 
 def record(kind: str, offer: Offer, plugin: PluginRecord) -> OfferRecord:
-    """An offer with its status: every package in `requires` must be importable; none is imported to find out."""
+    """Return an offer with its status: every package in `requires` must be importable; none is imported to find out."""
     absent = [package for package in offer.requires if not importable(package)]
     if not absent:
         return OfferRecord(kind, offer, plugin.distribution, plugin.name)
@@ -98,7 +102,7 @@ def record(kind: str, offer: Offer, plugin: PluginRecord) -> OfferRecord:
 
 
 def importable(name: str) -> bool:
-    """Whether a module could be imported, without importing it or its parents."""
+    """Return whether a module could be imported, without importing it or its parents."""
     if name in sys.modules:
         return sys.modules[name] is not None
     head, *rest = name.split(".")
@@ -116,7 +120,7 @@ def importable(name: str) -> bool:
 
 
 def find(kind: str, name: str, offers: Sequence[OfferRecord], key: str) -> OfferRecord | None:
-    """The one offer that answers to `name` or "source:name"; None if there is none.
+    """Return the one offer that answers to `name` or "source:name"; None if there is none.
 
     Raises `AmbiguousNameError` if two plugins offer it and no source is given, `PluginUnavailableError` if it is
     there and a package that it requires is not.
@@ -147,7 +151,7 @@ def find(kind: str, name: str, offers: Sequence[OfferRecord], key: str) -> Offer
 
 
 def split(name: str) -> tuple[str | None, str]:
-    """ "source:name" as (source, name); (None, name) without a source."""
+    """Return "source:name" as (source, name); (None, name) without a source."""
     source, colon, bare = name.partition(":")
     return (source.strip(), bare.strip()) if colon else (None, name.strip())
 
@@ -161,7 +165,9 @@ def unknown(
     failures: Sequence[str] = (),
     extra: Sequence[str] = (),
 ) -> UnknownNameError:
-    """The error for a name that nobody offers. `failures`: what went wrong in open-ended families; `extra` names."""
+    """Return the error for a name that nobody offers. `failures`: what went wrong in open-ended families; `extra`
+    names.
+    """
     what = KINDS[kind][0]
     source, bare = split(name)
     spelt = {fold(n): n for o in offers for n in (o.name, *o.offer.aliases)} | {fold(n): n for n in extra}

@@ -47,7 +47,7 @@ class PluginRecord:
         return getattr(self.manager.hook, hook)(**arguments)
 
     def tries_last(self, hook: str) -> bool:
-        """Whether the plugin marks its implementation `trylast`: a family that reads more than its own names."""
+        """Return whether the plugin marks its implementation `trylast`: a family that reads more than its own names."""
         caller = getattr(self.manager.hook, hook) if self.manager is not None else None
         return bool(caller and any(found.trylast for found in caller.get_hookimpls()))
 
@@ -63,13 +63,14 @@ class Candidate:
 
 
 class Manager(pluggy.PluginManager):
-    """pluggy's manager, one for each plugin; never triggers a module's lazy `__getattr__` when it looks for hooks."""
+    """One plugin's manager of pluggy; never triggers a module's lazy `__getattr__` when it looks for hooks."""
 
     def __init__(self) -> None:
         super().__init__("scfx")
         self.add_hookspecs(hookspecs)
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        """Return what pluggy reads of a hook implementation, without touching lazy attributes."""
         # pluggy reads every name in dir(plugin); for a module with a lazy __getattr__ that would import it all.
         if isinstance(plugin, ModuleType) and name not in vars(plugin):
             return None
@@ -77,7 +78,7 @@ class Manager(pluggy.PluginManager):
 
 
 def installed() -> list[Candidate]:
-    """The entry points of the group "scfx" in this environment, sorted by name."""
+    """Return the entry points of the group "scfx" in this environment, sorted by name."""
     found = []
     known: dict[int, tuple[str, str]] = {id(None): ("unknown", "")}
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
@@ -114,7 +115,7 @@ def load(candidate: Candidate) -> PluginRecord:
 
 
 def own_attribute(plugin: object, name: str) -> Any:
-    """An attribute, or None; a module's lazy `__getattr__` is not asked."""
+    """Return an attribute, or None; a module's lazy `__getattr__` is not asked."""
     return vars(plugin).get(name) if isinstance(plugin, ModuleType) else getattr(plugin, name, None)
 
 
@@ -140,6 +141,6 @@ def _misspelt(plugin: object) -> Iterable[str]:
 
 
 def describe(error: BaseException) -> str:
-    """Type and message of an exception on one line, for a reason."""
+    """Return the type and message of an exception on one line, for a reason."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:400]}" if text else type(error).__name__

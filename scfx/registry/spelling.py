@@ -16,7 +16,7 @@ _GREEK = {"ω": "w", "omega": "w", "τ": "tau"}
 
 
 def plain_spelling(text: str) -> str:
-    """Lower case, one kind of hyphen, Latin letters (`ω` and `omega` are `w`, `r²scan` is `r2scan`)."""
+    """Return lower case, one kind of hyphen, Latin letters (`ω` and `omega` are `w`, `r²scan` is `r2scan`)."""
     plain = unicodedata.normalize("NFKC", text).translate(_DASHES).casefold().strip()
     for greek, latin in _GREEK.items():
         plain = plain.replace(greek, latin)
@@ -24,7 +24,7 @@ def plain_spelling(text: str) -> str:
 
 
 def spelling_key(text: str) -> str:
-    """What is left of a name without its separators: `wB97X-D3(BJ)` and `ωb97x_d3bj` give `wb97xd3bj`.
+    """Return what is left of a name without its separators: `wB97X-D3(BJ)` and `ωb97x_d3bj` give `wb97xd3bj`.
 
     One at either end separates nothing, and stays: `b3lyp-` is not B3LYP.
     """

@@ -46,20 +46,20 @@ class DensityHistory:
         self._kept[lane] = [(density, fock + change) for density, fock in self._kept[lane]]
 
     def average(self, lane: int) -> Float64[np.ndarray, "spin n n"]:
-        """The average of the Fock matrices with the weights of ADIIS."""
+        """Return the average of the Fock matrices with the weights of ADIIS."""
         densities, focks = (np.stack(each) for each in zip(*self._kept[lane], strict=True))
         return np.einsum("i,isab->sab", weights(densities, focks), focks)
 
 
 def share(residual: float) -> float:
-    """The weight of the ADIIS Fock matrix beside that of CDIIS at an orbital gradient in hartree."""
+    """Return the weight of the ADIIS Fock matrix beside that of CDIIS at an orbital gradient in hartree."""
     return 0.0 if residual < NONE_BELOW else min(1.0, residual / ALONE_ABOVE)
 
 
 def weights(
     densities: Float64[np.ndarray, "k spin n n"], focks: Float64[np.ndarray, "k spin n n"]
 ) -> Float64[np.ndarray, "k"]:
-    """The c_i above; the last density is D_n."""
+    """Return the weights c_i above; the last density is D_n."""
     k = len(densities)
     moved = (densities - densities[-1]).reshape(k, -1)
     linear = moved @ focks[-1].ravel()
@@ -75,7 +75,7 @@ def _faces(k: int) -> tuple[Int64[np.ndarray, "face size"], ...]:
 def minimum_on_simplex(
     linear: Float64[np.ndarray, "k"], quadratic: Float64[np.ndarray, "k k"]
 ) -> Float64[np.ndarray, "k"]:
-    """The c >= 0 with Σ c = 1 of the least l c + ½ c Q c, for symmetric Q that need not be definite.
+    """Return the c >= 0 with Σ c = 1 of the least l c + ½ c Q c, for symmetric Q that need not be definite.
 
     The minimum is stationary on some face of the simplex (at least a vertex): all are tried.
     """

@@ -67,7 +67,7 @@ def remember(
 
 
 def combined(state: DIISState, lane: Any) -> Float64[Array, "spin n n"]:
-    """The Fock matrix that DIIS makes of one lane's history."""
+    """Return the Fock matrix that DIIS makes of one lane's history."""
     history = state.fock.shape[1]
     used = (jnp.arange(history, dtype=jnp.int32) < state.count[lane]).astype(jnp.float64)
     flat = state.error[lane].reshape(history, -1)

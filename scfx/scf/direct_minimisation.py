@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 
 if TYPE_CHECKING:
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 _HISTORY = 10
 _SMALLEST_CURVATURE = 0.1  # hartree: floor of the preconditioner's ε_a - ε_i
@@ -29,10 +29,10 @@ class _Rotations:
     whose rotations are those between doubly and singly occupied and empty ones.
     """
 
-    def __init__(self, run: BatchRun, lane: int):
+    def __init__(self, run: BatchSCF, lane: int):
         self.run, self.lane = run, lane
-        self.n = int(run.prepared.n_orbitals[lane])
-        self.occupied = [int(k) for k in run.prepared.n_occupied[lane]]
+        self.n = int(run.matrices.n_orbitals[lane])
+        self.occupied = [int(k) for k in run.matrices.n_occupied[lane]]
         self.per_orbital = 2.0 if run.nspin == 1 else 1.0
         # Of each set: where its spaces of equal occupation lie, and the electrons in each of their orbitals.
         if run.shared_orbitals:
@@ -54,7 +54,7 @@ class _Rotations:
 
     def evaluate(self, orbitals: list[np.ndarray]) -> float:
         """Build the Fock matrix at these orbitals; the energy."""
-        x = self.run.prepared.orthogonaliser[self.lane][:, : self.n]
+        x = self.run.matrices.orthogonaliser[self.lane][:, : self.n]
         density = x @ self.densities(orbitals) @ x.T
         lanes = np.array([self.lane], dtype=np.int32)
         previous = float(np.asarray(self.run.state.energy)[self.lane])
@@ -115,7 +115,7 @@ class _Rotations:
         )
 
 
-def minimise(run: BatchRun, lane: int, max_iterations: int) -> bool:
+def minimise(run: BatchSCF, lane: int, max_iterations: int) -> bool:
     """Minimise one entry's energy from its present Fock matrix; True if it converged."""
     phase = run.phases[-1]
     lanes = np.array([lane], dtype=np.int32)

@@ -17,7 +17,7 @@ def fock_and_energy(
     xc_energy: Float64[Array, ""],
     nuclear_repulsion: Float64[Array, ""],
 ) -> tuple[Float64[Array, "spin n n"], Float64[Array, ""]]:
-    """F_s = h + J[D] - k K[D_s] + V_s and E = tr Dh + ½ tr DJ - ½ k Σ_s tr D_s K_s + E_xc + E_nuc, in float64.
+    """Return F_s = h + J[D] - k K[D_s] + V_s and E = tr Dh + ½ tr DJ - ½ k Σ_s tr D_s K_s + E_xc + E_nuc, in float64.
 
     `exchange` is already weighted by the functional's fractions. With one spin, D is the total density and k = ½
     (Szabo and Ostlund eqs. 3.154, 3.184); with two, k = 1 (eqs. 3.348-9).
@@ -39,7 +39,8 @@ def fock_and_energy(
 def roothaan(
     fock: Float64[Array, "spin n n"], density: Float64[Array, "spin n n"]
 ) -> Float64[Array, "spin n n"]:
-    """Roothaan's effective Fock matrix of restricted open shells, twice: for both spins, whose orbitals are the same.
+    """Return Roothaan's effective Fock matrix of restricted open shells, twice: for both spins, whose orbitals are the
+    same.
 
     In an orthonormal basis. Between doubly and singly occupied orbitals it is F_β, between singly occupied and empty
     ones F_α, elsewhere their mean (Roothaan, Rev. Mod. Phys. 32, 179 (1960), with the diagonal blocks of Guest and
@@ -54,5 +55,5 @@ def roothaan(
 
 
 def symmetrised(matrix: Any) -> Any:
-    """½ (M + Mᵀ) over the last two axes."""
+    """Return ½ (M + Mᵀ) over the last two axes."""
     return 0.5 * (matrix + jnp.swapaxes(matrix, -1, -2))

@@ -36,7 +36,9 @@ class AtomicGuess:
         self._atoms: dict[tuple[int, int], tuple[Any, np.ndarray]] = {}
 
     def density(self, batch: Batch) -> Float64[np.ndarray, "batch nao nao"]:
-        """Total density matrix of each entry: block-diagonal by atom, scaled to the entry's number of electrons."""
+        """Return the total density matrix of each entry: block-diagonal by atom, scaled to the entry's number of
+        electrons.
+        """
         out = np.zeros((len(batch), batch.nao, batch.nao))
         owner = batch.layout.ao_atom
         for entry, numbers in enumerate(batch.atomic_numbers):
@@ -52,7 +54,7 @@ class AtomicGuess:
         return out
 
     def atom(self, z: int, basis: BasisSet) -> Float64[np.ndarray, "n n"]:
-        """Density matrix of one neutral, spherical atom over its own functions."""
+        """Return the density matrix of one neutral, spherical atom over its own functions."""
         key = (z, id(basis.shells[z]))
         if key not in self._atoms:
             # The shells are kept beside the density so that their id stays theirs.
@@ -63,7 +65,7 @@ class AtomicGuess:
 def atomic_density(
     z: int, basis: BasisSet, sources: IntegralSources, memory_budget: int
 ) -> Float64[np.ndarray, "nao nao"]:
-    """Density matrix of the spherically averaged neutral atom, from a molecule's integrals at their best."""
+    """Return the density matrix of the spherically averaged neutral atom, from a molecule's integrals at their best."""
     multiplicity = 1 + z % 2
     core_electrons = core_electrons_by_angular_momentum(basis.n_core(z))
     batch = Batch.from_systems(

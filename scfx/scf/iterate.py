@@ -12,7 +12,7 @@ from scfx.scf.step import Control
 
 if TYPE_CHECKING:
     from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: Above this residual (hartree) the damped procedure damps and shifts; below it, it is plain DIIS again.
 _DAMP_ABOVE = 3e-2
@@ -20,7 +20,7 @@ _DAMPING = 0.6
 _LEVEL_SHIFT = 0.3
 
 
-def _control(run: BatchRun, residual: np.ndarray, damped: bool) -> Control:
+def _control(run: BatchSCF, residual: np.ndarray, damped: bool) -> Control:
     far = residual > _DAMP_ABOVE if damped else np.zeros(run.capacity, dtype=bool)
     return Control(
         level_shift=to_device(np.where(far, _LEVEL_SHIFT, 0.0)),
@@ -30,7 +30,7 @@ def _control(run: BatchRun, residual: np.ndarray, damped: bool) -> Control:
 
 
 def iterate(
-    run: BatchRun, lanes: Int32[np.ndarray, "active"], max_iterations: int, damped: bool = False
+    run: BatchSCF, lanes: Int32[np.ndarray, "active"], max_iterations: int, damped: bool = False
 ) -> Bool[np.ndarray, "batch"]:
     """Iterate some entries until each has converged or `max_iterations` are spent; which of the batch converged.
 
@@ -44,7 +44,7 @@ def iterate(
 
 
 def _iterate(
-    run: BatchRun,
+    run: BatchSCF,
     lanes: Int32[np.ndarray, "active"],
     max_iterations: int,
     damped: bool,

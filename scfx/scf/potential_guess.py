@@ -37,7 +37,7 @@ _POINTS = 2048
 def screening_charges(
     source: AbstractBasisSource, atomic_number: int
 ) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
-    """(exponents in bohr⁻², charges) of the Gaussian charges that screen the nucleus of a neutral atom.
+    """Return (exponents in bohr⁻², charges) of the Gaussian charges that screen the nucleus of a neutral atom.
 
     A basis set normalises what is published; the charges are known to add up to the atomic number.
     """
@@ -49,7 +49,7 @@ def screening_charges(
 def screening_potential(
     batch: Batch, entry: int, source: AbstractBasisSource, points: Float64[np.ndarray, "npoint 3"]
 ) -> Float64[np.ndarray, "npoint"]:
-    """The repulsion that the superposed neutral atoms of an entry exert on an electron at `points`, hartree."""
+    """Return the repulsion that the superposed neutral atoms of an entry exert on an electron at `points`, hartree."""
     from scipy.special import erf  # slow to import, and no other guess needs it
 
     out = np.zeros(len(points))
@@ -70,7 +70,7 @@ def screening_potential(
 def screening_matrix(
     batch: Batch, backend: AbstractIntegralBackend, source: AbstractBasisSource
 ) -> Float64[np.ndarray, "batch nao nao"]:
-    """Matrix of `screening_potential` in the AO basis, hartree, by quadrature.
+    """Return the matrix of `screening_potential` in the AO basis, hartree, by quadrature.
 
     `InputError` where a core potential replaces electrons: the published potentials are those of all electrons.
     """

@@ -11,14 +11,14 @@ from scfx.scf.direct_minimisation import minimise
 from scfx.scf.iterate import iterate
 
 if TYPE_CHECKING:
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 #: Names of the rungs, as results report them; "" is the plain procedure.
 PLAIN, DAMPED, MINIMISED, FLOAT64_SUFFIX = "", "damping+level-shift", "direct-minimisation", "float64"
 
 
 def solve_entries(
-    run: BatchRun, initial: list[np.ndarray | None] | None = None
+    run: BatchSCF, initial: list[np.ndarray | None] | None = None
 ) -> tuple[Bool[np.ndarray, "batch"], list[str]]:
     """Converge every entry that can be; (converged, rung) by entry.
 
@@ -45,7 +45,7 @@ def solve_entries(
     return converged, rung
 
 
-def _climb(run: BatchRun, converged: Bool[np.ndarray, "batch"], rung: list[str], prefix: str) -> None:
+def _climb(run: BatchSCF, converged: Bool[np.ndarray, "batch"], rung: list[str], prefix: str) -> None:
     lanes = np.flatnonzero(~converged).astype(np.int32)
     if len(lanes):
         run.start(lanes, run.spec.guess)

@@ -26,7 +26,7 @@ class Fixed(NamedTuple):
     n_orbitals: Int[Array, "lane"]
 
 
-class State(NamedTuple):
+class SCFState(NamedTuple):
     """What an iteration carries, leading with `lane`. Matrices marked ' are in the orthonormal basis."""
 
     density: Float64[Array, "lane spin n n"]  # AO basis
@@ -48,7 +48,7 @@ class Control(NamedTuple):
 
 
 def commutator(fock: Any, density: Any) -> Any:
-    """[F', D'/f] of one lane: the DIIS error, whose largest element is the residual."""
+    """Return [F', D'/f] of one lane: the DIIS error, whose largest element is the residual."""
     product = fock @ density
     return (product - jnp.swapaxes(product, -1, -2)) / (2.0 if density.shape[0] == 1 else 1.0)
 
@@ -66,10 +66,12 @@ def _diagonalise(fock: Any, n_orbitals: Any, dtype: str) -> Any:
 
 
 @partial(jax.jit, static_argnames=("shared",), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
-def build(state: State, fixed: Fixed, parts: FockParts, lanes: Any, count: Any, *, shared: bool) -> State:
+def build(
+    state: SCFState, fixed: Fixed, parts: FockParts, lanes: Any, count: Any, *, shared: bool
+) -> SCFState:
     """Assemble Fock matrix, energy and residual of the present density; `shared`: both spins have the same orbitals."""
 
-    def lane(s: State, f: Fixed, p: FockParts) -> State:
+    def lane(s: SCFState, f: Fixed, p: FockParts) -> SCFState:
         fock, energy = fock_and_energy(
             f.core, s.density, p.coulomb, p.exchange, p.potential, p.energy, f.nuclear_repulsion
         )
@@ -84,11 +86,11 @@ def build(state: State, fixed: Fixed, parts: FockParts, lanes: Any, count: Any, 
 
 @partial(jax.jit, static_argnames=("shared",), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
 def shift_history(
-    state: State, fixed: Fixed, potential: Any, lanes: Any, count: Any, *, shared: bool
-) -> State:
+    state: SCFState, fixed: Fixed, potential: Any, lanes: Any, count: Any, *, shared: bool
+) -> SCFState:
     """Move the remembered Fock matrices by a change of the potential (AO basis), as if it had been there before."""
 
-    def lane(s: State, f: Fixed, potential: Any) -> State:
+    def lane(s: SCFState, f: Fixed, potential: Any) -> SCFState:
         change = f.orthogonaliser.T @ potential @ f.orthogonaliser
         if shared:
             change = roothaan(change, s.density_orth)
@@ -102,16 +104,16 @@ def shift_history(
 
 
 def _with_new_density(
-    small: State,
+    small: SCFState,
     lane: Any,
-    s: State,
+    s: SCFState,
     f: Fixed,
     c: Control,
     fock: Any,
     from_guess: Any,
     dtype: str,
     shared: bool,
-) -> State:
+) -> SCFState:
     """Damp, shift and diagonalise one lane's Fock matrix, and put its density in place."""
     per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
     damping = jnp.where(from_guess, 0.0, c.damping)
@@ -132,18 +134,18 @@ def _with_new_density(
 
 @partial(jax.jit, static_argnames=("dtype", "shared"), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
 def advance(
-    state: State, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str, shared: bool
-) -> State:
+    state: SCFState, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str, shared: bool
+) -> SCFState:
     """Extrapolate, diagonalise in `dtype`, and put the new density in place."""
 
     diis = state.diis
     # The history lives outside the loop's per-lane slices, so that only the slot written is touched.
     small = state._replace(diis=DIISState(diis.count, diis.count, diis.count))
 
-    def one(k: Any, carry: tuple[State, DIISState]) -> tuple[State, DIISState]:
+    def one(k: Any, carry: tuple[SCFState, DIISState]) -> tuple[SCFState, DIISState]:
         small, diis = carry
         lane = lanes[k]
-        s: State = jax.tree.map(lambda a: a[lane], small)
+        s: SCFState = jax.tree.map(lambda a: a[lane], small)
         f: Fixed = jax.tree.map(lambda a: a[lane], fixed)
         c: Control = jax.tree.map(lambda a: a[lane], control)
         diis = remember(diis, lane, s.fock_orth, commutator(s.fock_orth, s.density_orth))
@@ -160,7 +162,7 @@ def advance(
 
 @partial(jax.jit, static_argnames=("dtype", "shared"), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
 def advance_with(
-    state: State,
+    state: SCFState,
     fixed: Fixed,
     control: Control,
     given: Float64[Array, "lane spin n n"],
@@ -170,10 +172,12 @@ def advance_with(
     *,
     dtype: str,
     shared: bool,
-) -> State:
-    """`advance` with `share` of a `given` Fock matrix (orthonormal basis) in place of so much of what DIIS makes."""
+) -> SCFState:
+    """Do what `advance` does, with `share` of a `given` Fock matrix (orthonormal basis) in place of so much of what
+    DIIS makes.
+    """
 
-    def one(k: Any, state: State) -> State:
+    def one(k: Any, state: SCFState) -> SCFState:
         lane = lanes[k]
         s, f, c = (jax.tree.map(lambda a: a[lane], tree) for tree in (state, fixed, control))
         diis = remember(state.diis, lane, s.fock_orth, commutator(s.fock_orth, s.density_orth))
@@ -196,9 +200,9 @@ class Orbitals(NamedTuple):
 
 @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
 def canonical_orbitals(
-    state: State, fixed: Fixed, lanes: Any, count: Any, extrapolated: Any, shared: Any
+    state: SCFState, fixed: Fixed, lanes: Any, count: Any, extrapolated: Any, shared: Any
 ) -> Orbitals:
-    """Canonical orbitals at the present density, always in float64.
+    """Return the canonical orbitals at the present density, always in float64.
 
     `extrapolated` (True or False): of the Fock matrix that DIIS makes of the last ones, which the next iteration
     would diagonalise and whose orbital energies are an order closer to self-consistency, or of the last one itself.

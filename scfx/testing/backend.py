@@ -83,12 +83,12 @@ def check_backend(
     density = symmetric_matrices(seed, (len(batch), 2, batch.nao, batch.nao))
     for policy in policies:
         where = f"{label}.two_electron under policy {policy.name!r}"
-        make = partial(_made, backend, policy, 0.0)
+        make = partial(_operator, backend, policy, 0.0)
         _check_operator(make, where, batch, _tensor(*kind, 0.0), density, policy, keeps_integrals)
         _check_budget(backend, label, batch, policy, keeps_integrals)
         if isinstance(backend, AbstractAttenuatedBackend):
             where = f"{label}.attenuated_two_electron under policy {policy.name!r}"
-            make = partial(_made, backend, policy, _OMEGA)
+            make = partial(_operator, backend, policy, _OMEGA)
             _check_operator(make, where, batch, _tensor(*kind, _OMEGA), density, policy, keeps_integrals)
         expected = partial(_coulomb_exchange_of, kind, density)
         tolerance = _TWO_ELECTRON_ERROR[weakest(policy)]
@@ -124,7 +124,7 @@ def _check_capabilities(
         )
 
 
-def _made(
+def _operator(
     backend: AbstractIntegralBackend, policy: PrecisionPolicy, omega: float, batch: Batch
 ) -> AbstractTwoElectron:
     if omega:

@@ -15,7 +15,7 @@ _WATER = np.array([[0.11, -0.07, 0.23], [1.45, 0.91, -0.42], [-1.02, 0.84, 1.19]
 def sample_batch(
     max_angular_momentum: int = 2, cartesian: bool = True, spherical: bool = True, reverse: bool = False
 ) -> Batch:
-    """Three entries of one shell structure: two waters and an amino radical, whose exponents differ from the
+    """Return three entries of one shell structure: two waters and an amino radical, whose exponents differ from the
     waters'.
 
     Contracted and primitive shells, tight and diffuse; d shells (and f) once Cartesian and once spherical,
@@ -60,8 +60,8 @@ def _heavy_atom(scale: float, max_angular_momentum: int, kinds: list[bool]) -> t
 
 
 def small_batch(max_angular_momentum: int = 2, cartesian: bool = True, spherical: bool = True) -> Batch:
-    """Two entries of fewer shells, for what takes many references: a water, and an amino radical listed in an order
-    that is not the batch's. Both kinds of d shells, or d Cartesian and f spherical, unless one kind is excluded.
+    """Return two entries of fewer shells, for what takes many references: a water, and an amino radical listed in an
+    order that is not the batch's. Both kinds of d shells, or d Cartesian and f spherical, unless one kind is excluded.
     """
     kinds = [kind for kind, wanted in ((True, cartesian), (False, spherical)) if wanted]
 

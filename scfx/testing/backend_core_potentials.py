@@ -28,7 +28,9 @@ _REACH, _RADII, _ANGLES = 4.5, 90, 1202
 
 
 def core_potential_batch(max_angular_momentum: int, cartesian: bool, spherical: bool) -> Batch:
-    """The molecules of `small_batch` with sulphur and phosphorus in their places, ten electrons of each replaced."""
+    """Return the molecules of `small_batch` with sulphur and phosphorus in their places, ten electrons of each
+    replaced.
+    """
     small = small_batch(min(max_angular_momentum, 2), cartesian, spherical)
     shells, potential = small.basis.shells, CorePotential(10, _TERMS)
     basis = BasisSet(
@@ -51,7 +53,7 @@ def core_potential_batch(max_angular_momentum: int, cartesian: bool, spherical: 
 def check_core_potentials(
     backend: AbstractCorePotentialBackend, label: str, kind: tuple[int, bool, bool], seed: int
 ) -> None:
-    """`nuclear` against quadrature about the nuclei, and its derivative against differences of `one_electron`."""
+    """Check `nuclear` against quadrature about the nuclei, and its derivative against differences of `one_electron`."""
     batch = core_potential_batch(*kind)
     expected = reference_integrals.one_electron(batch).nuclear
     expected = expected + np.stack([_potential(batch, entry) for entry in range(len(batch))])

@@ -26,7 +26,9 @@ _OPERATORS: tuple[Operator, ...] = ("coulomb", "erf", "erfc")
 
 @cache
 def auxiliary_basis() -> BasisSet:
-    """Auxiliary functions s to f; hydrogen has more shells than the heavy atoms, so atoms come in another order."""
+    """Return auxiliary functions s to f; hydrogen has more shells than the heavy atoms, so atoms come in another
+    order.
+    """
     hydrogen = [Shell.normalised(0, [exponent], [1.0]) for exponent in (6.0, 1.4, 0.3)]
     hydrogen.append(Shell.normalised(1, [0.8], [1.0]))
     heavy = [Shell.normalised(l, [exponent], [1.0]) for l, exponent in ((0, 4.0), (2, 1.1), (3, 0.9))]
@@ -36,7 +38,7 @@ def auxiliary_basis() -> BasisSet:
 def check_fitting(
     backend: AbstractFittingBackend, label: str, kind: tuple[int, bool, bool], omega: float, seed: int
 ) -> None:
-    """Two- and three-index integrals and their contracted derivatives, by ranges of auxiliary shells and whole.
+    """Check two- and three-index integrals and their contracted derivatives, by ranges of auxiliary shells and whole.
 
     `kind`: the arguments of `small_batch`.
     """

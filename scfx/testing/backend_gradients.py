@@ -45,7 +45,7 @@ def check_gradients(
     omega: float,
     seed: int,
 ) -> None:
-    """Derivatives along a direction against differences, translation, independence of company, inputs left alone.
+    """Check derivatives along a direction against differences, translation, independence of company, inputs left alone.
 
     `kind`: the arguments of `small_batch`.
     """

@@ -41,7 +41,7 @@ def check_grid(
     families: Sequence[str],
     seed: int,
 ) -> None:
-    """Density, potential and, where there is one, gradient against plain AO values; points, memory, `close`."""
+    """Check density, potential and, where there is one, gradient against plain AO values; points, memory, `close`."""
     points, weights = _points(batch, seed)
     for policy in policies:
         for family in _FAMILIES:

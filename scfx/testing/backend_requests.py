@@ -24,7 +24,9 @@ Make = Callable[["Batch"], AbstractTwoElectron]
 def check_wanted(
     make: Make, where: str, batch: Batch, density: Float64[np.ndarray, "batch 2 nao nao"]
 ) -> None:
-    """J alone, K alone, both and none, of all entries and of some: None for what is not wanted, the bits of both."""
+    """Check J alone, K alone, both and none, of all entries and of some: None for what is not wanted, the bits of
+    both.
+    """
     with make(batch) as operator:
         whole = operator.coulomb_exchange(density)
         for lanes in (np.arange(len(batch), dtype=np.int32), np.array([len(batch) - 1], dtype=np.int32)):
@@ -50,7 +52,7 @@ def check_held_bytes(
     density: Float64[np.ndarray, "batch 2 nao nao"],
     keeps_integrals: bool,
 ) -> None:
-    """None throughout, or a number of bytes within the budget while the operator is open, and none after `close`."""
+    """Check that bytes are None throughout, or within the budget while the operator is open and none after `close`."""
     operator = make(batch)
     try:
         operator.coulomb_exchange(density)
@@ -79,7 +81,8 @@ def check_requests(
     omega: float,
     tolerance: float,
 ) -> None:
-    """An operator for each request, in order; `CapabilityError` for integrals that the backend does not have.
+    """Check that there is an operator for each request, in order, and `CapabilityError` for integrals that the backend
+    lacks.
 
     `expected` gives J and K of the densities by plain integrals.
     """

@@ -21,7 +21,9 @@ STEP = 2e-3
 
 
 def assert_close(found: Any, expected: np.ndarray, tolerance: float, what: str, hint: str = "") -> None:
-    """`AssertionError` with the worst element unless `found` has the shape of `expected` and is within `tolerance`."""
+    """Raise `AssertionError` with the worst element unless `found` has the shape of `expected` and is within
+    `tolerance`.
+    """
     array = np.asarray(found)
     assert array.shape == expected.shape, f"{what} has shape {array.shape}, expected {expected.shape}"
     if not array.size:
@@ -36,12 +38,12 @@ def assert_close(found: Any, expected: np.ndarray, tolerance: float, what: str, 
 
 
 def same_bits(one: Any, two: Any) -> bool:
-    """Whether two arrays have one shape and equal elements."""
+    """Return whether two arrays have one shape and equal elements."""
     return np.shape(one) == np.shape(two) and bool((np.asarray(one) == np.asarray(two)).all())
 
 
 def symmetric_matrices(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Random symmetric matrices with elements up to one, read-only: nobody may write into a density."""
+    """Return random symmetric matrices with elements up to one, read-only: nobody may write into a density."""
     matrices = np.random.default_rng(seed).uniform(-1.0, 1.0, shape)
     matrices = 0.5 * (matrices + np.swapaxes(matrices, -1, -2))
     matrices.setflags(write=False)
@@ -49,22 +51,22 @@ def symmetric_matrices(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def weakest(policy: PrecisionPolicy) -> str:
-    """The narrowest dtype that two-electron integrals, J and K have under a policy."""
+    """Return the narrowest dtype that two-electron integrals, J and K have under a policy."""
     return "float32" if "float32" in (policy.integrals, policy.coulomb_exchange) else "float64"
 
 
 def displaced(batch: Batch, by: Float64[np.ndarray, "batch natm 3"]) -> Batch:
-    """The batch with its atoms, in its own order, and the functions on them moved by so many bohr."""
+    """Return the batch with its atoms, in its own order, and the functions on them moved by so many bohr."""
     return replace(batch, positions=batch.positions + by)
 
 
 def directions(batch: Batch, seed: int) -> Float64[np.ndarray, "batch natm 3"]:
-    """A direction of each entry in the space of its atoms' positions, no component of it small."""
+    """Return a direction of each entry in the space of its atoms' positions, no component of it small."""
     random = np.random.default_rng(seed)
     size = random.uniform(0.4, 1.0, batch.positions.shape)
     return size * random.choice([-1.0, 1.0], batch.positions.shape)
 
 
 def along(function: Callable[[float], np.ndarray], h: float = STEP) -> np.ndarray:
-    """The derivative of a function of a displacement (bohr) at zero, by five-point differences `h` apart."""
+    """Return the derivative of a function of a displacement (bohr) at zero, by five-point differences `h` apart."""
     return (function(-2 * h) - 8 * function(-h) + 8 * function(h) - function(2 * h)) / (12 * h)

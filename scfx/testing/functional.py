@@ -155,7 +155,8 @@ def _check_symmetries(functional: AbstractFunctional, label: str, sample: Densit
 
 
 def vanishing_densities(family: Family, dtype: str) -> tuple[Any, dict[str, Any]]:
-    """Hard points as the driver meets them: components [component, point] of one density, and of two spins by case.
+    """Return hard points as the driver meets them: components [component, point] of one density, and of two spins by
+    case.
 
     From nothing to a nucleus, without gradients and with steep ones, and what rounding may leave; the second spin
     equal, empty, or nearly empty. For `evaluate_closed_shell` and `evaluate_spin_resolved`.

@@ -108,7 +108,7 @@ def _pair(first: _Primitives, second: _Primitives) -> _Pair:
 
 
 def boys(order: int, x: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    """F_n(x) = ∫_0^1 t^2n exp(-x t²) dt, eq. 9.8.20, by the incomplete gamma function."""
+    """Return F_n(x) = ∫_0^1 t^2n exp(-x t²) dt, eq. 9.8.20, by the incomplete gamma function."""
     small = x < 1e-10
     safe = np.where(small, 1.0, x)
     half = order + 0.5
@@ -152,7 +152,7 @@ def _assemble(
 
 
 def one_electron(batch: Batch) -> OneElectron:
-    """Overlap, kinetic, nuclear and dipole matrices of every entry, hartree and bohr."""
+    """Return overlap, kinetic, nuclear and dipole matrices of every entry, hartree and bohr."""
     entries = [_one_electron(batch, entry) for entry in range(len(batch))]
     return OneElectron(*(np.stack(matrices) for matrices in zip(*entries, strict=True)))
 
@@ -215,7 +215,7 @@ def _moments(first: _Primitives, second: _Primitives) -> tuple[np.ndarray, np.nd
 def second_moment(
     batch: Batch, origins: Float64[np.ndarray, "batch 3"]
 ) -> Float64[np.ndarray, "batch 3 3 nao nao"]:
-    """<i| (r - o)(r - o) |j> of every entry about its origin, from eq. 9.5.1 with ∫ x² Λ_t dx."""
+    """Return <i| (r - o)(r - o) |j> of every entry about its origin, from eq. 9.5.1 with ∫ x² Λ_t dx."""
     out = []
     for entry, origin in enumerate(origins):
         shells, blocks = _shells(batch, entry), {}
@@ -259,7 +259,7 @@ def _attraction(pair: _Pair, charges: np.ndarray, positions: np.ndarray) -> np.n
 
 
 def cross_overlap(bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra nao_ket"]:
-    """<μ_bra|ν_ket> for batches of the same systems in the same order."""
+    """Return <μ_bra|ν_ket> for batches of the same systems in the same order."""
     out = []
     for entry in range(len(bra)):
         rows = [
@@ -271,7 +271,7 @@ def cross_overlap(bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra 
 
 
 def repulsion(batch: Batch, omega: float = 0.0) -> Float64[np.ndarray, "batch nao nao nao nao"]:
-    """(ij|kl) of every entry, full tensor, hartree; `omega` > 0 for the operator erf(omega r12)/r12."""
+    """Return (ij|kl) of every entry, full tensor, hartree; `omega` > 0 for the operator erf(omega r12)/r12."""
     return np.stack([_repulsion(batch, entry, omega) for entry in range(len(batch))])
 
 
@@ -295,7 +295,7 @@ def _repulsion(batch: Batch, entry: int, omega: float) -> np.ndarray:
 
 
 def three_index(batch: Batch, auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux npair"]:
-    """(P|ij) of the one entry of both batches, for pairs j <= i of AOs, hartree; `omega` as in `repulsion`."""
+    """Return (P|ij) of the one entry of both batches, for pairs j <= i of AOs, hartree; `omega` as in `repulsion`."""
     layout, offset = batch.layout, batch.layout.cartesian_offset
     shells, singles = _shells(batch, 0), _single_shells(auxiliary)
     out = np.zeros((auxiliary.layout.ncart, layout.ncart, layout.ncart))
@@ -312,7 +312,7 @@ def three_index(batch: Batch, auxiliary: Batch, omega: float = 0.0) -> Float64[n
 
 
 def two_index(auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux naux"]:
-    """(P|Q) of the one entry of a batch of auxiliary functions, hartree; `omega` as in `repulsion`."""
+    """Return (P|Q) of the one entry of a batch of auxiliary functions, hartree; `omega` as in `repulsion`."""
     out = np.zeros((auxiliary.layout.ncart,) * 2)
     for rows, first in _single_shells(auxiliary):
         for columns, second in _single_shells(auxiliary):

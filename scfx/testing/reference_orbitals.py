@@ -22,7 +22,7 @@ COMPONENTS = {"lda": 1, "gga": 4, "mgga": 5}
 def orbitals(
     batch: Batch, entry: int, points: Float64[np.ndarray, "npoint 3"]
 ) -> Float64[np.ndarray, "4 nao npoint"]:
-    """Values (bohr^(-3/2)) and ∂/∂x, ∂/∂y, ∂/∂z of all AOs of one entry at the points (bohr)."""
+    """Return values (bohr^(-3/2)) and ∂/∂x, ∂/∂y, ∂/∂z of all AOs of one entry at the points (bohr)."""
     layout = batch.layout
     rows = []
     for shell, l in enumerate(layout.angular_momentum):
@@ -46,7 +46,7 @@ def orbitals(
 def density_components(
     values: Float64[np.ndarray, "4 nao npoint"], density: Float64[np.ndarray, "nspin nao nao"], family: str
 ) -> Float64[np.ndarray, "nspin component npoint"]:
-    """rho = Σ D_ij φ_i φ_j, its gradient, and tau = ½ Σ D_ij ∇φ_i·∇φ_j, as far as the family goes."""
+    """Return rho = Σ D_ij φ_i φ_j, its gradient, and tau = ½ Σ D_ij ∇φ_i·∇φ_j, as far as the family goes."""
     half = np.einsum("sij,djp->sdip", density, values)
     rho = np.einsum("ip,sip->sp", values[0], half[:, 0])
     gradient = 2.0 * np.einsum("dip,sip->sdp", values[1:], half[:, 0])
@@ -57,7 +57,7 @@ def density_components(
 def potential(
     values: Float64[np.ndarray, "4 nao npoint"], derivative: Float64[np.ndarray, "nspin component npoint"]
 ) -> Float64[np.ndarray, "nspin nao nao"]:
-    """V_ij = Σ_g Σ_c derivative_cg ∂(component c)/∂D_ij."""
+    """Return V_ij = Σ_g Σ_c derivative_cg ∂(component c)/∂D_ij."""
     out = np.einsum("sp,ip,jp->sij", derivative[:, 0], values[0], values[0])
     if derivative.shape[1] > 1:
         mixed = np.einsum("sdp,dip,jp->sij", derivative[:, 1:4], values[1:], values[0])

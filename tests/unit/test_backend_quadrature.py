@@ -13,7 +13,7 @@ import scfx
 from scfx.config.precision import PrecisionPolicy
 from scfx.driver import Solver
 from scfx.energy.exchange_correlation.backend import BackendQuadrature
-from scfx.energy.exchange_correlation.portable import Quadrature
+from scfx.energy.exchange_correlation.portable import PortableQuadrature
 from scfx.model.basis import BasisSet, Shell
 from scfx.model.batch import Batch
 from scfx.model.system import System
@@ -117,7 +117,7 @@ def test_backend_quadrature_equals_the_portable_one(family, kind, nspin, dtype):
     n = scfx.execution.lanes.ao_bucket(batch.nao)
     density = _densities(batch, nspin, n)
     found = _evaluate(batch, grids, functional, policy, density, [0, 1])
-    portable = Quadrature(batch, grids, functional, policy, 2, BUDGET)
+    portable = PortableQuadrature(batch, grids, functional, policy, 2, BUDGET)
     expected = portable.evaluate(jnp.asarray(density), np.arange(2, dtype=np.int32))
     for ours, theirs in zip(found, expected, strict=True):
         theirs = np.asarray(theirs)

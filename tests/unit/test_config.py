@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import scfx
 from scfx.config.convergence import CONVERGENCE_PRESETS, Convergence
 from scfx.config.file import Config
+from scfx.config.old_keys import with_present_names
 from scfx.config.spec import SCFSpec
 from scfx.config.spec_hash import plain, spec_hash
 from scfx.model.system import HARTREE_IN_EV
@@ -216,6 +217,34 @@ def test_the_hash_changes_with_whatever_labels_depend_on(registry, fields):
 @pytest.mark.parametrize("fields", [{"memory_budget": "1 GiB"}, {"threads": 1}, {"lane_width": 4}], ids=str)
 def test_the_hash_does_not_change_with_how_fast_it_runs(registry, fields):
     assert hash_of(registry, **fields) == hash_of(registry)
+
+
+def test_a_key_under_its_old_name_works_with_a_warning_and_has_the_hash_it_always_had(registry):
+    new = SCFSpec.create(diis="adiis", linear_dependence_threshold=1e-6)
+    with pytest.warns(FutureWarning) as warned:
+        old = SCFSpec.create({"accelerator": "adiis", "linear_dependence": 1e-6})
+    said = sorted(str(warning.message) for warning in warned)
+    assert said == [
+        "scf.accelerator is now scf.diis; write diis = 'adiis'",
+        "scf.linear_dependence is now scf.linear_dependence_threshold; write linear_dependence_threshold = 1e-06",
+    ]
+    assert old == new
+    assert (new.accelerator, new.linear_dependence) == ("adiis", 1e-6)
+    # What is hashed is what it was before the keys were renamed, so that rows of earlier versions stay the same labels.
+    definition = new.resolve(registry).definition
+    assert (definition["accelerator"], definition["linear_dependence"]) == ("adiis", 1e-6)
+    with pytest.raises(scfx.ConfigError, match=r"scf\.accelerator: is the old name of scf\.diis"):
+        SCFSpec.create({"accelerator": "adiis"}, diis="cdiis")
+    assert with_present_names({"accelerator": "adiis", "grid": 1}) == {"diis": "adiis", "grid": 1}
+
+
+def test_a_file_may_have_old_keys_as_values_or_lists(tmp_path):
+    path = write(tmp_path, '[scf]\naccelerator = ["cdiis", "adiis"]\n[[task]]\nname = "study"\n')
+    with pytest.warns(FutureWarning, match="is now scf.diis") as warned:
+        config = Config.load(path)
+    assert len(warned) == 1
+    assert config.scf_lists == {"diis": ("cdiis", "adiis")}
+    assert config.scf.diis == "cdiis"
 
 
 def test_a_backend_can_say_that_its_options_do_not_change_labels(registry):

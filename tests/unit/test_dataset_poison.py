@@ -148,7 +148,7 @@ def test_a_poison_conformer_leaves_the_pruning_of_its_siblings_as_it_is(tmp_path
 
 
 def test_a_process_that_is_always_ended_stops_the_run_instead_of_looping(tmp_path, source, monkeypatch):
-    monkeypatch.setattr("scfx.jobs.run.MOST_UNCHARGED", 3)
+    monkeypatch.setattr("scfx.jobs.plan_run.MOST_UNCHARGED", 3)
     left = tmp_path / "preemptions"
     left.write_text("\n".join("x" * 1000))
     with pytest.raises(scfx.ScfxError, match="something keeps ending the workers"):

@@ -9,11 +9,11 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from scfx.jobs.live_bar import State, _Lines, as_line
+from scfx.jobs.live_bar import ProgressState, _WrittenLines, as_line
 from scfx.jobs.pace import Pace
 from scfx.jobs.progress import Progress
 
-LONG = State(
+LONG = ProgressState(
     rows=1_234_567,
     total=9_876_543,
     statuses={"ok": 1_200_000, "failed": 12, "not_converged": 34_555},
@@ -24,9 +24,9 @@ LONG = State(
 )
 
 
-def drawn(state: State, width: int) -> list[str]:
+def drawn(state: ProgressState, width: int) -> list[str]:
     console = Console(width=width, file=io.StringIO(), force_terminal=True, no_color=True)
-    console.print(_Lines(lambda: state))
+    console.print(_WrittenLines(lambda: state))
     text = console.file.getvalue()
     assert "\x1b[3" not in text  # no colour
     return re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
@@ -52,10 +52,10 @@ def test_a_narrow_terminal_keeps_count_and_time_left():
 
 
 def test_without_colour_the_bar_shows_how_far_it_is():
-    half = State(50, 100, {"ok": 50}, 1.0, 50.0, 50.0, [])
+    half = ProgressState(50, 100, {"ok": 50}, 1.0, 50.0, 50.0, [])
     first, _ = drawn(half, 80)
     bar = re.search("━+", first)
-    done = State(100, 100, {"ok": 100}, 1.0, 0.0, 100.0, [])
+    done = ProgressState(100, 100, {"ok": 100}, 1.0, 0.0, 100.0, [])
     whole = re.search("━+", drawn(done, 80)[0])
     assert bar is not None
     assert whole is not None
@@ -101,7 +101,7 @@ def test_the_rate_is_that_of_the_last_minute():
 
 
 def test_a_slow_run_says_labels_a_minute():
-    state = State(3, 10, {"ok": 3}, 0.05, 140.0, 60.0, ["p2:1 p1:4"])
+    state = ProgressState(3, 10, {"ok": 3}, 0.05, 140.0, 60.0, ["p2:1 p1:4"])
     assert as_line(state) == "3/10 rows, 3.0 labels/min, all ok, ETA 2:20, now 5 atoms (1 heavy)"
 
 

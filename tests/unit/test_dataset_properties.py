@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import scfx_dataset
 from scfx_dataset.exports import FORCES
-from scfx_dataset.findings import look
+from scfx_dataset.findings import collect_findings
 from scfx_dataset.force_findings import BIN_LOG, NET_FORCE, ForceFindings
 from scfx_dataset.report import up_to_date
 from scfx_dataset.summary import as_text
@@ -82,7 +82,7 @@ def test_summary_and_report_show_forces_with_net_force_and_torque(folder):
     torques = [np.linalg.norm(row["net_torque_ev"]) for row in rows]
     assert found["net_torque_ev"]["largest"] == pytest.approx(max(torques))
     assert found["net_force_ev_per_angstrom"]["largest"] < 1e-9
-    centres, counts = look(dataset).forces.atoms.histogram()
+    centres, counts = collect_findings(dataset).forces.atoms.histogram()
     assert counts @ centres / 6 == pytest.approx(sizes.mean(), abs=0.01)  # half a bin
     text = as_text(dataset.summary())
     assert f"largest {sizes.max():.3f} eV/angstrom" in text

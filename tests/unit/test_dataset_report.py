@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scfx_dataset
 from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
-from scfx_dataset.findings import look, throughput
+from scfx_dataset.findings import collect_findings, throughput
 from scfx_dataset.html_report import html_report
 from scfx_dataset.plots import kde
 from scfx_dataset.summary import size_text
@@ -32,7 +32,7 @@ def dataset(tmp_path_factory):
 
 
 def test_findings_are_those_of_the_whole_table(dataset):
-    found = look(dataset)
+    found = collect_findings(dataset)
     gaps = dataset.filter("ok").to_table()["gap_ev"].to_numpy()
     assert found.n == gaps.size
     assert found.mean == pytest.approx(gaps.mean(), rel=1e-12)
@@ -44,7 +44,7 @@ def test_findings_are_those_of_the_whole_table(dataset):
 
 
 def test_geometries_short_of_what_was_asked_are_counted_by_molecule(dataset):
-    found = look(dataset)
+    found = collect_findings(dataset)
     made: dict[int, int] = {}
     for row in dataset.to_table().to_pylist():
         if row["smiles"]:
@@ -60,7 +60,7 @@ def test_geometries_short_of_what_was_asked_are_counted_by_molecule(dataset):
 
 
 def test_the_largest_gap_is_an_outlier_and_its_structure_is_drawn(dataset):
-    found = look(dataset)
+    found = collect_findings(dataset)
     best = found.outliers["largest"][0]
     rows = {row["row_id"]: row for row in dataset.filter("ok").to_table().to_pylist()}
     assert rows[best.row_id]["gap_ev"] == max(row["gap_ev"] for row in rows.values())
@@ -175,7 +175,7 @@ def test_sizes_are_in_a_unit_of_which_there_is_one(count, text):
 
 def test_the_report_speaks_in_words_and_fits_a_phone(dataset):
     found = dataset.summary()
-    page = html_report(dataset, found, look(dataset), "b3lyp/sto-3g")
+    page = html_report(dataset, found, collect_findings(dataset), "b3lyp/sto-3g")
     shown = re.sub(r"<pre>.*?</pre>", "", page, flags=re.S)
     assert "not converged" in shown
     for code_name in (">not_converged<", ">compile<", "0.0 MB", "one_electron"):

@@ -38,7 +38,7 @@ def test_the_cost_of_the_reference_molecule_is_the_measured_one():
 def test_the_real_model_knows_basis_grid_and_functional():
     registry = scfx.Registry.discover()
     models = {
-        key: CostModel.of(scfx.SCFSpec.create(values).resolve(registry))
+        key: CostModel.from_spec(scfx.SCFSpec.create(values).resolve(registry))
         for key, values in {
             "small": {"functional": "b3lyp", "basis": "sto-3g", "grid": 0, "precision": "float32"},
             "large": {"functional": "b3lyp", "basis": "6-31g*", "grid": 0, "precision": "float32"},

@@ -178,8 +178,8 @@ def test_the_targets_of_forces_are_those_of_each_policy(registry):
 def test_the_bounds_are_the_aims_of_each_policy(registry):
     default, loose = CONVERGENCE_PRESETS["default"], CONVERGENCE_PRESETS["loose"]
     # The aims in docs/precision.md: 1 and 0.05 meV for float32, 0.05 and 0.005 for mixed, mean absolute.
-    assert Bounds.of(registry.precision("float32"), default) == Bounds(1.0, 0.05)
-    assert Bounds.of(registry.precision("mixed"), default) == Bounds(0.05, 0.005)
-    assert Bounds.of(FLOAT64, default) == Bounds(0.05, 0.005)
+    assert Bounds.for_policy(registry.precision("float32"), default) == Bounds(1.0, 0.05)
+    assert Bounds.for_policy(registry.precision("mixed"), default) == Bounds(0.05, 0.005)
+    assert Bounds.for_policy(FLOAT64, default) == Bounds(0.05, 0.005)
     # 1e-4 hartree against 5e-7.
-    assert Bounds.of(FLOAT64, loose).orbital == pytest.approx(0.005 * 200)
+    assert Bounds.for_policy(FLOAT64, loose).orbital == pytest.approx(0.005 * 200)

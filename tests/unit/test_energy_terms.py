@@ -21,10 +21,10 @@ from scfx.grid.spec import GridSpec
 from scfx.model.basis import Shell
 from scfx.model.system import System
 from scfx.results import Status
+from scfx.scf.batch_matrices import pad_matrices
+from scfx.scf.batch_scf import BatchSCF
 from scfx.scf.guess import AtomicGuess
-from scfx.scf.prepare import pad_matrices
 from scfx.scf.recovery import solve_entries
-from scfx.scf.run import BatchRun
 from scfx.testing.backend_batches import sample_batch
 from scfx.testing.compare import symmetric_matrices
 
@@ -84,7 +84,7 @@ def test_vv10_takes_what_the_others_leave_of_the_one_budget():
         memory.add(Holding(BUDGET - left))
         term = NonlocalCorrelation(batch, GridSpec.from_config(0), (5.9, 0.0093), memory)
         memory.add(term)
-        term.prepare()
+        term.initialize()
         assert memory.held() <= BUDGET
         return term
 
@@ -115,7 +115,7 @@ def test_a_run_holds_no_more_than_its_budget_and_its_bits_do_not_depend_on_it(ba
 
     def energy(budget):
         guess = AtomicGuess(solver.resolved.integrals, budget)
-        with jax.enable_x64(True), BatchRun(solver.resolved, batch, guess, Profile(), 1, budget) as run:
+        with jax.enable_x64(True), BatchSCF(solver.resolved, batch, guess, Profile(), 1, budget) as run:
             solve_entries(run)
             held = run.held_bytes()
             assert held <= budget

@@ -61,20 +61,20 @@ def test_a_ghost_atom_is_pulled_by_its_functions(backend):
 
 
 def test_functions_that_were_left_out_null_the_gradient_with_the_reason(water):
-    result = _solve([water, water], basis="cc-pvdz", linear_dependence=0.05).raise_for_status()
+    result = _solve([water, water], basis="cc-pvdz", linear_dependence_threshold=0.05).raise_for_status()
     assert result.gradient == [None, None]
     for name in ("gradient", "net_force", "net_torque"):
         assert (
             "linearly dependent combinations of functions were left out" in result.property_reasons[name][0]
         )
-    assert "scf.linear_dependence" in result.property_reasons["gradient"][1]
+    assert "scf.linear_dependence_threshold" in result.property_reasons["gradient"][1]
 
 
 def test_what_did_not_converge_or_failed_has_no_gradient(water):
     unconverged = _solve(water, recovery=False, convergence={"max_iterations": 3})
     assert unconverged.status == [scfx.Status.NOT_CONVERGED]
     assert unconverged.gradient == [None]
-    failed = _solve([water, molecule("H2")], linear_dependence=0.9)
+    failed = _solve([water, molecule("H2")], linear_dependence_threshold=0.9)
     assert failed.status[0] is scfx.Status.FAILED
     assert failed.gradient[0] is None
     assert failed.properties["net_force"][0] is None

@@ -137,7 +137,7 @@ def test_differences_follow_functions_that_are_left_out(registry):
         **OPTIONS,
         "basis": "6-31g",
         "backend": "simd",
-        "linear_dependence": 0.15,
+        "linear_dependence_threshold": 0.15,
         "registry": registry,
     }
     result = scfx.solve([hydrogen] * 2, properties=[FIVE_POINT], **options).raise_for_status()

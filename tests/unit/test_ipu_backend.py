@@ -11,7 +11,7 @@ from scfx_bse.source import BasisSetExchangeSource
 from scfx_ipu.backend import IpuBackend
 from scfx_ipu.cost_model import schedule
 from scfx_ipu.library import Machine, built_for_hardware
-from scfx_ipu.molecule import Structure, molecule_table
+from scfx_ipu.molecule import ShellStructure, molecule_table
 
 import scfx
 from scfx.config.precision import FLOAT64, PrecisionPolicy
@@ -89,7 +89,7 @@ def test_rounds_change_where_sums_are_made_but_not_their_value(registry):
     # Tiles too small for all the rectangles that theirs touch at once: the work is cut into rounds.
     basis = BasisSet.from_source(BasisSetExchangeSource("sto-3g"), [1, 6])
     batch = Batch.from_systems([System.from_smiles("CCCCCC", seed=1)], basis)
-    structure = Structure.of(batch.layout)
+    structure = ShellStructure.from_layout(batch.layout)
     whole = schedule(structure, Machine(1, 3), True)
     needed = whole.numbers().needed
     sizes = [int(needed * (1.0 - 0.05 * step)) for step in range(1, 18)]
@@ -113,7 +113,7 @@ def test_rounds_change_where_sums_are_made_but_not_their_value(registry):
 def test_nothing_reads_what_nothing_wrote(poison):
     batch = _batch()
     for recompute in (False, True):
-        program = schedule(Structure.of(batch.layout), Machine(2, 5), recompute)
+        program = schedule(ShellStructure.from_layout(batch.layout), Machine(2, 5), recompute)
         program.build(poison=poison)
         program.set_molecule(molecule_table(batch, 0))
         coulomb, _ = program.coulomb_exchange(_density(batch.nao)[0], True)

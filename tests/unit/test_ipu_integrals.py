@@ -14,7 +14,7 @@ from pyscf.gto import moleintor
 from scfx_bse.qm9 import QM9Source
 from scfx_bse.source import BasisSetExchangeSource
 from scfx_ipu.library import integrals_of_pair, library
-from scfx_ipu.molecule import Structure, molecule_table
+from scfx_ipu.molecule import ShellStructure, molecule_table
 from scfx_libcint.environment import environment
 
 from scfx.errors import PluginUnavailableError
@@ -39,7 +39,11 @@ def _batch(system: System, basis: str) -> Batch:
 
 def _largest_error(batch: Batch) -> float:
     """Over every unique quartet of shells of a molecule, Cartesian components."""
-    layout, structure, table = batch.layout, Structure.of(batch.layout), molecule_table(batch, 0)
+    layout, structure, table = (
+        batch.layout,
+        ShellStructure.from_layout(batch.layout),
+        molecule_table(batch, 0),
+    )
     libcint = environment(batch, 0)
     atm, bas, env = libcint.atm, libcint.bas, libcint.env
     optimizer = moleintor.make_cintopt(atm, bas, env, "int2e_cart")
@@ -92,7 +96,7 @@ def test_a_core_integral_is_right_to_the_last_place(symbol, basis):
     batch = _batch(System.from_arrays([symbol], np.zeros((1, 3)), multiplicity=None), basis)
     libcint = environment(batch, 0)
     exact = moleintor.getints("int2e_cart", libcint.atm, libcint.bas, libcint.env, shls_slice=(0, 1) * 4)
-    found = integrals_of_pair(Structure.of(batch.layout), molecule_table(batch, 0), 0, 0)
+    found = integrals_of_pair(ShellStructure.from_layout(batch.layout), molecule_table(batch, 0), 0, 0)
     # A unit in the last place of a float32 is at most 1.2e-7 of it.
     assert abs(found.item() / exact.item() - 1.0) <= 1.2e-7
 
@@ -120,7 +124,7 @@ def test_every_variant_of_the_kernels_gives_the_same_bits(variant, monkeypatch):
     # Nothing is fused or reordered, as on the hardware.
     symbols, positions = GEOMETRIES["H2CO"]
     batch = _batch(System.from_arrays(symbols, np.array(positions)), "6-31g*")
-    structure, table = Structure.of(batch.layout), molecule_table(batch, 0)
+    structure, table = ShellStructure.from_layout(batch.layout), molecule_table(batch, 0)
     last = batch.layout.n_shells - 1
     expected = integrals_of_pair(structure, table, last, 0)
     monkeypatch.setenv("SCFX_CPU_VARIANT", variant)

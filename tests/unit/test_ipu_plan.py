@@ -8,19 +8,21 @@ from click.testing import CliRunner
 from scfx_bse.source import BasisSetExchangeSource
 from scfx_ipu.cost_model import BUNDLES, costs, predict, schedule
 from scfx_ipu.library import OPERATIONS, Machine, count_operations
-from scfx_ipu.molecule import Structure
+from scfx_ipu.molecule import ShellStructure
 
 from scfx.model.basis import BasisSet
 from scfx.model.batch import Batch
 from scfx.model.system import System
 
 
-def _structure(carbons: int, basis: str = "sto-3g") -> Structure:
+def _structure(carbons: int, basis: str = "sto-3g") -> ShellStructure:
     numbers = np.array([6] * carbons + [1] * (2 * carbons + 2), dtype=np.int32)
     positions = np.arange(3.0 * len(numbers)).reshape(-1, 3)
     source = BasisSetExchangeSource(basis)
     system = System(numbers, positions)
-    return Structure.of(Batch.from_systems([system], BasisSet.from_source(source, [1, 6])).layout)
+    return ShellStructure.from_layout(
+        Batch.from_systems([system], BasisSet.from_source(source, [1, 6])).layout
+    )
 
 
 @pytest.mark.parametrize("machine", [Machine(), Machine(4, 1472), Machine(1, 10)], ids=str)

@@ -178,7 +178,7 @@ def test_schwarz_split_keeps_every_integral_with_a_larger_bound_in_float64():
     batch = _batch("sto-3g", 1)
     threshold = 1e-2
     policy = PrecisionPolicy("split", integrals="float32", schwarz_float64=threshold)
-    plan, molecule = BlockPlan.of(batch.layout), environment(batch, 0)
+    plan, molecule = BlockPlan.from_layout(batch.layout), environment(batch, 0)
     root = schwarz_roots(molecule, plan)
     tensor = _full_tensor(batch)[0]
     i, j = np.tril_indices(batch.nao)
@@ -250,7 +250,7 @@ def test_integrals_of_high_angular_momentum_are_symmetric_and_positive():
     batch = Batch.from_systems(
         [System(np.array([2], dtype=np.int32), np.zeros((1, 3)))], BasisSet("i", {2: shells[::-1]})
     )
-    plan = BlockPlan.of(batch.layout)
+    plan = BlockPlan.from_layout(batch.layout)
     assert (schwarz_roots(environment(batch, 0), plan) > 0).all()
     overlap = LibcintBackend().one_electron(batch).overlap[0]
     np.testing.assert_allclose(overlap, np.eye(14), rtol=0, atol=1e-12)
@@ -258,7 +258,7 @@ def test_integrals_of_high_angular_momentum_are_symmetric_and_positive():
 
 def test_stored_integrals_that_do_not_fit_are_refused_with_the_numbers():
     batch = _batch("sto-3g", 3)
-    plan = BlockPlan.of(batch.layout)
+    plan = BlockPlan.from_layout(batch.layout)
     one = 8 * plan.n_integrals
     backend = LibcintBackend(storage="stored")
     assert backend.max_batch(batch.layout, FLOAT64, 2 * one) == 2
@@ -270,7 +270,7 @@ def test_stored_integrals_that_do_not_fit_are_refused_with_the_numbers():
 
 def test_automatic_storage_goes_direct_when_integrals_do_not_fit():
     batch = _batch("6-31g*", 1)
-    plan = BlockPlan.of(batch.layout)
+    plan = BlockPlan.from_layout(batch.layout)
     density = _random_symmetric(1, batch.nao, batch.nao)
     backend = LibcintBackend()
     small = 8 * plan.buffer_size
@@ -284,7 +284,7 @@ def test_automatic_storage_goes_direct_when_integrals_do_not_fit():
 
 
 def test_a_block_never_exceeds_the_planned_buffer():
-    plan = BlockPlan.of(_batch("def2-svp", 1).layout)
+    plan = BlockPlan.from_layout(_batch("def2-svp", 1).layout)
     sizes = [int(np.prod(plan.shape(block))) for block in plan.blocks]
     assert max(sizes) <= plan.buffer_size
     rows = [

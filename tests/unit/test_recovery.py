@@ -83,9 +83,9 @@ def test_one_iteration_is_never_called_converged(registry, waters):
 
 
 def test_values_that_are_not_finite_are_never_called_converged(registry, waters, monkeypatch):
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
-    build = BatchRun.build
+    build = BatchSCF.build
 
     def broken(self, lanes, phase, coarse=None):
         build(self, lanes, phase, coarse)
@@ -96,7 +96,7 @@ def test_values_that_are_not_finite_are_never_called_converged(registry, waters,
             energy=self.state.energy.at[0].set(np.nan),
         )
 
-    monkeypatch.setattr(BatchRun, "build", broken)
+    monkeypatch.setattr(BatchSCF, "build", broken)
     result = _solve(waters, registry)
     assert result.converged.tolist() == [False, True, True]
     assert result.status[0] is scfx.Status.NOT_CONVERGED

@@ -157,19 +157,21 @@ def test_linear_dependence_threshold_is_the_users_to_choose(registry):
     # cc-pVDZ on water has overlap eigenvalues on both sides of 0.05.
     water = molecule("H2O")
     kept = _solve(water, registry, basis="cc-pvdz")
-    fewer = _solve(water, registry, basis="cc-pvdz", linear_dependence=0.05)
+    fewer = _solve(water, registry, basis="cc-pvdz", linear_dependence_threshold=0.05)
     assert kept.n_orbitals[0] == kept.nao[0] > fewer.n_orbitals[0]
     assert fewer.energy[0] > kept.energy[0]  # variational: fewer functions
     assert kept.provenance["spec_hash"] != fewer.provenance["spec_hash"]
 
 
 def test_threshold_that_leaves_too_few_orbitals_fails_the_entry_with_its_reason(registry):
-    result = _solve([molecule("H2O"), molecule("H2")], registry, basis="sto-3g", linear_dependence=0.9)
+    result = _solve(
+        [molecule("H2O"), molecule("H2")], registry, basis="sto-3g", linear_dependence_threshold=0.9
+    )
     assert result.status[0] is scfx.Status.FAILED
-    assert re.search(r"scf\.linear_dependence: only \d+ of 7 combinations", result.reason[0])
+    assert re.search(r"scf\.linear_dependence_threshold: only \d+ of 7 combinations", result.reason[0])
     assert np.isnan(result.energy[0])
     assert not result.converged[0]
-    with pytest.raises(scfx.ConvergenceError, match=r"scf\.linear_dependence"):
+    with pytest.raises(scfx.ConvergenceError, match=r"scf\.linear_dependence_threshold"):
         result.raise_for_status()
 
 

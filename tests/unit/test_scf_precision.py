@@ -12,9 +12,9 @@ from molecules import distorted, molecule
 import scfx
 from scfx.abstract import AbstractLaneTwoElectron
 from scfx.config.precision import STAGES
-from scfx.energy.exchange_correlation.portable import Quadrature
-from scfx.scf import prepare as prepare_module
-from scfx.scf import run as run_module
+from scfx.energy.exchange_correlation.portable import PortableQuadrature
+from scfx.scf import batch_matrices as matrices_module
+from scfx.scf import batch_scf as scf_module
 
 #: The dtypes that each policy promises. `mixed` works in the cheap dtypes first and refines in float64.
 PROMISED = {
@@ -83,15 +83,15 @@ def seen(monkeypatch) -> dict[str, set[str]]:
         noted["orthogonaliser"].add(str(np.dtype(dtype)))
         return original_orthogonaliser(overlap, dtype, linear_dependence)
 
-    original_advance, original_evaluate = run_module.advance, Quadrature.evaluate
+    original_advance, original_evaluate = scf_module.advance, PortableQuadrature.evaluate
     original_contract, original_orthogonaliser = (
         AbstractLaneTwoElectron.contract_wanted,
-        prepare_module.orthogonaliser,
+        matrices_module.orthogonaliser,
     )
-    monkeypatch.setattr(run_module, "advance", advance)
-    monkeypatch.setattr(Quadrature, "evaluate", quadrature)
+    monkeypatch.setattr(scf_module, "advance", advance)
+    monkeypatch.setattr(PortableQuadrature, "evaluate", quadrature)
     monkeypatch.setattr(AbstractLaneTwoElectron, "contract_wanted", contract)
-    monkeypatch.setattr(prepare_module, "orthogonaliser", orthogonaliser)
+    monkeypatch.setattr(matrices_module, "orthogonaliser", orthogonaliser)
     return noted
 
 

@@ -91,12 +91,12 @@ def test_every_way_leads_to_one_energy_and_bits_depend_on_the_row_alone():
     plain = scfx.solve(systems, **options).raise_for_status()
     assert build._cache_size() - compiled <= 1, "one shape of batch compiles one function"
     hashes = {plain.provenance["spec_hash"]}
-    for guess, accelerator in (("sap", "cdiis"), ("core", "adiis"), ("sap", "adiis")):
-        other = scfx.solve(systems, guess=guess, accelerator=accelerator, **options)
+    for guess, diis in (("sap", "cdiis"), ("core", "adiis"), ("sap", "adiis")):
+        other = scfx.solve(systems, guess=guess, diis=diis, **options)
         np.testing.assert_allclose(other.raise_for_status().energy, plain.energy, atol=1e-8)
         hashes.add(other.provenance["spec_hash"])
     assert len(hashes) == 4
-    alone = scfx.solve(systems[1], guess="sap", accelerator="adiis", **options)
+    alone = scfx.solve(systems[1], guess="sap", diis="adiis", **options)
     assert alone.energy[0] == other.energy[1]
     assert np.array_equal(alone.orbital_energies[0], other.orbital_energies[1])
 
@@ -111,5 +111,5 @@ def test_what_a_procedure_is_not_for_is_refused_with_a_remedy():
         ({"convergence": "qm1b"}, "the paper's CDIIS alone"),
     ):
         with pytest.raises(scfx.ConfigError, match=word) as caught:
-            scfx.Solver(functional="hf", accelerator="adiis", backend="simd", **options)
-        assert caught.value.key == "scf.accelerator"
+            scfx.Solver(functional="hf", diis="adiis", backend="simd", **options)
+        assert caught.value.key == "scf.diis"

@@ -19,7 +19,7 @@ from scfx_schnet.options import TrainingOptions  # noqa: E402
 from scfx_schnet.potential import Potential  # noqa: E402
 from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
 from scfx_schnet.targets import Standardiser, checked_targets  # noqa: E402
-from scfx_schnet.training import Job, Training  # noqa: E402
+from scfx_schnet.training import Training, TrainingJob  # noqa: E402
 
 from scfx.errors import ConfigError, InputError  # noqa: E402
 
@@ -34,11 +34,11 @@ def folder(tmp_path_factory):
     return path
 
 
-def make_job(folder, model="painn-potential", seed=0, start=None, targets=TARGETS, **options) -> Job:
+def make_job(folder, model="painn-potential", seed=0, start=None, targets=TARGETS, **options) -> TrainingJob:
     molecules = open_data(DataOptions(path=str(folder / "m.parquet")), folder / "cache", forces=True)
     parts = split.split_by_molecule(molecules.keys, 0.2, 0.0, seed=0)
     options = {"steps": 12, "batch_size": 8, "checkpoint_every": 5, "threads": 1, **options}
-    return Job(
+    return TrainingJob(
         molecules, split.subset(molecules.keys, parts.pool, 100, seed), parts.validation, parts.test, targets,
         {"name": model}, TrainingOptions(**options), seed, start,
     )  # fmt: skip

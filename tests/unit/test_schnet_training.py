@@ -21,7 +21,7 @@ from scfx_schnet.batch import pack  # noqa: E402
 from scfx_schnet.objective import median_mae  # noqa: E402
 from scfx_schnet.options import TrainingOptions  # noqa: E402
 from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
-from scfx_schnet.training import Job, Training  # noqa: E402
+from scfx_schnet.training import Training, TrainingJob  # noqa: E402
 
 from scfx.errors import ConfigError, InputError  # noqa: E402
 
@@ -35,11 +35,11 @@ def folder(tmp_path_factory):
     return path
 
 
-def make_job(folder, seed=0, targets=("gap",), model="schnet-tiny", start=None, **options) -> Job:
+def make_job(folder, seed=0, targets=("gap",), model="schnet-tiny", start=None, **options) -> TrainingJob:
     molecules = open_data(DataOptions(path=str(folder / "m.parquet")), folder / "cache")
     parts = split.split_by_molecule(molecules.keys, 0.2, 0.1, seed=0)
     options = {"steps": 12, "batch_size": 8, "checkpoint_every": 5, "log_every": 1, "threads": 1, **options}
-    return Job(
+    return TrainingJob(
         molecules, split.subset(molecules.keys, parts.pool, 60, seed), parts.validation, parts.test, targets,
         {"name": model}, TrainingOptions(**options), seed, start,
     )  # fmt: skip
@@ -65,7 +65,7 @@ class Killed(BaseException):
 def test_a_training_that_is_cut_off_ends_with_the_weights_of_one_that_is_not(
     folder, tmp_path, registry, monkeypatch
 ):
-    whole = Training(make_job(folder), tmp_path / "whole", registry).run()
+    whole = Training(make_job(folder), tmp_path / "whole", registry).train()
     update = Training._update
 
     def dies(self, trained, sampler):
@@ -75,11 +75,11 @@ def test_a_training_that_is_cut_off_ends_with_the_weights_of_one_that_is_not(
 
     monkeypatch.setattr(Training, "_update", dies)
     with pytest.raises(Killed):
-        Training(make_job(folder), tmp_path / "cut", registry).run()
+        Training(make_job(folder), tmp_path / "cut", registry).train()
     monkeypatch.undo()
     assert (tmp_path / "cut" / "checkpoint.pt").exists()
     resumed = Training(make_job(folder), tmp_path / "cut", registry)
-    result = resumed.run()
+    result = resumed.train()
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     assert result["validation_mae_ev"] == whole["validation_mae_ev"]
     logged = logged_rows(tmp_path / "cut")
@@ -96,7 +96,7 @@ from scfx_schnet.processes import processes
 from scfx_schnet.training import Training
 with processes() as group:
     job = make_job(Path(sys.argv[1]), steps=int(sys.argv[4]), checkpoint_every=5)
-    Training(job, Path(sys.argv[2]), scfx.Registry.discover(), group).run()
+    Training(job, Path(sys.argv[2]), scfx.Registry.discover(), group).train()
 """
 
 
@@ -121,8 +121,8 @@ def test_a_training_killed_by_the_system_resumes_to_the_same_weights(folder, tmp
     resumed = Training(make_job(folder, steps=steps, checkpoint_every=5), out, registry)
     resumed._resume()
     assert 0 < resumed.step < steps
-    resumed.run()
-    Training(make_job(folder, steps=steps), tmp_path / "whole", registry).run()
+    resumed.train()
+    Training(make_job(folder, steps=steps), tmp_path / "whole", registry).train()
     assert equal(weights(out), weights(tmp_path / "whole"))
 
 
@@ -136,7 +136,7 @@ def test_two_processes_train_like_one(folder, tmp_path, registry, environment):
         [sys.executable, *launcher, *arguments], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    Training(make_job(folder, steps=12), tmp_path / "one", registry).run()
+    Training(make_job(folder, steps=12), tmp_path / "one", registry).train()
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=2e-3, atol=2e-4)
@@ -154,9 +154,9 @@ def test_a_batch_that_processes_cannot_share_is_refused():
 def test_a_checkpoint_of_another_training_is_refused(folder, tmp_path, registry, monkeypatch):
     monkeypatch.setattr(Training, "errors", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
-        Training(make_job(folder), tmp_path, registry).run()
+        Training(make_job(folder), tmp_path, registry).train()
     with pytest.raises(InputError, match="another training"):
-        Training(make_job(folder, seed=1), tmp_path, registry).run()
+        Training(make_job(folder, seed=1), tmp_path, registry).train()
 
 
 def test_one_cycle_is_that_of_torch():
@@ -175,7 +175,7 @@ def test_one_cycle_is_that_of_torch():
 
 def test_the_published_schedule_is_the_papers():
     # Mathiasen et al. 2023: 5e-4, linear warm-up over 2,500 updates, then a factor 0.96 every 9,600.
-    rate = [schedule.Published().at(step, 10**6)[0] for step in range(30_000)]
+    rate = [schedule.PublishedSchedule().at(step, 10**6)[0] for step in range(30_000)]
     assert rate[0] == pytest.approx(5e-4 / 2500)
     assert rate[1249] == pytest.approx(2.5e-4)
     assert rate[2499] == rate[2500] == rate[12_099] == 5e-4
@@ -186,7 +186,7 @@ def test_the_published_schedule_is_the_papers():
 @pytest.mark.parametrize("model", ["schnet-tiny", "painn-small"])
 def test_a_network_learns_several_targets_at_once(folder, tmp_path, registry, model):
     job = make_job(folder, targets=("gap", "energy"), model=model, steps=160, checkpoint_every=1000)
-    result = Training(job, tmp_path, registry).run()
+    result = Training(job, tmp_path, registry).train()
     lazy = median_mae(job.molecules, job.rows, job.rows, job.targets)
     for mae, baseline in zip(result["train_mae_ev"], lazy, strict=True):
         assert mae < 0.75 * baseline
@@ -205,7 +205,7 @@ def test_bfloat16_trains_to_a_like_error(folder, tmp_path, registry):
     jobs = {
         p: make_job(folder, steps=60, precision=p, checkpoint_every=1000) for p in ("float32", "bfloat16")
     }
-    mae = {p: Training(job, tmp_path / p, registry).run()["train_mae_ev"][0] for p, job in jobs.items()}
+    mae = {p: Training(job, tmp_path / p, registry).train()["train_mae_ev"][0] for p, job in jobs.items()}
     job = jobs["float32"]
     (lazy,) = median_mae(job.molecules, job.rows, job.rows, job.targets)
     assert max(mae.values()) < 0.5 * lazy
@@ -216,13 +216,15 @@ def test_bfloat16_trains_to_a_like_error(folder, tmp_path, registry):
 def test_a_compiled_network_trains_to_the_same_error(folder, tmp_path, registry):
     # Minutes of compiling on CPU; torch.compile is meant for GPUs, where this test runs as well.
     jobs = {c: make_job(folder, steps=20, compile=c, checkpoint_every=1000) for c in (False, True)}
-    mae = {c: Training(job, tmp_path / str(c), registry).run()["train_mae_ev"][0] for c, job in jobs.items()}
+    mae = {
+        c: Training(job, tmp_path / str(c), registry).train()["train_mae_ev"][0] for c, job in jobs.items()
+    }
     assert mae[True] == pytest.approx(mae[False], rel=1e-3)
 
 
 def test_tensorboard_events_and_early_metrics_are_written(folder, tmp_path, registry):
     pytest.importorskip("tensorboard", reason="the schnet extra is not installed")
-    Training(make_job(folder, steps=32, log_every=8, tensorboard=True), tmp_path, registry).run()
+    Training(make_job(folder, steps=32, log_every=8, tensorboard=True), tmp_path, registry).train()
     assert list((tmp_path / "events").iterdir())
     rows = logged_rows(tmp_path)
     early = [int(row["step"]) for row in rows if row["validation_mae_ev"]]

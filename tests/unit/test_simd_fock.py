@@ -17,7 +17,7 @@ from scfx.errors import CapabilityError, ConfigError, InputError
 from scfx.model.basis import BasisSet
 from scfx.model.batch import Batch
 from scfx.model.system import System
-from scfx.scf.run import BatchRun
+from scfx.scf.batch_scf import BatchSCF
 from scfx.testing import check_backend
 
 FLOAT32 = PrecisionPolicy("narrow", integrals="float32")
@@ -227,13 +227,13 @@ def test_sums_over_differences_of_densities_stay_with_full_builds(policy):
 
 
 def test_integrals_and_ao_values_stay_within_one_memory_budget(monkeypatch):
-    held, build = [], BatchRun.build
+    held, build = [], BatchSCF.build
 
     def watched(self, lanes, phase, coarse=None):
         build(self, lanes, phase, coarse)
         held.append(self.held_bytes())
 
-    monkeypatch.setattr(BatchRun, "build", watched)
+    monkeypatch.setattr(BatchSCF, "build", watched)
     spec = {
         "functional": "pbe",
         "basis": "sto-3g",

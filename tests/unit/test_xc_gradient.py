@@ -22,7 +22,7 @@ from scfx.energy.exchange_correlation.functional_at_points import (
     evaluate_spin_resolved,
 )
 from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradient
-from scfx.energy.exchange_correlation.portable import Quadrature
+from scfx.energy.exchange_correlation.portable import PortableQuadrature
 from scfx.energy.memory import MemoryBudget
 from scfx.energy.nonlocal_correlation import NonlocalCorrelation
 from scfx.energy.nonlocal_gradient import nonlocal_correlation_gradient
@@ -74,7 +74,9 @@ def energy(batch: Batch, functional, density: np.ndarray) -> tuple[float, float]
     n = ao_bucket(batch.nao)
     padded = np.zeros((1, density.shape[1], n, n))
     padded[..., : batch.nao, : batch.nao] = density
-    totals = Quadrature(batch, grids, functional, FLOAT64, 1, 2**28).evaluate(jnp.asarray(padded), LANE)
+    totals = PortableQuadrature(batch, grids, functional, FLOAT64, 1, 2**28).evaluate(
+        jnp.asarray(padded), LANE
+    )
     return float(totals.energy[0]), float(totals.electrons[0])
 
 

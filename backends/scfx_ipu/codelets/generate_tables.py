@@ -26,7 +26,7 @@ TOLERANCE = 2e-9
 
 
 def roots_and_weights(n: int, x: float) -> tuple[np.ndarray, np.ndarray]:
-    """The `n` roots t² and weights for one X."""
+    """Return the `n` roots t² and weights for one X."""
     points, weights = np.polynomial.legendre.leggauss(120)
     t = 0.5 * (points + 1.0)
     measure = 0.5 * weights * np.exp(-x * t * t)
@@ -46,13 +46,13 @@ def roots_and_weights(n: int, x: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hermite(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positive half of the 2n-point Gauss-Hermite rule: squares of the roots, and weights."""
+    """Return the positive half of the 2n-point Gauss-Hermite rule: squares of the roots, and weights."""
     h, w = np.polynomial.hermite.hermgauss(2 * n)
     return h[n:] ** 2, w[n:]
 
 
 def limit(n: int) -> float:
-    """Smallest multiple of the interval's width above which the asymptotic form is good to float32."""
+    """Return the smallest multiple of the interval's width above which the asymptotic form is good to float32."""
     h, w = hermite(n)
     x = WIDTH
     while True:
@@ -65,7 +65,9 @@ def limit(n: int) -> float:
 
 
 def polynomials(n: int, intervals: int) -> tuple[np.ndarray, float]:
-    """Coefficients [interval, 2n, DEGREE + 1] of powers of u, and the largest relative error found between nodes."""
+    """Return the coefficients [interval, 2n, DEGREE + 1] of powers of u, and the largest relative error found between
+    nodes.
+    """
     out = np.empty((intervals, 2 * n, DEGREE + 1))
     worst = 0.0
     nodes = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
@@ -87,12 +89,13 @@ def polynomials(n: int, intervals: int) -> tuple[np.ndarray, float]:
 
 
 def literal(value: float) -> str:
-    """A float32 literal that reads back exactly."""
+    """Return a float32 literal that reads back exactly."""
     text = f"{float(np.float32(value)):.9g}"
     return f"{text}f" if any(c in text for c in ".e") else f"{text}.0f"
 
 
 def main() -> None:
+    """Write the tables that the codelets read."""
     print("// Written by generate_tables.py, which explains what this is. Do not edit.")
     print("#ifndef SCFX_RYS_TABLES_HPP\n#define SCFX_RYS_TABLES_HPP\n\nnamespace scfx_rys {\n")
     print(f"constexpr int kMaxRoots = {MAX_ROOTS};")

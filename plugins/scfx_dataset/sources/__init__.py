@@ -34,7 +34,9 @@ _WITH_GEOMETRIES = ("csv", "sdf", "xyz", "qm9", "parquet", "dataset", "ase")
 
 
 def resolve(path: str, config_path: str | None) -> Path:
-    """`path` in the working directory, else beside the configuration file; `InputError` naming both otherwise."""
+    """Return `path` in the working directory, else beside the configuration file; `InputError` naming both
+    otherwise.
+    """
     tried = [Path(path)]
     if config_path is not None and not Path(path).is_absolute():
         tried.append(Path(config_path).resolve().parent / path)
@@ -57,8 +59,8 @@ class Source:
     limits: Limits = field(default_factory=lambda: Limits())  # type: ignore[call-arg]
 
     @classmethod
-    def of(cls, path: Path, options: DatasetOptions) -> Source:
-        """The source of a task. Raises `InputError` if geometries are asked of a format that has none."""
+    def from_options(cls, path: Path, options: DatasetOptions) -> Source:
+        """Return the source of a task. Raises `InputError` if geometries are asked of a format that has none."""
         form = options.format if options.format != "auto" else _detect(path)
         if options.geometry == "given" and form not in _WITH_GEOMETRIES:
             raise InputError(
@@ -70,7 +72,9 @@ class Source:
         )
 
     def records(self) -> Iterator[Record]:
-        """Every record of the source, in its order. What breaks off after some of them ends with one that says so."""
+        """Yield every record of the source, in its order. What breaks off after some of them ends with one that says
+        so.
+        """
         last = 0
         try:
             for record in self._reader():
@@ -120,7 +124,7 @@ class Source:
         return read_dataset(self.path)
 
     def sha256(self) -> str:
-        """Digest of what the source holds: of a file's bytes, of a folder's file names and bytes.
+        """Return the digest of what the source holds: of a file's bytes, of a folder's file names and bytes.
 
         Of a dataset: of its committed rows, so that one that has grown is another source.
         """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_ase_database(path: Path, limits: Limits) -> Iterator[Record]:
-    """The rows of a database by id, with charge and multiplicity as `System.from_ase` finds them.
+    """Yield the rows of a database by id, with charge and multiplicity as `System.from_ase` finds them.
 
     A row that cannot be used, as a periodic one, is a record with a problem. Raises `PluginUnavailableError` without
     ASE, `InputError` for a file that is no such database.

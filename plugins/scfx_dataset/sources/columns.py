@@ -21,7 +21,7 @@ _QM1B = {"smile", "atoms", "z", "energy", "homo", "lumo", "N", "std", "y", "pos"
 
 
 def position_column(names: Sequence[str], asked: str, unit: str, where: str) -> tuple[str, str] | None:
-    """(column of positions, its unit), or None if the table has none.
+    """Return (column of positions, its unit), or None if the table has none.
 
     The unit is the stated one, else the ending of the name, else known from QM1B's layout; `InputError` otherwise.
     """
@@ -44,7 +44,7 @@ def position_column(names: Sequence[str], asked: str, unit: str, where: str) -> 
 
 
 def electron_columns(names: Sequence[str], where: str) -> dict[str, str]:
-    """{"charge": column, "multiplicity": column} of those that a table has, whatever their case.
+    """Return {"charge": column, "multiplicity": column} of those that a table has, whatever their case.
 
     Raises `InputError` for two columns of one of them, and for a column of spins, which might be 2S + 1, 2S or S.
     """
@@ -67,7 +67,7 @@ def electron_columns(names: Sequence[str], where: str) -> dict[str, str]:
 
 
 def elements_column(names: Sequence[str], where: str) -> str:
-    """The column of atomic numbers or element symbols; `InputError` naming what it may be called."""
+    """Return the column of atomic numbers or element symbols; `InputError` naming what it may be called."""
     for name in _ELEMENTS:
         if name in names:
             return name

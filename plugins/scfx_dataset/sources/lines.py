@@ -105,5 +105,5 @@ def _split(data: bytes) -> list[bytes]:
 
 
 def readable(text: str) -> str:
-    """Text that can be stored and shown: bytes that are not UTF-8 as \\xNN."""
+    """Return text that can be stored and shown: bytes that are not UTF-8 as \\xNN."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

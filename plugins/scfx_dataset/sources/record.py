@@ -51,7 +51,7 @@ class Record(NamedTuple):
 def geometry_of(
     elements: Sequence[Any], positions: Any, unit: str = "angstrom", most_atoms: int | None = None
 ) -> Geometry:
-    """A geometry from symbols or atomic numbers and positions; `ValueError` saying what does not fit."""
+    """Return a geometry from symbols or atomic numbers and positions; `ValueError` saying what does not fit."""
     if most_atoms is not None and len(elements) > most_atoms:
         raise ValueError(f"{len(elements)} atoms, more than limits.atoms = {most_atoms}")
     numbers = tuple(
@@ -78,7 +78,7 @@ def _holds_truth(positions: Any) -> bool:
 
 
 def whole(value: Any, what: str) -> int:
-    """A whole number, also one stored as a float or as text; `ValueError` for anything else, also for `true`."""
+    """Return a whole number, also one stored as a float or as text; `ValueError` for anything else, also for `true`."""
     if isinstance(value, bool | np.bool_):
         raise ValueError(f"{what} is {value}, expected a whole number")
     if isinstance(value, str):
@@ -94,12 +94,14 @@ def whole(value: Any, what: str) -> int:
 
 
 def stated_cell(value: Any) -> Any:
-    """A cell of charges or multiplicities, None where it is empty. NaN and "none" are no statement, but not empty."""
+    """Return a cell of charges or multiplicities, None where it is empty. NaN and "none" are no statement, but not
+    empty.
+    """
     return (value.strip() or None) if isinstance(value, str) else value
 
 
 def cell_of_smiles(value: Any, column: str, needed: bool) -> tuple[str, str]:
-    """(SMILES, problem) of a table's cell. An empty cell is a problem only where the SMILES is `needed`."""
+    """Return (SMILES, problem) of a table's cell. An empty cell is a problem only where the SMILES is `needed`."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
     if value is not None and not isinstance(value, str):

@@ -25,7 +25,7 @@ _OTHER_NAMES = {"pubchem_total_charge": "charge"}
 
 
 def read_sdf(path: Path, limits: Limits) -> Iterator[Record]:
-    """Every block of an SDF: its title, its SMILES from the bonds, and its 3-D positions if it has any.
+    """Yield every block of an SDF: its title, its SMILES from the bonds, and its 3-D positions if it has any.
 
     Hydrogens stay as they are drawn for the geometry; a block without 3-D coordinates has no geometry. The data fields
     `charge`, `multiplicity`, `spin` (2S + 1) and kin are what the record states. A block that RDKit cannot read, that

@@ -25,7 +25,7 @@ _NAMES = ("name", "mol_id", "id", "idx", "index")
 def read_parquet(
     path: Path, column: str, limits: Limits, positions: str = "", unit: str = ""
 ) -> Iterator[Record]:
-    """A Parquet file with a column of SMILES and, if it has them, elements and positions; read batch by batch.
+    """Yield a Parquet file with a column of SMILES and, if it has them, elements and positions; read batch by batch.
 
     `column` is QM1B's "smile" where the file has that and no other. Raises `InputError` for missing columns. A row
     group that cannot be read is one record with a problem, and the next one goes on.
@@ -80,7 +80,8 @@ def _record(number: int, row: dict[str, Any], column: str, unit: str, limits: Li
 
 
 def read_dataset(path: Path) -> Iterator[Record]:
-    """The rows that are ok of a dataset, in the order of its shards: their geometries, for labels of another level.
+    """Yield the rows that are ok of a dataset, in the order of its shards: their geometries, for labels of another
+    level.
 
     `line` is the row_id there.
     """

@@ -21,7 +21,7 @@ _HEADERS = {"smiles", "smi", "canonical_smiles", "isomeric_smiles", "#smiles"}
 
 
 def read_smiles(path: Path, limits: Limits) -> Iterator[Record]:
-    """The first word of each line; the second, if there is one, is the molecule's name.
+    """Yield the first word of each line; the second, if there is one, is the molecule's name.
 
     A header line, empty lines and lines that start with '#' are passed over.
     """
@@ -43,7 +43,7 @@ def read_smiles(path: Path, limits: Limits) -> Iterator[Record]:
 def read_csv(
     path: Path, column: str, limits: Limits, positions: str = "", unit: str = ""
 ) -> Iterator[Record]:
-    """A column of SMILES; if there are such columns, charge, multiplicity, and geometries as JSON lists.
+    """Yield a column of SMILES; if there are such columns, charge, multiplicity, and geometries as JSON lists.
 
     Raises `InputError` if the column is missing, or positions have no stated unit.
     """

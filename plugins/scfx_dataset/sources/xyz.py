@@ -1,4 +1,6 @@
-"""xyz and extended xyz files, and QM9's own records: frames of `scfx.model.xyz` as records of a dataset."""
+"""Frames of xyz and extended xyz files, and QM9's own records, as records of a dataset (`scfx.model.xyz`
+reads them).
+"""
 
 from __future__ import annotations
 
@@ -14,23 +16,23 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from scfx.model.xyz import Frame
+    from scfx.model.xyz import XYZFrame
 
 
 def looks_like_qm9(path: Path) -> bool:
-    """Whether the first frame is a QM9 record: its comment is 'gdb 1  157.7118 ...'."""
+    """Return whether the first frame is a QM9 record: its comment is 'gdb 1  157.7118 ...'."""
     with open_xyz(path) as handle:
         return any(frame.qm9 for frame in _first(frames_of(handle)))
 
 
-def _first(frames: Iterator[Frame]) -> Iterator[Frame]:
+def _first(frames: Iterator[XYZFrame]) -> Iterator[XYZFrame]:
     for frame in frames:
         yield frame
         return
 
 
 def read_xyz_files(path: Path, qm9: bool, unit: str = "") -> Iterator[Record]:
-    """Frames of an xyz file, of every .xyz file of a folder (by name), or of every .xyz member of a tar archive.
+    """Yield frames of an xyz file, of every .xyz file of a folder (by name), or of every .xyz member of a tar archive.
 
     `qm9`: QM9's own records (`scfx.model.qm9`). Their SMILES is that of the relaxed geometry. `unit` is what the task
     says of positions whose file does not. `line` counts frames over all files.
@@ -49,7 +51,7 @@ def _files(path: Path) -> Iterator[tuple[str, TextIO]]:
         raise InputError(f"task.molecules: {error}") from error
 
 
-def _record(frame: Frame, number: int, file: str, qm9: bool, unit: str) -> Record:
+def _record(frame: XYZFrame, number: int, file: str, qm9: bool, unit: str) -> Record:
     name = str(frame.info.get("name") or frame.info.get("id") or f"{file} {frame.number}")
     smiles = str(frame.info.get("smiles") or "")
     problem = frame.problem or frame.doubt

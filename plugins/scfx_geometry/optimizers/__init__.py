@@ -30,7 +30,7 @@ OFFERS = [
 def optimizer_of(
     choice: Any, registry: Any, constraints: Sequence[Constraint] = (), key: str = "optimizer"
 ) -> type[AbstractOptimizer]:
-    """The class of a name (or a class itself).
+    """Return the class of a name (or a class itself).
 
     `ConfigError` for an unknown name, for a library that is not installed, and for constraints that it cannot keep.
     """

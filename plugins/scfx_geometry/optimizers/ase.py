@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def ase_atoms(system: System, constraints: Sequence[Constraint]) -> Any:
-    """The system as ASE has it, with its constraints at the values of the start."""
+    """Return the system as ASE has it, with its constraints at the values of the start."""
     from ase import Atoms
 
     atoms = Atoms(numbers=system.atomic_numbers, positions=system.positions_angstrom)
@@ -37,7 +37,7 @@ def attach(atoms: Any, energy: float, gradient: Float64[np.ndarray, "natm 3"]) -
 
 
 def unconstrained_gradient(atoms: Any) -> Float64[np.ndarray, "natm 3"]:
-    """What the constraints leave of the gradient, which is what can vanish; hartree/bohr."""
+    """Return what the constraints leave of the gradient, which is what can vanish; hartree/bohr."""
     return -atoms.get_forces() * (BOHR_IN_ANGSTROM / HARTREE_IN_EV)
 
 
@@ -51,10 +51,10 @@ class ASEOptimizer(AbstractOptimizer):
         self._criteria = criteria
         self._atoms = ase_atoms(system, constraints)
         attach(self._atoms, 0.0, np.zeros((system.natm, 3)))
-        self._optimizer = self._made(self._atoms)
+        self._optimizer = self._optimizer_of(self._atoms)
 
     @abc.abstractmethod
-    def _made(self, atoms: Any) -> Any:
+    def _optimizer_of(self, atoms: Any) -> Any:
         """ASE's optimiser of these atoms."""
 
     def advance(
@@ -63,7 +63,7 @@ class ASEOptimizer(AbstractOptimizer):
         energy: float,
         gradient: Float64[np.ndarray, "natm 3"],
     ) -> Float64[np.ndarray, "natm 3"] | None:
-        """See `AbstractOptimizer.advance`."""
+        """Return the next positions, bohr, or None once converged."""
         attach(self._atoms, energy, gradient)
         left = unconstrained_gradient(self._atoms)
         before = self._atoms.get_positions()
@@ -80,7 +80,7 @@ class ASEBFGS(ASEOptimizer):
     name = "ase-bfgs"
     summary = "ASE's BFGS: Cartesian coordinates; atoms, distances, angles and torsions can be kept"
 
-    def _made(self, atoms: Any) -> Any:
+    def _optimizer_of(self, atoms: Any) -> Any:
         from ase.optimize import BFGS
 
         return BFGS(atoms, logfile=None)
@@ -92,7 +92,7 @@ class ASELBFGS(ASEOptimizer):
     name = "ase-lbfgs"
     summary = "ASE's L-BFGS: as ase-bfgs, with a Hessian of the last steps only"
 
-    def _made(self, atoms: Any) -> Any:
+    def _optimizer_of(self, atoms: Any) -> Any:
         from ase.optimize import LBFGS
 
         made: Any = LBFGS
@@ -105,7 +105,7 @@ class ASEFIRE(ASEOptimizer):
     name = "ase-fire"
     summary = "ASE's FIRE: damped dynamics, robust far from a minimum and slow near it"
 
-    def _made(self, atoms: Any) -> Any:
+    def _optimizer_of(self, atoms: Any) -> Any:
         from ase.optimize import FIRE
 
         made: Any = FIRE

@@ -1,4 +1,4 @@
-"""pyberny's coroutine."""
+"""The coroutine of pyberny as an optimiser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SILENT = logging.Logger("scfx_geometry.silent", level=logging.CRITICAL + 1)
 
 
 class Berny(AbstractOptimizer):
-    """pyberny: redundant internal coordinates, BFGS, a trust region, rational-function steps."""
+    """The optimiser of pyberny: redundant internal coordinates, BFGS, a trust region, rational-function steps."""
 
     name = "berny"
     summary = "pyberny: internal coordinates with a trust region; no constraints"
@@ -57,7 +57,9 @@ class Berny(AbstractOptimizer):
         energy: float,
         gradient: Float64[np.ndarray, "natm 3"],
     ) -> Float64[np.ndarray, "natm 3"] | None:
-        """See `AbstractOptimizer.advance`. By `gau` and its kin, the thresholds are of internal coordinates."""
+        """Return the next positions, bohr, or None once converged. By `gau` and its kin, the thresholds are of internal
+        coordinates.
+        """
         if self._criteria.fmax is not None and self._criteria.met(gradient, np.zeros_like(gradient)):
             return None
         # pyberny's B matrix is in bohr, its geometries in angstrom.

@@ -1,4 +1,4 @@
-"""geomeTRIC's optimiser, its loop taken apart."""
+"""The optimiser of geomeTRIC, its loop taken apart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _ENERGY = 1e-6
 
 
 class GeomeTRIC(AbstractOptimizer):
-    """geomeTRIC: translation-rotation internal coordinates, trust radius (Wang and Song, J. Chem. Phys. 144, 214108).
+    """The optimiser of geomeTRIC: translation-rotation internal coordinates, trust radius (Wang and Song, J. Chem.
+    Phys. 144, 214108).
 
     Thresholds are judged by geomeTRIC itself: of Cartesian coordinates, lengths of vectors on atoms, after superposing
     two geometries; and the energy changes by less than 1e-6 hartree.
@@ -89,7 +90,7 @@ class GeomeTRIC(AbstractOptimizer):
         energy: float,
         gradient: Float64[np.ndarray, "natm 3"],
     ) -> Float64[np.ndarray, "natm 3"] | None:
-        """See `AbstractOptimizer.advance`."""
+        """Return the next positions, bohr, or None once converged."""
         from geometric.optimize import OPT_STATE
 
         state = self._state

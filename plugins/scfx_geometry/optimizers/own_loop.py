@@ -42,7 +42,7 @@ class OwnLoop(AbstractOptimizer):
         energy: float,
         gradient: Float64[np.ndarray, "natm 3"],
     ) -> Float64[np.ndarray, "natm 3"] | None:
-        """See `AbstractOptimizer.advance`."""
+        """Return the next positions, bohr, or None once converged."""
         # Those that were asked for, without the rounding of angstrom and bohr.
         here = self._fed.asked()
         following = self._fed.answer(energy, gradient)
@@ -55,7 +55,7 @@ class OwnLoop(AbstractOptimizer):
         return following / BOHR_IN_ANGSTROM
 
     def close(self) -> None:
-        """See `AbstractOptimizer.close`: ends the thread."""
+        """End the thread of the optimiser."""
         self._fed.close()
 
 

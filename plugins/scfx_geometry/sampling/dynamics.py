@@ -73,7 +73,7 @@ class _Trajectory:
 def frames_of_dynamics(
     solver: Any, systems: Sequence[System], plan: Dynamics, lanes: int
 ) -> Iterator[tuple[int, list[System] | str, int]]:
-    """(index, geometries or the reason why there are none, seed) as soon as each is done.
+    """Yield (index, geometries or the reason why there are none, seed) as soon as each is done.
 
     `solver` computes the forces; each step begins from the density of the molecule's own step before.
     """

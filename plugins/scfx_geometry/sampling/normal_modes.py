@@ -36,7 +36,7 @@ def displaced_along_modes(
     distribution: Distribution,
     step: float,
 ) -> tuple[list[System], list[int]]:
-    """Geometries and the seed of each, from the Hessian at `system`, whose gradients `solver` computes."""
+    """Return geometries and the seed of each, from the Hessian at `system`, whose gradients `solver` computes."""
     masses = commonest_isotope_masses(system.atomic_numbers)
     found = differences(solver, system, step)
     modes = normal_modes(masses, system.positions, found.hessian, found.dipole_derivatives)
@@ -52,7 +52,7 @@ def displaced_along_modes(
 
 
 def deviations(modes: Modes, temperature: float, distribution: Distribution) -> Float64[np.ndarray, "nvib"]:
-    """Standard deviation in bohr along each mode's displacement of unit length; 0 of modes below 50 cm-1.
+    """Return the standard deviation in bohr along each mode's displacement of unit length; 0 of modes below 50 cm-1.
 
     "classical": kT / (m w²). "quantum": (ħ / 2 m w) coth(ħ w / 2 kT), the thermal Wigner distribution of positions
     (McQuarrie, Statistical Mechanics (1976), chapter 10), which at 0 K is the zero-point motion.

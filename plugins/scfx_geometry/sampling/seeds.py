@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def seed_of(system: System, seed: int, sample: int) -> int:
-    """64 bits of a SHA-256 over the seed, the number of the sample, and the molecule's atoms and positions.
+    """Return 64 bits of a SHA-256 over the seed, the number of the sample, and the molecule's atoms and positions.
 
     Positions count in steps of 1e-6 bohr, so that a file that was written and read again gives the same.
     """
@@ -23,5 +23,5 @@ def seed_of(system: System, seed: int, sample: int) -> int:
 
 
 def generator_of(seed: int) -> np.random.Generator:
-    """numpy's PCG64 of a row's seed."""
+    """Return numpy's PCG64 of a row's seed."""
     return np.random.Generator(np.random.PCG64(seed))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from scfx.contracts.optimizer import AbstractOptimizer
     from scfx.contracts.task import TaskContext
     from scfx.model.system import System
-    from scfx_geometry.sources import Record, Source
+    from scfx_geometry.sources import MoleculeFile, SourceMolecule
     from scfx_geometry.store import RowStore
 
 _FORCE = HARTREE_IN_EV / BOHR_IN_ANGSTROM
@@ -61,7 +61,7 @@ class SampleTask(GeometryTask):
         return tuple(dict.fromkeys(("ase", *more)))
 
     def check(self, context: TaskContext) -> None:
-        """See `GeometryTask.check`; also the level of the forces on the way."""
+        """Refuse what can be refused before the first SCF; also the level of the forces on the way."""
         super().check(context)
         level = self._settings.level
         if level is None or self._prepared is None or self._prepared[1] is None:
@@ -74,7 +74,7 @@ class SampleTask(GeometryTask):
         except ConfigError as error:
             raise ConfigError("task.level", str(error)) from error
 
-    def _check_source(self, source: Source, registry: Any) -> None:
+    def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         method = self._settings.method
         systems = [record.system for record in source.records if record.system is not None]
         for system in systems:
@@ -92,12 +92,12 @@ class SampleTask(GeometryTask):
                         f"got {list(method.atoms)}, but {system!r} has atoms 0 to {system.natm - 1}",
                     )
 
-    def _identity(self, source: Source, solvers: Solvers | None) -> dict[str, Any]:
+    def _identity(self, source: MoleculeFile, solvers: Solvers | None) -> dict[str, Any]:
         level = "" if self._level is None else self._level.spec_hash
         return {**super()._identity(source, solvers), "level_spec_hash": level}
 
     def _compute(
-        self, solvers: Solvers, todo: Sequence[tuple[int, Record]]
+        self, solvers: Solvers, todo: Sequence[tuple[int, SourceMolecule]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         for place, samples in self._samples(self._level or solvers.steps, [r.system for _, r in todo]):
             yield todo[place][0], self._labelled(solvers.labels, samples)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def turned(system: System, atoms: tuple[int, int, int, int], steps: int) -> tuple[list[System], list[float]]:
-    """`steps` geometries around the bond of the middle two atoms, and the torsion of each in degrees.
+    """Return `steps` geometries around the bond of the middle two atoms, and the torsion of each in degrees.
 
     The first is the geometry itself; everything on the side of the last atom turns. `InputError` where the middle two
     are not bonded, or the bond is in a ring.

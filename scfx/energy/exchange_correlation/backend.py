@@ -1,6 +1,6 @@
 """Exchange-correlation energy and potential where an integral backend contributes the two matrix contractions.
 
-Only the functional is evaluated here, between the two; `Quadrature` is the portable way.
+Only the functional is evaluated here, between the two; `PortableQuadrature` is the portable way.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _functional_on_blocks(
 
 
 class BackendQuadrature:
-    """Quadrature whose contractions an `AbstractGridOperator` does; the functional is still the plugin's.
+    """A quadrature whose contractions an `AbstractGridOperator` does; the functional is still the plugin's.
 
     A block of one lane is the unit: the functional sees a fixed number of them, from any lanes, so that XLA compiles
     one shape, and a lane's sums run over its own blocks in order, whatever the other lanes are.
@@ -75,7 +75,9 @@ class BackendQuadrature:
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Totals:
-        """See `Quadrature.evaluate`."""
+        """Return energy, number of electrons and potential matrices of the given lanes, as
+        `PortableQuadrature.evaluate` does.
+        """
         shape, nao = density.shape, self._nao
         lanes = np.asarray(lanes, dtype=np.int32)
         matrices = np.ascontiguousarray(np.asarray(density)[lanes, :, :nao, :nao])
@@ -130,11 +132,11 @@ class BackendQuadrature:
 
     @property
     def operator(self) -> AbstractGridOperator:
-        """The backend's operator, for what else it can do."""
+        """Return the backend's operator, for what else it can do."""
         return self._operator
 
     def held_bytes(self) -> int:
-        """Bytes of AO values held."""
+        """Return the bytes of AO values held."""
         return self._operator.held_bytes()
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ from scfx.grid import GridSpec
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
     from scfx.energy.exchange_correlation.backend import BackendQuadrature
-    from scfx.energy.exchange_correlation.portable import Quadrature
+    from scfx.energy.exchange_correlation.portable import PortableQuadrature
     from scfx.grid.molecular import PointsAndWeights
 
 #: Radial shells and angular points of every atom: 20 atoms fit one block of the backend's. With 10 shells an entry
@@ -63,7 +63,7 @@ class Correction(NamedTuple):
 
 
 def worthwhile(full: GridSpec) -> bool:
-    """Whether the grid of the labels is so much larger that iterations on the coarse one pay."""
+    """Return whether the grid of the labels is so much larger that iterations on the coarse one pay."""
     carbon = 6
     points, fewer = (int(np.prod(spec.counts(carbon))) for spec in (full, COARSE))
     return points >= LEAST_RATIO * fewer
@@ -85,7 +85,7 @@ class CoarseGrid:
         self._policy = policy
         self._capacity = shape[0]
         # Made when first needed: integrals and AO values on the full grid come first in the memory budget.
-        self._quadrature: Quadrature | BackendQuadrature | None = None
+        self._quadrature: PortableQuadrature | BackendQuadrature | None = None
         self._correction = Correction(jnp.zeros(shape), jnp.zeros(shape[0]))
         self._wants_full = np.ones(entries, dtype=bool)
         self._stays_full = np.zeros(entries, dtype=bool)
@@ -93,7 +93,7 @@ class CoarseGrid:
         self._since = np.zeros(entries, dtype=np.int32)
 
     def on_full_grid(self, lane: int) -> bool:
-        """Whether the entry's next (or, before `judge`, its present) Fock matrix is from the full grid."""
+        """Return whether the entry's next (or, before `judge`, its present) Fock matrix is from the full grid."""
         return bool(self._wants_full[lane] or self._stays_full[lane])
 
     def evaluate(
@@ -102,8 +102,10 @@ class CoarseGrid:
         density: Float64[Array, "lane spin n n"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Contribution:
-        """The contribution of each entry on the grid that it is on; `full` is the term on the grid of the labels."""
-        full.prepare()
+        """Return the contribution of each entry on the grid that it is on; `full` is the term on the grid of the
+        labels.
+        """
+        full.initialize()
         if self._quadrature is None:
             self._quadrature = full.on_grids(self._grids, self._policy)
         staying = self._stays_full[lanes]
@@ -139,11 +141,11 @@ class CoarseGrid:
         self._wants_full[lane] = residual < target or self._since[lane] >= LONGEST
 
     def restart(self, lane: int) -> None:
-        """The next Fock matrix of the entry is from another full grid (or in another precision)."""
+        """Take the next Fock matrix of the entry to be from another full grid (or in another precision)."""
         self._wants_full[lane], self._reference[lane] = True, np.inf
 
     def held_bytes(self) -> int:
-        """Bytes of AO values held."""
+        """Return the bytes of AO values held."""
         return 0 if self._quadrature is None else self._quadrature.held_bytes()
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ SPIN_DENSITY_FLOOR = {"float32": 1e-12, "float64": 1e-27}
 N_COMPONENTS: dict[Family, int] = {"none": 1, "lda": 1, "gga": 4, "mgga": 5}
 
 
-class ExchangeCorrelation(NamedTuple):
+class FunctionalIntegrals(NamedTuple):
     """`energy` (hartree) and `electrons`, summed over points in float64; `derivative` includes the weights."""
 
     energy: Float64[Array, "..."]
@@ -47,8 +47,8 @@ def evaluate_closed_shell(
     components: Float[Array, "*lane component point"],
     weights: Float64[Array, "*lane point"],
     functional_dtype: Any = "float64",
-) -> ExchangeCorrelation:
-    """Energy, electrons and weighted derivatives from the components of the total density.
+) -> FunctionalIntegrals:
+    """Return energy, electrons and weighted derivatives from the components of the total density.
 
     `components` may hold more than the family needs (those derivatives are zero); `weights` in bohr³.
     `functional_dtype` is the dtype the functional is evaluated in and the derivative is returned in.
@@ -76,7 +76,7 @@ def evaluate_closed_shell(
         derivative += [factor * gradient[..., axis, :] for axis in range(3)]
     if tau is not None:
         derivative.append(_masked(present, slopes.tau) * weight)
-    return ExchangeCorrelation(
+    return FunctionalIntegrals(
         _sum(_masked(present, energy_density), weights),
         _sum(components[..., 0, :], weights),
         _stack(derivative, components.shape[-2]),
@@ -88,8 +88,8 @@ def evaluate_spin_resolved(
     components: Float[Array, "*lane 2 component point"],
     weights: Float64[Array, "*lane point"],
     functional_dtype: Any = "float64",
-) -> ExchangeCorrelation:
-    """As `evaluate_closed_shell` for the components of both spins; `derivative` has the spin axis too.
+) -> FunctionalIntegrals:
+    """Return what `evaluate_closed_shell` does, of the components of both spins; `derivative` has the spin axis too.
 
     Where only one spin vanishes the point counts: the empty channel keeps the derivatives with respect to its density
     and, through sigma_ab, to its gradient (the potential that its virtual orbitals feel), while its own gradient is
@@ -138,7 +138,7 @@ def evaluate_spin_resolved(
         if functional.family == "mgga":
             channel.append(_masked(spin_present[s], tau_slope) * weight)
         derivative.append(_stack(channel, components.shape[-2]))
-    return ExchangeCorrelation(
+    return FunctionalIntegrals(
         _sum(_masked(present, energy_density), weights),
         _sum(rho_in[..., 0, :].astype(jnp.float64) + rho_in[..., 1, :].astype(jnp.float64), weights),
         jnp.stack(derivative, axis=-3),
@@ -148,7 +148,8 @@ def evaluate_spin_resolved(
 def evaluate_each_point(
     functional: AbstractFunctional, components: Float[Array, "block spin component point"], dtype: str
 ) -> tuple[Any, Any, Any]:
-    """Energy density, electron density [block, point], and derivatives by each component, all without weights.
+    """Return the energy density, electron density [block, point], and derivatives by each component, all without
+    weights.
 
     Every point is a lane of its own to `evaluate_closed_shell` or `evaluate_spin_resolved`, whose sums are then over
     one point: densities vanish here exactly where they do in the energy.

@@ -61,7 +61,7 @@ def exchange_correlation_gradient(
     response: bool = True,
     operator: AbstractGridGradientOperator | None = None,
 ) -> XCGradient:
-    """dE_xc/dR of the entries `lanes` at fixed density matrices, which lead with `active`.
+    """Return dE_xc/dR of the entries `lanes` at fixed density matrices, which lead with `active`.
 
     `grids` are those of all entries (`scfx.grid.owned_grids`). With `response` points move and weights change with
     the atoms; without, only the basis functions move. `operator`, built on the points and weights of `grids`, does the

@@ -65,7 +65,7 @@ def _evaluate(functional: Any, components: Any, weights: Any, dtype: str) -> Any
 def grid_components(
     orbitals: Float[Array, "derivative n point"], density: Float[Array, "n n"], family: str
 ) -> Any:
-    """rho, ∇rho, tau of one symmetric density matrix; rho = Σ_ij D_ij φ_i φ_j."""
+    """Return rho, ∇rho, tau of one symmetric density matrix; rho = Σ_ij D_ij φ_i φ_j."""
     product = density @ orbitals[0]
     out: list[Any] = [jnp.sum(product * orbitals[0], axis=0)]
     if family != "lda":
@@ -78,7 +78,7 @@ def grid_components(
 def grid_potential(
     orbitals: Float[Array, "derivative n point"], v: Float[Array, "component point"], family: str
 ) -> Any:
-    """Σ_g Σ_c v_c ∂(component c)/∂D_ij, without the final symmetrisation."""
+    """Return Σ_g Σ_c v_c ∂(component c)/∂D_ij, without the final symmetrisation."""
     v = v[:, None, :]
     left = 0.5 * v[0] * orbitals[0]
     if family != "lda":
@@ -131,7 +131,7 @@ def _quadrature_blocks(
     return for_lanes(lane, lanes, count, totals, orbitals, weights, density)
 
 
-class Quadrature:
+class PortableQuadrature:
     """The portable quadrature: AO values in JAX, kept between iterations if they fit the memory budget."""
 
     def __init__(
@@ -194,7 +194,7 @@ class Quadrature:
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Totals:
-        """Energy, number of electrons and potential matrices of the given lanes (others: zero)."""
+        """Return energy, number of electrons and potential matrices of the given lanes (others: zero)."""
         shape = density.shape
         totals = Totals(jnp.zeros(shape[0]), jnp.zeros(shape[0]), jnp.zeros(shape))
         for chunk in range(len(self._points)):
@@ -215,7 +215,7 @@ class Quadrature:
         return totals._replace(potential=potential + jnp.swapaxes(potential, -1, -2))
 
     def held_bytes(self) -> int:
-        """Bytes of AO values that are kept from one iteration to the next."""
+        """Return the bytes of AO values that are kept from one iteration to the next."""
         return 0 if self._cache is None else self._size
 
     def close(self) -> None:
@@ -223,4 +223,4 @@ class Quadrature:
         self._cache = None
 
 
-__all__ = ["OrbitalTables", "Quadrature", "StaticFunctional", "Totals"]
+__all__ = ["OrbitalTables", "PortableQuadrature", "StaticFunctional", "Totals"]

@@ -44,7 +44,8 @@ def function_derivatives(
     v: Float[Array, "component point"],
     family: str,
 ) -> Float64[Array, "3 n point"]:
-    """Σ_c v_c ∂(component c)/∂R at each point, one density matrix, where R moves the centre of one function alone.
+    """Return Σ_c v_c ∂(component c)/∂R at each point, one density matrix, where R moves the centre of one function
+    alone.
 
     `orbitals` as `orbital_derivatives` gives them, to second order above "lda". Moving a centre is minus the gradient
     of its functions: with X = Dφ, X^y = D ∂_yφ the derivative is -2 [∂_xφ Y + Σ_y ∂_x∂_yφ H_y] for function by function
@@ -148,22 +149,22 @@ class EntryTables:
         self._natm = batch.natm
         self.n = tables.shell.shape[0] if tables.transform is None else tables.transform.shape[0]
 
-    def of(self, entry: int) -> OrbitalTables:
-        """The tables of one entry, without the axis of lanes."""
+    def for_entry(self, entry: int) -> OrbitalTables:
+        """Return the tables of one entry, without the axis of lanes."""
         t = self._tables
         return t._replace(
             centre=t.centre[entry], exponent=t.exponent[entry], coefficient=t.coefficient[entry]
         )
 
     def padded(self, density: Float64[np.ndarray, "spin nao nao"]) -> Float64[np.ndarray, "spin n n"]:
-        """Density matrices filled up with zeros."""
+        """Return the density matrices filled up with zeros."""
         nao = len(self._ao_atom)
         out = np.zeros((len(density), self.n, self.n))
         out[:, :nao, :nao] = density[:, :nao, :nao]
         return out
 
     def by_atom(self, by_function: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "natm 3"]:
-        """Derivatives by the centre of each function, summed over the functions of each atom."""
+        """Return derivatives by the centre of each function, summed over the functions of each atom."""
         out = np.zeros((self._natm, 3))
         np.add.at(out, self._ao_atom, np.asarray(by_function)[:, : len(self._ao_atom)].T)
         return out
@@ -172,7 +173,7 @@ class EntryTables:
 def in_blocks(
     points: Float64[np.ndarray, "npoint 3"],
 ) -> Float64[np.ndarray, "chunk block 3 point"]:
-    """Points in calls of `BLOCKS` blocks; the last are filled up with the first point."""
+    """Return points in calls of `BLOCKS` blocks; the last are filled up with the first point."""
     count = -(-len(points) // (BLOCK * BLOCKS))
     padded = np.concatenate([points, np.repeat(points[:1], count * BLOCK * BLOCKS - len(points), axis=0)])
     return np.ascontiguousarray(padded.reshape(count, BLOCKS, BLOCK, 3).swapaxes(-1, -2))
@@ -181,7 +182,7 @@ def in_blocks(
 def values_in_blocks(
     values: Float64[np.ndarray, "*row npoint"],
 ) -> Float64[np.ndarray, "chunk block *row point"]:
-    """Values at the points of `in_blocks`, zero where these are filled up."""
+    """Return values at the points of `in_blocks`, zero where these are filled up."""
     rows, npoint = values.shape[:-1], values.shape[-1]
     count = -(-npoint // (BLOCK * BLOCKS))
     padded = np.zeros((*rows, count * BLOCK * BLOCKS))
@@ -192,7 +193,9 @@ def values_in_blocks(
 def on_owners(
     pulls: Float64[np.ndarray, "3 npoint"], owner: Int32[np.ndarray, "npoint"], natm: int
 ) -> Float64[np.ndarray, "natm 3"]:
-    """Values at the points summed over those of each atom; `owner` does not decrease, and every atom has points."""
+    """Return values at the points summed over those of each atom; `owner` does not decrease, and every atom has
+    points.
+    """
     return np.add.reduceat(pulls, np.searchsorted(owner, np.arange(natm)), axis=1).T
 
 
@@ -206,7 +209,8 @@ class PortableGradient:
         self._natm = batch.natm
 
     def entry(self, lane: int, grid: Grid, density: np.ndarray) -> EntrySums:
-        tables, d = self._tables.of(lane), self._tables.padded(density)
+        """Return the sums over the grid that make one entry's gradient."""
+        tables, d = self._tables.for_entry(lane), self._tables.padded(density)
         points, weights = in_blocks(grid.points), values_in_blocks(grid.weights)
         results = [
             _portable_blocks(

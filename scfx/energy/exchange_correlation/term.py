@@ -14,7 +14,7 @@ from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.contracts.grid import AbstractGridBackend
 from scfx.energy.exchange_correlation.backend import BackendQuadrature
 from scfx.energy.exchange_correlation.gradient import exchange_correlation_gradient
-from scfx.energy.exchange_correlation.portable import Quadrature, Totals
+from scfx.energy.exchange_correlation.portable import PortableQuadrature, Totals
 from scfx.energy.term import Contribution, Term
 from scfx.grid.owners import owned_grids
 
@@ -36,10 +36,10 @@ def quadrature_of(
     policy: PrecisionPolicy,
     capacity: int,
     memory_budget: int,
-) -> Quadrature | BackendQuadrature:
-    """The functional on the given points and weights of each entry; whoever asks closes it."""
+) -> PortableQuadrature | BackendQuadrature:
+    """Return the functional on the given points and weights of each entry; whoever asks closes it."""
     if not isinstance(backend, AbstractGridBackend):
-        return Quadrature(batch, grids, functional, policy, capacity, memory_budget)
+        return PortableQuadrature(batch, grids, functional, policy, capacity, memory_budget)
     operator = backend.grid_operator(
         batch,
         [points for points, _ in grids],
@@ -52,7 +52,7 @@ def quadrature_of(
 
 
 def contribution_of(totals: Totals, lanes: Int32[np.ndarray, "active"]) -> Contribution:
-    """What the sums over a grid add to energy and Fock matrices."""
+    """Return what the sums over a grid add to energy and Fock matrices."""
     energy = np.asarray(totals.energy)[lanes]
     return Contribution(
         potential=totals.potential,
@@ -89,32 +89,32 @@ class ExchangeCorrelation(Term):
         self._policy = policy
         self._capacity = capacity
         self._memory = memory
-        self._quadrature: Quadrature | BackendQuadrature | None = None
-        self._differentiated: Quadrature | None = None
+        self._quadrature: PortableQuadrature | BackendQuadrature | None = None
+        self._differentiated: PortableQuadrature | None = None
 
-    def prepare(self) -> None:
-        """See `Term.prepare`: makes the quadrature, which keeps AO values as far as the budget goes."""
+    def initialize(self) -> None:
+        """Make the quadrature, which keeps AO values as far as the budget goes."""
         if self._quadrature is None:
             self._quadrature = self.on_grids(self._grids, self._policy)
 
     def on_grids(
         self, grids: list[PointsAndWeights], policy: PrecisionPolicy
-    ) -> Quadrature | BackendQuadrature:
-        """The same functional on other points, or in another precision; whoever asks closes it."""
+    ) -> PortableQuadrature | BackendQuadrature:
+        """Return a quadrature of this functional on other points, or in another precision; whoever asks closes it."""
         return quadrature_of(
             self._batch, self._backend, self._functional, grids, policy, self._capacity, self._memory.left()
         )
 
     def totals(self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]) -> Totals:
-        """Sums over the grid of the labels for some entries."""
-        self.prepare()
+        """Return sums over the grid of the labels for some entries."""
+        self.initialize()
         assert self._quadrature is not None
         return self._quadrature.evaluate(density, lanes)
 
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Contribution:
-        """See `Term.evaluate`."""
+        """Return exchange-correlation energies and potential matrices at the given densities."""
         return contribution_of(self.totals(density, lanes), lanes)
 
     def gradient(
@@ -123,8 +123,8 @@ class ExchangeCorrelation(Term):
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `Term.gradient`; with the response of points and weights unless the specification leaves it out."""
-        self.prepare()
+        """Return dE_xc/dR; with the response of points and weights unless the specification leaves it out."""
+        self.initialize()
         operator = None
         if isinstance(self._quadrature, BackendQuadrature) and isinstance(
             self._quadrature.operator, AbstractGridGradientOperator
@@ -148,9 +148,11 @@ class ExchangeCorrelation(Term):
         lanes: Int32[np.ndarray, "active"],
         opposite: bool = False,
     ) -> Float64[np.ndarray, "active spin nao nao"]:
-        """See `Term.response`: JAX differentiates the potential of the portable quadrature in float64."""
+        """Return the change of the potential with the density: JAX differentiates the portable quadrature in
+        float64.
+        """
         if self._differentiated is None:
-            self._differentiated = Quadrature(
+            self._differentiated = PortableQuadrature(
                 self._batch, self._grids, self._functional, FLOAT64, self._capacity, self._memory.left()
             )
         quadrature, n, nspin = self._differentiated, self._batch.nao, change.shape[1]
@@ -166,17 +168,17 @@ class ExchangeCorrelation(Term):
         return np.asarray(response)[lanes, :nspin, :n, :n]
 
     def held_bytes(self) -> int:
-        """See `Term.held_bytes`."""
+        """Return the bytes of AO values held at present."""
         made = [q for q in (self._quadrature, self._differentiated) if q is not None]
         return sum(quadrature.held_bytes() for quadrature in made)
 
     def rest(self) -> None:
-        """See `Term.rest`: drops the AO values."""
+        """Drop the AO values; they are made again when they are needed."""
         for quadrature in (self._quadrature, self._differentiated):
             if quadrature is not None:
                 quadrature.close()
         self._quadrature = self._differentiated = None
 
     def close(self) -> None:
-        """See `Term.close`."""
+        """Free the AO values of all grids."""
         self.rest()

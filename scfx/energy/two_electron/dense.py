@@ -25,7 +25,7 @@ class DenseTwoElectron(AbstractTwoElectron):
     def coulomb_exchange(
         self, density: Float[Any, "batch *spin nao nao"]
     ) -> tuple[Float64[np.ndarray, "batch *spin nao nao"], Float64[np.ndarray, "batch *spin nao nao"]]:
-        """See `AbstractTwoElectron.coulomb_exchange`."""
+        """Return (J, K) of the given symmetric density matrices, in hartree."""
         if self._eri is None:
             raise InputError("coulomb_exchange called after close()")
         dm = np.asarray(density)
@@ -43,7 +43,7 @@ class DenseTwoElectron(AbstractTwoElectron):
         coulomb: bool,
         exchange: bool,
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """See `AbstractTwoElectron.contract_wanted`."""
+        """Return J and K of the entries `lanes`, as far as they are wanted."""
         if self._eri is None:
             raise InputError("coulomb_exchange called after close()")
         n = self._eri.shape[-1]
@@ -59,7 +59,7 @@ class DenseTwoElectron(AbstractTwoElectron):
         return out[0], out[1]
 
     def held_bytes(self) -> int:
-        """See `AbstractTwoElectron.held_bytes`."""
+        """Return the bytes of the tensors of integrals."""
         return 0 if self._eri is None else self._eri.nbytes
 
     def close(self) -> None:

@@ -25,17 +25,17 @@ class DensityFitting:
     fitted: Literal["jk", "j"] = "jk"
 
     def definition(self) -> dict[str, Any]:
-        """What enters the spec hash."""
+        """Return what enters the spec hash."""
         return {"auxiliary": self.auxiliary.definition(), "fitted": self.fitted}
 
     def basis(self, batch: Batch) -> BasisSet:
-        """The auxiliary basis set of a batch's elements; `BasisError` where it does not cover one."""
+        """Return the auxiliary basis set of a batch's elements; `BasisError` where it does not cover one."""
         return BasisSet.from_source(self.auxiliary, {int(z) for row in batch.atomic_numbers for z in row})
 
     def most_entries(
         self, backend: AbstractIntegralBackend, batch: Batch, policy: PrecisionPolicy, memory_budget: int
     ) -> int:
-        """How many entries of a batch fit a budget; 1 too where blocks of one's integrals can be made again."""
+        """Return how many entries of a batch fit a budget; 1 too where blocks of one's integrals can be made again."""
         auxiliary = self.basis(batch)
         if isinstance(backend, AbstractFittingRowsBackend):
             return most_entries(backend, batch, auxiliary, fitted_dtype(policy), memory_budget)

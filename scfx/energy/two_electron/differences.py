@@ -39,7 +39,9 @@ class DifferenceBuild:
     ) -> tuple[
         Float[np.ndarray, "active nspin nao nao"] | None, Float[np.ndarray, "active nspin nao nao"] | None
     ]:
-        """See `AbstractTwoElectron.contract_wanted`; `coulomb` and `exchange` are the same in every call."""
+        """Return J and K, added up from differences between iterations; `coulomb` and `exchange` are the same in every
+        call.
+        """
         if self._density is None:
             self._density = np.zeros_like(density)
             self._sums = [np.zeros_like(density) if wanted else None for wanted in (coulomb, exchange)]

@@ -61,7 +61,7 @@ class FittedTwoElectron(FittedOperator):
         lanes: Int32[np.ndarray, "active"],
         exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `LaneTwoElectron`."""
+        """Return J and K of the entries `lanes` from their fitted integrals."""
         coulomb = np.zeros_like(density)
         for row, integrals in enumerate(self._of(lanes)):
             _add_coulomb(integrals, density[row], coulomb[row])
@@ -70,7 +70,7 @@ class FittedTwoElectron(FittedOperator):
     def fitted_exchange(
         self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> np.ndarray:
-        """See `FittedOperator`."""
+        """Return K of the entries `lanes` by fitting."""
         exchange = np.zeros_like(density)
         for row, integrals in enumerate(self._of(lanes)):
             _add_exchange(integrals, density[row], exchange[row])
@@ -82,16 +82,16 @@ class FittedTwoElectron(FittedOperator):
         return [self._fitted[int(lane)] for lane in lanes]
 
     def own_bytes(self) -> int:
-        """See `FittedOperator`."""
+        """Return the bytes of fitted integrals that are held."""
         return sum(integrals.nbytes for integrals in self._fitted or ())
 
     def free(self) -> None:
-        """See `FittedOperator`."""
+        """Free the fitted integrals."""
         self._fitted = None
 
 
 def fitted_bytes(batch_nao: int, n_auxiliary: int) -> int:
-    """Bytes that the fitted integrals of one entry take, and as much again while they are made."""
+    """Return the bytes that the fitted integrals of one entry take, and as much again while they are made."""
     return 2 * 8 * n_auxiliary * batch_nao * (batch_nao + 1) // 2
 
 
@@ -103,7 +103,7 @@ def fitted_integrals(
     operator: Operator = "coulomb",
     omega: float = 0.0,
 ) -> Float64[np.ndarray, "naux npair"]:
-    """B_Q,ij of one entry for pairs j <= i of AOs."""
+    """Return B_Q,ij of one entry for pairs j <= i of AOs."""
     triple = backend.three_index(batch, entry, auxiliary, operator, omega)
     return _whitened(backend.two_index(batch, entry, auxiliary, operator, omega), triple)
 
@@ -120,7 +120,7 @@ def _whitened(metric: np.ndarray, triple: np.ndarray) -> np.ndarray:
 
 
 def unpacked(packed: Float64[np.ndarray, "some npair"]) -> Float64[np.ndarray, "some n n"]:
-    """Symmetric matrices from their lower triangles, packed row by row."""
+    """Return the symmetric matrices from their lower triangles, packed row by row."""
     n = int(np.sqrt(2 * packed.shape[1]))
     out = np.empty((len(packed), n, n))
     for k in range(n):
@@ -161,7 +161,7 @@ def _add_exchange(
 
 
 def eigenvectors(matrix: Float64[np.ndarray, "n n"]) -> tuple[np.ndarray, np.ndarray]:
-    """The eigenvalues of a symmetric matrix that are more than rounding, and their vectors."""
+    """Return the eigenvalues of a symmetric matrix that are more than rounding, and their vectors."""
     values, vectors = np.linalg.eigh(matrix)
     size = np.abs(values)
     kept = size > len(matrix) * np.finfo(np.float64).eps * size.max(initial=0.0)

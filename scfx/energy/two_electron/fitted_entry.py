@@ -72,19 +72,19 @@ class FittedEntry:
             if size > left:
                 break
             left -= size
-            self._held[index] = self._made(index)
+            self._held[index] = self._computed(index)
 
     def _bytes(self, block: RowBlock) -> int:
         return self._dtype.itemsize * block.columns.size * (block.stop - block.start) * self._count
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of integrals held."""
+        """Return the bytes of integrals held."""
         return sum(block.nbytes for block in self._held.values())
 
     @property
     def recomputed_blocks(self) -> int:
-        """Blocks that are not held."""
+        """Return the number of blocks that are not held."""
         return len(self._rows.blocks) - len(self._held)
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class FittedEntry:
         self._held = {}
         self._rows.close()
 
-    def _made(self, index: int) -> Float[np.ndarray, "column row naux"]:
+    def _computed(self, index: int) -> Float[np.ndarray, "column row naux"]:
         found = self._rows.rows(index)
         if self._whitens:
             found = self._metric.whitened(found)
@@ -101,12 +101,12 @@ class FittedEntry:
     def _blocks(self) -> Iterator[tuple[RowBlock, np.ndarray]]:
         for index, block in enumerate(self._rows.blocks):
             held = self._held.get(index)
-            yield block, self._made(index) if held is None else held
+            yield block, self._computed(index) if held is None else held
 
     def contract(
         self, density: Float64[np.ndarray, "nspin n n"], coulomb: bool, exchange: bool
     ) -> tuple[Float64[np.ndarray, "nspin n n"] | None, Float64[np.ndarray, "nspin n n"] | None]:
-        """J and K, None in the place of one that is not wanted."""
+        """Return J and K, None in the place of one that is not wanted."""
         if exchange and not self._whitens:
             raise InputError("these integrals were made for J alone")
         factors = [_Orbitals(matrix) for matrix in density] if exchange else []
@@ -161,7 +161,7 @@ class Metric:
     def whitened(
         self, integrals: Float64[np.ndarray, "column row naux"]
     ) -> Float64[np.ndarray, "column row n"]:
-        """L⁻¹ (P|ij), in place where that is possible."""
+        """Return L⁻¹ (P|ij), in place where that is possible."""
         flat = integrals.reshape(-1, integrals.shape[-1])
         if self._lower is None:
             return (flat @ self._vectors).reshape(*integrals.shape[:2], self.count)
@@ -169,7 +169,7 @@ class Metric:
         return solved.T.reshape(integrals.shape)
 
     def solved(self, charges: Float64[np.ndarray, "nspin naux"]) -> Float64[np.ndarray, "nspin naux"]:
-        """(P|Q)⁻¹ times vectors."""
+        """Return (P|Q)⁻¹ times vectors."""
         if self._lower is None:
             return charges @ self._vectors @ self._vectors.T
         return scipy.linalg.cho_solve((self._lower, True), charges.T).T
@@ -203,12 +203,14 @@ def _cholesky_vectors(matrix: Float64[np.ndarray, "n n"]) -> np.ndarray | None:
 
 
 def most_orbitals(nao: int, n_auxiliary: int) -> int:
-    """How many orbitals are half-transformed at a time: it depends on the entry alone."""
+    """Return how many orbitals are half-transformed at a time: it depends on the entry alone."""
     return int(np.clip(HALF_BYTES // max(1, 8 * nao * n_auxiliary), 8, MOST_ORBITALS))
 
 
 def least_bytes(nao: int, n_auxiliary: int, largest_block: int, fits_exchange: bool) -> int:
-    """Bytes that one entry needs beside the blocks that it holds: metric, one block, half-transformed integrals."""
+    """Return the bytes that one entry needs beside the blocks that it holds: metric, one block, half-transformed
+    integrals.
+    """
     half = 8 * (nao + COLUMNS) * n_auxiliary * most_orbitals(nao, n_auxiliary) if fits_exchange else 0
     return 2 * 8 * n_auxiliary**2 + 2 * largest_block + half
 

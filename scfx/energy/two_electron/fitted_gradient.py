@@ -45,7 +45,7 @@ def fitted_gradient(
     operator: Operator = "coulomb",
     omega: float = 0.0,
 ) -> Float64[np.ndarray, "natm 3"]:
-    """Of coulomb · ½ tr D J - exchange · ½ k Σ_s tr D_s K_s with fitted J and K, hartree/bohr.
+    """Return the derivative of coulomb · ½ tr D J - exchange · ½ k Σ_s tr D_s K_s with fitted J and K, hartree/bohr.
 
     Symmetric densities, one (total, k = ½) or two (k = 1). Three-index numbers are held by blocks of auxiliary
     functions; of the size of the auxiliary basis stay its metric and, for exchange, naux n² numbers, n being the

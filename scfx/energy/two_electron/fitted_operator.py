@@ -25,11 +25,11 @@ class FittedOperator(LaneTwoElectron):
     def fitted_exchange(
         self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> np.ndarray:
-        """K of the entries `lanes` by fitting."""
+        """Return K of the entries `lanes` by fitting."""
 
     @abc.abstractmethod
     def own_bytes(self) -> int:
-        """Bytes of fitted integrals that are held."""
+        """Return the bytes of fitted integrals that are held."""
 
     @abc.abstractmethod
     def free(self) -> None:
@@ -38,7 +38,7 @@ class FittedOperator(LaneTwoElectron):
     def contract_exchange(
         self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> np.ndarray:
-        """See `LaneTwoElectron`."""
+        """Return K of the entries `lanes` alone, with the bits that `contract` gives."""
         if self._exact is None:
             return self.fitted_exchange(density, lanes)
         whole = np.zeros((self._entries, *density.shape[1:]))
@@ -48,7 +48,7 @@ class FittedOperator(LaneTwoElectron):
         return np.asarray(k)
 
     def held_bytes(self) -> int:
-        """See `AbstractTwoElectron.held_bytes`."""
+        """Return the bytes of all integrals held, exact and fitted."""
         return self.own_bytes() + ((self._exact.held_bytes() or 0) if self._exact is not None else 0)
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ class RowFittedTwoElectron(FittedOperator):
         lanes: Int32[np.ndarray, "active"],
         exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `LaneTwoElectron`."""
+        """Return J and K of the entries `lanes`, block by block of their rows."""
         fitted = exchange and self._exact is None
         found = [
             self._lane(lane).contract(matrices, coulomb=True, exchange=fitted)
@@ -77,7 +77,7 @@ class RowFittedTwoElectron(FittedOperator):
     def fitted_exchange(
         self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> np.ndarray:
-        """See `FittedOperator`."""
+        """Return K of the entries `lanes` by fitting, block by block."""
         found = [
             self._lane(lane).contract(matrices, coulomb=False, exchange=True)[1]
             for lane, matrices in zip(lanes, density, strict=True)
@@ -91,22 +91,22 @@ class RowFittedTwoElectron(FittedOperator):
 
     @property
     def recomputed_blocks(self) -> int:
-        """Blocks, over all entries, that are made again whenever they are asked for."""
+        """Return the number of blocks, over all entries, that are made again whenever they are asked for."""
         return sum(lane.recomputed_blocks for lane in self._lanes)
 
     def own_bytes(self) -> int:
-        """See `FittedOperator`."""
+        """Return the bytes of fitted integrals that are held."""
         return sum(lane.held_bytes for lane in self._lanes)
 
     def free(self) -> None:
-        """See `FittedOperator`."""
+        """Free the fitted integrals."""
         for lane in self._lanes:
             lane.close()
         self._lanes = []
 
 
 def fitted_dtype(policy: PrecisionPolicy) -> str:
-    """The dtype in which a policy keeps fitted integrals: float64 where large integrals are to be."""
+    """Return the dtype in which a policy keeps fitted integrals: float64 where large integrals are to be."""
     narrow = policy.integrals == "float32" and policy.schwarz_float64 is None
     return "float32" if narrow else "float64"
 
@@ -114,7 +114,9 @@ def fitted_dtype(policy: PrecisionPolicy) -> str:
 def most_entries(
     backend: AbstractFittingRowsBackend, batch: Batch, auxiliary: BasisSet, dtype: str, memory_budget: int
 ) -> int:
-    """How many entries' fitted integrals fit a budget; 1 where blocks of one are made again, 0 where none fits."""
+    """Return how many entries' fitted integrals fit a budget; 1 where blocks of one are made again, 0 where
+    none fits.
+    """
     rows = backend.fitting_rows(batch, 0, auxiliary)
     try:
         beside, held = rows_bytes(rows, batch.nao, dtype)
@@ -124,7 +126,7 @@ def most_entries(
 
 
 def rows_bytes(rows: AbstractFittingRows, nao: int, dtype: str) -> tuple[int, int]:
-    """Bytes that are needed beside the blocks that are held, and that all blocks take."""
+    """Return the bytes that are needed beside the blocks that are held, and that all blocks take."""
     width = np.dtype(dtype).itemsize * rows.n_auxiliary
     sizes = [width * block.columns.size * (block.stop - block.start) for block in rows.blocks]
     return least_bytes(nao, rows.n_auxiliary, max(sizes), True), sum(sizes) + 8 * rows.n_auxiliary**2

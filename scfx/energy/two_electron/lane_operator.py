@@ -26,12 +26,14 @@ class LaneTwoElectron(AbstractLaneTwoElectron):
         lanes: Int32[np.ndarray, "active"],
         exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(J, K) of the entries `lanes`, whose densities are given; K is None when `exchange` is False."""
+        """Return (J, K) of the entries `lanes`, whose densities are given; K is None when `exchange` is False."""
 
     def contract_exchange(
         self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> np.ndarray:
-        """K of the entries `lanes` alone, with the bits that `contract` gives. Override where J is extra work."""
+        """Return K of the entries `lanes` alone, with the bits that `contract` gives. Override where J is
+        extra work.
+        """
         exchange = self.contract(density, lanes, True)[1]
         assert exchange is not None
         return exchange
@@ -43,7 +45,7 @@ class LaneTwoElectron(AbstractLaneTwoElectron):
         coulomb: bool,
         exchange: bool,
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """See `AbstractTwoElectron.contract_wanted`."""
+        """Return J and K of the entries `lanes`, as far as they are wanted."""
         if coulomb:
             return super().contract_wanted(density, lanes, coulomb, exchange)
         return None, self.contract_exchange(*self._checked(density, lanes)) if exchange else None
@@ -51,7 +53,7 @@ class LaneTwoElectron(AbstractLaneTwoElectron):
     def coulomb_exchange(
         self, density: Float[Any, "batch *spin nao nao"]
     ) -> tuple[Float[np.ndarray, "batch *spin nao nao"], Float[np.ndarray, "batch *spin nao nao"]]:
-        """See `AbstractTwoElectron.coulomb_exchange`."""
+        """Return (J, K) of the given symmetric density matrices, in hartree."""
         dm = np.asarray(density, dtype=np.float64)
         if dm.ndim not in (3, 4) or dm.shape[0] != self._entries:
             raise self._wrong_shape(dm)
@@ -63,7 +65,9 @@ class LaneTwoElectron(AbstractLaneTwoElectron):
     def coulomb_exchange_lanes(
         self, density: Float[Any, "batch nspin nao nao"], lanes: Int32[np.ndarray, "active"], exchange: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `AbstractLaneTwoElectron`. `density` leads with the whole batch, or with the active entries only."""
+        """Return (J, K) of the active entries. `density` leads with the whole batch, or with the active
+        entries only.
+        """
         return self.contract(*self._checked(density, lanes), exchange)
 
     def _checked(self, density: Any, lanes: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +107,9 @@ class SelectiveTwoElectron(LaneTwoElectron):
         coulomb: bool,
         exchange: bool,
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """(J, K) of the entries `lanes`, whose densities are given; None in the place of one that is not wanted."""
+        """Return (J, K) of the entries `lanes`, whose densities are given; None in the place of one that is not
+        wanted.
+        """
 
     def contract(
         self,
@@ -111,7 +117,7 @@ class SelectiveTwoElectron(LaneTwoElectron):
         lanes: Int32[np.ndarray, "active"],
         exchange: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `LaneTwoElectron`."""
+        """Return (J, K) of the entries `lanes`; K is None when `exchange` is False."""
         j, k = self.contract_selected(density, lanes, True, exchange)
         assert j is not None
         return j, k
@@ -119,12 +125,12 @@ class SelectiveTwoElectron(LaneTwoElectron):
     def contract_exchange(
         self, density: Float64[np.ndarray, "active nspin nao nao"], lanes: Int32[np.ndarray, "active"]
     ) -> np.ndarray:
-        """See `LaneTwoElectron`."""
+        """Return K of the entries `lanes` alone."""
         _, k = self.contract_selected(density, lanes, False, True)
         assert k is not None
         return k
 
 
 def symmetrised(matrix: Float64[np.ndarray, "*batch n n"]) -> Float64[np.ndarray, "*batch n n"]:
-    """Half the sum of a matrix and its transpose: takes away what rounding made of a symmetric one."""
+    """Return half the sum of a matrix and its transpose: takes away what rounding made of a symmetric one."""
     return 0.5 * (matrix + np.swapaxes(matrix, -1, -2))

@@ -29,25 +29,27 @@ if TYPE_CHECKING:
     from scfx.model.batch import Batch
 
 
-class Part(NamedTuple):
+class OperatorPart(NamedTuple):
     """One operator of a functional: which integrals, and the fraction of their exchange; J is taken whole or not."""
 
     request: TwoElectronRequest
     fraction: float
 
 
-def parts_of(functional: AbstractFunctional) -> list[Part]:
-    """J and the exchange of the full range, then the exchange of the long range, as far as the functional has them."""
+def parts_of(functional: AbstractFunctional) -> list[OperatorPart]:
+    """Return J and the exchange of the full range, then the exchange of the long range, as far as the functional has
+    them.
+    """
     fraction = functional.exact_exchange
-    out = [Part(TwoElectronRequest(exchange=fraction != 0.0), fraction)]
+    out = [OperatorPart(TwoElectronRequest(exchange=fraction != 0.0), fraction)]
     if functional.long_range_exchange:
         long_range = TwoElectronRequest("erf", functional.omega, coulomb=False)
-        out.append(Part(long_range, functional.long_range_exchange))
+        out.append(OperatorPart(long_range, functional.long_range_exchange))
     return out
 
 
 def fitting_backend(backend: AbstractIntegralBackend) -> AbstractFittingBackend:
-    """The backend, as one that has two- and three-index integrals; `CapabilityError` otherwise."""
+    """Return the backend, as one that has two- and three-index integrals; `CapabilityError` otherwise."""
     if isinstance(backend, AbstractFittingBackend):
         return backend
     raise CapabilityError(
@@ -85,11 +87,11 @@ class TwoElectron(Term):
 
     @property
     def ready(self) -> bool:
-        """Whether the integrals are there."""
+        """Return whether the integrals are there."""
         return bool(self._operators)
 
-    def prepare(self) -> None:
-        """See `Term.prepare`: computes the integrals."""
+    def initialize(self) -> None:
+        """Compute the integrals, within the memory budget."""
         if self._operators:
             return
         requests = [part.request for part in self._parts]
@@ -145,7 +147,7 @@ class TwoElectron(Term):
     def evaluate(
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Contribution:
-        """See `Term.evaluate`."""
+        """Return Coulomb and exchange energies and their part of the Fock matrix."""
         n, entries = self._batch.nao, len(self._batch)
         own = np.ascontiguousarray(np.asarray(density)[:entries, :, :n, :n])
         coulomb, exchange = np.zeros(density.shape), np.zeros(density.shape)
@@ -174,7 +176,7 @@ class TwoElectron(Term):
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `Term.gradient`."""
+        """Return the derivative of the two-electron energy by the positions of the nuclei, hartree/bohr."""
         backend = gradient_backend(self._backend)
         energies = [
             TwoElectronEnergy(r.operator, r.omega, float(r.coulomb), fraction) for r, fraction in self._parts
@@ -204,8 +206,8 @@ class TwoElectron(Term):
         lanes: Int32[np.ndarray, "active"],
         opposite: bool = False,
     ) -> Float64[np.ndarray, "active spin nao nao"]:
-        """See `Term.response`; J and K are linear, so it is theirs at the change."""
-        self.prepare()
+        """Return J and K at the change of the density, in which they are linear."""
+        self.initialize()
         nspin = change.shape[1]
         out = np.zeros((len(lanes), *change.shape[1:]))
         for part, operator in zip(self._parts, self._operators, strict=True):
@@ -222,14 +224,16 @@ class TwoElectron(Term):
         return out
 
     def held_bytes(self) -> int:
-        """See `Term.held_bytes`. An operator that does not say is taken to hold all unique integrals in float64."""
+        """Return the bytes of integrals held. An operator that does not say is taken to hold all unique integrals in
+        float64.
+        """
         pairs = self._batch.nao * (self._batch.nao + 1) // 2
         unknown = min(self._memory.total, len(self._batch) * pairs * (pairs + 1) // 2 * 8)
         stated = [operator.held_bytes() for operator in self._operators]
         return sum(unknown if held is None else held for held in stated)
 
     def close(self) -> None:
-        """See `Term.close`."""
+        """Free the integrals."""
         for operator in self._operators:
             operator.close()
         self._operators, self._iterated = [], []

@@ -37,6 +37,7 @@ class Reader:
         self.instances: list[tuple[str, str, Token]] = []  # class, arguments, where
 
     def read(self) -> None:
+        """Find all vertex classes, and check that each template is instantiated."""
         self._scope(0, len(self.tokens), "")
         for name, _, token in self.instances:
             if name not in self.classes and not any(known.endswith(f"::{name}") for known in self.classes):
@@ -50,6 +51,7 @@ class Reader:
                 )
 
     def is_named(self, name: str, known: VertexClass) -> bool:
+        """Return whether an instantiation's name means this class."""
         return known.name == name or known.name.endswith(f"::{name}")
 
     def _class(self, name: str) -> VertexClass:
@@ -154,7 +156,7 @@ class Reader:
 
 
 def fields(body: list[Token], name: str, public: bool) -> list[str]:
-    """Names of the non-static data members of a class body, in order."""
+    """Return the names of the non-static data members of a class body, in order."""
     found: list[str] = []
     statement: list[Token] = []
     i = 0
@@ -188,7 +190,7 @@ def fields(body: list[Token], name: str, public: bool) -> list[str]:
 
 
 def is_function(statement: list[Token]) -> bool:
-    """There are parentheses outside of template arguments and initialisers."""
+    """Return whether there are parentheses outside of template arguments and initialisers."""
     i = 0
     while i < len(statement):
         text = statement[i].text
@@ -203,7 +205,7 @@ def is_function(statement: list[Token]) -> bool:
 
 
 def members(statement: list[Token], name: str) -> list[Token]:
-    """The names that a data member declaration declares; none for any other declaration."""
+    """Return the names that a data member declaration declares; none for any other declaration."""
     if not statement or statement[0].text in NOT_FIELDS or is_function(statement):
         return []
     if any(t.text in ("static", "constexpr", "operator") for t in statement):
@@ -241,7 +243,7 @@ def members(statement: list[Token], name: str) -> list[Token]:
 
 
 def read(compiler: str, source: Path, includes: list[str], definitions: list[str]) -> Reader:
-    """The vertex classes of a codelet; there is at least one."""
+    """Return the vertex classes of a codelet; there is at least one."""
     reader = Reader(tokenize(preprocess(compiler, source, includes, definitions)))
     reader.read()
     if not reader.classes:

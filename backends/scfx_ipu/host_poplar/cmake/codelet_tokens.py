@@ -25,15 +25,19 @@ class CodeletError(Exception):
 
 @dataclass(frozen=True)
 class Token:
+    """One token of a codelet's source, with its place."""
+
     text: str
     file: str
     line: int
 
     def error(self, message: str) -> CodeletError:
+        """Return an error with the token's place."""
         return CodeletError(f"{self.file}:{self.line}: {message}")
 
 
 def preprocess(compiler: str, source: Path, includes: list[str], definitions: list[str]) -> str:
+    """Return the source after the preprocessor."""
     command = [
         compiler,
         "-E",
@@ -51,7 +55,7 @@ def preprocess(compiler: str, source: Path, includes: list[str], definitions: li
 
 
 def tokenize(text: str) -> list[Token]:
-    """Tokens of the codelet's own files: what system headers and poplar/ bring has no vertex of ours."""
+    """Return tokens of the codelet's own files: what system headers and poplar/ bring has no vertex of ours."""
     tokens: list[Token] = []
     file, line, foreign = "", 1, False
     for row in text.split("\n"):
@@ -66,7 +70,7 @@ def tokenize(text: str) -> list[Token]:
 
 
 def closing(tokens: list[Token], start: int) -> int:
-    """Index of the bracket that closes the one at `start`."""
+    """Return the index of the bracket that closes the one at `start`."""
     stack = []
     for i in range(start, len(tokens)):
         text = tokens[i].text
@@ -85,7 +89,7 @@ def closing(tokens: list[Token], start: int) -> int:
 
 
 def closing_angle(tokens: list[Token], start: int) -> int:
-    """Index of the '>' that closes the '<' at `start`."""
+    """Return the index of the '>' that closes the '<' at `start`."""
     depth, i = 0, start
     while i < len(tokens):
         text = tokens[i].text
@@ -104,7 +108,7 @@ def closing_angle(tokens: list[Token], start: int) -> int:
 
 
 def join(tokens: list[Token]) -> str:
-    """Template arguments as poputil::templateVertex writes them: no blanks but between words."""
+    """Join template arguments as poputil::templateVertex writes them: no blanks but between words."""
     out = ""
     for token in tokens:
         word = re.match(r"\w", token.text)

@@ -17,6 +17,7 @@ from codelet_tokens import CodeletError
 
 
 def generate(source: Path, reader: Reader) -> str:
+    """Return C++ that registers the codelets with the host's graph library."""
     stem = source.name.partition(".")[0]
     vertices: list[tuple[str, VertexClass]] = []
     for known in reader.classes.values():
@@ -62,6 +63,7 @@ def generate(source: Path, reader: Reader) -> str:
 
 
 def main() -> int:
+    """Write the registration of a codelet's vertex classes."""
     parser = argparse.ArgumentParser(description="register a codelet's vertex classes with the host's Poplar")
     parser.add_argument("source", type=Path)
     parser.add_argument("--compiler", required=True)

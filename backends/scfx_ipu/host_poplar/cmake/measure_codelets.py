@@ -43,6 +43,7 @@ class Unit:
 
 
 def run(*command: str) -> str:
+    """Run a command of the compiler and return what it prints."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise MeasureError(f"{' '.join(command)}:\n{done.stderr}")
@@ -50,6 +51,7 @@ def run(*command: str) -> str:
 
 
 def compile_unit(compiler: str, source: Path, flags: list[str]) -> Unit:
+    """Compile one unit, and return its calls, references and stack frames."""
     with tempfile.TemporaryDirectory() as folder:
         output = f"{folder}/unit.o"
         options = ["-Os", "-g0", "-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su"]
@@ -65,6 +67,7 @@ def compile_unit(compiler: str, source: Path, flags: list[str]) -> Unit:
 
 
 def read_call_graph(graph: str, unit: Unit) -> None:
+    """Read which function calls which."""
     # A local function's title is "file:symbol"; the object file knows it by its symbol.
     for title, label in NODE.findall(graph):
         if frame := FRAME.search(label):
@@ -74,6 +77,7 @@ def read_call_graph(graph: str, unit: Unit) -> None:
 
 
 def read_references(dump: str, unit: Unit) -> None:
+    """Read which function refers to which section."""
     section = ""
     for row in dump.splitlines():
         if symbol := SYMBOL.match(row):
@@ -86,6 +90,7 @@ def read_references(dump: str, unit: Unit) -> None:
 
 
 def reachable(unit: Unit, root: str) -> set[str]:
+    """Return the functions that can be reached from one."""
     found, waiting = {root}, [root]
     while waiting:
         for name in unit.references.get(waiting.pop(), set()) - found:
@@ -95,6 +100,7 @@ def reachable(unit: Unit, root: str) -> set[str]:
 
 
 def deepest(unit: Unit, name: str, chain: tuple[str, ...] = ()) -> int:
+    """Return the deepest stack that a function needs, with what it calls."""
     if name in chain:
         raise MeasureError(f"recursion through {name}: the device gives every worker a stack of fixed size")
     calls = unit.calls.get(name, set())
@@ -102,7 +108,7 @@ def deepest(unit: Unit, name: str, chain: tuple[str, ...] = ()) -> int:
 
 
 def measure(unit: Unit, stem: str) -> tuple[list[str], list[tuple[int, list[int]]]]:
-    """Sections, and for each vertex its stack and the indices of its sections."""
+    """Return sections, and for each vertex its stack and the indices of its sections."""
     pattern = re.compile(rf"^_ZL\d+host_poplar_compute_{re.escape(stem)}_(\d+)Pvj$")
     roots = {int(found[1]): name for name in unit.section_of if (found := pattern.match(name))}
     reached = [reachable(unit, unit.section_of[roots[k]]) for k in range(len(roots))]
@@ -114,6 +120,7 @@ def measure(unit: Unit, stem: str) -> tuple[list[str], list[tuple[int, list[int]
 
 
 def main() -> int:
+    """Measure the codelets and write their table."""
     parser = argparse.ArgumentParser(description="measure code and stack of a codelet's vertices")
     parser.add_argument("--compiler", required=True)
     parser.add_argument("--registration", type=Path, required=True)

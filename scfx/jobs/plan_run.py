@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scfx.jobs.progress import Progress
 
 
-class Run:
+class PlanRun:
     """One run over the pending shards of a plan (of one part of them, with `options.part`).
 
     `executor` works on attempts; unless it is an `AbstractIsolatingExecutor`, the local one tries items alone.
@@ -45,11 +45,11 @@ class Run:
         self.given_up: list[Shard] = []
 
     def pending(self) -> list[Shard]:
-        """Shards of this part that have no commit."""
+        """Return shards of this part that have no commit."""
         return pending(self._plan, self._options.part)
 
     def work(self) -> None:
-        """Attempts at all that is pending; then, alone, at what killed its workers.
+        """Attempt all that is pending; then, alone, what killed its workers.
 
         Raises `InputError` for a fault of the configuration, `ScfxError` for one of the machine.
         """
@@ -137,7 +137,7 @@ class Run:
 
 
 def pending(plan: AbstractPlan, part: str = "") -> list[Shard]:
-    """Shards of a part ("i/N"; default: all) that have no commit."""
+    """Return the shards of a part ("i/N"; default: all) that have no commit."""
     done = {shard.index for shard in committed(plan)}
     index, count = map(int, part.split("/")) if part else (0, 1)
     return [s for s in plan.shards if s.index not in done and s.index % count == index]

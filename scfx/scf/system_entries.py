@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scfx.model.batch import Batch
     from scfx.model.system import System
     from scfx.properties.requests import Requested
-    from scfx.scf.run import BatchRun
+    from scfx.scf.batch_scf import BatchSCF
 
 
 @dataclass(eq=False)
@@ -54,7 +54,9 @@ class Entry:
 
 
 def failed_entry(batch: Batch, nspin: int, reason: str, done: bool = True) -> Entry:
-    """What the one system of a batch gets whose calculation could not be carried out, or (not `done`) was not."""
+    """Return what the one system of a batch gets whose calculation could not be carried out, or (not `done`)
+    was not.
+    """
     n, nan = batch.nao, math.nan
     empty = np.full((nspin, n, n), nan)
     return Entry(
@@ -77,8 +79,8 @@ def _reason(entry: Entry) -> str:
     )
 
 
-def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[Entry]:
-    """What each system of a batch got; `converged` and `rung` by entry."""
+def system_entries(run: BatchSCF, converged: np.ndarray, rung: list[str]) -> list[Entry]:
+    """Return what each system of a batch got; `converged` and `rung` by entry."""
     batch, n, requested = run.batch, run.batch.nao, run.spec.properties
     orbitals = run.orbitals()
     state = run.state
@@ -90,10 +92,10 @@ def entries_of(run: BatchRun, converged: np.ndarray, rung: list[str]) -> list[En
     components |= run.energy.constants()
     # Independent of the density, and so of the iterations.
     dispersion = components.get("dispersion", np.zeros(len(batch)))
-    one = run.prepared.one
+    one = run.matrices.one
     seen = []
     for b in range(len(batch)):
-        kept = int(run.prepared.n_orbitals[b])
+        kept = int(run.matrices.n_orbitals[b])
         lane = Lane(
             batch, b, density[b], orth[b], one.overlap[b], one.dipole[b], batch.layout.ao_atom,
             batch.nuclear_charges[b],
@@ -157,7 +159,7 @@ def collected(
     provenance: dict[str, Any],
     return_density: bool,
 ) -> SCFResult:
-    """One result of all systems; matrices and the basis set only with `return_density`."""
+    """Return one result of all systems; matrices and the basis set only with `return_density`."""
 
     def column(name: str, dtype: Any = np.float64) -> np.ndarray:
         return np.array([getattr(e, name) for e in entries], dtype=dtype)

@@ -17,7 +17,7 @@ HANDOVER_GRADIENT = 3e-5
 
 
 @dataclass(frozen=True)
-class Phase:
+class PrecisionPhase:
     """A Hamiltonian, and the orbital gradient and energy change (hartree) below which an entry has done with it."""
 
     hamiltonian: Hamiltonian
@@ -26,16 +26,18 @@ class Phase:
 
     @property
     def policy(self) -> PrecisionPolicy:
-        """The precision policy of the phase."""
+        """Return the precision policy of the phase."""
         return self.hamiltonian.policy
 
 
-def phases_of(energy: EnergyFunctional, policy: PrecisionPolicy, wanted: Convergence) -> list[Phase]:
-    """The phases that `policy` takes, in order; in the last one entries converge to the `wanted` thresholds."""
+def precision_phases(
+    energy: EnergyFunctional, policy: PrecisionPolicy, wanted: Convergence
+) -> list[PrecisionPhase]:
+    """Return the phases that `policy` takes, in order; in the last one entries converge to the `wanted` thresholds."""
     last = policy.refined()
     phases = []
     if policy.final is not None:
         handover = max(HANDOVER_GRADIENT, wanted.gradient, policy.gradient_floor)
-        phases.append(Phase(energy.hamiltonian(policy), handover, np.inf))
+        phases.append(PrecisionPhase(energy.hamiltonian(policy), handover, np.inf))
     gradient, change = max(wanted.gradient, last.gradient_floor), max(wanted.energy, last.energy_floor)
-    return [*phases, Phase(energy.hamiltonian(last), gradient, change)]
+    return [*phases, PrecisionPhase(energy.hamiltonian(last), gradient, change)]

@@ -47,15 +47,15 @@ class Option:
     definition: Mapping[str, Any]
 
 
-def prepare(options: StudyOptions, context: TaskContext) -> tuple[list[Option], Option]:
-    """The options of a study in the order of the file, and the reference among them.
+def checked_options(options: StudyOptions, context: TaskContext) -> tuple[list[Option], Option]:
+    """Return the options of a study in the order of the file, and the reference among them.
 
     Raises `ConfigError` (or another `InputError`) with the key and what to do. Computes nothing and leaves no file.
     """
     labels = context.labels()
     fields = labels.Options.model_fields
     _known_keys(options, fields)
-    made, reference = _made(options, context, fields)
+    made, reference = _combinations_and_reference(options, context, fields)
     prepared: list[Option] = []
     elements: dict[str, tuple[int, ...]] = {}
     for combination in made:
@@ -103,7 +103,7 @@ def _known_keys(options: StudyOptions, fields: Mapping[str, Any]) -> None:
         )
 
 
-def _made(
+def _combinations_and_reference(
     options: StudyOptions, context: TaskContext, fields: Mapping[str, Any]
 ) -> tuple[list[Combination], Combination]:
     """The combinations, and which one is the reference."""

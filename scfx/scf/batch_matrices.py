@@ -17,7 +17,7 @@ from scfx.scf.step import Fixed
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class BatchMatrices:
     """Host-side matrices of a batch at its own size, and the padded `Fixed` for the jitted step.
 
     `orthogonaliser` X and `inverse` X⁻¹ (as Xᵀ S) [entry, nao, nao], with zero columns (rows) for dropped orbitals.
@@ -34,7 +34,8 @@ class Prepared:
 def orthogonaliser(
     overlap: Float64[np.ndarray, "n n"], dtype: np.dtype, linear_dependence: float
 ) -> tuple[np.ndarray, int]:
-    """Loewdin's S^(-1/2); where S has eigenvalues up to `linear_dependence`, canonical, U s^(-1/2) without those.
+    """Return Loewdin's S^(-1/2); where S has eigenvalues up to `linear_dependence`, canonical, U s^(-1/2) without
+    those.
 
     Szabo and Ostlund eqs. 3.167 and 3.169. Returns X (float64 values) and the number of orbitals kept.
     """
@@ -50,21 +51,21 @@ def orthogonaliser(
 
 
 def pad_matrices(matrices: np.ndarray, capacity: int, size: int) -> np.ndarray:
-    """[entry, ..., n, n] -> [capacity, ..., size, size], zeros outside."""
+    """Return matrices [entry, ..., n, n] as [capacity, ..., size, size], zeros outside."""
     out = np.zeros((capacity, *matrices.shape[1:-2], size, size), dtype=matrices.dtype)
     n = matrices.shape[-1]
     out[: len(matrices), ..., :n, :n] = matrices
     return out
 
 
-def prepare(
+def batch_matrices(
     batch: Batch,
     hamiltonian: CoreHamiltonian,
     capacity: int,
     nspin: int,
     dtype: np.dtype,
     linear_dependence: float,
-) -> Prepared:
+) -> BatchMatrices:
     """Set a batch up. `nspin` 1: restricted; 2: open shells. `dtype`: precision of the orthogonaliser."""
     one = hamiltonian.integrals
     entries, nao = len(batch), batch.nao
@@ -89,14 +90,14 @@ def prepare(
         n_occupied=to_device(lanes(n_occupied)),
         n_orbitals=to_device(lanes(n_orbitals)),
     )
-    return Prepared(one, x, inverse, n_orbitals, n_occupied, fixed)
+    return BatchMatrices(one, x, inverse, n_orbitals, n_occupied, fixed)
 
 
 def _check_orbitals(batch: Batch, entry: int, kept: int, linear_dependence: float) -> None:
     occupied = int(max(batch.n_alpha[entry], batch.n_beta[entry]))
     if kept < occupied:
         raise InputError(
-            f"scf.linear_dependence: only {kept} of {batch.nao} combinations of the functions of "
+            f"scf.linear_dependence_threshold: only {kept} of {batch.nao} combinations of the functions of "
             f"{batch.basis.name!r} on {batch.systems[entry]!r} have overlap eigenvalues above {linear_dependence:g}, "
             f"fewer than its {occupied} occupied orbitals; use a smaller threshold or a less diffuse basis, and look "
             "for atoms on top of each other"
@@ -104,7 +105,7 @@ def _check_orbitals(batch: Batch, entry: int, kept: int, linear_dependence: floa
 
 
 def spin_densities(total: Float64[np.ndarray, "batch n n"], batch: Batch, nspin: int) -> np.ndarray:
-    """[batch, spin, n, n] from a total density: itself, or shared out by the numbers of electrons."""
+    """Return densities [batch, spin, n, n] of a total density: itself, or shared out by the numbers of electrons."""
     if nspin == 1:
         return total[:, None]
     counts = np.stack([batch.n_alpha, batch.n_beta], axis=1)
@@ -112,19 +113,19 @@ def spin_densities(total: Float64[np.ndarray, "batch n n"], batch: Batch, nspin:
     return share[:, :, None, None] * total[:, None]
 
 
-def orbital_density(prepared: Prepared, hamiltonian: Float64[np.ndarray, "batch nao nao"]) -> np.ndarray:
-    """Density [entry, spin, n, n] of the lowest orbitals of a one-electron Hamiltonian in the AO basis."""
-    nspin = prepared.n_occupied.shape[1]
-    out = np.zeros((len(hamiltonian), nspin, *prepared.one.overlap.shape[1:]))
+def orbital_density(matrices: BatchMatrices, hamiltonian: Float64[np.ndarray, "batch nao nao"]) -> np.ndarray:
+    """Return the density [entry, spin, n, n] of the lowest orbitals of a one-electron Hamiltonian in the AO basis."""
+    nspin = matrices.n_occupied.shape[1]
+    out = np.zeros((len(hamiltonian), nspin, *matrices.one.overlap.shape[1:]))
     for b, matrix in enumerate(hamiltonian):
-        n = int(prepared.n_orbitals[b])
+        n = int(matrices.n_orbitals[b])
         x = (
-            prepared.orthogonaliser[b][:, :n]
-            if n < prepared.one.overlap.shape[1]
-            else prepared.orthogonaliser[b]
+            matrices.orthogonaliser[b][:, :n]
+            if n < matrices.one.overlap.shape[1]
+            else matrices.orthogonaliser[b]
         )
         _, vectors = np.linalg.eigh(x.T @ matrix @ x)
-        for s, count in enumerate(prepared.n_occupied[b]):
+        for s, count in enumerate(matrices.n_occupied[b]):
             occupied = x @ vectors[:, : int(count)]
             out[b, s] = (2.0 if nspin == 1 else 1.0) * occupied @ occupied.T
     return out

@@ -14,14 +14,20 @@ from scfx.execution.device import to_device
 from scfx.execution.lanes import lane_capacity, pad_lanes
 from scfx.execution.watch import LaneWatch, unwatched
 from scfx.scf.adiis import DensityHistory, share
+from scfx.scf.batch_matrices import (
+    BatchMatrices,
+    batch_matrices,
+    orbital_density,
+    pad_matrices,
+    spin_densities,
+)
 from scfx.scf.diis import empty_diis
-from scfx.scf.phases import Phase, phases_of
 from scfx.scf.potential_guess import screening_matrix
-from scfx.scf.prepare import Prepared, orbital_density, pad_matrices, prepare, spin_densities
+from scfx.scf.precision_phases import PrecisionPhase, precision_phases
 from scfx.scf.step import (
     Control,
     Orbitals,
-    State,
+    SCFState,
     advance,
     advance_with,
     build,
@@ -37,8 +43,8 @@ if TYPE_CHECKING:
     from scfx.execution.profile import Profile
     from scfx.model.batch import Batch
     from scfx.model.system import System
-    from scfx.scf.entries import Entry
     from scfx.scf.guess import AtomicGuess
+    from scfx.scf.system_entries import Entry
 
 
 #: Diagonalising F' in float32 leaves a residual of some 2 to 3 units of rounding, 2^-24 max |F'|: 7e-5 hartree with
@@ -49,7 +55,9 @@ FLOAT32_EIGENVECTORS = 4 * 2.0**-24
 def purified(
     density: Float64[np.ndarray, "nao nao"], overlap: Float64[np.ndarray, "nao nao"]
 ) -> Float64[np.ndarray, "nao nao"]:
-    """The idempotent density near one whose eigenvalues are near 0 and 1: McWeeny, Rev. Mod. Phys. 32, 335 (1960)."""
+    """Return the idempotent density near one whose eigenvalues are near 0 and 1: McWeeny, Rev. Mod. Phys. 32, 335
+    (1960).
+    """
     for _ in range(20):
         square = density @ overlap @ density
         new = 3.0 * square - 2.0 * square @ overlap @ density
@@ -66,7 +74,7 @@ def _with_rows(values: Array, rows: Int32[np.ndarray, "some"], new: Any) -> Arra
     return to_device(out)
 
 
-class BatchRun:
+class BatchSCF:
     """The state of one batch. `close` (or leaving the `with` block) frees the integrals and AO values."""
 
     def __init__(
@@ -92,22 +100,22 @@ class BatchRun:
         self._guess = guess
         self.energy = EnergyFunctional(resolved, batch, self.capacity, memory_budget, profile)
         with profile.stage("prepare"):
-            self.prepared: Prepared = prepare(
+            self.matrices: BatchMatrices = batch_matrices(
                 batch,
                 self.energy.core,
                 self.capacity,
                 nspin,
                 resolved.precision.dtype("orthogonaliser"),
-                resolved.spec.linear_dependence,
+                resolved.spec.linear_dependence_threshold,
             )
         self.dtypes = self.energy.dtypes
         self.dtypes["orthogonaliser"].add(resolved.precision.orthogonaliser)
-        self.phases = phases_of(self.energy, resolved.precision, resolved.convergence)
-        self.size = self.prepared.fixed.core.shape[-1]
+        self.phases = precision_phases(self.energy, resolved.precision, resolved.convergence)
+        self.size = self.matrices.fixed.core.shape[-1]
         self.state = self._empty_state()
         #: What ADIIS averages; None: CDIIS alone.
         self._densities: DensityHistory | None = None
-        if resolved.spec.accelerator == "adiis":
+        if resolved.spec.diis == "adiis":
             self._densities = DensityHistory(len(batch), resolved.convergence.diis_space)
         self.iterations = np.zeros(len(batch), dtype=np.int32)
         self.history: list[list[tuple[float, float]]] = [[] for _ in range(len(batch))]
@@ -123,10 +131,12 @@ class BatchRun:
     def set_policy(self, policy: PrecisionPolicy) -> None:
         """Continue in another precision (recovery): frees what the present one holds."""
         self.close()
-        self.phases = phases_of(self.energy, policy, self.spec.convergence)
+        self.phases = precision_phases(self.energy, policy, self.spec.convergence)
 
     def coarse_grid(self) -> CoarseGrid | None:
-        """A coarse grid for early iterations where policy and grid ask for one; give it to `drop_coarse_grid`."""
+        """Return a coarse grid for early iterations where policy and grid ask for one; give it to
+        `drop_coarse_grid`.
+        """
         shape = (self.capacity, self.nspin, self.size, self.size)
         return self.energy.coarse_grid(self.phases[0].policy, self.phases[-1].policy, shape)
 
@@ -137,14 +147,14 @@ class BatchRun:
             self.energy.memory.remove(coarse)
 
     def held_bytes(self) -> int:
-        """Bytes of integrals and AO values held at present, of which `memory_budget` is the most."""
+        """Return the bytes of integrals and AO values held at present, of which `memory_budget` is the most."""
         return self.energy.held_bytes()
 
     def close(self) -> None:
         """Free integrals and AO values."""
         self.energy.close()
 
-    def __enter__(self) -> BatchRun:
+    def __enter__(self) -> BatchSCF:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -152,12 +162,12 @@ class BatchRun:
 
     # ---- state -----------------------------------------------------------------------------------------------
 
-    def _empty_state(self) -> State:
+    def _empty_state(self) -> SCFState:
         shape = (self.capacity, self.nspin, self.size, self.size)
         # One array each: `build` gives its argument's memory back.
         density, density_orth, fock_orth, previous_fock = (to_device(np.zeros(shape)) for _ in range(4))
         energy, change, residual = (to_device(np.full(self.capacity, np.inf)) for _ in range(3))
-        return State(
+        return SCFState(
             density=density,
             density_orth=density_orth,
             fock_orth=fock_orth,
@@ -173,12 +183,12 @@ class BatchRun:
         with self.profile.stage("guess"):
             core = self.energy.core.matrix()
             if guess == "core":
-                density = orbital_density(self.prepared, core)
+                density = orbital_density(self.matrices, core)
             elif guess == "sap":
                 source = self.spec.guess_potentials
                 assert source is not None
                 screened = core + screening_matrix(self.batch, self.spec.backend, source)
-                density = orbital_density(self.prepared, screened)
+                density = orbital_density(self.matrices, screened)
             else:
                 density = spin_densities(self._guess.density(self.batch), self.batch, self.nspin)
         self.set_density(lanes, density[lanes])
@@ -226,7 +236,7 @@ class BatchRun:
         self, lanes: Int32[np.ndarray, "active"], density: Float64[np.ndarray, "active spin n n"]
     ) -> None:
         """Replace the densities (AO basis, unpadded) of some entries and forget how they got there."""
-        back = self.prepared.inverse[lanes][:, None]
+        back = self.matrices.inverse[lanes][:, None]
         orth = pad_matrices(back @ density @ np.swapaxes(back, -1, -2), len(lanes), self.size)
         s = self.state
         self.state = s._replace(
@@ -243,9 +253,9 @@ class BatchRun:
     # ---- one iteration ---------------------------------------------------------------------------------------
 
     def build(
-        self, lanes: Int32[np.ndarray, "active"], phase: Phase, coarse: CoarseGrid | None = None
+        self, lanes: Int32[np.ndarray, "active"], phase: PrecisionPhase, coarse: CoarseGrid | None = None
     ) -> None:
-        """Fock matrix, energy and residual of the present densities of some entries.
+        """Compute Fock matrix, energy and residual of the present densities of some entries.
 
         `coarse` says which of them are on which grid; without it all are on the grid of the labels.
         """
@@ -254,7 +264,7 @@ class BatchRun:
             for change in found.changes:
                 self.state = shift_history(
                     self.state,
-                    self.prepared.fixed,
+                    self.matrices.fixed,
                     change.potential,
                     pad_lanes(change.lanes, self.capacity),
                     len(change.lanes),
@@ -262,7 +272,7 @@ class BatchRun:
                 )
             self.state = build(
                 self.state,
-                self.prepared.fixed,
+                self.matrices.fixed,
                 found.parts,
                 pad_lanes(lanes, self.capacity),
                 len(lanes),
@@ -277,14 +287,14 @@ class BatchRun:
         if found.electrons is not None:
             self.electrons[lanes] = found.electrons
 
-    def advance(self, lanes: Int32[np.ndarray, "active"], phase: Phase, control: Control) -> None:
-        """New densities of some entries from their Fock matrices."""
+    def advance(self, lanes: Int32[np.ndarray, "active"], phase: PrecisionPhase, control: Control) -> None:
+        """Take new densities of some entries from their Fock matrices."""
         for dtype, members in self._by_eigensolver(lanes, phase.policy):
             self.dtypes["linear_algebra"].add(dtype)
             with self.profile.stage("diagonalise"):
                 averaged, active = self._averaged(members, control), pad_lanes(members, self.capacity)
                 options = {"dtype": dtype, "shared": self.shared_orbitals}
-                fixed, count = self.prepared.fixed, len(members)
+                fixed, count = self.matrices.fixed, len(members)
                 if averaged is None:
                     self.state = advance(self.state, fixed, control, active, count, **options)
                 else:
@@ -314,7 +324,7 @@ class BatchRun:
     def _shift_densities(
         self, history: DensityHistory, potential: np.ndarray, lanes: Int32[np.ndarray, "some"]
     ) -> None:
-        x = np.asarray(self.prepared.fixed.orthogonaliser)
+        x = np.asarray(self.matrices.fixed.orthogonaliser)
         for lane in map(int, lanes):
             history.shift(lane, x[lane].T @ potential[lane] @ x[lane])
 
@@ -331,7 +341,7 @@ class BatchRun:
         ]
 
     def spin_fock(self, lanes: Int32[np.ndarray, "some"]) -> Float64[np.ndarray, "some spin nao nao"]:
-        """F' of each spin at the present densities, in the orthonormal basis, unpadded, hartree.
+        """Return F' of each spin at the present densities, in the orthonormal basis, unpadded, hartree.
 
         Where both spins share their orbitals the state has Roothaan's effective matrix instead, so the terms are
         evaluated once more.
@@ -346,11 +356,11 @@ class BatchRun:
         )
         core = self.energy.core.matrix()[lanes, None]
         fock = core + coulomb.sum(axis=1, keepdims=True) - exchange + potential
-        x = self.prepared.orthogonaliser[lanes][:, None]
+        x = self.matrices.orthogonaliser[lanes][:, None]
         return x.swapaxes(2, 3) @ fock @ x
 
     def free_atom(self, z: int) -> Float64[np.ndarray, "n n"]:
-        """Density matrix of a neutral atom of the initial guess, over its own functions."""
+        """Return the density matrix of a neutral atom of the initial guess, over its own functions."""
         return self._guess.atom(z, self.batch.basis)
 
     def record(self, lanes: Int32[np.ndarray, "active"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -364,14 +374,17 @@ class BatchRun:
         return energy, change, residual
 
     def orbitals(self) -> Orbitals:
-        """Canonical orbitals of every entry at its last density."""
+        """Return the canonical orbitals of every entry at its last density."""
         lanes = np.arange(len(self.batch), dtype=np.int32)
         with self.profile.stage("diagonalise"):
             return canonical_orbitals(
                 self.state,
-                self.prepared.fixed,
+                self.matrices.fixed,
                 pad_lanes(lanes, self.capacity),
                 len(lanes),
                 self.spec.convergence.rule != "qm1b",  # the paper reports the last Fock matrix itself
                 self.shared_orbitals,
             )
+
+
+BatchRun = BatchSCF  #: Its name before 0.2: plugins import it for annotations.
