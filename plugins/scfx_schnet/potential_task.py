@@ -67,7 +67,7 @@ class PotentialTask(AbstractTask):
             lazy = median_mae(molecules, rows, split.validation, _TARGETS)
             facts = {"size": len(rows), "seed": options.seed, "median_mae_ev": lazy}
             try:
-                result = runs.do(folder.name, job, facts)
+                result = runs.train(folder.name, job, facts)
             except KeyboardInterrupt:
                 runs.say("stopped; run the same command again to go on from the last checkpoint")
                 return 130

@@ -48,7 +48,7 @@ def make_job(folder, model="painn-potential", seed=0, start=None, targets=TARGET
 def trained(folder, registry, tmp_path_factory):
     """The folder of a short training, its result, and its job."""
     out, job = tmp_path_factory.mktemp("trained"), make_job(folder, steps=150, checkpoint_every=1000)
-    return out, Training(job, out, registry).run(), job
+    return out, Training(job, out, registry).train(), job
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_training_lowers_energy_and_force_errors(trained):
 def test_schnet_learns_forces_too_and_huber_and_mse_are_losses(folder, registry, tmp_path):
     for loss in ("huber", "mse"):
         job = make_job(folder, "schnet-potential", steps=60, loss=loss, checkpoint_every=1000)
-        result = Training(job, tmp_path / loss, registry).run()
+        result = Training(job, tmp_path / loss, registry).train()
         lazy = median_mae(job.molecules, job.rows, job.validation, TARGETS)
         assert result["validation_mae_ev"][1] < 0.8 * lazy[1]
 
@@ -152,7 +152,7 @@ def test_a_training_on_forces_that_is_cut_off_ends_with_the_same_weights(
     class Killed(BaseException):
         """Stands for the end of the process."""
 
-    Training(make_job(folder), tmp_path / "whole", registry).run()
+    Training(make_job(folder), tmp_path / "whole", registry).train()
     update = Training._update
 
     def dies(self, trained, sampler):
@@ -162,16 +162,16 @@ def test_a_training_on_forces_that_is_cut_off_ends_with_the_same_weights(
 
     monkeypatch.setattr(Training, "_update", dies)
     with pytest.raises(Killed):
-        Training(make_job(folder), tmp_path / "cut", registry).run()
+        Training(make_job(folder), tmp_path / "cut", registry).train()
     monkeypatch.undo()
-    Training(make_job(folder), tmp_path / "cut", registry).run()
+    Training(make_job(folder), tmp_path / "cut", registry).train()
     whole, cut = (torch.load(tmp_path / n / "model.pt", weights_only=True)["model"] for n in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
 def test_bfloat16_trains_on_forces(folder, registry, tmp_path):
     job = make_job(folder, steps=30, precision="bfloat16", checkpoint_every=1000)
-    result = Training(job, tmp_path, registry).run()
+    result = Training(job, tmp_path, registry).train()
     assert (
         result["validation_mae_ev"][1] < 0.9 * median_mae(job.molecules, job.rows, job.validation, TARGETS)[1]
     )
@@ -251,7 +251,7 @@ def test_what_a_potential_does_not_know_is_refused(trained, calculator, folder, 
             atoms.get_potential_energy()
     with pytest.raises(InputError, match=r"model\.pt"):
         Potential.load(tmp_path / "nothing.pt")
-    Training(make_job(folder, "schnet-tiny", steps=2, targets=("energy",)), tmp_path, registry).run()
+    Training(make_job(folder, "schnet-tiny", steps=2, targets=("energy",)), tmp_path, registry).train()
     with pytest.raises(InputError, match="not on forces"):
         Potential.load(tmp_path / "model.pt", registry=registry)
 
