@@ -32,6 +32,11 @@ def scfx_register_dispersion_corrections() -> list[scfx.Offer]:
             "d3bj-srb", "scfx_dispersion.composites:D3WithBondCorrection",
             "D3(BJ) and bond correction of B97-3c (simple-dftd3)", requires=("dftd3",),
         ),
+        scfx.Offer(
+            "gcp", "scfx_dispersion.gcp:GeometricCounterpoise",
+            "geometric counterpoise correction of a basis set, with or without D3 or D4 (simple-dftd3)",
+            requires=("dftd3",),
+        ),
         scfx.Offer("chg", "scfx_dispersion.chg:ChaiHeadGordon", "empirical dispersion of wB97X-D"),
     ]  # fmt: skip
 
@@ -57,9 +62,7 @@ def scfx_register_functionals() -> list[scfx.Offer]:
 
 @scfx.hookimpl
 def scfx_resolve_functional(name: str, context: scfx.ConstructionContext) -> scfx.AbstractFunctional | None:
-    """Find `<functional>-d3bj`, `-D3(0)`, `_d4`...: any functional that can be found, with the correction of that
-    name.
-    """
-    from scfx_dispersion.grammar import read
+    """Take `<functional>-d3bj`, `-D3(0)`, `_d4`..., and `<functional>-gcp(<basis set>)`."""
+    from scfx_dispersion import gcp, grammar
 
-    return read(name, context.registry)
+    return gcp.read(name, context.registry) or grammar.read(name, context.registry)

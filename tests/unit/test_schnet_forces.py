@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import schnet_data
@@ -14,7 +18,7 @@ import scfx_schnet  # noqa: E402
 from scfx_schnet import split  # noqa: E402
 from scfx_schnet.batch import pack  # noqa: E402
 from scfx_schnet.forces import WithForces  # noqa: E402
-from scfx_schnet.objective import median_mae  # noqa: E402
+from scfx_schnet.objective import Objective, median_mae  # noqa: E402
 from scfx_schnet.options import TrainingOptions  # noqa: E402
 from scfx_schnet.potential import Potential  # noqa: E402
 from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
@@ -138,12 +142,28 @@ def test_training_lowers_energy_and_force_errors(trained):
     assert result["train_mae_ev"][1] < 0.35 * lazy[1]
 
 
-def test_schnet_learns_forces_too_and_huber_and_mse_are_losses(folder, registry, tmp_path):
-    for loss in ("huber", "mse"):
-        job = make_job(folder, "schnet-potential", steps=60, loss=loss, checkpoint_every=1000)
-        result = Training(job, tmp_path / loss, registry).train()
-        lazy = median_mae(job.molecules, job.rows, job.validation, TARGETS)
-        assert result["validation_mae_ev"][1] < 0.8 * lazy[1]
+def test_schnet_learns_forces_too(folder, registry, tmp_path):
+    job = make_job(folder, "schnet-potential", steps=40, loss="huber", checkpoint_every=1000)
+    result = Training(job, tmp_path, registry).train()
+    lazy = median_mae(job.molecules, job.rows, job.validation, TARGETS)
+    assert result["validation_mae_ev"][1] < 0.8 * lazy[1]
+
+
+@pytest.mark.parametrize(("loss", "penalty"), [
+    ("l1", np.abs), ("mse", np.square),
+    ("huber", lambda x: np.where(np.abs(x) < 0.1, 0.5 * x**2, 0.1 * (np.abs(x) - 0.05))),
+])  # fmt: skip
+def test_the_loss_weighs_energies_of_atoms_and_force_components(folder, loss, penalty):
+    job = make_job(folder, loss=loss, energy_weight=2.0, force_weight=3.0)
+    objective = Objective(job.molecules, job.rows, TARGETS, job.options)
+    rows = job.rows[[0, 5, 9]]
+    batch = objective.batch(rows)
+    found = objective.loss((torch.zeros(3, 1), torch.zeros(len(batch.numbers), 3)), batch)
+    natm = job.molecules.sizes[rows]
+    ends = np.cumsum(natm)[:-1]
+    of_molecules = [penalty(f).mean() for f in np.split(batch.forces.numpy(), ends)]
+    expected = 2 * penalty(batch.targets.numpy()[:, 0] / natm).mean() + 3 * np.mean(of_molecules)
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_a_training_on_forces_that_is_cut_off_ends_with_the_same_weights(
@@ -169,6 +189,7 @@ def test_a_training_on_forces_that_is_cut_off_ends_with_the_same_weights(
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_on_forces(folder, registry, tmp_path):
     job = make_job(folder, steps=30, precision="bfloat16", checkpoint_every=1000)
     result = Training(job, tmp_path, registry).train()
@@ -307,3 +328,30 @@ def test_a_model_that_hears_few_neighbours_is_refused(folder, registry, tmp_path
     with pytest.raises(ConfigError, match="jump") as raised:
         Training(job, tmp_path, registry)
     assert raised.value.key == "task.model"
+
+
+RUN = """
+import sys
+sys.path[:0] = sys.argv[3:]
+from pathlib import Path
+import scfx
+from test_schnet_forces import make_job
+from scfx_schnet.processes import processes
+from scfx_schnet.training import Training
+with processes() as group:
+    Training(make_job(Path(sys.argv[1])), Path(sys.argv[2]), scfx.Registry.discover(), group).train()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_forces_like_one(folder, registry, tmp_path):
+    script, here = tmp_path / "run.py", Path(__file__).parent
+    script.write_text(RUN)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script]
+    command = [sys.executable, *launcher, folder, tmp_path / "two", here.parent / "support", here]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    Training(make_job(folder), tmp_path / "one", registry).train()
+    one, two = (torch.load(tmp_path / n / "model.pt", weights_only=True)["model"] for n in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=5e-3, atol=5e-4)
