@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 
 from scfx.contracts.backend import AbstractAttenuatedBackend, OneElectron
 from scfx.errors import CapabilityError, InputError, ResourceError
-from scfx.execution.device import on_device
+from scfx.execution.device import on_device, running
 from scfx_jax.one_electron import one_electron_matrices
 from scfx_jax.two_electron import JaxTwoElectron, row_plan
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from scfx.model.batch import Batch, ShellLayout
 
 Storage = Literal["auto", "stored", "direct"]
+#: f
+_HIGHEST = 3
 
 
 class JaxBackend(AbstractAttenuatedBackend):
@@ -32,7 +35,7 @@ class JaxBackend(AbstractAttenuatedBackend):
     """
 
     name = "jax"
-    max_angular_momentum = 3
+    max_angular_momentum = _HIGHEST
 
     def __init__(self, storage: Storage = "auto", tile: int = 16):
         if storage not in ("auto", "stored", "direct"):
@@ -41,6 +44,11 @@ class JaxBackend(AbstractAttenuatedBackend):
             raise InputError(f"scf.backend.tile: got {tile!r}, expected a number from 1 to 1024")
         self._storage: Storage = storage
         self._tile = tile
+        self._ran_on = "cpu"
+
+    def device(self) -> str:
+        """Return where integrals last ran: "cpu" or "gpu"."""
+        return self._ran_on
 
     def definition(self) -> dict[str, Any]:
         """Return what enters the spec hash: kept integrals are those that would be made again."""
@@ -49,7 +57,7 @@ class JaxBackend(AbstractAttenuatedBackend):
     def one_electron(self, batch: Batch) -> OneElectron:
         """Return overlap, kinetic, nuclear attraction and dipole in float64."""
         self._check(batch.layout, batch)
-        lanes = self._side_by_side(len(batch))
+        lanes = side_by_side(len(batch))
         with self._within():
             parts = [
                 one_electron_matrices(batch, start, lanes, self._tile)
@@ -77,14 +85,16 @@ class JaxBackend(AbstractAttenuatedBackend):
 
     def max_batch(self, layout: ShellLayout, policy: PrecisionPolicy, memory_budget: int) -> int | None:
         """Return how many entries' integrals fit the budget; where none does, 1 if they can be made again, else 0."""
-        if layout.n_shells and max(layout.angular_momentum) > self.max_angular_momentum:
+        if layout.n_shells and max(layout.angular_momentum) > _HIGHEST:
             return None  # refused when it is asked for, with the reason
         needed = _Bytes(layout, self._tile, policy)
-        direct = int(needed.working <= memory_budget)
+        # One after the other, entries share the bytes in which a block is made.
+        shared, each = (0, needed.working) if running().batched else (needed.working, 0)
+        direct = _filled((memory_budget - shared) // each) if each else int(shared <= memory_budget)
         if self._storage == "direct":
-            return None if direct else 0
-        fits = max(0, memory_budget - needed.working) // needed.stored
-        return max(fits, direct) if self._storage == "auto" else fits
+            return direct if each or not direct else None
+        fits = _filled(max(0, memory_budget - shared) // (each + needed.stored))
+        return fits or direct if self._storage == "auto" else fits
 
     # ---- parts -------------------------------------------------------------------------------------------------
 
@@ -92,7 +102,7 @@ class JaxBackend(AbstractAttenuatedBackend):
         self, batch: Batch, inverse_omega2: tuple[float, ...], policy: PrecisionPolicy, memory_budget: int
     ) -> AbstractTwoElectron:
         self._check(batch.layout, batch)
-        lanes = self._side_by_side(len(batch))
+        lanes = side_by_side(len(batch))
         padded = -(-len(batch) // lanes) * lanes
         needed = _Bytes(batch.layout, self._tile, policy)
         working, stored = lanes * needed.working, padded * needed.stored
@@ -120,15 +130,14 @@ class JaxBackend(AbstractAttenuatedBackend):
 
     @contextmanager
     def _within(self) -> Iterator[None]:
-        with on_device("cpu"), jax.enable_x64(True):
+        execution = running()
+        self._ran_on = execution.platform
+        with on_device(execution.platform), jax.enable_x64(True):
             yield
-
-    def _side_by_side(self, entries: int) -> int:
-        return 1
 
     def _check(self, layout: ShellLayout, batch: Batch) -> None:
         highest = max(layout.angular_momentum)
-        if highest > self.max_angular_momentum:
+        if highest > _HIGHEST:
             raise CapabilityError(
                 "scf.backend",
                 f"'jax' has shells up to f (3), and {batch.basis.name!r} has one of angular momentum {highest}; use "
@@ -153,6 +162,26 @@ class _Bytes:
         size = 4 if narrow else 8
         self.stored = size * plan.stored_rows() * plan.n**2
         self.working = size * plan.working_numbers()
+
+
+def side_by_side(entries: int) -> int:
+    """Return how many entries are computed at once: one, or a batch filled up to one of few numbers."""
+    return next(n for n in _counts() if n >= entries) if running().batched else 1
+
+
+def _filled(entries: int) -> int:
+    """Return the most entries whose batch, filled up, is not larger than `entries`."""
+    if not running().batched or entries < 1:
+        return max(0, entries)
+    return max(n for n in takewhile(lambda n: n <= entries, _counts()))
+
+
+def _counts() -> Iterator[int]:
+    """Yield 1, 2, 3, 4, 6, 8, 12, 16, ...: at most a third of a batch is filling."""
+    yield 1
+    for power in count():
+        yield 2 * 2**power
+        yield 3 * 2**power
 
 
 def _inverse_square(omega: float) -> float:

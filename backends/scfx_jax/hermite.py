@@ -31,7 +31,7 @@ def hermite_count(order: int) -> int:
 @cache
 def sum_table(bra: int, ket: int) -> np.ndarray:
     """Return [bra, ket]: where t + t', u + u', v + v' stands among `hermite_indices(bra + ket)`."""
-    place = {index: i for i, index in enumerate(hermite_indices(bra + ket))}
+    place: dict[tuple[int, ...], int] = {index: i for i, index in enumerate(hermite_indices(bra + ket))}
     return np.array(
         [
             [place[tuple(x + y for x, y in zip(one, two, strict=True))] for two in hermite_indices(ket)]
@@ -50,8 +50,10 @@ def ket_signs(order: int) -> np.ndarray:
 @cache
 def _level_tables(level: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return how a level's components follow from the two below: axis raised, where each stood, and the factor."""
-    below = {index: i for i, index in enumerate(cartesian_powers(level - 1))}
-    two_below = {index: i for i, index in enumerate(cartesian_powers(level - 2))} if level > 1 else {}
+    below: dict[tuple[int, ...], int] = {index: i for i, index in enumerate(cartesian_powers(level - 1))}
+    two_below: dict[tuple[int, ...], int] = (
+        {index: i for i, index in enumerate(cartesian_powers(level - 2))} if level > 1 else {}
+    )
     axis, one, two, factor = [], [], [], []
     for index in cartesian_powers(level):
         raised = max(range(3), key=lambda x: index[x])

@@ -131,12 +131,12 @@ class Products(NamedTuple):
     In `expansion` stand contraction coefficients, angular factors and exp(-mu R_AB²).
     """
 
-    exponent: Float64[Array, "slab lane width"]
-    centre: Float64[Array, "slab 3 lane width"]
+    exponent: Any  # [slab, lane, width]
+    centre: Any  # [slab, 3, lane, width]
     expansion: Any  # [slab function hermite lane width]
 
 
-class Molecules(NamedTuple):
+class MoleculeArrays(NamedTuple):
     """Exponents and coefficients [lane, primitive], centres [lane, atom, 3] and charges of lanes, padded.
 
     The last primitive has exponent one and coefficient zero: it is what filling points to.
@@ -148,7 +148,7 @@ class Molecules(NamedTuple):
     charge: Any
 
 
-def molecules_of(batch: Batch, start: int, lanes: int) -> Molecules:
+def molecules_of(batch: Batch, start: int, lanes: int) -> MoleculeArrays:
     """Return `lanes` entries of a batch from `start` on; past its end the last is repeated, its results dropped."""
     rows = np.minimum(np.arange(start, start + lanes), len(batch) - 1)
     primitives = power_of_two(batch.exponents.shape[1] + 1, 16)
@@ -161,12 +161,12 @@ def molecules_of(batch: Batch, start: int, lanes: int) -> Molecules:
     centre = batch.positions[rows].mean(axis=1, keepdims=True)
     position[:, : batch.natm] = batch.positions[rows] - centre
     charge[:, : batch.natm] = batch.nuclear_charges[rows]
-    return Molecules(exponent, coefficient, position, charge)
+    return MoleculeArrays(exponent, coefficient, position, charge)
 
 
 class Moments(NamedTuple):
     """One-electron integrals of a class, summed over primitives: [function, tile, lane, width] each, `position` about
-    the origin of `Molecules` with x, y, z before.
+    the origin of `MoleculeArrays` with x, y, z before.
     """
 
     overlap: Any
@@ -176,7 +176,7 @@ class Moments(NamedTuple):
 
 @partial(jax.jit, static_argnames=("kind",), compiler_options=COMPILER_OPTIONS)
 def products_of(
-    molecules: Molecules,
+    molecules: MoleculeArrays,
     primitive: Int32[Array, "2 slab width"],
     atom: Int32[Array, "2 slab width"],
     slabs: Float64[Array, "tile slab"],
@@ -236,7 +236,7 @@ def _moments(e: Any, b: Any, centre: Any, kind: PairClass) -> Any:
     return jnp.stack([s[0] * s[1] * s[2], kinetic_energy, *positions])
 
 
-def products_of_class(molecules: Molecules, tables: PairTables) -> tuple[Products, Moments]:
+def products_of_class(molecules: MoleculeArrays, tables: PairTables) -> tuple[Products, Moments]:
     """Return products and one-electron integrals of a class, for which `tables` has the indices."""
     slabs = np.zeros((power_of_two(tables.n_tiles), len(tables.slab_tile)))
     real = np.flatnonzero(tables.slab_tile >= 0)

@@ -16,10 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32
 
+from scfx.contracts.two_electron import AbstractDeviceTwoElectron
 from scfx.energy.two_electron.lane_operator import SelectiveTwoElectron
 from scfx.errors import InputError
 from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket
 from scfx_jax.boys import boys_table
+from scfx_jax.hermite import hermite_count
 from scfx_jax.pairs import PairTables, Products, molecules_of, pair_tables, power_of_two, products_of_class
 from scfx_jax.repulsion import quartets
 
@@ -53,7 +55,14 @@ class RowPlan:
 
     def working_numbers(self) -> int:
         """Return how many numbers making one block needs at most for one lane, with the block itself."""
-        return 3 * max(self.block_rows(c) for c in range(len(self.classes))) * max(self.n_columns, self.n**2)
+        rows = max(self.block_rows(c) for c in range(len(self.classes)))
+        # What `quartets` gives, the same in another order, and two blocks (of erfc's two operators).
+        made = 4 * rows * max(self.n_columns, self.n**2)
+        order = max(tables.kind.order for tables in self.classes)
+        functions = max(tables.kind.n_functions for tables in self.classes)
+        width = self.classes[0].ao.shape[2]
+        sums = 2 * functions * (hermite_count(order) + functions) + (2 * order + 1) * hermite_count(2 * order)
+        return made + width**2 * sums
 
 
 @lru_cache(maxsize=64)
@@ -196,7 +205,7 @@ class Integrals:
         )
 
 
-class JaxTwoElectron(SelectiveTwoElectron):
+class JaxTwoElectron(SelectiveTwoElectron, AbstractDeviceTwoElectron):
     """J and K of a batch, `side_by_side` entries at a time, from blocks that are kept or made again."""
 
     def __init__(
@@ -255,6 +264,29 @@ class JaxTwoElectron(SelectiveTwoElectron):
                     if to is not None:
                         to[rows] = np.asarray(matrices)[lanes[rows] % self._lanes, :, :n, :n]
         return found[0], found[1]
+
+    def contract_on_device(
+        self,
+        density: Float64[Any, "capacity nspin n n"],
+        lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
+        exchange: bool,
+    ) -> tuple[Any, Any]:
+        """Return padded J and K of all entries; an operator of entries side by side has them in one group."""
+        capacity, most = density.shape[0], self._lanes * -(-self._entries // self._lanes)
+        with self._within():
+            groups = jnp.pad(density, ((0, max(0, most - capacity)), (0, 0), (0, 0), (0, 0)))
+            made = [
+                self._group(g, groups[g * self._lanes : (g + 1) * self._lanes], coulomb, exchange)
+                for g in range(most // self._lanes)
+            ]
+            found = [
+                jnp.pad(jnp.concatenate(parts), ((0, max(0, capacity - most)), (0, 0), (0, 0), (0, 0)))[
+                    :capacity
+                ]
+                for parts in zip(*made, strict=True)
+            ]
+        return found[0] if coulomb else None, found[1] if exchange else None
 
     def _group(self, group: int, density: Any, coulomb: bool, exchange: bool) -> tuple[Any, Any]:
         if self._makers is None:
