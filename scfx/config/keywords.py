@@ -72,7 +72,8 @@ class SCFOptions(TypedDict, total=False):
     memory_budget: int | str
     lane_width: int
     threads: int | None
-    device: Literal["cpu"]
+    device: Literal["cpu", "gpu", "auto"]
+    lane_mode: Literal["auto", "loop", "batched"]
 
 
 class SCFKeywords(SCFOptions, total=False):

@@ -29,7 +29,7 @@ from jaxtyping import Array, Float64, Int32
 from scfx.energy.exchange_correlation.portable import Totals
 from scfx.energy.exchange_correlation.term import ExchangeCorrelation, contribution_of
 from scfx.energy.term import Change, Contribution
-from scfx.execution.lanes import COMPILER_OPTIONS, for_lanes, pad_lanes
+from scfx.execution.lanes import COMPILER_OPTIONS, ActiveLanes, for_lanes, pad_lanes
 from scfx.grid import GridSpec
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class CoarseGrid:
             self._quadrature.close()
             self._quadrature = None
 
-    def _active(self, lanes: np.ndarray) -> tuple[np.ndarray, int] | None:
+    def _active(self, lanes: np.ndarray) -> tuple[ActiveLanes, int] | None:
         return (pad_lanes(lanes, self._capacity), len(lanes)) if len(lanes) else None
 
 
