@@ -82,3 +82,20 @@ class AbstractGridBackend(AbstractIntegralBackend):
         memory_budget: int,
     ) -> AbstractGridOperator:
         """`points` (bohr) and `weights` (bohr³) by entry, which may differ in number; blocks are the backend's."""
+
+
+class AbstractNonlocalBackend(AbstractIntegralBackend):
+    """Marker: takes over the sums over pairs of points of VV10 non-local correlation from the portable JAX ones.
+
+    `points` are x, y, z (bohr), ω, κ and W, the weight times the density, of one entry, without those of negligible
+    density. Below, R_ij is the distance of points i and j, g = ω_i R_ij² + κ_i, g' = ω_j R_ij² + κ_j, and
+    N = g g' (g + g'). Results depend on the points alone, whatever the number of threads.
+    """
+
+    @abc.abstractmethod
+    def nonlocal_pair_sums(self, points: Float64[np.ndarray, "6 n"]) -> Float64[np.ndarray, "3 n"]:
+        """At each point i Σ_j W_j/N, Σ_j (W_j/N) [1/g + 1/(g + g')], and the latter times R_ij². i = j counts."""
+
+    @abc.abstractmethod
+    def nonlocal_pair_derivatives(self, points: Float64[np.ndarray, "6 n"]) -> Float64[np.ndarray, "4 n"]:
+        """At each point i Σ_j W_j/N, and Σ_j (W_j/N) [ω_i/g + ω_j/g' + (ω_i + ω_j)/(g + g')] (r_i - r_j)."""

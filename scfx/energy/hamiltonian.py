@@ -200,7 +200,9 @@ class EnergyFunctional:
             terms.append(
                 self._once(
                     NonlocalCorrelation,
-                    lambda: NonlocalCorrelation(batch, grid, parameters, memory, resolved.spec.grid_response),
+                    lambda: NonlocalCorrelation(
+                        batch, grid, parameters, memory, resolved.spec.grid_response, backend
+                    ),
                 )
             )
         return Hamiltonian(self, policy, terms)
