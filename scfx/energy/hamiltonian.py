@@ -89,6 +89,8 @@ class Hamiltonian:
             with profile.stage(_STAGES[term.name][1]):
                 if coarse is not None and isinstance(term, ExchangeCorrelation):
                     found.append(coarse.evaluate(term, density, lanes))
+                elif coarse is not None and isinstance(term, NonlocalCorrelation):
+                    found.append(coarse.evaluate_nonlocal(term, density, lanes))
                 else:
                     found.append(term.evaluate(density, lanes))
         self._energy.note(self)
