@@ -192,7 +192,10 @@ class Solver:
                     for number in range(len(batches)):
                         work(number)
                 else:
-                    side_by_side(work, len(batches), threads, watch)
+                    # The longest first, so that threads end together.
+                    sizes = [len(batch) * batch.nao**3 for _, batch in batches]
+                    order = sorted(range(len(batches)), key=lambda number: (-sizes[number], number))
+                    side_by_side(lambda place: work(order[place]), len(batches), threads, watch)
             except KeyboardInterrupt:
                 watch.stop()
         return out

@@ -18,6 +18,9 @@ from scfx.jobs.commits import read_commits
 from scfx.jobs.plan import Shard
 from scfx.jobs.plan_run import in_order
 
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 
 def plan(tmp_path, lines=SMILES, output="out", **options):
     source = write_smiles(tmp_path / "molecules.smi", lines)
