@@ -261,12 +261,10 @@ def _begun(plan: _RelaxationPlan, index: int, system: System, known: Path | None
 
 def _advance(plan: _RelaxationPlan, lane: _Lane, entry: Entry) -> Relaxation | None:
     """Take one result; None while there is more to compute."""
-    frame = frame_of(entry, lane.system.positions)
+    where = "the last geometry from the standard guess" if lane.settled else f"step {len(lane.frames) + 1}"
+    frame = frame_of(entry, lane.system.positions, where)
     if isinstance(frame, str) or isinstance(entry, str):
-        where = (
-            "the last geometry from the standard guess" if lane.settled else f"step {len(lane.frames) + 1}"
-        )
-        return plan.ended(lane, "not_relaxed", str(frame).replace("SCF:", f"SCF of {where}:", 1))
+        return plan.ended(lane, "not_relaxed", str(frame))
     solved, row = entry
     if lane.settled:
         return plan.ended(
