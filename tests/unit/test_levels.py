@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import tomllib
 import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import scfx
 from scfx.cli import main
-from scfx.config import keywords
+from scfx.config import keywords, levels
 from scfx.config.levels import LEVELS
 from scfx.config.spec import SCFSpec
 from scfx.errors import ConfigError
@@ -51,6 +52,16 @@ def test_every_level_is_listed_and_known_to_editors(capsys):
     assert all(len(line) <= 80 for line in listed.splitlines())
     assert main(["level", "omol25", "--json"]) == 0
     assert "exact J and K" in " ".join(json.loads(capsys.readouterr().out)["deviations"])
+
+
+def test_what_a_row_costs_is_said_where_it_was_measured(capsys, monkeypatch):
+    measured = json.loads((Path(levels.__file__).parent / "level_costs.json").read_text())
+    assert set(measured["seconds"]) <= set(LEVELS)
+    monkeypatch.setattr(
+        levels.Level, "costs", lambda self: {"seconds": {"CO": 0.5, "CCO": 12.25}, "how": "one core"}
+    )
+    assert main(["level", "pcq"]) == 0
+    assert "# A row costs\n# - CO 0.5 s, CCO 12.2 s: one core\n" in capsys.readouterr().out
 
 
 def test_keys_that_are_given_win_over_the_level():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,14 @@ torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 import scfx_schnet  # noqa: E402
-from scfx_schnet import split  # noqa: E402
+from scfx_schnet import sources, split  # noqa: E402
 from scfx_schnet.batch import pack  # noqa: E402
 from scfx_schnet.forces import WithForces  # noqa: E402
 from scfx_schnet.objective import Objective, median_mae  # noqa: E402
 from scfx_schnet.options import TrainingOptions  # noqa: E402
 from scfx_schnet.potential import Potential  # noqa: E402
 from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
+from scfx_schnet.surface import Surface  # noqa: E402
 from scfx_schnet.targets import Standardiser, checked_targets  # noqa: E402
 from scfx_schnet.training import Training, TrainingJob  # noqa: E402
 
@@ -299,6 +301,58 @@ def test_rows_of_no_one_surface_are_refused_with_their_key(tmp_path, change, wor
     assert raised.value.key == "task.data.path"
 
 
+class Rows:
+    """As much of a dataset of labels as is read of one."""
+
+    identity, planned = "made up", 8
+
+    def __init__(self, rows):
+        self._table = pa.table({**rows, "row_id": list(range(len(rows["charge"])))})
+        self.schema = self._table.schema
+
+    def filter(self, status):
+        return self
+
+    def summary(self):
+        return {"worker_seconds": {}, "statuses": {"ok": self.planned}}
+
+    def shards(self, columns):
+        for start in (0, 5):
+            yield self._table.select(columns).slice(start, 5 if start == 0 else None)
+
+
+def dataset_rows():
+    rows = schnet_data.surface_rows(2)
+    rows |= dict.fromkeys(("gap_ev", "homo_ev", "lumo_ev"), rows["energy_ev"])
+    reasons = pa.array([None] * 8, pa.map_(pa.string(), pa.string()))
+    return {**rows, "property_reasons": reasons}
+
+
+def test_forces_of_a_dataset_of_labels_are_read_shard_by_shard():
+    rows = dataset_rows()
+    surface = Surface("task.data", "labels")
+    chunks = list(sources._dataset(Rows(rows), surface)[2])
+    assert [len(chunk.sizes) for chunk in chunks] == [5, 3]
+    found = np.concatenate([chunk.forces for chunk in chunks])
+    np.testing.assert_array_equal(
+        found, np.concatenate([np.array(f) for f in rows["forces_ev_per_angstrom"]])
+    )
+    assert surface.charges == [0]
+
+
+def test_a_row_of_a_dataset_without_forces_is_named_with_its_reason():
+    rows = dataset_rows()
+    rows["forces_ev_per_angstrom"][6] = None
+    reasons = [None] * 6 + [[("gradient", "functions were dropped")], None]
+    rows["property_reasons"] = pa.array(reasons, pa.map_(pa.string(), pa.string()))
+    with pytest.raises(ConfigError, match=r"row 6 \(functions were dropped\).*--filter") as raised:
+        list(sources._dataset(Rows(rows), Surface("task.data", "labels"))[2])
+    assert raised.value.key == "task.data.path"
+    without = {name: column for name, column in dataset_rows().items() if name != "forces_ev_per_angstrom"}
+    with pytest.raises(ConfigError, match=r"properties = \['gradient'\]"):
+        sources._dataset(Rows(without), Surface("task.data", "labels"))
+
+
 def test_a_column_of_forces_without_its_unit_is_refused(tmp_path):
     rename = lambda rows: rows.__setitem__("forces", rows.pop("forces_ev_per_angstrom"))  # noqa: E731
     with pytest.raises(InputError, match="energy_unit"):
@@ -328,6 +382,66 @@ def test_a_model_that_hears_few_neighbours_is_refused(folder, registry, tmp_path
     with pytest.raises(ConfigError, match="jump") as raised:
         Training(job, tmp_path, registry)
     assert raised.value.key == "task.model"
+
+
+def run(task, options, registry) -> int:
+    from rich.console import Console
+
+    from scfx.abstract import TaskContext
+
+    training = {"steps": 4, "batch_size": 4, "threads": 1}
+    split_options = {"validation": 0.2, "test": 0.2}
+    table = {"training": training, "split": split_options, **options}
+    context = TaskContext(spec=None, registry=registry, console=Console(quiet=True))
+    return task(task.Options.model_validate(table)).run(context)
+
+
+def test_the_potential_task_leaves_a_model_that_opens(folder, registry, tmp_path):
+    from scfx_schnet.potential_task import PotentialTask
+
+    options = {"output": str(tmp_path / "out"), "data": {"path": str(folder / "m.parquet")}}
+    assert run(PotentialTask, options, registry) == 0
+    table = (tmp_path / "out" / "summary.md").read_text()
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    energy, forces = (f"{1000 * value:,.1f}" for value in result["test_mae_ev"])
+    assert f"| {energy} | {forces} |" in table
+    found = Potential.load(tmp_path / "out" / "model.pt", registry=registry)
+    assert (found.elements, found.charges) == ({1, 6, 8}, {0})
+
+
+def test_scaling_draws_the_curve_of_forces_and_judges_them(folder, registry, tmp_path):
+    from scfx_schnet.scaling import ScalingTask
+
+    data = {"path": str(folder / "m.parquet")}
+    options = {
+        "output": str(tmp_path), "data": data, "model": "schnet-potential", "targets": ["forces", "energy"],
+        "sizes": [8, 16], "seeds": [0], "curves": [{"name": "one", "judge": data}],
+    }  # fmt: skip
+    assert run(ScalingTask, options, registry) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())["one"]
+    assert summary["facts"]["units"] == {"forces": "eV/angstrom", "energy": "eV"}
+    largest = summary["sizes"]["16"]
+    # The judge has the very labels: its validation and test rows are those of the curve.
+    both = [np.array(largest[f"{kind}_mae_ev"]["mean"]) for kind in ("validation", "test")]
+    judged = np.array(largest["judged_mae_ev"]["mean"])
+    assert np.all((judged >= np.minimum(*both) - 1e-9) & (judged <= np.maximum(*both) + 1e-9))
+    text = (tmp_path / "summary.md").read_text()
+    assert "MAE of the forces in meV/angstrom" in text
+    assert "validation_forces_mae_mev_per_angstrom" in (tmp_path / "results.csv").read_text()
+
+
+def test_fine_tuning_takes_forces_along(folder, registry, tmp_path):
+    from scfx_schnet.finetune import FinetuneTask
+
+    schnet_data.write_surface(tmp_path / "cheap.parquet", 10, seed=5)
+    options = {
+        "output": str(tmp_path / "out"), "data": {"path": str(folder / "m.parquet")}, "model": "schnet-potential",
+        "pretraining": {"data": {"path": str(tmp_path / "cheap.parquet")}}, "targets": ["energy", "forces"],
+        "sizes": [8], "seeds": [0],
+    }  # fmt: skip
+    assert run(FinetuneTask, options, registry) == 0
+    result = json.loads((tmp_path / "out" / "runs" / "pretrained" / "n8-seed0" / "result.json").read_text())
+    assert len(result["test_mae_ev"]) == 2
 
 
 RUN = """
