@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from scfx.config import levels
 from scfx.config.spec import SCFSpec
 from scfx.errors import ConfigError, InputError, Interrupted, ResourceError, ScfxError
-from scfx.execution.device import on_device
+from scfx.execution.device import executing
 from scfx.execution.interrupt import stopping_at_interrupt
 from scfx.execution.profile import Profile
 from scfx.execution.progress_bar import reporting
@@ -133,7 +133,10 @@ class Solver:
         elements = {int(z) for system in systems for z in system.atomic_numbers}
         basis = self._basis_of(frozenset(elements))
         self._check_core_potentials(basis)
-        batches, threads = self._batches(systems, basis)
+        with executing(
+            self.resolved.execution
+        ):  # how many entries fit depends on how many are computed at once
+            batches, threads = self._batches(systems, basis)
         with reporting(progress, len(systems)) as report:
             watch = Watch(len(systems), report)
             results = self._solve_batches(batches, threads, watch, initial_density)
@@ -376,7 +379,7 @@ class Solver:
     ) -> Solved:
         profile, nspin = Profile(), self._nspin(batch)
         with (
-            on_device(self.resolved.spec.device),
+            executing(self.resolved.execution),
             jax.enable_x64(True),
             BatchSCF(resolved or self.resolved, batch, self._guess, profile, nspin, budget, watch) as run,
         ):
@@ -411,6 +414,7 @@ class Solver:
         return {
             **self.resolved.names,
             "device": self.resolved.backend.device(),
+            "execution": self.resolved.execution.provenance(),
             "spec_hash": self.resolved.spec_hash,
             "grid": dict(self.resolved.grid.definition()),
             "energy_threshold": max(convergence.energy, last.energy_floor),

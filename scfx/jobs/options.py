@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 class JobOptions(BaseModel):
     """Inherit a task's `Options` from this to give it the options of a job. `output` is relative to the working
-    directory; an `s3://bucket/prefix` address is an object store."""
+    directory; an address as `s3://bucket/prefix` is an object store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,6 +1,6 @@
 """The store of a job: names and bytes with three promises (write once, read back, put if absent).
 
-`LocalStore` is a folder, `scfx.jobs.s3.S3Store` a prefix of a bucket. Nothing above this file knows which.
+`LocalStore` is a folder, `ObjectStore` (scfx.jobs.object_store) a prefix of a bucket. Nothing above knows which.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ def minimal_basis(z):
 
 
 def test_the_cost_of_the_reference_molecule_is_the_measured_one():
-    # docs/speed.md: a float32 label of FC=C1C2CN2N=C1C=O (C6 H5 F N2 O: 55 AOs) takes 67 ms at grid level 0, where its
-    # grid has 13,912 points.
+    # docs/measurements/speed.md: a float32 label of FC=C1C2CN2N=C1C=O (C6 H5 F N2 O: 55 AOs) takes 67 ms at grid level
+    # 0, where its grid has 13,912 points.
     numbers = [(1, 5), (6, 6), (7, 2), (8, 1), (9, 1)]
     model = CostModel(minimal_basis, lambda z: 13_912 / 15)
     assert model.nao(numbers) == 55
