@@ -88,7 +88,7 @@ def leave_at_second_interrupt() -> Iterator[None]:
 
 
 def call_that_hears_interrupts(call: Callable[[], T]) -> T:
-    """The result of `call`, or what it raises; in the main thread signals are handled while it runs.
+    """Return the result of `call`, or what it raises; in the main thread signals are handled while it runs.
 
     For compiled code that waits (for a network) without a look at signals. It runs in a thread of its own then, which
     goes on by itself after an interrupt.

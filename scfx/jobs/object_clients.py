@@ -44,7 +44,7 @@ class Address:
 
     @classmethod
     def read(cls, url: str) -> Address:
-        """Raises `InputError` for what is no such address."""
+        """Read an address; raises `InputError` for what is none."""
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
         known = _QUERY[parts.scheme]
@@ -68,7 +68,7 @@ class Clients(NamedTuple):
 
 
 def connect(address: Address) -> Clients:
-    """Clients of the bucket of an address. `InputError` if obstore is not installed. No request is made."""
+    """Return clients of the bucket of an address. `InputError` if obstore is not installed. No request is made."""
     try:
         import obstore.store
     except ImportError as error:
@@ -109,7 +109,7 @@ def _s3(address: Address) -> dict[str, Any]:
 
 
 def _profile() -> dict[str, Any]:
-    """Credentials, region and endpoint of ~/.aws, which boto3 reads; empty where there is nothing to read.
+    """Return credentials, region and endpoint of ~/.aws, which boto3 reads; empty where there is nothing to read.
 
     Where the file names no credentials, obstore finds those of the machine (instance or container role) itself.
     """
@@ -134,7 +134,7 @@ def _profile() -> dict[str, Any]:
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from error
     try:
-        session = boto3.session.Session()
+        session = boto3.Session()
         endpoint = session.client("s3", region_name=session.region_name or "us-east-1").meta.endpoint_url
         found: dict[str, Any] = {"region": session.region_name}
         if "amazonaws.com" not in endpoint:

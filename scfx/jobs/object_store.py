@@ -125,7 +125,7 @@ class ObjectStore(AbstractStore):
             yield cast(BinaryIO, handle)
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
-        """Bytes `start` up to `stop` of an object."""
+        """Return bytes `start` up to `stop` of an object."""
         return self._call(
             name, lambda: bytes(self._clients.quick.get_range(self._key(name), start=start, end=stop))
         )
@@ -182,7 +182,7 @@ class ObjectStore(AbstractStore):
         raise AssertionError("unreachable")
 
     def _call(self, name: str, request: Callable[[], T]) -> T:
-        """The result of a request, with obstore's errors as the `OSError`s that a folder would give."""
+        """Return the result of a request, with obstore's errors as the `OSError`s that a folder would give."""
         from obstore import exceptions
 
         global _user
@@ -209,7 +209,7 @@ class ObjectStore(AbstractStore):
 
 
 def _first_part(error: Exception) -> str:
-    """The message without the dump of structures that follows it."""
+    """Return the message without the dump of structures that follows it."""
     return str(error).partition("\n\nDebug source:")[0].strip()
 
 
