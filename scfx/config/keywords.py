@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Table = Mapping[str, Any]
 Preset = Literal["default", "tight", "forces", "loose", "qm1b"]
-LevelName = Literal["qm1b", "qm9", "pcq", "ani", "nabla", "spice", "omol25", "r2scan-3c"]
+LevelName = Literal[
+    "qm1b", "qm9", "pcq", "ani", "nabla", "spice", "omol25", "r2scan-3c", "b97-3c", "wb97x-3c"
+]
 
 
 class ConvergenceTable(TypedDict, total=False):
@@ -70,7 +72,8 @@ class SCFOptions(TypedDict, total=False):
     memory_budget: int | str
     lane_width: int
     threads: int | None
-    device: Literal["cpu"]
+    device: Literal["cpu", "gpu", "auto"]
+    lane_mode: Literal["auto", "loop", "batched"]
 
 
 class SCFKeywords(SCFOptions, total=False):

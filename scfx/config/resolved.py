@@ -10,6 +10,7 @@ from scfx.config.convergence import CONVERGENCE_PRESETS, FORCES_BELOW_FLOAT64, C
 from scfx.config.spec_hash import spec_hash
 from scfx.config.values import LINEAR_DEPENDENCE, name_of
 from scfx.errors import CapabilityError, ConfigError, InputError
+from scfx.execution.device import ONE_BY_ONE, Execution, chosen
 from scfx.model.elements import nucleus
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class ResolvedSpec:
     properties: Requested = field(default_factory=lambda: _nothing_requested())
     #: Atomic potentials of guess = "sap".
     guess_potentials: AbstractBasisSource | None = None
+    #: Where XLA works, and how it goes through lanes.
+    execution: Execution = ONE_BY_ONE
 
     @property
     def guess(self) -> str:
@@ -98,6 +101,7 @@ def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | N
     from scfx.energy.integral_sources import IntegralSources
     from scfx.registry import Need
 
+    execution = chosen(spec.device, spec.lane_mode, spec.memory_budget)
     functional = registry.functional(spec.functional)
     basis = registry.basis(spec.basis)
     policy = registry.precision(spec.precision)
@@ -115,6 +119,7 @@ def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | N
         derivatives=properties.derivatives,
         fitting=spec.density_fitting is not None,
         family=functional.family,
+        platform=None if execution.platform == "cpu" else execution.platform,
     )
     convergence = _convergence(spec, policy, properties)
     backend = registry.backend(spec.backend, need=need)
@@ -175,7 +180,7 @@ def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | N
     resolved = ResolvedSpec(
         spec, backend, functional, basis, policy, grid, names, definition, spec_hash(definition),
         convergence, integrals, dispersion, fitting, nonlocal_grid, properties,
-        guess_potentials,
+        guess_potentials, execution,
     )  # fmt: skip
     for each in properties.ordered:
         each.check(resolved)

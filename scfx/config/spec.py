@@ -71,7 +71,10 @@ class SCFSpec(BaseModel):
     `memory_budget`: for integrals and AO values kept on the grid, bytes or text as "4 GiB".
     `lane_width`: conformers computed side by side.
     `threads`: None is all that the process may use.
-    `device`: where XLA's part of the work runs: "cpu", also where there is an accelerator.
+    `device`: where XLA's part of the work runs: "cpu", also where there is an accelerator; "gpu", or an error; "auto",
+    a GPU if there is one. On a GPU integrals come from backend = "jax".
+    `lane_mode`: how XLA goes through the entries of a batch: "loop", one after the other; "batched", all at once;
+    "auto" loops on a processor and batches on a GPU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -96,7 +99,8 @@ class SCFSpec(BaseModel):
     memory_budget: Annotated[int, BeforeValidator(number_of_bytes), Field(gt=0)] = 4 * 2**30
     lane_width: int = Field(default=16, ge=1)
     threads: int | None = Field(default=None, ge=1)
-    device: Literal["cpu"] = "cpu"
+    device: Literal["cpu", "gpu", "auto"] = "cpu"
+    lane_mode: Literal["auto", "loop", "batched"] = "auto"
     #: Left out of dumps, which have the keys that it stands for.
     level: Annotated[str | None, BeforeValidator(level_name)] = Field(default=None, exclude=True)
 

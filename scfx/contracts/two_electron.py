@@ -78,3 +78,20 @@ class AbstractLaneTwoElectron(AbstractTwoElectron):
         """Return J and K as far as they are wanted. Override where leaving J out saves work."""
         j, k = self.coulomb_exchange_lanes(density, lanes, exchange)
         return (j if coulomb else None), k if exchange else None
+
+
+class AbstractDeviceTwoElectron(AbstractTwoElectron):
+    """Marker: takes densities and gives J and K where XLA computes, so that they stay there between stages."""
+
+    @abc.abstractmethod
+    def contract_on_device(
+        self,
+        density: Float64[Any, "capacity nspin n n"],
+        lanes: Int32[np.ndarray, "active"],
+        coulomb: bool,
+        exchange: bool,
+    ) -> tuple[Any, Any]:
+        """Return (J, K) in the padded shape of `density`, or None in the place of one that is not wanted.
+
+        Only the entries `lanes` need be right. Asked for where all lanes are worked on at once.
+        """

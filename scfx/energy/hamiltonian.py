@@ -89,6 +89,8 @@ class Hamiltonian:
             with profile.stage(_STAGES.get(term.name, ("", term.name))[1]):
                 if coarse is not None and isinstance(term, ExchangeCorrelation):
                     found.append(coarse.evaluate(term, density, lanes))
+                elif coarse is not None and isinstance(term, NonlocalCorrelation):
+                    found.append(coarse.evaluate_nonlocal(term, density, lanes))
                 else:
                     found.append(term.evaluate(density, lanes))
         self._energy.note(self)
@@ -200,7 +202,9 @@ class EnergyFunctional:
             terms.append(
                 self._once(
                     NonlocalCorrelation,
-                    lambda: NonlocalCorrelation(batch, grid, parameters, memory, resolved.spec.grid_response),
+                    lambda: NonlocalCorrelation(
+                        batch, grid, parameters, memory, resolved.spec.grid_response, backend
+                    ),
                 )
             )
         return Hamiltonian(self, policy, terms)

@@ -1,8 +1,14 @@
 """Lanes: how a batch is laid out for XLA, and how work is done on some of its entries only.
 
-XLA sees few shapes: (lane capacity, AO bucket, grid block). A jitted function loops over the *active* lanes with a
-dynamic trip count, each trip running the very same code on one entry. So a lane's bits cannot depend on its
-neighbours, its position or the batch size, padded lanes cost nothing, and converged lanes stop costing.
+XLA sees few shapes: (lane capacity, AO bucket, grid block). What is done to a lane is written once, as a function of
+one entry; it is run in one of two modes (`scfx.execution.device`), chosen once for a calculation:
+
+- *one by one*: a jitted function loops over the *active* lanes with a dynamic trip count, each trip running the very
+  same code on one entry. So a lane's bits cannot depend on its neighbours, its position or the batch size, padded
+  lanes cost nothing, and converged lanes stop costing.
+- *batched*: the function is mapped over all lanes of the capacity at once, and what it made of those that are not
+  active is dropped. An accelerator is busy with one launch. A lane's bits do not depend on its neighbours, but may on
+  the capacity.
 """
 
 from __future__ import annotations
@@ -11,9 +17,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Int32
+
+from scfx.execution.device import running
 
 #: Compiler options of every jitted function: one thread each. Sums split over threads would make bits depend on the
 #: thread count; scfx runs batches side by side instead.
@@ -36,28 +44,68 @@ def lane_capacity(entries: int, lane_width: int) -> int:
     return 1 if entries == 1 else lane_width
 
 
-def pad_lanes(lanes: np.ndarray, capacity: int) -> Int32[np.ndarray, "capacity"]:
-    """Return active lane indices, padded to the capacity (the padding is never visited)."""
+class ActiveLanes:
+    """Indices of lanes padded to the capacity, as an argument of jitted functions; the mode is compiled in."""
+
+    def __init__(self, index: Any, batched: bool):
+        self.index = index
+        self.batched = batched
+
+
+jax.tree_util.register_pytree_node(
+    ActiveLanes,
+    lambda lanes: ((lanes.index,), lanes.batched),
+    lambda batched, held: ActiveLanes(held[0], batched),
+)
+
+
+def pad_lanes(lanes: np.ndarray, capacity: int) -> ActiveLanes:
+    """Return active lane indices, padded to the capacity (the padding is never visited), in the mode in force."""
     out = np.zeros(capacity, dtype=np.int32)
     out[: len(lanes)] = lanes
-    return out
+    return ActiveLanes(out, running().batched)
 
 
-def for_lanes(
-    body: Callable[..., Any], lanes: Int32[Array, "lane"], count: Any, out: Any, *inputs: Any
-) -> Any:
+def for_lanes(body: Callable[..., Any], lanes: ActiveLanes, count: Any, out: Any, *inputs: Any) -> Any:
     """Set `out[lane] = body(out[lane], *inputs[lane])` for the first `count` of `lanes`; pytrees of [lane, ...]
     arrays.
     """
+    if lanes.batched:
+        return _kept_where_active(jax.vmap(body)(out, *inputs), out, lanes, count)
 
     def take(tree: Any, lane: Any) -> Any:
         return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, lane, 0, keepdims=False), tree)
 
     def one(k: Any, out: Any) -> Any:
-        lane = lanes[k]
+        lane = lanes.index[k]
         new = body(take(out, lane), *(take(x, lane) for x in inputs))
         return jax.tree.map(
             lambda o, v: lax.dynamic_update_index_in_dim(o, v.astype(o.dtype), lane, 0), out, new
         )
 
     return lax.fori_loop(0, count, one, out)
+
+
+def in_lanes(body: Callable[..., Any], lanes: ActiveLanes, count: Any, out: Any, *inputs: Any) -> Any:
+    """Set `out = body(lane, out, *inputs)` for the first `count` of `lanes`; `body` changes its lane of `out` only.
+
+    For a body that touches a small part of its lane, which `for_lanes` would copy whole. Mapped over lanes it sees
+    arrays of one lane, the first.
+    """
+    if not lanes.batched:
+        return lax.fori_loop(0, count, lambda k, out: body(lanes.index[k], out, *inputs), out)
+
+    def alone(*trees: Any) -> Any:
+        held = jax.tree.map(lambda a: a[None], trees)
+        return jax.tree.map(lambda a: a[0], body(jnp.zeros((), jnp.int32), *held))
+
+    return _kept_where_active(jax.vmap(alone)(out, *inputs), out, lanes, count)
+
+
+def _kept_where_active(new: Any, old: Any, lanes: ActiveLanes, count: Any) -> Any:
+    capacity = lanes.index.shape[0]
+    wanted = jnp.arange(capacity, dtype=jnp.int32) < count
+    active = jnp.zeros(capacity, bool).at[lanes.index].max(wanted)
+    return jax.tree.map(
+        lambda o, v: jnp.where(active.reshape(-1, *(1 for _ in o.shape[1:])), v.astype(o.dtype), o), old, new
+    )

@@ -29,7 +29,7 @@ class JobOptions(BaseModel):
         description="deaths of a process with one row alone in it before that row is recorded as poison",
     )
     hang_seconds: float = Field(
-        3600.0, gt=0, description="a worker that finishes no batch for so long is killed, as hung"
+        3600.0, gt=0, description="a worker in which no row ends for so long is killed, as hung"
     )
     worker_memory_gib: float | None = Field(
         None,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float64, Int
 
 from scfx.energy.hamiltonian import FockParts
-from scfx.execution.lanes import COMPILER_OPTIONS, for_lanes
+from scfx.execution.lanes import COMPILER_OPTIONS, for_lanes, in_lanes
 from scfx.scf.diis import DIISState, combined, remember
 from scfx.scf.fock import fock_and_energy, roothaan, symmetrised
 from scfx.scf.occupation import aufbau, density_matrix, frontier, orthonormalise
@@ -142,9 +142,10 @@ def advance(
     # The history lives outside the loop's per-lane slices, so that only the slot written is touched.
     small = state._replace(diis=DIISState(diis.count, diis.count, diis.count))
 
-    def one(k: Any, carry: tuple[SCFState, DIISState]) -> tuple[SCFState, DIISState]:
+    def one(
+        lane: Any, carry: tuple[SCFState, DIISState], fixed: Fixed, control: Control
+    ) -> tuple[SCFState, DIISState]:
         small, diis = carry
-        lane = lanes[k]
         s: SCFState = jax.tree.map(lambda a: a[lane], small)
         f: Fixed = jax.tree.map(lambda a: a[lane], fixed)
         c: Control = jax.tree.map(lambda a: a[lane], control)
@@ -156,7 +157,7 @@ def advance(
         diis = diis._replace(count=diis.count.at[lane].set(jnp.where(from_guess, 0, diis.count[lane])))
         return _with_new_density(small, lane, s, f, c, fock, from_guess, dtype, shared), diis
 
-    small, diis = jax.lax.fori_loop(0, count, one, (small, diis))
+    small, diis = in_lanes(one, lanes, count, (small, diis), fixed, control)
     return small._replace(diis=diis)
 
 
@@ -177,8 +178,7 @@ def advance_with(
     DIIS makes.
     """
 
-    def one(k: Any, state: SCFState) -> SCFState:
-        lane = lanes[k]
+    def one(lane: Any, state: SCFState, fixed: Fixed, control: Control, given: Any, share: Any) -> SCFState:
         s, f, c = (jax.tree.map(lambda a: a[lane], tree) for tree in (state, fixed, control))
         diis = remember(state.diis, lane, s.fock_orth, commutator(s.fock_orth, s.density_orth))
         fock = share[lane] * given[lane] + (1.0 - share[lane]) * combined(diis, lane)
@@ -186,7 +186,7 @@ def advance_with(
         diis = diis._replace(count=diis.count.at[lane].set(jnp.where(from_guess, 0, diis.count[lane])))
         return _with_new_density(state._replace(diis=diis), lane, s, f, c, fock, from_guess, dtype, shared)
 
-    return jax.lax.fori_loop(0, count, one, state)
+    return in_lanes(one, lanes, count, state, fixed, control, given, share)
 
 
 class Orbitals(NamedTuple):
@@ -216,8 +216,7 @@ def canonical_orbitals(
         jnp.zeros(capacity),
     )
 
-    def one(k: Any, out: Orbitals) -> Orbitals:
-        lane = lanes[k]
+    def one(lane: Any, out: Orbitals, state: SCFState, fixed: Fixed) -> Orbitals:
         fock_orth = state.fock_orth[lane]
         error = commutator(fock_orth, state.density_orth[lane])
         mixed = combined(remember(state.diis, lane, fock_orth, error), lane)
@@ -229,4 +228,4 @@ def canonical_orbitals(
         found = Orbitals(energies, fixed.orthogonaliser[lane] @ orbitals, homo, lumo)
         return jax.tree.map(lambda o, v: o.at[lane].set(v), out, found)
 
-    return jax.lax.fori_loop(0, count, one, empty)
+    return in_lanes(one, lanes, count, empty, state, fixed)

@@ -205,7 +205,7 @@ def test_a_class_instead_of_an_instance_is_explained(without_shape_checks):
 # ---- what a backend says that it may do -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["libcint", "simd", "ipu"])
+@pytest.mark.parametrize("name", ["libcint", "simd", "ipu", "jax"])
 def test_the_offer_of_a_backend_agrees_with_the_classes_it_inherits_from(name, registry):
     record = registry.backend_record(name)
     module, _, attribute = record.offer.target.partition(":")

@@ -21,7 +21,7 @@ from scfx.energy.exchange_correlation.functional_at_points import (
     evaluate_spin_resolved,
 )
 from scfx.energy.orbitals import OrbitalTables, orbital_tables, orbital_values
-from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket, for_lanes, pad_lanes
+from scfx.execution.lanes import COMPILER_OPTIONS, ActiveLanes, ao_bucket, for_lanes, pad_lanes
 from scfx.model.batch import Batch
 
 #: Points of a block: AO values of 56 functions in float64 then take 229 KB and stay in cache through both products.
@@ -101,7 +101,7 @@ def _quadrature_blocks(
     orbitals: Float[Array, "lane block component n point"],
     weights: Float64[Array, "lane block point"],
     density: Float64[Array, "lane spin n n"],
-    lanes: Int32[Array, "lane"],
+    lanes: ActiveLanes,
     count: Any,
     *,
     dtype: str,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64, Int32
@@ -12,7 +14,11 @@ from jaxtyping import Array, Float64, Int32
 from scfx.contracts.derivatives import TwoElectronEnergy, gradient_backend
 from scfx.contracts.fitting import AbstractFittingBackend, AbstractFittingRowsBackend
 from scfx.contracts.requests import TwoElectronRequest
-from scfx.contracts.two_electron import AbstractLaneTwoElectron, AbstractTwoElectron
+from scfx.contracts.two_electron import (
+    AbstractDeviceTwoElectron,
+    AbstractLaneTwoElectron,
+    AbstractTwoElectron,
+)
 from scfx.energy.term import Contribution, Term
 from scfx.energy.two_electron.density_fitting import DensityFitting
 from scfx.energy.two_electron.differences import DifferenceBuild
@@ -20,6 +26,8 @@ from scfx.energy.two_electron.fitted import FittedTwoElectron
 from scfx.energy.two_electron.fitted_gradient import fitted_gradient
 from scfx.energy.two_electron.fitted_rows import RowFittedTwoElectron, fitted_dtype
 from scfx.errors import CapabilityError
+from scfx.execution.device import running
+from scfx.execution.lanes import COMPILER_OPTIONS
 
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
@@ -56,6 +64,16 @@ def fitting_backend(backend: AbstractIntegralBackend) -> AbstractFittingBackend:
         "scf.density_fitting",
         f"backend {backend.name!r} has no two- and three-index integrals; use backend = 'simd' or 'libcint', or leave "
         "scf.density_fitting out",
+    )
+
+
+@partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+def _energies(density: Any, coulomb: Any, exchange: Any) -> tuple[Any, Any]:
+    total = jnp.sum(density, axis=1)
+    weight = 0.5 if density.shape[1] == 1 else 1.0
+    return (
+        0.5 * jnp.sum(total * jnp.sum(coulomb, axis=1), axis=(1, 2)),
+        -0.5 * weight * jnp.sum(density * exchange, axis=(1, 2, 3)),
     )
 
 
@@ -148,6 +166,8 @@ class TwoElectron(Term):
         self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
     ) -> Contribution:
         """Return Coulomb and exchange energies and their part of the Fock matrix."""
+        if running().batched and all(isinstance(o, AbstractDeviceTwoElectron) for o in self._operators):
+            return self._evaluate_on_device(density, lanes)
         n, entries = self._batch.nao, len(self._batch)
         own = np.ascontiguousarray(np.asarray(density)[:entries, :, :n, :n])
         coulomb, exchange = np.zeros(density.shape), np.zeros(density.shape)
@@ -166,6 +186,23 @@ class TwoElectron(Term):
             "exchange": -0.5 * weight * np.einsum("bsij,bsij->b", mine, k),
         }
         return Contribution(jnp.asarray(coulomb), jnp.asarray(exchange), parts=energies)
+
+    def _evaluate_on_device(
+        self, density: Float64[Array, "lane spin n n"], lanes: Int32[np.ndarray, "active"]
+    ) -> Contribution:
+        """Return what `evaluate` does, for operators whose J and K stay where XLA computes."""
+        coulomb, exchange = jnp.zeros(density.shape), jnp.zeros(density.shape)
+        for part, operator in zip(self._parts, self._operators, strict=True):
+            assert isinstance(operator, AbstractDeviceTwoElectron)
+            j, k = operator.contract_on_device(density, lanes, part.request.coulomb, part.request.exchange)
+            coulomb = coulomb if j is None else j
+            exchange = exchange if k is None else exchange + part.fraction * k
+            self.dtypes.add(operator.accumulation or "float64")
+        energies = _energies(density, coulomb, exchange)
+        parts = {
+            name: np.asarray(e)[lanes] for name, e in zip(("coulomb", "exchange"), energies, strict=True)
+        }
+        return Contribution(coulomb, exchange, parts=parts)
 
     def _note(self, operator: AbstractTwoElectron | DifferenceBuild, matrix: np.ndarray) -> None:
         self.dtypes.add(operator.accumulation or str(np.asarray(matrix).dtype))

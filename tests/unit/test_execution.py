@@ -1,0 +1,100 @@
+"""Device and lane mode: chosen once, said, refused where they cannot be had; a lane's bits in each mode."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from molecules import molecule
+
+import scfx
+from scfx.errors import ConfigError, ResourceError
+from scfx.execution import device
+from scfx.execution.device import Execution, chosen, executing, running
+from scfx.model.system import System
+
+
+def _hydrogens(lengths):
+    template = molecule("H2")
+    return [System(template.atomic_numbers, np.array([[0.0, 0.0, 0.0], [0.0, 0.1, r]])) for r in lengths]
+
+
+@pytest.fixture(scope="module")
+def solver(registry):
+    """Solver of H2 in LDA with all lanes at once and integrals that stay where XLA computes."""
+    return scfx.Solver(
+        functional="lda", basis="sto-3g", grid=(12, 26), lane_mode="batched", lane_width=2, recovery=False,
+        backend={"name": "jax", "tile": 4}, registry=registry,
+    )  # fmt: skip
+
+
+def test_lanes_at_once_give_the_labels_of_lanes_one_by_one(solver, registry):
+    systems = _hydrogens([1.3, 1.5])
+    found = solver.solve(systems).raise_for_status()
+    right = scfx.solve(
+        systems, "lda", "sto-3g", "libcint", grid=(12, 26), lane_width=2, recovery=False, registry=registry
+    )
+    assert np.abs(found.energy - right.energy).max() < 1e-9
+    assert np.abs(found.gap - right.gap).max() < 1e-7
+    assert found.iterations.tolist() == right.iterations.tolist()
+    assert {key: found.provenance["execution"][key] for key in ("platform", "lanes")} == {
+        "platform": "cpu",
+        "lanes": "batched",
+    }
+    assert right.provenance["execution"]["lanes"] == "loop"
+    summed = np.array([sum(parts.values()) for parts in found.energy_components])
+    assert np.abs(summed - found.energy).max() < 1e-9
+
+
+def test_a_lane_s_bits_depend_neither_on_company_nor_on_place(solver):
+    one, two, three = _hydrogens([1.3, 1.5, 2.6])
+    first = solver.solve([one, two])
+    second = solver.solve([three, one])
+    assert first.energy[0] == second.energy[1]
+    assert (first[0].orbital_energies == second[1].orbital_energies).all()
+
+
+def test_integrals_that_do_not_fit_beside_each_other_are_refused_with_numbers(registry):
+    with pytest.raises(ResourceError, match=r"exceed .* GiB"):
+        scfx.solve(
+            _hydrogens([1.3]), "hf", "sto-3g", "jax", lane_mode="batched", memory_budget=9, registry=registry
+        )
+
+
+def test_a_gpu_that_is_not_there_is_an_error_with_a_remedy(registry):
+    with pytest.raises(
+        ConfigError, match=r"scf\.device: 'gpu' is asked, and JAX .* sees none.*jax\[cuda12\]"
+    ):
+        scfx.Solver(device="gpu", backend="jax", registry=registry)
+    assert chosen("auto") == Execution("cpu", False)
+    assert chosen("cpu", "batched") == Execution("cpu", True)
+    with pytest.raises(ConfigError, match=r"scf\.device"):
+        scfx.Solver(device="tpu", registry=registry)
+
+
+def test_a_gpu_works_on_all_lanes_and_has_so_much_memory(monkeypatch):
+    gpu = SimpleNamespace(device_kind="made up", memory_stats=lambda: {"bytes_limit": 1000})
+    cpu = device._first("cpu")
+    monkeypatch.setattr(device, "_has_gpu", lambda: True)
+    monkeypatch.setattr(device, "_first", lambda platform: gpu if platform == "gpu" else cpu)
+    assert chosen("auto", "auto", 1000) == Execution("gpu", True)
+    assert chosen("gpu", "loop", 1000) == Execution("gpu", False)
+    assert chosen("cpu", "auto", 10**12) == Execution("cpu", False)  # there, and not asked for
+    with pytest.raises(ConfigError, match=r"scf\.memory_budget: is 1,001 bytes, and JAX may take 1,000"):
+        chosen("gpu", "auto", 1001)
+    assert Execution("gpu", True).provenance() == {"platform": "gpu", "device": "made up", "lanes": "batched"}
+
+
+def test_a_backend_without_the_platform_is_refused_by_name(monkeypatch, registry):
+    monkeypatch.setattr(device, "_has_gpu", lambda: True)
+    monkeypatch.setattr(device, "_check_memory", lambda budget: None)
+    with pytest.raises(ConfigError, match="platform gpu is asked, it runs on cpu"):
+        scfx.Solver(device="gpu", backend="libcint", registry=registry)
+    assert scfx.Solver(device="gpu", backend="jax", registry=registry).resolved.execution.platform == "gpu"
+
+
+def test_the_execution_in_force_ends_with_its_block():
+    with executing(Execution("cpu", True)):
+        assert running().batched
+    assert not running().batched
