@@ -123,8 +123,8 @@ def spread(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
         part = used[(used["option"] == label) & used["molecule"].isin(place)]
         x = part["molecule"].map(place)
         limits = part.groupby(x)["gap_ev"].agg(["min", "max"])
-        axis.vlines(limits.index, limits["min"], limits["max"], color="#bbbbbb", linewidth=2.5)
-        axis.scatter(x, part["gap_ev"], s=5, color=GREY if i == 0 else colour(i - 1), linewidths=0)
+        axis.vlines(limits.index, limits["min"], limits["max"], color="#dddddd", linewidth=5)
+        axis.scatter(x, part["gap_ev"], s=9, color=GREY if i == 0 else colour(i - 1), linewidths=0, zorder=3)
         within = part.groupby("molecule")["gap_ev"].std().mean()
         heading(axis, f"{label}: mean standard deviation within a molecule {number_of(1e3 * within)} meV")
         axis.set_ylabel("gap (eV)")
