@@ -3,8 +3,8 @@
     python benchmarks/gpu_padding.py molecules.smi [--count 1000] [--lanes 256]
 
 Lanes of a launch have one shell structure. A molecule with fewer atoms of a kind could go along with a larger one if
-the shells that it lacks were filled with functions whose coefficients are zero. Its waste is the share of the launch's work
-in its lane that is spent on them. Work is counted as the square of the number of pairs of functions, which is what
+the shells that it lacks were filled with functions whose coefficients are zero. Its waste is the share of the launch's
+work in its lane that is spent on them. Work is counted as the square of the number of pairs of functions, which is what
 stored integrals, J and K, and the making of integrals go by. Structures are taken from the largest down: the largest
 that has no launch yet opens one, and every other that fits into it with no more than the allowed waste goes along.
 """
