@@ -30,7 +30,7 @@ _SHARD_ROWS = (16, 16_384)
 #: workers; where these would have fewer than `_FULL_BATCHES` of the solver's batches, into `_FEW_SHARDS`, if there are
 #: rows for them.
 _MANY_SHARDS = 128
-_FEW_SHARDS = 40
+_FEW_SHARDS = 48
 _FULL_BATCHES = 4
 UNREADABLE = "unreadable"
 #: What no SMILES holds: anything but printable ASCII.
@@ -154,7 +154,7 @@ class PlannedRows:
         few, many = (total / count / seconds for count in (_FEW_SHARDS, _MANY_SHARDS))
         batches = max(many, min(few, _FULL_BATCHES * lanes)) / lanes
         # Half a batch costs a label a tenth more than a full one, less than half of one much more.
-        return min(size, lanes * round(batches) if batches >= 0.75 else max(1, lanes // 2))
+        return min(size, lanes * max(1, round(batches)) if batches >= 0.5 else max(1, lanes // 2))
 
     def _full_shards(
         self, groups: Groups, sizes: dict[str, int], held: dict[str, int], seconds: dict[str, float]
