@@ -51,7 +51,9 @@ class PathOptions(SourceOptions):
     """Of tasks whose molecules walk paths, side by side in a shard."""
 
     shard_rows: int | None = Field(
-        16, ge=1, description="molecules of a shard, which a worker computes side by side and commits together"
+        16,
+        ge=1,
+        description="molecules of a shard, which a worker computes side by side and commits together",
     )
     lanes: int = Field(128, ge=1, description="molecules of a shard on their way at once")
 
