@@ -103,9 +103,8 @@ def integrals(layout: Any, tile: int, dtype: str) -> SimpleNamespace:
     """Return flops and bytes of all integrals of one lane, and kernels and rounds of loops of a batch."""
     total = SimpleNamespace(flops=0.0, bytes=0.0, kernels=0.0, rounds=0.0)
     classes, share = pair_tables(layout, tile), (tile / WIDTH) ** 2
-    for number, x in enumerate(classes):
-        for other, y in enumerate(classes):
-            first, second = (x, y) if other <= number else (y, x)
+    for number, first in enumerate(classes):
+        for second in classes[: number + 1]:
             ket, bra = quartet_costs(
                 first.kind.order, first.kind.n_functions, second.kind.order, second.kind.n_functions, dtype
             )
@@ -182,13 +181,26 @@ def stages(batch: Batch, tile: int, policy: str) -> dict[str, SimpleNamespace]:
     def stage(flops: float, bytes_: float, kernels: float, rounds: float, narrow: bool) -> SimpleNamespace:
         return SimpleNamespace(flops=flops, bytes=bytes_, kernels=kernels, rounds=rounds, narrow=narrow)
 
+    blocks = sum(tables.n_tiles for tables in plan.classes)
+    kept, values = (
+        size * plan.stored_rows() * plan.n**2,
+        4.0 * n * points * (8 if orbital == "float64" else 4),
+    )
     return {
         "integrals": stage(made.flops, made.bytes + rows, made.kernels, made.rounds, narrow),
+        "integrals, one kernel for two classes": stage(made.flops, rows, 4 * blocks, 0, narrow),
         "J and K": stage(jk.flops * ITERATIONS, jk.bytes * ITERATIONS, jk.kernels * ITERATIONS, 0, False),
+        "J and K, each integral read three times": stage(
+            jk.flops * ITERATIONS, 3.0 * kept * ITERATIONS, 8 * blocks * ITERATIONS, 0, False
+        ),
         "AO values": stage(ao.flops * chunks * BLOCKS, ao.bytes * chunks * BLOCKS, ao.kernels * chunks, chunks, False),
         "exchange-correlation": stage(
             xc.flops * chunks * BLOCKS * ITERATIONS, xc.bytes * chunks * BLOCKS * ITERATIONS,
             xc.kernels * chunks * BLOCKS * ITERATIONS, chunks * BLOCKS * ITERATIONS, orbital == "float32",
+        ),
+        "exchange-correlation, AO values read twice": stage(
+            xc.flops * chunks * BLOCKS * ITERATIONS, 2.0 * values * ITERATIONS, 12.0 * chunks * ITERATIONS, 0,
+            orbital == "float32",
         ),
         **{
             f"diagonalisation, {name}": stage(
@@ -257,16 +269,26 @@ def report(found: dict[str, SimpleNamespace], policy: str) -> None:
         "\n| labels a second | " + " | ".join(f"{card}, {n} lanes" for card in CARDS for n in BATCHES) + " |"
     )
     print("|---|" + "---|" * (len(CARDS) * len(BATCHES)))
-    for name in ("purification", "Jacobi", "library"):
-        rates = []
-        for card in CARDS.values():
-            for lanes in BATCHES:
-                label = sum(seconds(stage, card, lanes)[0] for stage in common)
-                own = found[f"diagonalisation, {name}"]
-                label += LIBRARY if name == "library" else seconds(own, card, lanes)[0]
-                rates.append(f"{1.0 / label:,.0f}")
-        print(f"| with {name} | " + " | ".join(rates) + " |")
+    for fused in (False, True):
+        common = [found["AO values"], *(found[BETTER[name] if fused else name] for name in BETTER)]
+        for name in ("library", "Jacobi", "purification"):
+            rates = []
+            for card in CARDS.values():
+                for lanes in BATCHES:
+                    label = sum(seconds(stage, card, lanes)[0] for stage in common)
+                    own = found[f"diagonalisation, {name}"]
+                    label += LIBRARY if name == "library" else seconds(own, card, lanes)[0]
+                    rates.append(f"{1.0 / label:,.0f}")
+            print(f"| {'fused' if fused else 'as counted'}, {name} | " + " | ".join(rates) + " |")
     print()
+
+
+#: What stands in the place of a stage where loops are fused as far as they could be.
+BETTER = {
+    "integrals": "integrals, one kernel for two classes",
+    "J and K": "J and K, each integral read three times",
+    "exchange-correlation": "exchange-correlation, AO values read twice",
+}
 
 
 HEAD = """# Predicted: labels on an H100 and an H200
@@ -279,6 +301,12 @@ Taken as reachable: {arithmetic:.0f} % of the published arithmetic without matri
 published bandwidth. Assumed: {launch:.0f} microseconds for a kernel to start, {round:.0f} for a loop with a dynamic end
 to go round once. Times on a card are the larger of arithmetic and memory, plus launches shared by the lanes. The host's
 part (points and weights, first density, orthogonaliser, transfers) is not in them.
+
+Rows with a remark are what a stage would take if its loops were fused as far as they could be: integrals of two classes
+in one kernel that keeps intermediates in registers and loops over primitives itself; J and K that read each integral
+three times an iteration; a quadrature that reads the AO values twice. *As counted* leaves these out, *fused* puts them
+in the place of their stages: what a GPU's compiler makes of the programs lies between, and nearer to the first for the
+integrals, whose loops over primitives it does not fuse.
 
 Diagonalisation is a library call, which XLA does not count. Three ways are set beside each other. *Library*: one matrix
 after the other at 0.7 ms, what a divide-and-conquer solver may take for a small matrix that is a call of its own
