@@ -119,6 +119,8 @@ def test_the_lowest_conformer_of_butane_is_anti_and_the_next_gauche(butane):
     # MMFF94: gauche at 65 degrees, 0.78 kcal/mol above anti (T. A. Halgren, J. Comput. Chem. 20, 730 (1999)).
     assert min(torsions[1], 360.0 - torsions[1]) == pytest.approx(65.0, abs=1.5)
     assert [how["force_field_kcal_mol"] for _, how in found] == pytest.approx([0.0, 0.78], abs=0.02)
+    # Gauche has a mirror image, which is not another one.
+    assert len(conformers_of(butane, "CCCC", 12, 3, seed=1, pick="lowest", prune_rms=0.1)) == 2
     # A conformer is that of its own number, however many are made.
     (again, how), *_ = conformers_of(butane, "CCCC", found[0][1]["conformer"] + 1, 1, 1, "lowest", 0.1)
     np.testing.assert_array_equal(again.positions, found[0][0].positions)
