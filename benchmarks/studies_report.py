@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pages import DOCS, picture, put
-from scfx_study.page import number
 from scfx_study.statistics import errors
+
+from scfx.reporting.tables import number_text as number
 
 #: An error of the gap above this is another electronic state rather than rounding (meV).
 _OTHER_STATE = 10.0

@@ -88,12 +88,15 @@ class JaxBackend(AbstractAttenuatedBackend):
         if layout.n_shells and max(layout.angular_momentum) > _HIGHEST:
             return None  # refused when it is asked for, with the reason
         needed = _Bytes(layout, self._tile, policy)
-        # One after the other, entries share the bytes in which a block is made.
-        shared, each = (0, needed.working) if running().batched else (needed.working, 0)
-        direct = _filled((memory_budget - shared) // each) if each else int(shared <= memory_budget)
+        batched = running().batched
+        direct = _filled(memory_budget // needed.working) if batched else int(needed.working <= memory_budget)
         if self._storage == "direct":
-            return direct if each or not direct else None
-        fits = _filled(max(0, memory_budget - shared) // (each + needed.stored))
+            return direct if batched or not direct else None
+        # One after the other, entries share the bytes in which integrals are made.
+        if batched:
+            fits = _filled(memory_budget // (needed.working_kept + needed.stored))
+        else:
+            fits = max(0, memory_budget - needed.working_kept) // needed.stored
         return fits or direct if self._storage == "auto" else fits
 
     # ---- parts -------------------------------------------------------------------------------------------------
@@ -105,9 +108,9 @@ class JaxBackend(AbstractAttenuatedBackend):
         lanes = side_by_side(len(batch))
         padded = -(-len(batch) // lanes) * lanes
         needed = _Bytes(batch.layout, self._tile, policy)
-        working, stored = lanes * needed.working, padded * needed.stored
-        kept = self._storage == "stored" or (self._storage == "auto" and working + stored <= memory_budget)
-        asked = working + stored if kept else working
+        all_kept = lanes * needed.working_kept + padded * needed.stored
+        kept = self._storage == "stored" or (self._storage == "auto" and all_kept <= memory_budget)
+        asked = all_kept if kept else lanes * needed.working
         if asked > memory_budget:
             how = (
                 f"keeping the integrals of {len(batch)} entries" if kept else f"one block of {lanes} entries"
@@ -152,7 +155,7 @@ class JaxBackend(AbstractAttenuatedBackend):
 
 
 class _Bytes:
-    """What integrals of one entry take, in bytes: `stored`, and `working` while a block of them is made."""
+    """What integrals of one entry take, in bytes: `stored`, while a block is made, and while all that are kept are."""
 
     def __init__(self, layout: ShellLayout, tile: int, policy: PrecisionPolicy):
         # A Schwarz threshold asks for float64 where integrals are large; all of them have it then.
@@ -162,6 +165,7 @@ class _Bytes:
         size = 4 if narrow else 8
         self.stored = size * plan.stored_rows() * plan.n**2
         self.working = size * plan.working_numbers()
+        self.working_kept = self.working + size * plan.mirrored_numbers()
 
 
 def side_by_side(entries: int) -> int:

@@ -64,6 +64,12 @@ class RowPlan:
         sums = 2 * functions * (hermite_count(order) + functions) + (2 * order + 1) * hermite_count(2 * order)
         return made + width**2 * sums
 
+    def mirrored_numbers(self) -> int:
+        """Return how many numbers `Integrals.blocks` holds at once for one lane, beside the blocks."""
+        rows = [self.block_rows(c) * tables.n_tiles for c, tables in enumerate(self.classes)]
+        columns = [self.block_rows(c) * power_of_two(tables.n_tiles) for c, tables in enumerate(self.classes)]
+        return sum(rows[c] * columns[other] for c in range(len(rows)) for other in range(c + 1))
+
 
 @lru_cache(maxsize=64)
 def row_plan(layout: ShellLayout, width: int) -> RowPlan:
@@ -105,10 +111,20 @@ def _as_columns(
 
 @partial(jax.jit, static_argnames=("swapped", "n"), compiler_options=COMPILER_OPTIONS)
 def _block(
-    made: tuple[Any, ...], columns: Int32[Array, "nn"], *, swapped: tuple[bool, ...], n: int
+    made: tuple[Any, ...], tile: Any, columns: Int32[Array, "nn"], *, swapped: tuple[bool, ...], n: int
 ) -> Float[Array, "lane row n n"]:
-    """Return a block from what `quartets` made for each ket class."""
-    parts = [_as_columns(part, other) for part, other in zip(made, swapped, strict=True)]
+    """Return a block from what `quartets` made of its tile and each ket class.
+
+    Or, as a tuple for each tile of such a class, from what was made of that tile and all tiles of the block's own
+    class, of which `tile` is the one wanted: (ij|kl) is (kl|ij).
+    """
+    parts = []
+    for part, other in zip(made, swapped, strict=True):
+        if isinstance(part, tuple):
+            found = jnp.stack([jax.lax.dynamic_index_in_dim(m, tile, 0, keepdims=False) for m in part])
+            filling = power_of_two(len(part)) - len(part)
+            part = jnp.pad(found, ((0, filling), *((0, 0) for _ in found.shape[1:])))
+        parts.append(_as_columns(part, other))
     lane, row = parts[0].shape[:2]
     every = jnp.concatenate([*parts, jnp.zeros((lane, row, 1), parts[0].dtype)], axis=2)
     return every[:, :, columns].reshape(lane, row, n, n)
@@ -163,7 +179,7 @@ class Integrals:
         inverse_omega2: tuple[float, ...],
         dtype: str,
     ):
-        """`inverse_omega2`: of the operators whose integrals are added up with signs +, -: see `quartets`."""
+        """`inverse_omega2`: of the operator, as `quartets` takes it, and of one whose integrals are taken off it."""
         self._plan = plan
         self._operators = inverse_omega2
         self._dtype = dtype
@@ -172,14 +188,38 @@ class Integrals:
 
     def block(self, number: int, tile: int) -> Float[Array, "lane row n n"]:
         """Return the rows of one tile of the class `number`."""
+        others = range(len(self._plan.classes))
         total: Any = None
-        for sign, operator in zip((1.0, -1.0), self._operators, strict=False):
-            others = range(len(self._plan.classes))
-            parts = tuple(self._quartets(number, tile, other, operator) for other in others)
-            swapped = tuple(other > number for other in others)
-            made = _block(parts, self._plan.columns, swapped=swapped, n=self._plan.n)
-            total = made if total is None else total + np.asarray(sign, self._dtype) * made
+        for operator in self._operators:
+            made = tuple(self._quartets(number, tile, other, operator) for other in others)
+            total = self._less(total, self._rows(made, number, tile))
         return total
+
+    def blocks(self) -> list[list[Any]]:
+        """Return the rows of every tile [class][tile], with each (ij|kl) of two classes computed once."""
+        out: list[list[Any]] = [[None] * tables.n_tiles for tables in self._plan.classes]
+        every = [(c, tile) for c, tables in enumerate(self._plan.classes) for tile in range(tables.n_tiles)]
+        for operator in self._operators:
+            made = {
+                (c, tile, other): self._quartets(c, tile, other, operator)
+                for c, tile in every
+                for other in range(c + 1)
+            }
+            for c, tile in every:
+                own = [made[c, tile, other] for other in range(c + 1)]
+                higher = [
+                    tuple(made[other, y, c] for y in range(self._plan.classes[other].n_tiles))
+                    for other in range(c + 1, len(self._plan.classes))
+                ]
+                out[c][tile] = self._less(out[c][tile], self._rows((*own, *higher), c, tile))
+        return out
+
+    def _rows(self, made: tuple[Any, ...], number: int, tile: int) -> Any:
+        swapped = tuple(other > number for other in range(len(self._plan.classes)))
+        return _block(made, tile, self._plan.columns, swapped=swapped, n=self._plan.n)
+
+    def _less(self, total: Any, made: Any) -> Any:
+        return made if total is None else total - made
 
     def _quartets(self, number: int, tile: int, other: int, inverse_omega2: float) -> Any:
         # Classes in one order only, so that each two share a program whichever is the bra.
@@ -231,13 +271,7 @@ class JaxTwoElectron(SelectiveTwoElectron, AbstractDeviceTwoElectron):
             ]
             self._kept: list[list[list[Any]]] | None = None
             if kept:
-                self._kept = [
-                    [
-                        [maker.block(c, tile) for tile in range(tables.n_tiles)]
-                        for c, tables in enumerate(plan.classes)
-                    ]
-                    for maker in self._makers
-                ]
+                self._kept = [maker.blocks() for maker in self._makers]
                 self._makers = []
 
     def held_bytes(self) -> int:

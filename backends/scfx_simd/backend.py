@@ -151,11 +151,11 @@ class SimdBackend(
         return SimdGridOperator(batch, points, weights, family, policy, memory_budget)
 
     def nonlocal_pair_sums(self, points: Float64[np.ndarray, "6 n"]) -> Float64[np.ndarray, "3 n"]:
-        """See `AbstractNonlocalBackend.nonlocal_pair_sums`; in float64 under every policy."""
+        """Return VV10's sums over pairs of points; in float64 under every policy."""
         return nonlocal_pairs.pair_sums(points, self._threads)
 
     def nonlocal_pair_derivatives(self, points: Float64[np.ndarray, "6 n"]) -> Float64[np.ndarray, "4 n"]:
-        """See `AbstractNonlocalBackend.nonlocal_pair_derivatives`; in float64 under every policy."""
+        """Return the derivatives of VV10's sums over pairs of points; in float64 under every policy."""
         return nonlocal_pairs.pair_derivatives(points, self._threads)
 
     def fitting_rows(

@@ -40,7 +40,8 @@ _NAME = re.compile(r"^(?P<base>.*[^-_+\s])[-_+\s]+gcp\s*(?P<basis>\(.*\))?$")
 
 
 class GeometricCounterpoise(AbstractDispersionCorrection):
-    """gCP for a basis set and "hf", "hybrid", "gga", "tpss", "pw6b95" or "blyp", added to a dispersion correction.
+    """The geometric counterpoise correction for a basis set and "hf", "hybrid", "gga", "tpss", "pw6b95" or "blyp",
+    added to a dispersion correction.
 
     `dispersion` is the functional's own as it would be without gCP: a table with `method` "d3bj", "d3zero" or "d4".
     """

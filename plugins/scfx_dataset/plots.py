@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def draw_spread(
     axes: Axes, mean: np.ndarray, low: np.ndarray, high: np.ndarray, deviation: np.ndarray, label: str
 ) -> None:
-    """Molecules in order of their mean, with range and standard deviation over conformers (QM1B paper, figure 4)."""
+    """Draw molecules in order of their mean, with range and deviation over conformers (QM1B paper, figure 4)."""
     order = np.argsort(mean, kind="stable")
     x, m, s = np.arange(mean.size), mean[order], deviation[order]
     if mean.size <= 200:  # few enough to see each
@@ -36,7 +36,7 @@ def draw_spread(
 
 
 def draw_rate(axes: Axes, hours: np.ndarray, rate: np.ndarray) -> None:
-    """Labels a second over time."""
+    """Draw labels a second over time."""
     last = hours[-1] if hours.size else 0.0
     unit, scale = ("hours", 1.0) if last > 2 else ("minutes", 60.0) if last > 1 / 30 else ("seconds", 3600.0)
     axes.step(hours * scale, rate, where="mid", color=BLUE, linewidth=1.4)

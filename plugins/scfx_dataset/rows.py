@@ -30,7 +30,7 @@ _SHARD_ROWS = (16, 16_384)
 #: workers; where these would have fewer than `_FULL_BATCHES` of the solver's batches, into `_FEW_SHARDS`, if there are
 #: rows for them.
 _MANY_SHARDS = 128
-_FEW_SHARDS = 40
+_FEW_SHARDS = 48
 _FULL_BATCHES = 4
 UNREADABLE = "unreadable"
 #: What no SMILES holds: anything but printable ASCII.
@@ -115,15 +115,7 @@ class PlannedRows:
                     flows = True
                     yield from self._full_shards(groups, sizes, held, seconds)
                 continue
-            for piece in self._pieces(entry, sizes[shape], held.get(shape, 0)):
-                groups.add(shape, piece)
-                held[shape] = held.get(shape, 0) + piece.n_rows
-                # Close the shard when the next molecule would not fit, unless a part of it may.
-                least = entry.n_rows if piece is entry else 1
-                if held[shape] + least > sizes[shape]:
-                    rows = self._rows(groups.take(shape))
-                    yield shape, rows, len(rows) * seconds[shape]
-                    held[shape] = 0
+            yield from self._add(entry, shape, groups, sizes, held, seconds)
         if not flows:
             sizes = {shape: self._small(size, total, seconds[shape]) for shape, size in sizes.items()}
             yield from self._full_shards(groups, sizes, held, seconds)
@@ -154,25 +146,36 @@ class PlannedRows:
         few, many = (total / count / seconds for count in (_FEW_SHARDS, _MANY_SHARDS))
         batches = max(many, min(few, _FULL_BATCHES * lanes)) / lanes
         # Half a batch costs a label a tenth more than a full one, less than half of one much more.
-        return min(size, lanes * round(batches) if batches >= 0.75 else max(1, lanes // 2))
+        return min(size, lanes * max(1, round(batches)) if batches >= 0.5 else max(1, lanes // 2))
 
     def _full_shards(
         self, groups: Groups, sizes: dict[str, int], held: dict[str, int], seconds: dict[str, float]
     ) -> Iterator[_Cut]:
         """The full shards of all that is waiting; the remainders wait on."""
         for shape in groups.waiting():
-            entries: list[_Entry] = []
             held[shape] = 0
-            for molecule in groups.drain(shape):
-                for entry in self._pieces(molecule, sizes[shape], held[shape]):
-                    if entries and held[shape] + entry.n_rows > sizes[shape]:
-                        rows = self._rows(entries)
-                        yield shape, rows, len(rows) * seconds[shape]
-                        entries, held[shape] = [], 0
-                    entries.append(entry)
-                    held[shape] += entry.n_rows
-            for entry in entries:
-                groups.add(shape, entry)
+            for entry in groups.drain(shape):
+                yield from self._add(entry, shape, groups, sizes, held, seconds)
+
+    def _add(
+        self,
+        entry: _Entry,
+        shape: str,
+        groups: Groups,
+        sizes: dict[str, int],
+        held: dict[str, int],
+        seconds: dict[str, float],
+    ) -> Iterator[_Cut]:
+        """Put an entry to those of its shape, and yield the shards that are full then."""
+        for piece in self._pieces(entry, sizes[shape], held.get(shape, 0)):
+            groups.add(shape, piece)
+            held[shape] = held.get(shape, 0) + piece.n_rows
+            # Close the shard when the next molecule would not fit, unless a part of it may.
+            least = entry.n_rows if piece is entry else 1
+            if held[shape] + least > sizes[shape]:
+                rows = self._rows(groups.take(shape))
+                yield shape, rows, len(rows) * seconds[shape]
+                held[shape] = 0
 
     def _rest(
         self, groups: Groups, sizes: dict[str, int], held: dict[str, int], seconds: dict[str, float]

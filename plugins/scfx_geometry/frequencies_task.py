@@ -39,6 +39,7 @@ class FrequenciesWork(GeometryWork):
         systems: Sequence[System],
         memory: Checkpoint | None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (place, row) of each molecule, as soon as its frequencies are done."""
         settings: FrequenciesOptions = self.settings
         for place, system in enumerate(systems):
             given = {"positions_angstrom": system.positions_angstrom.tolist()}

@@ -45,6 +45,7 @@ class OptimizeWork(GeometryWork):
         systems: Sequence[System],
         memory: Checkpoint | None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (place, row) of each molecule, as soon as it is relaxed."""
         settings: OptimizeOptions = self.settings
         for place, done in relaxed(
             solvers.steps, systems, settings.optimizer, settings.criteria, settings.max_steps,

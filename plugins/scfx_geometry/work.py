@@ -90,9 +90,11 @@ class GeometryWork(AbstractWork):
         """
 
     def begin(self, threads: int | None) -> None:
+        """Take this process's share of the threads."""
         self._threads, self._solvers = threads, None
 
     def warm_up(self) -> None:
+        """Make the solvers now, before molecules are tried alone."""
         self._get_solvers()
 
     def compute(self, items: Sequence[dict[str, Any]], attempt: Attempt) -> list[Row]:
@@ -115,12 +117,15 @@ class GeometryWork(AbstractWork):
         return _named(item, {"status": "failed", "reason": item["problem"]})
 
     def poison(self, item: dict[str, Any], reason: str, attempt: Attempt) -> Row:
+        """Return the row of an item that ended its process again and again."""
         return _named(item, {"status": "poison", "reason": f"poison: {reason}"})
 
     def name_of(self, item: dict[str, Any], place: int) -> str:
+        """Return what messages call an item."""
         return f"molecule {item['index']} ({item['name']})"
 
     def versions(self) -> dict[str, str]:
+        """Return the versions of the packages here that rows depend on."""
         return versions((*NUMERICAL, *self.distributions))
 
     def _rows(

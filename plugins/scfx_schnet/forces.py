@@ -30,6 +30,7 @@ class WithForces(nn.Module):
     def forward(
         self, batch: PackedMolecules
     ) -> tuple[Float[torch.Tensor, "molecule target"], Float[torch.Tensor, "atom 3"]]:
+        """Return the network's output [molecule, target] and the forces [atom, 3] of a batch."""
         with torch.enable_grad():
             positions = batch.positions.detach().requires_grad_(True)
             out = self.network(replace(batch, positions=positions))

@@ -1,4 +1,4 @@
-"""What a training makes small: standardised targets of rows, the loss, and errors in the targets' own units."""
+"""The objective of a training: standardised targets of rows, the loss, and errors in the targets' own units."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _SMALLEST_ANGLE = 1e-12
 
 
 def force_errors_by_option(found: pd.DataFrame) -> Figure:
-    """Mean absolute error of a component and 1 - cosine of each option, with their intervals.
+    """Draw the mean absolute error of a component and 1 - cosine of each option, with their intervals.
 
     `found` is `force_statistics`' table. Axes are logarithmic: options differ by powers of ten.
     """

@@ -26,7 +26,7 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def histograms(table: pd.DataFrame, pairs: Pairs) -> Figure:
-    """Errors in energy, relative energy and gap, a row for each option: the paper's Figure 2."""
+    """Draw errors in energy, relative energy and gap, a row for each option: the paper's Figure 2."""
     quantities = [("energy", "total energy"), ("relative_energy", "energy relative to the conformers' mean"),
                   ("gap", "HOMO-LUMO gap")]  # fmt: skip
     shown = list(pairs)[:_MOST_PANELS]
@@ -55,7 +55,7 @@ def histograms(table: pd.DataFrame, pairs: Pairs) -> Figure:
 
 
 def parity(table: pd.DataFrame, pairs: Pairs) -> Figure:
-    """Gap of each option against the gap it is compared with: the paper's Figure 5."""
+    """Draw the gap of each option against the gap it is compared with: the paper's Figure 5."""
     shown = list(pairs)[:_MOST_PANELS]
     columns = min(3, len(shown))
     figure, axes = panels(-(-len(shown) // columns), columns, 3.9, 3.6)
@@ -88,7 +88,7 @@ def parity(table: pd.DataFrame, pairs: Pairs) -> Figure:
 
 
 def densities(table: pd.DataFrame, labels: Sequence[str], reference: str) -> Figure:
-    """Kernel density estimates of the gap by option: the paper's Figure 6."""
+    """Draw kernel density estimates of the gap by option: the paper's Figure 6."""
     figure, axes = panels(1, 1, 6.2, 3.2)
     axis = axes[0, 0]
     used = table[table["used"]]
@@ -109,7 +109,9 @@ def densities(table: pd.DataFrame, labels: Sequence[str], reference: str) -> Fig
 
 
 def spread(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
-    """Gaps of the conformers of each molecule, a panel for each option, in the order of the first one: Figure 4."""
+    """Draw the gaps of the conformers of each molecule, a panel for each option, in the order of the first one: Figure
+    4.
+    """
     shown = list(labels)[: _MOST_PANELS // 2]
     used = table[table["used"]]
     order = used[used["option"] == shown[0]].groupby("molecule")["gap_ev"].mean().sort_values().index
@@ -121,8 +123,8 @@ def spread(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
         part = used[(used["option"] == label) & used["molecule"].isin(place)]
         x = part["molecule"].map(place)
         limits = part.groupby(x)["gap_ev"].agg(["min", "max"])
-        axis.vlines(limits.index, limits["min"], limits["max"], color="#bbbbbb", linewidth=2.5)
-        axis.scatter(x, part["gap_ev"], s=5, color=GREY if i == 0 else colour(i - 1), linewidths=0)
+        axis.vlines(limits.index, limits["min"], limits["max"], color="#dddddd", linewidth=5)
+        axis.scatter(x, part["gap_ev"], s=9, color=GREY if i == 0 else colour(i - 1), linewidths=0, zorder=3)
         within = part.groupby("molecule")["gap_ev"].std().mean()
         heading(axis, f"{label}: mean standard deviation within a molecule {number_of(1e3 * within)} meV")
         axis.set_ylabel("gap (eV)")
@@ -132,7 +134,7 @@ def spread(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
 
 
 def pareto(statistics: pd.DataFrame, cost: pd.DataFrame, reference: str) -> Figure:
-    """Mean absolute error against time; the line joins the options that no other beats in both."""
+    """Draw the mean absolute error against time; the line joins the options that no other beats in both."""
     figure, axes = panels(1, 2, 4.6, 3.4)
     seconds = cost.set_index("option")["seconds_per_label"]
     for axis, (quantity, title) in zip(
@@ -174,7 +176,7 @@ def pareto(statistics: pd.DataFrame, cost: pd.DataFrame, reference: str) -> Figu
 
 
 def convergence(traces: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> Figure:
-    """Orbital gradient of every iteration, a panel for each traced conformer."""
+    """Draw the orbital gradient of every iteration, a panel for each traced conformer."""
     count = max(len(histories) for histories in traces.values())
     figure, axes = panels(1, count, 4.4, 3.6)
     for j, axis in enumerate(axes[0]):
@@ -200,4 +202,5 @@ def paired(table: pd.DataFrame, option: str, against: str, column: str) -> tuple
 
 
 def number_of(value: Any) -> str:
+    """Return a number with three significant digits, thousands with commas."""
     return f"{float(value):.3g}" if abs(value) < 1000 else f"{float(value):,.0f}"

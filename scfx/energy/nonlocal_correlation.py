@@ -86,7 +86,7 @@ class NonlocalCorrelation(Term):
         energy_weighted_density: Float64[np.ndarray, "active nao nao"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Float64[np.ndarray, "active natm 3"]:
-        """See `Term.gradient`; with the response of points and weights unless the specification leaves it out."""
+        """Return dE_VV10/dR; with the response of points and weights unless the specification leaves it out."""
         contractions = self._made()
         return nonlocal_correlation_gradient(
             self._batch,
@@ -110,11 +110,11 @@ class NonlocalCorrelation(Term):
         raise CapabilityError("scf.functional", "VV10 has no second derivative here")
 
     def held_bytes(self) -> int:
-        """See `Term.held_bytes`."""
+        """Return the bytes of AO values held at present."""
         return 0 if self._contractions is None else self._contractions.held_bytes()
 
     def close(self) -> None:
-        """See `Term.close`."""
+        """Free everything that the term holds."""
         if self._contractions is not None:
             self._contractions.close()
         self._grids, self._contractions = [], None

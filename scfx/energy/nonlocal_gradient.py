@@ -86,7 +86,7 @@ def _in_jax(
     pairs: AbstractNonlocalBackend | None,
 ) -> tuple[PointDerivatives, Float64[np.ndarray, "natm 3"], Float64[np.ndarray, "3 point"]]:
     """Derivatives at the points, by the centres of the functions, and at each point by all centres at once."""
-    own, matrix = tables.of(lane), tables.padded(density[None])
+    own, matrix = tables.for_entry(lane), tables.padded(density[None])
     points, npoint = in_blocks(grid.points), len(grid.weights)
     parts = [np.asarray(_components(own, chunk, matrix[0], lmax=tables.lmax)) for chunk in points]
     components = np.stack(parts).transpose(2, 0, 1, 3).reshape(4, -1)[:, :npoint]

@@ -18,7 +18,7 @@ from scfx.contracts.derivatives import AbstractGridGradientOperator
 from scfx.contracts.grid import AbstractGridBackend
 from scfx.energy.exchange_correlation.portable import BLOCK, BLOCKS, grid_components, grid_potential
 from scfx.energy.orbitals import orbital_tables, orbital_values
-from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket
+from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket, pad_lanes
 
 if TYPE_CHECKING:
     from scfx.contracts.backend import AbstractIntegralBackend
@@ -151,7 +151,7 @@ class PortableContractions:
         values = orbital_values(
             self._tables[lane],
             self._chunks[lane][chunk],
-            np.zeros(1, dtype=np.int32),
+            pad_lanes(np.zeros(1, dtype=np.int32), 1),
             1,
             lmax=self._lmax,
             derivatives=True,

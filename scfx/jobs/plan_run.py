@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scfx.contracts.executor import AbstractIsolatingExecutor, Outcome
 from scfx.errors import InputError, PluginUnavailableError, ScfxError
@@ -71,7 +71,7 @@ class PlanRun:
         for shard in self.pending():
             self._isolate(shard)
 
-    def _check(self, outcome: Any, asked: Collection[int]) -> None:
+    def _check(self, outcome: object, asked: Collection[int]) -> None:
         """Refuse what is no outcome of what was asked for: an executor may be anybody's."""
         if not isinstance(outcome, Outcome):
             raise self._fault(f"reported a {type(outcome).__name__}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
+    from matplotlib.axis import XAxis, YAxis
     from matplotlib.figure import Figure
 
 #: Okabe and Ito's colours, told apart with every kind of colour vision.
@@ -81,15 +81,14 @@ def heading(axes: Axes, text: str) -> None:
     axes.set_title(text, fontsize=_STYLE["axes.titlesize"])
 
 
-def logarithmic(axis: Axis) -> None:
-    """Make an axis logarithmic, with plain numbers at 1, 2 and 5 where it spans less than three powers of ten.
+def logarithmic(axis: XAxis | YAxis) -> None:
+    """Make an axis logarithmic, with plain numbers where it spans less than three powers of ten.
 
     Call it when everything is drawn: it looks at the limits.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    which = "x" if axis.axis_name == "x" else "y"
-    getattr(axis.axes, f"set_{which}scale")("log")
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     low, high = axis.get_view_interval()
     if 0 < low < high < 1e3 * low:
         subs = (
@@ -136,12 +135,11 @@ def density(
     width = 0.9 * min(scales) * n**-0.2 if scales else 0.01
     low, positive = x.min() - 4 * width, x.min() > 0
     grid = np.linspace(max(0.0, low) if positive else low, x.max() + 4 * width, points)
-    if spread > 0:
-        kernel = gaussian_kde(x, weights=w)
-        # SciPy counts bins where we count the labels in them, so the width is set by hand.
-        kernel.set_bandwidth(width * kernel.factor / float(np.sqrt(kernel.covariance.item())))
-    else:  # one value has no covariance
-        kernel = norm(x[0], width).pdf
+    if spread == 0:  # one value has no covariance
+        return grid, norm.pdf(grid, x[0], width)
+    kernel = gaussian_kde(x, 1.0, weights=w)
+    # SciPy counts bins where we count the labels in them, so the width is set by hand.
+    kernel.set_bandwidth(width / float(np.sqrt(kernel.covariance.item())))
     return grid, kernel(grid) + (kernel(-grid) if positive and low < 0 else 0.0)
 
 

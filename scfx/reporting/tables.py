@@ -44,11 +44,11 @@ def _cell(given: Any) -> Cell:
     value, text = given if isinstance(given, tuple) else (given, None)
     if isinstance(value, str):
         return Cell(value if text is None else text, number=False)
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
-    if text is None:
-        text = number_text(value)
-    plain, bracket, interval = text.partition(" [")
-    return Cell(plain, f"[{interval}" if bracket else "", None if missing else float(value))
+    plain, bracket, interval = (number_text(value) if text is None else text).partition(" [")
+    below = f"[{interval}" if bracket else ""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return Cell(plain, below)
+    return Cell(plain, below, float(value))
 
 
 def number_text(value: Any, digits: int = 3) -> str:

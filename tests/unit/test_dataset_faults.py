@@ -37,15 +37,15 @@ from scfx.jobs.store import LocalStore
 pytestmark = pytest.mark.usefixtures("quick_reports")
 
 
-@pytest.fixture
-def source(tmp_path):
-    return write_smiles(tmp_path / "molecules.smi")
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return write_smiles(tmp_path_factory.mktemp("source") / "molecules.smi")
 
 
-@pytest.fixture
-def reference(tmp_path, source):
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, source):
     """Shard id -> checksum of a run that nothing disturbs."""
-    return undisturbed(tmp_path / "reference", source)
+    return undisturbed(tmp_path_factory.mktemp("undisturbed") / "reference", source)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -137,6 +137,14 @@ def test_every_page_is_in_the_index():
         assert page.name == "README.md" or f"]({page.name})" in index, page.name
 
 
+@pytest.mark.parametrize("page", [*PAGES, *MEASUREMENTS], ids=[*NAMES, *(page.name for page in MEASUREMENTS)])
+def test_source_files_that_a_page_names_are_there(page):
+    energy = ROOT / "scfx" / "energy"
+    roots = (ROOT, ROOT / "scfx", energy, energy / "exchange_correlation", ROOT / "backends" / "scfx_ipu")
+    for name in set(re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|toml))`", prose(page))):
+        assert any((root / name).exists() for root in roots), f"{page.name}: there is no {name}"
+
+
 def test_every_page_of_measurements_is_linked_and_names_what_made_its_figures():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     for page in MEASUREMENTS:

@@ -63,8 +63,8 @@ def test_neither_company_nor_making_integrals_again_changes_a_bit(waters):
     with JaxBackend(storage="stored").two_electron(waters, FLOAT64, BUDGET) as kept:
         together = kept.coulomb_exchange(density)
         only_exchange = kept.contract_wanted(density, np.array([1], dtype=np.int32), False, True)[1]
-    # Making a block takes 722,304 bytes, keeping all of them 212,992 for each water: not both fit.
-    with JaxBackend().two_electron(waters, FLOAT64, 900_000) as again:
+    # Making one block takes 2,021,888 bytes, keeping all 2,501,120: integrals are made again.
+    with JaxBackend().two_electron(waters, FLOAT64, 2_100_000) as again:
         assert again.held_bytes() == 0
         remade = again.coulomb_exchange(density)
     with JaxBackend().two_electron(waters.take([1]), FLOAT64, BUDGET) as alone:

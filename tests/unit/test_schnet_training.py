@@ -212,6 +212,9 @@ def test_bfloat16_trains_to_a_like_error(folder, tmp_path, registry):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script_method:DeprecationWarning"
+)  # of torch, at its own import
 def test_a_compiled_network_trains_to_the_same_error(folder, tmp_path, registry):
     # Minutes of compiling on CPU; torch.compile is meant for GPUs, where this test runs as well.
     jobs = {c: make_job(folder, steps=20, compile=c, checkpoint_every=1000) for c in (False, True)}

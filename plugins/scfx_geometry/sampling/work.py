@@ -54,6 +54,7 @@ class SampleWork(GeometryWork):
         systems: Sequence[System],
         memory: Checkpoint | None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (place, row) of each molecule, as soon as its samples are labelled."""
         for place, samples in self._samples(solvers.steps, items, systems, memory):
             yield place, self._labelled(solvers.labels, samples)
 

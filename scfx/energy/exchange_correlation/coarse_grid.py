@@ -139,7 +139,7 @@ class CoarseGrid:
         density: Float64[Array, "lane spin n n"],
         lanes: Int32[np.ndarray, "active"],
     ) -> Contribution:
-        """As `evaluate`, of the non-local term, which is asked where an entry is on the full grid."""
+        """Return the contribution of the non-local term, which is asked where an entry is on the full grid."""
         if not self._nonlocal_potential.size:
             self._nonlocal_potential = np.zeros((len(density), *density.shape[2:]))
         on_full = np.array([self.on_full_grid(lane) for lane in lanes], dtype=bool)
