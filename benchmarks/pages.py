@@ -23,8 +23,8 @@ def put(page: Path, sections: dict[str, str]) -> None:
 
 
 def picture(source: Path, name: str, caption: str) -> str:
-    """Copy a figure to docs/img under a name; returns the paragraph that shows it."""
+    """Copy a figure to docs/img under a name; returns the paragraph that shows it in docs/measurements."""
     images = DOCS / "img"
     images.mkdir(exist_ok=True)
     shutil.copyfile(source, images / name)
-    return f"\n\n![{caption}](img/{name})\n"
+    return f"\n\n![{caption}](../img/{name})\n"

@@ -1,10 +1,14 @@
 """All columns of QM9 from SMILES, against QM9's own records: MAE and worst of each, molecule by molecule.
 
-    python benchmarks/qm9_columns.py QM9.parquet OUT.jsonl [--limit 50] [--heavy 7] [--hours 1] [--table TABLE.md]
+    python benchmarks/qm9_columns.py QM9.parquet OUT.jsonl [--from 0] [--count 50] [--heavy 7] [--hours 1]
+                                     [--table TABLE.md]
 
 QM9.parquet: columns idx, smiles_gdb, z, pos (angstrom), mu, alpha, homo, lumo, gap, r2, zpve, u0, u298, h298, g298, cv,
-in QM9's units. Molecules are taken by their number of heavy atoms, then by their index. Each is a line of OUT.jsonl,
-written when it is done; a second run goes on. `--hours` stops before a molecule that would begin after that time.
+in QM9's units. Molecules are taken by their number of heavy atoms, then by their index: `--count` of them from the
+one with number `--from`. Each is a line of OUT.jsonl, written whole when it is done. A run may be cut at any moment:
+the next one passes over what is there (a line that was cut is made again), and so several runs of other molecules can
+share the file, one after another. `--hours` stops before a molecule that would begin after that time. The table is of
+all lines of the file; `--count 0` only makes the table.
 
 For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight ->
 Hessian, polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the
@@ -67,10 +71,22 @@ COLUMNS = {
 }
 
 
-def molecules(path: str, heavy: int, limit: int) -> list[dict]:
+def molecules(path: str, heavy: int, first: int, count: int) -> list[dict]:
+    """The chosen rows of QM9's table, the smallest molecules first."""
     table = pq.read_table(path).to_pylist()
     rows = [row for row in table if sum(z > 1 for z in row["z"]) <= heavy]
-    return sorted(rows, key=lambda row: (sum(z > 1 for z in row["z"]), row["idx"]))[:limit]
+    return sorted(rows, key=lambda row: (sum(z > 1 for z in row["z"]), row["idx"]))[first : first + count]
+
+
+def finished(path: Path) -> list[dict]:
+    """The whole lines of a file, which is cut after them."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def with_geometry(template: Chem.Mol, positions: np.ndarray) -> Chem.Mol:
@@ -259,16 +275,17 @@ def main() -> None:
     )
     parser.add_argument("qm9")
     parser.add_argument("out")
-    parser.add_argument("--limit", type=int, default=50)
+    parser.add_argument("--from", dest="first", type=int, default=0)
+    parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--heavy", type=int, default=7)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--table")
     options = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     path, began = Path(options.out), time.perf_counter()
-    lines = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+    lines = finished(path)
     known = {line["idx"] for line in lines}
-    for row in molecules(options.qm9, options.heavy, options.limit):
+    for row in molecules(options.qm9, options.heavy, options.first, options.count):
         if row["idx"] in known or time.perf_counter() - began > 3600 * options.hours:
             continue
         try:
@@ -284,7 +301,7 @@ def main() -> None:
         with path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(line) + "\n")
         print(json.dumps({k: v for k, v in line.items() if k not in ("ours", "theirs")}), flush=True)
-    text = table(lines)
+    text = table(sorted(lines, key=lambda line: line["idx"]))
     print(text)
     if options.table:
         Path(options.table).write_text(text, encoding="utf-8")

@@ -2,14 +2,19 @@
 
     taskset -c 0 python benchmarks/relaxations.py                                   # 200 conformers, B3LYP/STO-3G
     taskset -c 0 python benchmarks/relaxations.py --basis 6-31g* --conformers 20
-    taskset -c 0 python benchmarks/relaxations.py --conformers 4 --chunk 4 --out sample.md   # a sample
+    taskset -c 0 python benchmarks/relaxations.py --conformers 32 --chunk 16 --peer-conformers 2   # cut down
 
 Functional, basis numbers, grid level and criteria (`gau`) are the same. For each chunk of conformers scfx relaxes by
-pyberny, then by geomeTRIC, in each policy; then PySCF relaxes each conformer by geomeTRIC with its own default gradient
-(without grid response) or, with --response, with it. Nothing is timed that compiles: a relaxation of other seeds goes
-first, and what compiles later is taken off. The same minimum: RMSD of all atoms after superposing below 0.01 angstrom
-and energies within 1e-6 hartree; energies of both are PySCF's at the final geometries, converged tightly, so that a
-difference is one of geometry. `no guess` is pyberny with every step begun from the standard guess.
+pyberny and by geomeTRIC, with each step begun from the density of the one before, and (`no guess`) from the standard
+guess; then PySCF relaxes the first `--peer-conformers` of the chunk (default: all) by geomeTRIC. Rates are per
+relaxation, so that programs with other numbers of them can be compared; the table states how many each has. `--peers`:
+with the response of the grid's points and weights in PySCF's gradient, as scfx has it, or without, its own default, or
+both. scfx's seconds include the last geometry solved once more from the standard guess, which PySCF does not do.
+
+Nothing is timed that compiles: a relaxation of other seeds goes first, and what compiles later is taken off. The same
+minimum: RMSD of all atoms after superposing below 0.01 angstrom and energies within 1e-6 hartree, of the conformers
+that the first peer relaxed; energies of both are PySCF's at the final geometries, converged tightly, so that a
+difference is one of geometry. The table is written after every chunk: a run that is cut has said what it has.
 """
 
 from __future__ import annotations
@@ -38,6 +43,10 @@ from scfx.model.basis import BasisSet  # noqa: E402
 from scfx.model.system import BOHR_IN_ANGSTROM  # noqa: E402
 
 SAME_RMSD, SAME_ENERGY = 0.01, 1e-6  # angstrom, hartree
+PEERS = {
+    "response": "PySCF with grid response, geomeTRIC",
+    "default": "PySCF without grid response, geomeTRIC",
+}
 
 
 @dataclass
@@ -47,6 +56,10 @@ class Timed:
     seconds: float = 0.0
     steps: list[int] = field(default_factory=list)
     iterations: list[int] = field(default_factory=list)
+    #: SCF iterations of the last geometries from the standard guess, of scfx.
+    standard: list[int] = field(default_factory=list)
+    #: How many of those that the first peer relaxed too end at its minimum.
+    same: int = 0
     ends: list[np.ndarray | None] = field(default_factory=list)
 
     @property
@@ -54,33 +67,29 @@ class Timed:
         return 3600 * len(self.ends) / self.seconds
 
 
-class WithoutGuess:
-    """A solver that begins every step from the standard guess."""
+@dataclass(frozen=True)
+class Run:
+    """One way to relax with scfx."""
 
-    def __init__(self, solver: scfx.Solver):
-        self._solver = solver
-        self.resolved, self.registry, self.spec_hash = solver.resolved, solver.registry, solver.spec_hash
-
-    @property
-    def profile(self) -> dict[str, float]:
-        return self._solver.profile
-
-    def solve(self, systems: Any, *, return_density: bool = False, initial_density: Any = None) -> Any:
-        return self._solver.solve(systems, return_density=return_density)
+    solver: scfx.Solver
+    optimizer: str
+    propagate_guess: bool = True
 
 
-def run_scfx(solver: Any, optimizer: str, systems: list[scfx.System], into: Timed) -> None:
-    before, start = solver.profile.get("compile", 0.0), time.perf_counter()
-    done = relax(solver, systems, optimizer, "gau")
-    into.seconds += time.perf_counter() - start - (solver.profile.get("compile", 0.0) - before)
+def run_scfx(run: Run, systems: list[scfx.System], into: Timed) -> None:
+    before, start = run.solver.profile.get("compile", 0.0), time.perf_counter()
+    done = relax(run.solver, systems, run.optimizer, "gau", propagate_guess=run.propagate_guess)
+    into.seconds += time.perf_counter() - start - (run.solver.profile.get("compile", 0.0) - before)
     for each in done:
         into.steps.append(each.steps)
         into.iterations.append(each.iterations)
+        if each.converged:
+            into.standard.append(each.final_iterations)
         into.ends.append(each.system.positions_angstrom if each.converged else None)
 
 
 def run_pyscf(
-    systems: list[scfx.System], basis: BasisSet, arguments: argparse.Namespace, into: Timed
+    systems: list[scfx.System], basis: BasisSet, arguments: argparse.Namespace, response: bool, into: Timed
 ) -> None:
     from pyscf.geomopt import geometric_solver
 
@@ -92,7 +101,7 @@ def run_pyscf(
         field_.conv_tol, field_.conv_tol_grad = arguments.energy, arguments.gradient
         field_.callback = lambda _, count=count: count.__setitem__(0, count[0] + 1)
         nuclear = field_.nuc_grad_method()
-        nuclear.grid_response = arguments.response
+        nuclear.grid_response = response
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             converged, end = geometric_solver.kernel(
                 nuclear,
@@ -144,7 +153,14 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", default=["mixed"])
     parser.add_argument("--energy", type=float, default=1e-9, help="SCF thresholds of both, hartree")
     parser.add_argument("--gradient", type=float, default=1e-5)
-    parser.add_argument("--response", action="store_true", help="PySCF's gradient with grid response")
+    parser.add_argument(
+        "--peers",
+        nargs="+",
+        choices=list(PEERS),
+        default=["response"],
+        help="PySCF's gradient with grid response, or not",
+    )
+    parser.add_argument("--peer-conformers", type=int, help="PySCF relaxes only so many of each chunk")
     parser.add_argument("--out", help="a Markdown file")
     arguments = parser.parse_args()
     lib.num_threads(1)
@@ -156,45 +172,69 @@ def main() -> None:
     systems = throughput.conformers(arguments.smiles, arguments.conformers, 0)
     first = next(iter(solvers.values()))
     basis = BasisSet.from_source(first.resolved.basis, {int(z) for s in systems for z in s.atomic_numbers})
-    runs: dict[str, tuple[Any, str]] = {}
+    runs: dict[str, Run] = {}
     for policy, solver in solvers.items():
-        runs[f"scfx {policy}, pyberny"] = solver, "berny"
-        runs[f"scfx {policy}, geomeTRIC"] = solver, "geometric"
-        runs[f"scfx {policy}, pyberny, no guess"] = WithoutGuess(solver), "berny"
-    warm = throughput.conformers(arguments.smiles, arguments.chunk, 100_000)
-    for solver, optimizer in runs.values():
-        run_scfx(solver, optimizer, warm[:2] if arguments.chunk > 4 else warm, Timed())
-    timed = {name: Timed() for name in (*runs, "PySCF, geomeTRIC")}
+        runs[f"scfx {policy}, pyberny"] = Run(solver, "berny")
+        runs[f"scfx {policy}, geomeTRIC"] = Run(solver, "geometric")
+        runs[f"scfx {policy}, pyberny, no guess"] = Run(solver, "berny", propagate_guess=False)
+    warm = throughput.conformers(arguments.smiles, min(arguments.chunk, arguments.conformers), 100_000)
+    for run in runs.values():
+        run_scfx(run, warm[:2] if len(warm) > 4 else warm, Timed())
+    timed = {name: Timed() for name in (*runs, *(PEERS[peer] for peer in arguments.peers))}
     for start in range(0, len(systems), arguments.chunk):
         chunk = systems[start : start + arguments.chunk]
-        for name, (solver, optimizer) in runs.items():
-            run_scfx(solver, optimizer, chunk, timed[name])
-        run_pyscf(chunk, basis, arguments, timed["PySCF, geomeTRIC"])
+        few = chunk[: arguments.peer_conformers]
+        for name, run in runs.items():
+            run_scfx(run, chunk, timed[name])
+        for peer in arguments.peers:
+            run_pyscf(few, basis, arguments, peer == "response", timed[PEERS[peer]])
+        judge(few, start, timed, PEERS[arguments.peers[0]], basis, arguments)
         print(json.dumps({name: [len(t.ends), round(t.seconds, 1)] for name, t in timed.items()}), flush=True)
-    peer = timed["PySCF, geomeTRIC"]
-    reference = energies(systems, peer.ends, basis, arguments)
+        text = table(timed, arguments)
+        if arguments.out:
+            Path(arguments.out).write_text(text, encoding="utf-8")
+    print(text)
+
+
+def judge(
+    few: list[scfx.System],
+    start: int,
+    timed: dict[str, Timed],
+    reference: str,
+    basis: BasisSet,
+    arguments: argparse.Namespace,
+) -> None:
+    """Count who ends at the reference's minima, of the conformers of a chunk that it relaxed; outside the timing."""
+    theirs = timed[reference].ends[len(timed[reference].ends) - len(few) :]
+    lowest = energies(few, theirs, basis, arguments)
+    for name, t in timed.items():
+        at = start if name.startswith("scfx") else len(t.ends) - len(few)
+        ours = t.ends[at : at + len(few)]
+        found = lowest if name == reference else energies(few, ours, basis, arguments)
+        t.same += sum(
+            a is not None and b is not None and rmsd(a, b) < SAME_RMSD and abs(e - r) < SAME_ENERGY
+            for a, b, e, r in zip(ours, theirs, found, lowest, strict=True)
+        )
+
+
+def table(timed: dict[str, Timed], arguments: argparse.Namespace) -> str:
+    reference = timed[PEERS[arguments.peers[0]]]
     rows = [
-        f"{len(systems)} conformers of `{arguments.smiles}`, {arguments.functional}/{arguments.basis}, grid "
-        f"{arguments.grid}, criteria gau, chunks of {arguments.chunk}; PySCF's gradient "
-        f"{'with' if arguments.response else 'without'} grid response",
+        f"`{arguments.smiles}`, {arguments.functional}/{arguments.basis}, grid {arguments.grid}, criteria gau, chunks "
+        f"of {arguments.chunk}; ratio: relaxations an hour over those of {PEERS[arguments.peers[0]]}",
         "",
-        "| program | relaxations an hour | ratio | steps | SCF iterations a step | converged | same minimum |",
-        "|---|---|---|---|---|---|---|",
+        "| program | relaxed | an hour | ratio | steps | SCF iterations a step | from the standard guess | converged | "
+        "same minimum |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, t in timed.items():
-        found = energies(systems, t.ends, basis, arguments)
-        same = sum(
-            a is not None and b is not None and rmsd(a, b) < SAME_RMSD and abs(e - r) < SAME_ENERGY
-            for a, b, e, r in zip(t.ends, peer.ends, found, reference, strict=True)
-        )
+        standard = f"{np.mean(t.standard):.1f}" if t.standard else ""
         rows.append(
-            f"| {name} | {t.per_hour:.0f} | {peer.seconds / t.seconds:.1f} | {np.mean(t.steps):.1f} | "
-            f"{sum(t.iterations) / max(sum(t.steps), 1):.1f} | {sum(e is not None for e in t.ends)} | {same} |"
+            f"| {name} | {len(t.ends)} | {t.per_hour:.0f} | {t.per_hour / reference.per_hour:.1f} | "
+            f"{np.mean(t.steps):.1f} | {sum(t.iterations) / max(sum(t.steps), 1):.1f} | {standard} | "
+            f"{sum(e is not None for e in t.ends)} | {t.same} of {len(reference.ends)} |"
         )
-    text = "\n".join(rows) + "\n"
-    print(text)
-    if arguments.out:
-        Path(arguments.out).write_text(text, encoding="utf-8")
+    return "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts what was measured into docs/schnet.md, between its `<!-- measured: NAME -->` marks, and figures in docs/img.
+"""Puts what was measured into docs/measurements/schnet.md, between its `<!-- measured: NAME -->` marks, with figures.
 
     python benchmarks/schnet_report.py --scaling out/scaling --qm9 out/qm9-curve --finetune out/finetune \
         --variants out/variants --compute out/equal-compute --speed out/schnet_speed.json
@@ -134,7 +134,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     given = vars(parser.parse_args())
     put(
-        DOCS / "schnet.md",
+        DOCS / "measurements" / "schnet.md",
         {name: make(given[name]) for name, make in parts.items() if given[name] is not None},
     )
 

@@ -1,4 +1,4 @@
-"""Puts what the prepared studies found into docs/studies.md, between its `<!-- measured: NAME -->` marks, with figures.
+"""Puts what the studies found into docs/measurements/studies.md, between its `<!-- measured: NAME -->` marks.
 
     scfx run examples/study_precision.toml                        # and the others: makes out/study-precision
     python benchmarks/backends.py --markdown out/backends.md
@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pages import DOCS, picture, put
-from scfx_study.page import number
 from scfx_study.statistics import errors
+
+from scfx.reporting.tables import number_text as number
 
 #: An error of the gap above this is another electronic state rather than rounding (meV).
 _OTHER_STATE = 10.0
@@ -204,7 +205,7 @@ def main() -> None:
     sections = {name: make(Result(given[name])) for name, make in studies.items() if given[name] is not None}
     if given["backends"] is not None:
         sections["backends"] = given["backends"].read_text(encoding="utf-8")
-    put(DOCS / "studies.md", sections)
+    put(DOCS / "measurements" / "studies.md", sections)
 
 
 if __name__ == "__main__":

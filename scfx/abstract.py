@@ -28,7 +28,7 @@ from scfx.contracts.fitting import (
     RowBlock,
 )
 from scfx.contracts.functional import AbstractFunctional, ClosedShellDensity, Density, Family
-from scfx.contracts.grid import AbstractGridBackend, AbstractGridOperator
+from scfx.contracts.grid import AbstractGridBackend, AbstractGridOperator, AbstractNonlocalBackend
 from scfx.contracts.labels import AbstractDataset, AbstractLabels
 from scfx.contracts.requests import TwoElectronRequest
 from scfx.contracts.task import AbstractTask, TaskContext
@@ -55,6 +55,7 @@ __all__ = [
     "AbstractIsolatingExecutor",
     "AbstractLabels",
     "AbstractLaneTwoElectron",
+    "AbstractNonlocalBackend",
     "AbstractTask",
     "AbstractTwoElectron",
     "AbstractWork",

@@ -81,6 +81,7 @@ class Solver:
         self._profile = Profile()
         self._guess = AtomicGuess(self.resolved.integrals, spec.memory_budget)
         self._lock = Lock()
+        self._basis_sets: dict[frozenset[int], BasisSet] = {}
         self._corrected: set[int] = set()  # elements that the dispersion correction has parameters for
 
     @property
@@ -130,7 +131,7 @@ class Solver:
         if initial_density is not None and len(initial_density) != len(systems):
             raise InputError(f"initial_density has {len(initial_density)} entries for {len(systems)} systems")
         elements = {int(z) for system in systems for z in system.atomic_numbers}
-        basis = BasisSet.from_source(self.resolved.basis, elements)
+        basis = self._basis_of(frozenset(elements))
         self._check_core_potentials(basis)
         with executing(
             self.resolved.execution
@@ -160,6 +161,12 @@ class Solver:
         self.registry.hook.scfx_after_scf(result=result)
         return result
 
+    def _basis_of(self, elements: frozenset[int]) -> BasisSet:
+        """Return the basis set for some elements, one object for every call, so that their atoms are solved once."""
+        if elements not in self._basis_sets:
+            self._basis_sets[elements] = BasisSet.from_source(self.resolved.basis, elements)
+        return self._basis_sets[elements]
+
     # ---- parts -----------------------------------------------------------------------------------------------
 
     def _solve_batches(
@@ -185,7 +192,10 @@ class Solver:
                     for number in range(len(batches)):
                         work(number)
                 else:
-                    side_by_side(work, len(batches), threads, watch)
+                    # The longest first, so that threads end together.
+                    sizes = [len(batch) * batch.nao**3 for _, batch in batches]
+                    order = sorted(range(len(batches)), key=lambda number: (-sizes[number], number))
+                    side_by_side(lambda place: work(order[place]), len(batches), threads, watch)
             except KeyboardInterrupt:
                 watch.stop()
         return out
@@ -224,30 +234,37 @@ class Solver:
         groups = group_by_structure(systems, basis)
         for _, batch in groups:
             self._check_room(batch)
-        most = self._threads()
-        for threads in range(1, most + 1):
-            batches = self._cut(groups, threads)
-            if len(batches) <= threads:
+        for threads in range(1, self._threads() + 1):
+            sizes = [self._batch_size(batch, threads) for _, batch in groups]
+            count = sum(-(-len(indices) // size) for (indices, _), size in zip(groups, sizes, strict=True))
+            if count <= threads:
                 break
-        return batches, threads
+        return self._cut(groups, sizes), threads
 
-    def _cut(self, groups: list[tuple[list[int], Batch]], threads: int) -> list[tuple[list[int], Batch]]:
+    def _batch_size(self, batch: Batch, threads: int) -> int:
+        """Return how many entries of a structure go into a batch, where `threads` batches share the memory budget."""
         # Range separation keeps two sets of integrals.
         share = (
             self.resolved.memory_budget
             // threads
             // (2 if self.resolved.functional.long_range_exchange else 1)
         )
+        limit = self._most_entries(batch, share)
+        if limit == 0:
+            raise ResourceError(
+                f"scf.memory_budget: the integrals of one {batch.systems[0]!r} ({batch.nao} AOs) exceed "
+                f"{share / 2**30:.2f} GiB, the budget of each of {threads} thread(s); raise it, or use fewer "
+                "scf.threads"
+            )
+        return min(self.resolved.lane_width, limit or self.resolved.lane_width)
+
+    @staticmethod
+    def _cut(groups: list[tuple[list[int], Batch]], sizes: list[int]) -> list[tuple[list[int], Batch]]:
         out = []
-        for indices, batch in groups:
-            limit = self._most_entries(batch, share)
-            if limit == 0:
-                raise ResourceError(
-                    f"scf.memory_budget: the integrals of one {batch.systems[0]!r} ({batch.nao} AOs) exceed "
-                    f"{share / 2**30:.2f} GiB, the budget of each of {threads} thread(s); raise it, or use fewer "
-                    "scf.threads"
-                )
-            size = min(self.resolved.lane_width, limit or self.resolved.lane_width)
+        for (indices, batch), size in zip(groups, sizes, strict=True):
+            if len(indices) <= size:
+                out.append((indices, batch))
+                continue
             for start in range(0, len(indices), size):
                 part = list(range(start, min(start + size, len(indices))))
                 out.append(([indices[i] for i in part], batch.take(part)))
@@ -309,7 +326,9 @@ class Solver:
         bare = replace(self.resolved, properties=Requested())
         out: list[Entry | None] = [None] * len(systems)
         threads = max(1, self.resolved.memory_budget // budget)
-        for indices, batch in self._cut(group_by_structure(systems, basis), threads):
+        groups = group_by_structure(systems, basis)
+        sizes = [self._batch_size(batch, threads) for _, batch in groups]
+        for indices, batch in self._cut(groups, sizes):
             own = [initial[i] for i in indices]
             entries, _ = self._solve_batch(batch, budget, own, watch.aside(len(batch)), bare)
             for index, entry in zip(indices, entries, strict=True):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scfx.model.drawing import draw
+from scfx.model.drawing import geometry_svg
 from scfx.model.units import BOHR_IN_ANGSTROM, DIPOLE_AU_IN_DEBYE, HARTREE_IN_EV
 
 if TYPE_CHECKING:
@@ -127,4 +127,4 @@ def _number(value: float, form: str) -> str:
 def _picture(system: System) -> str:
     if system.natm > _ATOMS:
         return ""
-    return draw(system.atomic_numbers, system.positions * BOHR_IN_ANGSTROM, 160)
+    return geometry_svg(system.atomic_numbers, system.positions * BOHR_IN_ANGSTROM, 160)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from scfx.errors import InputError
 
@@ -51,7 +50,7 @@ class Offer:
     requires: tuple[str, ...] = ()
     capabilities: Capabilities = field(default_factory=Capabilities)
     aliases: tuple[str, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         module, _, attribute = self.target.partition(":")

@@ -101,3 +101,10 @@ def registry():
 def project_root() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+@pytest.fixture
+def quick_reports(monkeypatch):
+    """Reports of datasets without figures, which take longer than all else of a small run: for tests of its rows."""
+    monkeypatch.setattr("scfx_dataset.report.html_report", lambda *arguments: "<html>")
+    monkeypatch.setattr("scfx_dataset.report._distribution", lambda *arguments: b"\x89PNG")

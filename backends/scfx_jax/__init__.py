@@ -10,7 +10,7 @@ import scfx
 
 @scfx.hookimpl
 def scfx_register_backends() -> list[scfx.Offer]:
-    """`jax`: float64 and float32 wherever XLA runs, s to f shells, Cartesian and spherical mixed."""
+    """Offer `jax`: float64 and float32 wherever XLA runs, s to f shells, Cartesian and spherical mixed."""
     return [
         scfx.Offer(
             "jax",

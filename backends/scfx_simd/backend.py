@@ -10,9 +10,10 @@ from jaxtyping import Float64, Int32
 from scfx.abstract import AbstractAttenuatedBackend, AbstractGridBackend, OneElectron
 from scfx.contracts.derivatives import AbstractGradientBackend
 from scfx.contracts.fitting import AbstractFittingRowsBackend
+from scfx.contracts.grid import AbstractNonlocalBackend
 from scfx.errors import ConfigError, InputError
 from scfx.execution.native import loaded_variant
-from scfx_simd import gradient
+from scfx_simd import gradient, nonlocal_pairs
 from scfx_simd.fitting import SimdFittingRows
 from scfx_simd.grid import SimdGridOperator
 from scfx_simd.kernels import MAX_ANGULAR_MOMENTUM, address, check, lane_counts, library, pack
@@ -38,7 +39,11 @@ _MIXED_BYTES = 7
 
 
 class SimdBackend(
-    AbstractAttenuatedBackend, AbstractGridBackend, AbstractGradientBackend, AbstractFittingRowsBackend
+    AbstractAttenuatedBackend,
+    AbstractGridBackend,
+    AbstractNonlocalBackend,
+    AbstractGradientBackend,
+    AbstractFittingRowsBackend,
 ):
     """McMurchie-Davidson integrals with one conformer, or one shell pair of a conformer alone, to each SIMD lane.
 
@@ -46,10 +51,10 @@ class SimdBackend(
     compute one by one with the kets of a bra as lanes, and hold their own integrals only. An entry's bits are the same
     either way.
 
-    Options: `threads` (over groups of conformers; no number depends on it), `screening` and `screening_float32`
-    (hartree): shell quartets whose Schwarz bound is below are dropped, conformer by conformer. Times the elements of a
-    small density the bound is compared with `screening`, or, under policies with a convergence floor, with the
-    threshold of the policy's integrals.
+    Options: `threads` (over groups of conformers, and over VV10's pairs of points; no number depends on it),
+    `screening` and `screening_float32` (hartree): shell quartets whose Schwarz bound is below are dropped, conformer by
+    conformer. Times the elements of a small density the bound is compared with `screening`, or, under policies with a
+    convergence floor, with the threshold of the policy's integrals.
     """
 
     name = "simd"
@@ -144,6 +149,14 @@ class SimdBackend(
     ) -> SimdGridOperator:
         """Return an operator on the given points; AO values beyond the budget are recomputed, to the same bits."""
         return SimdGridOperator(batch, points, weights, family, policy, memory_budget)
+
+    def nonlocal_pair_sums(self, points: Float64[np.ndarray, "6 n"]) -> Float64[np.ndarray, "3 n"]:
+        """Return VV10's sums over pairs of points; in float64 under every policy."""
+        return nonlocal_pairs.pair_sums(points, self._threads)
+
+    def nonlocal_pair_derivatives(self, points: Float64[np.ndarray, "6 n"]) -> Float64[np.ndarray, "4 n"]:
+        """Return the derivatives of VV10's sums over pairs of points; in float64 under every policy."""
+        return nonlocal_pairs.pair_derivatives(points, self._threads)
 
     def fitting_rows(
         self,

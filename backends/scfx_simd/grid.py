@@ -33,7 +33,8 @@ _N_COMPONENTS = {"lda": 1, "gga": 4, "mgga": 5}
 
 
 @lru_cache(maxsize=1)
-def _kernels() -> ctypes.CDLL:
+def grid_kernels() -> ctypes.CDLL:
+    """The grid kernels for this processor, with signatures declared."""
     lib = load("scfx_simd", "scfx_simd_grid")
     pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     message = (ctypes.c_char_p, ctypes.c_int)
@@ -56,6 +57,8 @@ def _kernels() -> ctypes.CDLL:
     lib.scfx_quadrature_weight_gradient.argtypes = (
         pointer, int32, pointer, pointer, pointer, pointer, pointer, *message,
     )  # fmt: skip
+    for pairs in (lib.scfx_nonlocal_pair_sums, lib.scfx_nonlocal_pair_derivatives):
+        pairs.argtypes = (int32, pointer, int32, pointer, *message)
     lib.scfx_quadrature_kept_bytes.argtypes = (pointer,)
     lib.scfx_quadrature_kept_bytes.restype = int64
     lib.scfx_quadrature_free.argtypes = (pointer,)
@@ -93,7 +96,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         self._natm = batch.natm
         self._entries = len(batch)
         self._counts = counts
-        lib = _kernels()
+        lib = grid_kernels()
         highest, limit = max(batch.layout.angular_momentum), lib.scfx_quadrature_max_angular_momentum()
         if highest > limit:
             raise CapabilityError(
@@ -135,7 +138,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         """Return the quadrature weights of a block in bohr³."""
         out = np.empty((len(lanes), POINTS_PER_BLOCK))
         for row, lane in zip(out, self._checked(lanes), strict=True):
-            _kernels().scfx_quadrature_weights(
+            grid_kernels().scfx_quadrature_weights(
                 self._handle, int(lane), block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, address(row)
             )
         return out
@@ -144,7 +147,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         """Return the order in which the operator holds an entry's points."""
         out = np.empty((len(lanes), POINTS_PER_BLOCK), dtype=np.int32)
         for row, lane in zip(out, self._checked(lanes), strict=True):
-            _kernels().scfx_quadrature_order(
+            grid_kernels().scfx_quadrature_order(
                 self._handle, int(lane), block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, address(row)
             )
         return out
@@ -159,7 +162,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         nspin, row = matrices.shape[1], matrices.shape[-1]
         out = np.empty((len(lanes), nspin, self._components, POINTS_PER_BLOCK), dtype=self._dtype)
         check(
-            _kernels().scfx_quadrature_density,
+            grid_kernels().scfx_quadrature_density,
             self._handle, block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, len(lanes), address(lanes),
             address(matrices), nspin, row, row * row, address(out),
         )  # fmt: skip
@@ -190,7 +193,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         values = self._checked_derivative(derivative, lanes, out.shape[1])
         nspin, row = out.shape[1], out.shape[-1]
         check(
-            _kernels().scfx_quadrature_potential,
+            grid_kernels().scfx_quadrature_potential,
             self._handle, block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, len(lanes), address(lanes), address(values),
             nspin, row, row * row, address(out),
         )  # fmt: skip
@@ -220,7 +223,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
             )
         functions, points = np.zeros((2, len(lanes), self._natm, 3))
         check(
-            _kernels().scfx_quadrature_gradient,
+            grid_kernels().scfx_quadrature_gradient,
             self._handle, block * POINTS_PER_BLOCK, POINTS_PER_BLOCK, len(lanes), address(lanes),
             address(matrices), nspin, row, row * row, address(values), address(atoms), self._natm,
             address(functions), address(points),
@@ -248,7 +251,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
         dtypes = (np.float64, np.float64, np.int32, np.float64)
         arrays = [np.ascontiguousarray(a, dtype=t) for a, t in zip(given, dtypes, strict=True)]
         check(
-            _kernels().scfx_quadrature_weight_gradient,
+            grid_kernels().scfx_quadrature_weight_gradient,
             self._handle, int(lane), *map(address, arrays), address(out),
         )  # fmt: skip
         return out
@@ -257,7 +260,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
     def kept_bytes(self) -> int:
         """Return the bytes of AO values that are kept."""
         self._checked(np.zeros(0, dtype=np.int32))
-        return int(_kernels().scfx_quadrature_kept_bytes(self._handle))
+        return int(grid_kernels().scfx_quadrature_kept_bytes(self._handle))
 
     def held_bytes(self) -> int:
         """Return the bytes of AO values held."""
@@ -266,7 +269,7 @@ class SimdGridOperator(AbstractGridGradientOperator):
     def close(self) -> None:
         """Free points and AO values."""
         if self._handle is not None:
-            _kernels().scfx_quadrature_free(self._handle)
+            grid_kernels().scfx_quadrature_free(self._handle)
         self._handle = None
 
     def _checked(self, lanes: np.ndarray) -> np.ndarray:

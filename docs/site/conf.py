@@ -28,7 +28,7 @@ myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # a page may skip a level of headings
 # Python that a page shows runs in the tests; the tutorials run here, each in a process of its own.
 nb_execution_mode = "force"
-nb_execution_timeout = 240
+nb_execution_timeout = 1200  # of a cell: minutes on a machine that does other things too
 nb_execution_show_tb = True
 nb_merge_streams = True
 

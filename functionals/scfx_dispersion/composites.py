@@ -1,8 +1,12 @@
-"""The composite r2SCAN-3c but for its basis set: the functional with the corrections that were fitted for it.
+"""Composite methods but for their basis sets: functionals with the corrections that were fitted for them.
 
-Grimme, Hansen, Ehlert and Mewes, J. Chem. Phys. 154, 064103 (2021): r2SCAN, D4 with parameters and atomic charges of
-its own, and the geometric counterpoise correction gCP (Kruse and Grimme, J. Chem. Phys. 136, 154101 (2012)), which
-depends on the nuclei alone. A functional does not choose a basis set; `level = "r2scan-3c"` says both.
+r2SCAN-3c: Grimme, Hansen, Ehlert and Mewes, J. Chem. Phys. 154, 064103 (2021): r2SCAN, D4 with parameters and atomic
+charges of its own, and the geometric counterpoise correction gCP (Kruse and Grimme, J. Chem. Phys. 136, 154101 (2012)).
+B97-3c: Brandenburg, Bannwarth, Hansen and Grimme, J. Chem. Phys. 148, 064104 (2018): a B97 GGA, D3 with its three-body
+term, and a short-range correction of bond lengths. wB97X-3c: Mueller, Hansen and Grimme, J. Chem. Phys. 158, 014103
+(2023): wB97X-V's functional with D4 in place of VV10. gCP and the bond correction depend on the nuclei alone.
+
+A functional does not choose a basis set; `level = "r2scan-3c"` says both.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from scfx.contracts.construction import ConstructionContext
 
 _HEAVIEST = 86  # radon
+_HEAVIEST_OF_D3 = 94  # plutonium
 #: Charge scaling of D4's reference polarisabilities in r2SCAN-3c (table I of the paper; the default is 3 and 2).
 _STEEPNESS, _SCALE = 2.0, 1.0
 
@@ -47,9 +52,7 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
         return np.asarray(first["gradient"] + second["gradient"], dtype=np.float64)
 
     def _parts(self, system: System, grad: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        heaviest = int(max(system.atomic_numbers))
-        if heaviest > _HEAVIEST:
-            raise InputError(f"d4-gcp has elements up to {_HEAVIEST}, {system!r} has {heaviest}")
+        _refuse_heavy(system, self.name, _HEAVIEST)
         numbers, positions = np.asarray(system.atomic_numbers), np.asarray(system.positions)
         dispersion = dftd4.interface.DispersionModel(
             numbers, positions, charge=float(system.charge), ga=_STEEPNESS, gc=_SCALE
@@ -68,9 +71,61 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
         }
 
 
+class D3WithBondCorrection(AbstractDispersionCorrection):
+    """D3(BJ) with its three-body term and the short-range bond correction, as B97-3c has them, added up."""
+
+    name = "d3bj-srb"
+
+    def __init__(self):
+        self._parameters = dftd3.interface.RationalDampingParam(method="b97-3c", atm=True)
+
+    def energy(self, system: System) -> float:
+        """Return D3 and bond correction of one system in hartree."""
+        return sum(float(part["energy"]) for part in self._parts(system, grad=False))
+
+    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
+        """Return the derivative of both corrections, hartree/bohr."""
+        first, second = self._parts(system, grad=True)
+        return np.asarray(first["gradient"] + second["gradient"], dtype=np.float64)
+
+    def _parts(self, system: System, grad: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        _refuse_heavy(system, self.name, _HEAVIEST_OF_D3)
+        numbers, positions = np.asarray(system.atomic_numbers), np.asarray(system.positions)
+        dispersion = dftd3.interface.DispersionModel(numbers, positions)
+        # The library computes the bond correction where it computes gCP.
+        bonds = dftd3.interface.GeometricCounterpoise(numbers, positions, method="b973c")
+        return dispersion.get_dispersion(self._parameters, grad=grad), bonds.get_counterpoise(grad)
+
+    def definition(self) -> dict[str, Any]:
+        """Return method and the library's version, which the numbers behind its name depend on."""
+        return {"method": self.name, "functional": "b97-3c", "dftd3": version("dftd3")}
+
+
+def _refuse_heavy(system: System, method: str, limit: int) -> None:
+    heaviest = int(max(system.atomic_numbers))
+    if heaviest > limit:
+        raise InputError(f"{method} has elements up to {limit}, {system!r} has {heaviest}")
+
+
 def r2scan_3c(context: ConstructionContext) -> AbstractFunctional:
     """Make r2SCAN with D4 and gCP of r2SCAN-3c."""
-    functional = copy.copy(context.registry.functional("r2scan"))
-    functional.dispersion = {"method": D4WithCounterpoise.name}
-    object.__setattr__(functional, "name", "r2scan-d4-gcp")
+    return _with(context, "r2scan", {"method": D4WithCounterpoise.name}, "r2scan-d4-gcp")
+
+
+def b97_3c(context: ConstructionContext) -> AbstractFunctional:
+    """Make the B97 GGA of B97-3c with its D3 and bond correction."""
+    return _with(context, "bare(gga_xc_b97_3c)", {"method": D3WithBondCorrection.name}, "b97-d3-srb")
+
+
+def wb97x_3c(context: ConstructionContext) -> AbstractFunctional:
+    """Make wB97X-V without VV10, with D4 of wB97X-3c."""
+    return _with(context, "bare(wb97x-v)", {"method": "d4", "functional": "wb97x-3c"}, "wb97x-d4-3c")
+
+
+def _with(
+    context: ConstructionContext, base: str, dispersion: dict[str, Any], name: str
+) -> AbstractFunctional:
+    functional = copy.copy(context.registry.functional(base))
+    functional.dispersion = dispersion
+    object.__setattr__(functional, "name", name)
     return functional

@@ -38,13 +38,13 @@ _LIBXC = re.compile(r"^(lda|gga|mgga|hyb)_")
 _AFTER_LIBXC = re.compile(r"-(d3bj|d3zero|d4)$")
 #: Corrections by letters, which only a separator tells from a name.
 _LETTERED = re.compile(
-    r"^(?P<base>.*[^-_+\s])[-_+\s]+\(?(?P<letters>d|ts|mbd|mbd@rsscs|xdm|ddsc|nl|vv10|rvv10|gcp|u)\)?$"
+    r"^(?P<base>.*[^-_+\s])[-_+\s]+\(?(?P<letters>d|ts|mbd|mbd@rsscs|xdm|ddsc|nl|vv10|rvv10|u)\)?$"
 )
 _LETTERS = {
     "d": "Grimme's D2", "ts": "Tkatchenko-Scheffler dispersion", "mbd": "many-body dispersion",
     "mbd@rsscs": "many-body dispersion", "xdm": "exchange-hole dipole dispersion", "ddsc": "dDsC dispersion",
     "nl": "VV10 with parameters fitted for the functional", "vv10": "VV10 with parameters fitted for the functional",
-    "rvv10": "rVV10", "gcp": "the counterpoise correction gCP", "u": "Hubbard's U",
+    "rvv10": "rVV10", "u": "Hubbard's U",
 }  # fmt: skip
 #: Keys of names that end in such letters and are functionals of their own.
 _WHOLE = {

@@ -36,7 +36,7 @@ _NOT_HERE = {
     "gga_xc_beefvdw": _VDW,
     "gga_xc_b97_3c": (
         "B97-3c is a composite: D3 with its three-body term, a correction of bond lengths and a basis set of its own "
-        "belong to it, and scfx has not all of them"
+        "belong to it; scf.level = 'b97-3c' says all of it"
     ),
     "mgga_xc_vcml_rvv10": _RVV10,
     "mgga_c_scan_rvv10": _RVV10,

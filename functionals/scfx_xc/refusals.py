@@ -12,8 +12,8 @@ _DOUBLE_HYBRID = (
 )
 _COMPOSITE = (
     "is a composite method: a basis set and corrections of its own belong to it, which a functional cannot choose; "
-    "r2SCAN-3c is scf.level = 'r2scan-3c', the others are not built: state a functional, a dispersion correction and a "
-    "basis set by themselves"
+    "scf.level = 'r2scan-3c', 'b97-3c' or 'wb97x-3c' says all of it; others are not built: state a functional, a "
+    "dispersion correction and a basis set by themselves"
 )
 _WAVE_FUNCTION = "is no density functional; scfx computes Hartree-Fock ('hf') and Kohn-Sham energies"
 _VDW_DF = (

@@ -1,4 +1,4 @@
-"""What each element contributes to the energy on average: what networks are taught the rest of."""
+"""The average contribution of each element to the energy, which is subtracted before a network is trained."""
 
 from __future__ import annotations
 

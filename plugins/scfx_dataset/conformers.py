@@ -73,7 +73,7 @@ def embed(smiles: str, seeds: Sequence[int], options: Embedding) -> Conformers:
 
     Each is a separate single-threaded call, so a failure, or the number of conformers asked, changes no other one
     (RDKit's own many-conformer call returns the survivors without their places). With `prune_rms` a conformer
-    depends on the earlier ones of its molecule, which is why a molecule is never split over shards. Pruning looks at
+    depends on the earlier ones of its molecule, which is then never split over shards. Pruning looks at
     relaxed geometries, displacement comes last.
     """
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))

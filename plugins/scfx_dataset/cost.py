@@ -16,8 +16,8 @@ from scfx.errors import BasisError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Seconds of the stages of a float32 B3LYP/STO-3G label of FC=C1C2CN2N=C1C=O on one core (docs/speed.md): 55 AOs, 13,912
-# points, 13 iterations. Each is scaled by the growth of its arithmetic.
+# Seconds of the stages of a float32 B3LYP/STO-3G label of FC=C1C2CN2N=C1C=O on one core (docs/measurements/speed.md):
+# 55 AOs, 13,912 points, 13 iterations. Each is scaled by the growth of its arithmetic.
 _AOS, _POINTS = 55.0, 13_912.0
 _QUADRATURE = 0.038  # points x nao²
 _INTEGRALS = 0.0165  # integrals with J and K: nao⁴
@@ -25,7 +25,7 @@ _LINEAR_ALGEBRA = 0.005  # nao³
 _PER_POINT = 0.006  # grid, AO values: points x nao
 _FIXED = 0.0015
 
-#: Whether a label is dearer than the model's float32: measured ratios of docs/speed.md, grid level 0.
+#: Whether a label is dearer than the model's float32: measured ratios of docs/measurements/speed.md, grid level 0.
 _POLICY = {"float32": 1.0, "mixed": 1.3, "float64": 2.0}
 
 

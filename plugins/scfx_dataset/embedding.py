@@ -1,4 +1,5 @@
-"""Embedding where no Ctrl-C can reach RDKit: `scfx.execution.sheltered` says what it would do with one.
+"""Embedding in a process that Ctrl-C does not reach, since RDKit takes that signal for itself
+(`scfx.execution.sheltered`).
 
 Workers are started with SIGINT blocked in every thread, so there RDKit works beside the solver; where the work is in
 the command's own process, which must hear Ctrl-C, the embedding is in a process of its own that does not.

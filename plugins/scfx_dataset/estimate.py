@@ -101,7 +101,10 @@ def estimate(
     bytes_per_atom = _encoded(pa.concat_tables(tables)) / max(1.0, a.sum())
     data = bytes_per_atom * total_rows * a.sum() / n.sum()
     datas = bytes_per_atom * total_rows * a[draws].sum(1) / n[draws].sum(1)
-    longest = max(shard.rows for shard in plan.shards) / total_rows * core
+    sizes_of_shards = [shard.seconds for shard in plan.shards]
+    if not any(sizes_of_shards):  # a plan made before they were kept
+        sizes_of_shards = [shard.rows for shard in plan.shards]
+    longest = max(sizes_of_shards) / sum(sizes_of_shards) * core
     return Estimate(
         _interval(core, cores), _interval(data, datas), float(longest), max(0.0, warm - sum(times)),
         dict(statuses), total_rows, len(plan.shards), float(t.sum() / m.sum()),

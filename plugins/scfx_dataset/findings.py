@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float64, Int64
 
 from scfx.jobs.commits import read_commit
@@ -21,7 +22,7 @@ from scfx_dataset.force_findings import COLUMNS as FORCE_COLUMNS
 from scfx_dataset.force_findings import ForceFindings
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Iterable, Iterator
 
     from scfx_dataset.reader import Dataset
 
@@ -103,7 +104,8 @@ def collect_findings(dataset: Dataset) -> Findings:
     best: dict[str, list[tuple[float, int, Outlier]]] = {"smallest": [], "largest": [], "widest": []}
     of_forces = tuple(name for name in FORCE_COLUMNS if name in dataset.schema.names)
     found.forces = ForceFindings() if FORCE_COLUMNS[0] in of_forces else None
-    for table in dataset.shards((*_COLUMNS, *of_forces)):
+    tables = dataset.shards((*_COLUMNS, *of_forces))
+    for table in _with_molecules_whole(tables, asked) if embedded else tables:
         columns = {name: table[name].to_pylist() for name in _COLUMNS if name != "atomic_numbers"}
         if found.forces is not None:
             found.forces.add(table)
@@ -112,8 +114,8 @@ def collect_findings(dataset: Dataset) -> Findings:
         molecules = np.array(columns["molecule"], dtype=np.int64)
         if embedded:
             real, made = np.unique(molecules[molecules >= 0], return_inverse=True)
-            counts = np.bincount(made, weights=has_geometry[molecules >= 0], minlength=real.size).astype(int)
-            found.short.update((asked - counts).tolist())
+            missing = np.bincount(made, weights=~has_geometry[molecules >= 0], minlength=real.size)
+            found.short.update(missing.astype(int).tolist())
         gaps = _gaps(table)
         _add_gaps(found, gaps[np.isfinite(gaps)])
         _extremes(best, columns, gaps)
@@ -124,6 +126,26 @@ def collect_findings(dataset: Dataset) -> Findings:
         for name, heap in best.items()
     }
     return found
+
+
+def _with_molecules_whole(tables: Iterable[pa.Table], asked: int) -> Iterator[pa.Table]:
+    """Yield the same rows, those of a molecule that is split over shards together. Its parts are in neighbours."""
+    held: dict[int, list[pa.Table]] = {}
+    for table in tables:
+        molecules = table["molecule"].to_numpy()
+        numbers, counts = np.unique(molecules[molecules >= 0], return_counts=True)
+        parts = numbers[counts < asked]
+        whole = [table.filter(pa.array(~np.isin(molecules, parts)))] if parts.size else [table]
+        for number in parts.tolist():
+            own = [*held.pop(number, ()), table.filter(pa.array(molecules == number))]
+            if sum(map(len, own)) == asked:
+                whole += own
+            else:
+                held[number] = own
+        if joined := [part for part in whole if part.num_rows]:
+            yield pa.concat_tables(joined)
+    if held:  # shards are missing
+        yield pa.concat_tables([table for own in held.values() for table in own])
 
 
 def _gaps(table: pa.Table) -> Float64[np.ndarray, "row"]:

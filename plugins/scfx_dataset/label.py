@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from scfx_dataset.options import Embedding
     from scfx_dataset.solvers import LabelSolver
 
+#: Seconds between two reports of one call of the solver, at least.
+_EVERY = 0.25
+#: What the solver calls the end of a system, in the words of a row.
+_STATUSES = {"converged": "ok", "not_converged": "not_converged", "failed": "failed"}
+
 #: A row without labels yet, and the geometry that its labels will belong to.
 _Pending = tuple[dict[str, Any], scfx.System]
 
@@ -65,8 +70,10 @@ def label_rows(
         for settled, pending in batches:
             report(settled)
             if pending:
-                _solve([row for row, _ in pending], [system for _, system in pending], solver(), unexpected)
-                report(Counter(row["status"] for row, _ in pending))
+                batch, systems = [row for row, _ in pending], [system for _, system in pending]
+                reporter = _Reporter(report)
+                _solve(batch, systems, solver(), unexpected, reporter)
+                reporter.settle(batch)
     if wanted is not None:
         rows = [row for row in rows if row["row_id"] in wanted]
     elif unexpected and not any(row["status"] in ("ok", "not_converged") for row in rows):
@@ -75,6 +82,33 @@ def label_rows(
     if not all(row["status"] for row in rows):
         raise AssertionError("a shard's rows are not the planned ones")
     return rows
+
+
+class _Reporter:
+    """Reports the rows of one batch while they are solved, as the solver counts them; then as they are.
+
+    A report is what changed since the one before, also where the solver's last word on a system is another one.
+    """
+
+    def __init__(self, report: Callable[[Counter[str]], None]):
+        self._report = report
+        self._reported: Counter[str] = Counter()
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int, statuses: Mapping[str, int]) -> None:
+        if time.monotonic() - self._said >= _EVERY:
+            self._say(Counter({_STATUSES[status]: count for status, count in statuses.items()}))
+
+    def settle(self, rows: Sequence[dict[str, Any]]) -> None:
+        """These rows of the batch are settled, and no other."""
+        self._say(Counter(row["status"] for row in rows if row["status"]))
+
+    def _say(self, counts: Counter[str]) -> None:
+        change = counts.copy()
+        change.subtract(self._reported)
+        self._reported, self._said = counts, time.monotonic()
+        if change := Counter({status: count for status, count in change.items() if count}):
+            self._report(change)
 
 
 def blank_row(planned: dict[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,14 +241,18 @@ def _fail(row: dict[str, Any], reason: str) -> None:
 
 
 def _solve(
-    rows: list[dict[str, Any]], systems: list[scfx.System], solver: LabelSolver, unexpected: list[Exception]
+    rows: list[dict[str, Any]],
+    systems: list[scfx.System],
+    solver: LabelSolver,
+    unexpected: list[Exception],
+    reporter: _Reporter | None,
 ) -> None:
     """Solve together; if that raises, one by one, so that a bad row takes no other with it.
 
     Faults of the configuration and of the machine are raised: they say nothing about a molecule.
     """
     try:
-        result = solver.solve(systems)
+        result = solver.solve(systems, progress=reporter)
     except ConfigError:
         raise
     except Exception as error:
@@ -222,7 +260,9 @@ def _solve(
             raise
         if len(systems) > 1:
             for row, system in zip(rows, systems, strict=True):
-                _solve([row], [system], solver, unexpected)
+                _solve([row], [system], solver, unexpected, None)
+                if reporter is not None:
+                    reporter.settle(rows)
             return
         if not isinstance(error, (InputError, ResourceError)):
             unexpected.append(error)

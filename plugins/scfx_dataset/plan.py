@@ -92,7 +92,7 @@ class Plan(AbstractPlan):
         """Return the shards of the plan, in their order."""
         table = pq.read_table(io.BytesIO(self._checked("shards")), schema=SHARDS)
         return tuple(
-            Shard(index, self._safe_id(row["shard"]), row["rows"], row["shape"])
+            Shard(index, self._safe_id(row["shard"]), row["rows"], row["shape"], row["seconds"] or 0.0)
             for index, row in enumerate(table.to_pylist())
         )
 

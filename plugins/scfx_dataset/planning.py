@@ -131,7 +131,14 @@ def _write(
     """All files but plan.json. Returns the counts, and the seconds that the cost model expects on one core."""
     plan_id = identity.plan_id
     # Excluded lines come between shards, in pieces, so nothing grows with the length of the source.
-    rows = PlannedRows(source, options, cost, lambda lines: files.write("excluded", lines, EXCLUDED), scratch)
+    rows = PlannedRows(
+        source,
+        options,
+        cost,
+        lambda lines: files.write("excluded", lines, EXCLUDED),
+        scratch,
+        identity.solver.get("lane_width", 16),
+    )
     files.write("excluded", [], EXCLUDED)
     index: list[dict[str, Any]] = []
     total, shards, manifest = 0.0, 0, ""
@@ -144,7 +151,9 @@ def _write(
             files.put(manifest)
         manifest = f"manifest-{shards // SHARDS_PER_MANIFEST:05d}"
         files.write(manifest, shard_rows, MANIFEST)
-        index.append({"shard": shard_id, "rows": len(shard_rows), "shape": shape})
+        index.append(
+            {"shard": shard_id, "rows": len(shard_rows), "shape": shape, "seconds": round(seconds, 6)}
+        )
         shards += 1
         total += seconds
         if len(index) >= _INDEX_PIECE:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from scfx.reporting.figures import density, draw_density, panels, save
 from scfx_dataset.card import card, title
 from scfx_dataset.findings import Findings, collect_findings
 from scfx_dataset.force_findings import ForceFindings
 from scfx_dataset.html_report import html_report
-from scfx_dataset.plots import draw_density, figure, kde, save
 
 if TYPE_CHECKING:
     from scfx.jobs.store import AbstractStore
@@ -85,15 +85,16 @@ def _failures(dataset: Dataset) -> bytes:
 
 def _distribution(found: Findings, level: str) -> bytes:
     """PNG of the distribution of gaps (eV)."""
-    made, axes = figure(6.4, 4.0)
-    draw_density(axes, {"all labels": kde(*found.histogram())}, "HOMO-LUMO gap (eV)", found.mean)
-    axes.set_title(f"{level}   n = {found.n}".replace("$", r"\$"))  # what stands between dollars is TeX
-    return save(made, "png")
+    figure, axes = panels(1, 1, 6.4, 4.0)
+    draw_density(axes[0, 0], {"all labels": density(*found.histogram())}, "HOMO-LUMO gap (eV)", found.mean)
+    axes[0, 0].set_title(f"{level}   n = {found.n}")
+    return save(figure, "png")
 
 
 def _force_distribution(forces: ForceFindings, level: str) -> bytes:
     """PNG of the distribution of the sizes of forces on atoms (eV/angstrom)."""
-    made, axes = figure(6.4, 4.0)
-    draw_density(axes, {"all atoms": kde(*forces.atoms.histogram())}, "force on an atom (eV/angstrom)")
-    axes.set_title(f"{level}   n = {forces.atoms.n}".replace("$", r"\$"))
-    return save(made, "png")
+    figure, axes = panels(1, 1, 6.4, 4.0)
+    curves = {"all atoms": density(*forces.atoms.histogram())}
+    draw_density(axes[0, 0], curves, "force on an atom (eV/angstrom)")
+    axes[0, 0].set_title(f"{level}   n = {forces.atoms.n}")
+    return save(figure, "png")

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 _EXCLUDED_PIECE = 10_000
 #: Bounds of a shard that is cut by cost: a commit costs an object, a crash the rows of a shard.
 _SHARD_ROWS = (16, 16_384)
-#: A small job is cut into about so many shards, for four of each of 16 workers; but not into smaller ones than that:
-#: lanes of the solver would be empty.
-_FEWEST_SHARDS = 64
-_SMALL_SHARD_ROWS = 8
+#: A job that has not the work of so many shards of the asked minutes is cut into so many, for eight of each of 16
+#: workers; where these would have fewer than `_FULL_BATCHES` of the solver's batches, into `_FEW_SHARDS`, if there are
+#: rows for them.
+_MANY_SHARDS = 128
+_FEW_SHARDS = 48
+_FULL_BATCHES = 4
 UNREADABLE = "unreadable"
 #: What no SMILES holds: anything but printable ASCII.
 _NO_SMILES = re.compile(r"[^!-~]")
@@ -54,10 +56,12 @@ class PlannedRows:
     """Iterate over (shape, rows, model seconds) of one shard after the other; afterwards `counts` says what became of
     every record.
 
-    The conformers of an embedded molecule stay in one shard. Shards have the asked minutes of work, or less where the
-    whole job would give fewer than `_FEWEST_SHARDS`. Shards of one shape are cut as soon as they are full;
+    A molecule stays in one shard, unless it has more rows than a shard and its conformers do not depend on each other.
+    Shards have the asked minutes of work, or less where the whole job would give fewer than `_MANY_SHARDS`: then they
+    are whole batches of `lane_width` rows, or half of one. Shards of one shape are cut as soon as they are full;
     what is left of each shape at the end is put together in order of shape. Records that cannot be read become one
-    row each, with the reason. Memory is bounded: keys of molecules seen and entries of shards that are not full yet
+    row each, with the reason. Nothing here looks at the machine: the same source and options give the same shards for
+    any number of workers. Memory is bounded: keys of molecules seen and entries of shards that are not full yet
     go on in files in `scratch`; one shard at a time is held whole.
     """
 
@@ -68,6 +72,7 @@ class PlannedRows:
         cost: CostModel | None,
         exclude: Callable[[list[dict[str, Any]]], None],
         scratch: Path,
+        lane_width: int = 16,
     ):
         if cost is None and (options.filters.max_aos is not None or not options.shard_rows):
             raise InputError(
@@ -79,6 +84,9 @@ class PlannedRows:
         self._cost = cost
         self._exclude = exclude
         self._scratch = scratch
+        self._lanes = lane_width
+        # Which conformers are pruned depends on the earlier ones of their molecule.
+        self._whole = options.embedding.prune_rms is not None
         self._excluded: list[dict[str, Any]] = []
         self._next_row = 0
         self._recipe = recipe(options.geometry == "embed", options.embedding)
@@ -91,7 +99,7 @@ class PlannedRows:
         sizes: dict[str, int] = {}
         held: dict[str, int] = {}
         seconds: dict[str, float] = {}
-        total, enough = 0.0, _FEWEST_SHARDS * 60 * self._options.shard_minutes
+        total, enough = 0.0, _MANY_SHARDS * 60 * self._options.shard_minutes
         # Until there is work for so many shards it is not known how large they may be.
         flows = bool(self._options.shard_rows)
         for entry in self._entries():
@@ -99,44 +107,75 @@ class PlannedRows:
             if shape not in sizes:
                 seconds[shape] = self._seconds(entry.molecule)
                 sizes[shape] = self._shard_size(seconds[shape])
-            groups.add(shape, entry)
-            held[shape] = held.get(shape, 0) + entry.n_rows
             total += entry.n_rows * seconds[shape]
-            if not flows and total >= enough:
-                flows = True
-                yield from self._full_shards(groups, sizes, held, seconds)
-            # Whole molecules: close the shard when the next one would not fit.
-            elif flows and held[shape] + entry.n_rows > sizes[shape]:
-                rows = self._rows(groups.take(shape))
-                yield shape, rows, len(rows) * seconds[shape]
-                held[shape] = 0
+            if not flows:
+                groups.add(shape, entry)
+                held[shape] = held.get(shape, 0) + entry.n_rows
+                if total >= enough:
+                    flows = True
+                    yield from self._full_shards(groups, sizes, held, seconds)
+                continue
+            yield from self._add(entry, shape, groups, sizes, held, seconds)
         if not flows:
-            share = total / enough
-            sizes = {
-                shape: min(size, max(_SMALL_SHARD_ROWS, round(size * share))) if seconds[shape] else size
-                for shape, size in sizes.items()
-            }
+            sizes = {shape: self._small(size, total, seconds[shape]) for shape, size in sizes.items()}
             yield from self._full_shards(groups, sizes, held, seconds)
         yield from self._rest(groups, sizes, held, seconds)
         if self._excluded:
             self._exclude(self._excluded)
+
+    def _pieces(self, entry: _Entry, size: int, held: int) -> Iterator[_Entry]:
+        """Yield the entry itself; or, of one with more rows than a shard holds, parts that fill up shards of `size`
+        rows, of which the first has `held` already.
+        """
+        if self._whole or entry.n_rows <= size:
+            yield entry
+            return
+        first, room = 0, size - held
+        while first < entry.n_rows:
+            rows = min(room, entry.n_rows - first)
+            yield entry._replace(
+                row_id=entry.row_id + first, first_conformer=entry.first_conformer + first, n_rows=rows
+            )
+            first, room = first + rows, size
+
+    def _small(self, size: int, total: float, seconds: float) -> int:
+        """Return the rows of a shard of one shape, `size` by the asked minutes, in a job of `total` model seconds."""
+        if not seconds:
+            return size
+        lanes = self._lanes
+        few, many = (total / count / seconds for count in (_FEW_SHARDS, _MANY_SHARDS))
+        batches = max(many, min(few, _FULL_BATCHES * lanes)) / lanes
+        # Half a batch costs a label a tenth more than a full one, less than half of one much more.
+        return min(size, lanes * max(1, round(batches)) if batches >= 0.5 else max(1, lanes // 2))
 
     def _full_shards(
         self, groups: Groups, sizes: dict[str, int], held: dict[str, int], seconds: dict[str, float]
     ) -> Iterator[_Cut]:
         """The full shards of all that is waiting; the remainders wait on."""
         for shape in groups.waiting():
-            entries: list[_Entry] = []
             held[shape] = 0
             for entry in groups.drain(shape):
-                if entries and held[shape] + entry.n_rows > sizes[shape]:
-                    rows = self._rows(entries)
-                    yield shape, rows, len(rows) * seconds[shape]
-                    entries, held[shape] = [], 0
-                entries.append(entry)
-                held[shape] += entry.n_rows
-            for entry in entries:
-                groups.add(shape, entry)
+                yield from self._add(entry, shape, groups, sizes, held, seconds)
+
+    def _add(
+        self,
+        entry: _Entry,
+        shape: str,
+        groups: Groups,
+        sizes: dict[str, int],
+        held: dict[str, int],
+        seconds: dict[str, float],
+    ) -> Iterator[_Cut]:
+        """Put an entry to those of its shape, and yield the shards that are full then."""
+        for piece in self._pieces(entry, sizes[shape], held.get(shape, 0)):
+            groups.add(shape, piece)
+            held[shape] = held.get(shape, 0) + piece.n_rows
+            # Close the shard when the next molecule would not fit, unless a part of it may.
+            least = entry.n_rows if piece is entry else 1
+            if held[shape] + least > sizes[shape]:
+                rows = self._rows(groups.take(shape))
+                yield shape, rows, len(rows) * seconds[shape]
+                held[shape] = 0
 
     def _rest(
         self, groups: Groups, sizes: dict[str, int], held: dict[str, int], seconds: dict[str, float]

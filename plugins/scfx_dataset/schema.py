@@ -146,6 +146,14 @@ SHARDS = pa.schema(
         pa.field("shard", pa.string(), False),
         pa.field("rows", pa.int64(), False),
         pa.field("shape", pa.string(), False),
+        pa.field(
+            "seconds",
+            pa.float64(),
+            metadata={
+                "unit": "s",
+                "description": "of one core, by the cost model; plans made before have none",
+            },
+        ),
     ]
 )
 

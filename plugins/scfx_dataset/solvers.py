@@ -11,7 +11,7 @@ from scfx_dataset.cost import CostModel
 from scfx_dataset.property_columns import property_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @runtime_checkable
@@ -26,8 +26,16 @@ class LabelSolver(Protocol):
         """Return the seconds by stage since the solver was made, "compile" among them."""
         ...
 
-    def solve(self, systems: Sequence[scfx.System]) -> scfx.SCFResult:
-        """Return the result of these systems."""
+    def solve(
+        self,
+        systems: Sequence[scfx.System],
+        *,
+        progress: Callable[[int, int, dict[str, int]], Any] | None = None,
+    ) -> scfx.SCFResult:
+        """Return the result of these systems.
+
+        `progress` is called, one call at a time, with (systems done, systems in all, {status: how many}).
+        """
         ...
 
 

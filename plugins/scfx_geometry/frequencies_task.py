@@ -6,41 +6,70 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scfx.errors import ConfigError, ScfxError
+from scfx.errors import ConfigError
 from scfx.model.system import DIPOLE_AU_IN_DEBYE
 from scfx_geometry.frequencies import Analysis, frequencies
 from scfx_geometry.isotopes import commonest_isotope_masses
 from scfx_geometry.options import FrequenciesOptions
-from scfx_geometry.property_columns import property_fields, property_row
-from scfx_geometry.tables import FREQUENCY_COLUMNS, write_table
+from scfx_geometry.property_columns import property_row
+from scfx_geometry.solving import reason_of
+from scfx_geometry.tables import FREQUENCY_COLUMNS, ParquetFile
 from scfx_geometry.task import GeometryTask
+from scfx_geometry.work import GeometryWork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    import pyarrow as pa
     from pydantic import BaseModel
 
+    from scfx.model.system import System
+    from scfx_geometry.checkpoint import Checkpoint
     from scfx_geometry.solvers import Solvers
-    from scfx_geometry.sources import MoleculeFile, SourceMolecule
-    from scfx_geometry.store import RowStore
+    from scfx_geometry.sources import MoleculeFile
+
+
+class FrequenciesWork(GeometryWork):
+    """Analyses the molecules of a shard one after another: the displaced geometries of each are a batch."""
+
+    def rows(
+        self,
+        solvers: Solvers,
+        items: Sequence[dict[str, Any]],
+        systems: Sequence[System],
+        memory: Checkpoint | None,
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (place, row) of each molecule, as soon as its frequencies are done."""
+        settings: FrequenciesOptions = self.settings
+        for place, system in enumerate(systems):
+            given = {"positions_angstrom": system.positions_angstrom.tolist()}
+            try:
+                found = frequencies(
+                    solvers.steps, system, settings.step, settings.temperature, settings.pressure,
+                    settings.symmetry_number, labels=solvers.labels,
+                )  # fmt: skip
+            except Exception as error:  # this molecule's own: it costs its row and says why
+                yield place, {**given, "status": "failed", "reason": reason_of(error)}
+            else:
+                label = found.label
+                properties = property_row(
+                    solvers.labels.resolved.properties,
+                    FREQUENCY_COLUMNS,
+                    {name: values[0] for name, values in label.properties.items()},
+                    {name: reasons[0] for name, reasons in label.property_reasons.items()},
+                )
+                yield place, {**given, **_row(found), **properties}
 
 
 class FrequenciesTask(GeometryTask):
     """Frequencies, intensities, rotational constants and thermochemistry, a row a molecule (docs/geometries.md)."""
 
     Options: ClassVar[type[BaseModel]] = FrequenciesOptions
-    _lost = "failed"
-    _good = "ok"
+    _name = "frequencies"
     _columns = FREQUENCY_COLUMNS
-
-    @property
-    def _settings(self) -> FrequenciesOptions:
-        assert isinstance(self.options, FrequenciesOptions)
-        return self.options
-
-    @property
-    def _distributions(self) -> tuple[str, ...]:
-        return ("ase",)
+    _work = FrequenciesWork
+    _files = ("frequencies.parquet",)
+    leaves_geometries = False
 
     def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         for record in source.records:
@@ -51,36 +80,16 @@ class FrequenciesTask(GeometryTask):
                         "task.molecules", f"{record.system!r} has ghost atoms, which have no mass"
                     )
 
-    def _compute(
-        self, solvers: Solvers, todo: Sequence[tuple[int, SourceMolecule]]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        settings = self._settings
-        for index, record in todo:
-            assert record.system is not None
-            given = {"positions_angstrom": record.system.positions_angstrom.tolist()}
-            try:
-                found = frequencies(
-                    solvers.steps, record.system, settings.step, settings.temperature, settings.pressure,
-                    settings.symmetry_number, labels=solvers.labels,
-                )  # fmt: skip
-            except ScfxError as error:  # this molecule's own: it costs its row and says why
-                yield index, {**given, "status": "failed", "reason": str(error)}
-            else:
-                label = found.label
-                properties = property_row(
-                    solvers.labels.resolved.properties,
-                    self._columns,
-                    {name: values[0] for name, values in label.properties.items()},
-                    {name: reasons[0] for name, reasons in label.property_reasons.items()},
-                )
-                yield index, {**given, **_row(found), **properties}
-
-    def _write(
-        self, store: RowStore, rows: Sequence[Mapping[str, Any]], solvers: Solvers | None
-    ) -> list[str]:
-        more = () if solvers is None else property_fields(solvers.labels.resolved.properties, self._columns)
-        write_table(store.folder / "frequencies.parquet", FREQUENCY_COLUMNS, rows, more)
-        return ["frequencies.parquet"]
+    def _contents(
+        self, rows: Iterable[Mapping[str, Any]], more: Sequence[pa.Field]
+    ) -> tuple[list[bytes], str]:
+        table = ParquetFile(FREQUENCY_COLUMNS, more)
+        good = count = 0
+        for row in rows:
+            table.add([row])
+            count += 1
+            good += row["status"] == "ok"
+        return [table.content()], f"{good} of {count} ok"
 
 
 def _row(found: Analysis) -> dict[str, Any]:

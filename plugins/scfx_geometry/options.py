@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from scfx.contracts.optimizer import Constraint
 from scfx.hessian import STEP
+from scfx.jobs import JobOptions
 from scfx_geometry.thermochemistry import PRESSURE, TEMPERATURE
 
 
-class SourceOptions(BaseModel):
-    """Which molecules. Relative paths: `molecules` is looked for in the working directory, then beside the
-    configuration file; `output` is relative to the working directory."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class SourceOptions(JobOptions):
+    """Which molecules, and how the work on them is run. Relative paths: `molecules` is looked for in the working
+    directory, then beside the configuration file; `output` is relative to the working directory."""
 
     molecules: str = Field(
-        description="file of geometries (.xyz, .extxyz) or of SMILES (.smi, .smiles, .txt), or the output folder of an "
-        "optimize task, which may be an earlier one of the same configuration"
+        description="file of geometries (.xyz, .extxyz) or of SMILES (.smi, .smiles, .txt), or the output of an "
+        "optimize or sample task, which may be an earlier one of the same configuration"
     )
     format: Literal["auto", "xyz", "smiles", "relaxed"] = Field(
         "auto", description="what `molecules` is; auto: a folder is relaxed, a file is what its name ends in"
@@ -30,14 +29,31 @@ class SourceOptions(BaseModel):
     )
     seed: int = Field(42, ge=0, description="of the conformer that RDKit makes of a SMILES")
     limit: int | None = Field(None, ge=1, description="take only the first so many molecules")
-    output: str = Field(description="folder of the results")
+    shard_rows: int = Field(
+        4, ge=1, description="molecules of a shard, which a worker computes and commits together"
+    )
+    checkpoint_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="what there is of an unfinished shard is stored so often; 0: whenever it grows",
+    )
 
     def row_options(self) -> dict[str, Any]:
         """Return the options that decide what the rows are; the others only say where and how."""
-        return self.model_dump(mode="json", exclude={"molecules", "output", "lanes"})
+        how = {"molecules", "lanes", "shard_rows", "checkpoint_seconds"}
+        return self.model_dump(mode="json", exclude=how | set(JobOptions.model_fields))
 
 
-class OptimizeOptions(SourceOptions):
+class PathOptions(SourceOptions):
+    """Of tasks whose molecules walk paths, side by side in a shard."""
+
+    shard_rows: int = Field(
+        16, ge=1, description="molecules of a shard, which a worker computes and commits together"
+    )
+    lanes: int = Field(128, ge=1, description="molecules of a shard on their way at once")
+
+
+class OptimizeOptions(PathOptions):
     """Options of the optimize task (docs/geometries.md)."""
 
     optimizer: str = Field("berny", description="name of an optimiser: berny, geometric, ase-bfgs...")
@@ -47,7 +63,9 @@ class OptimizeOptions(SourceOptions):
     max_steps: int = Field(100, ge=1, description="most energies and gradients of one molecule's path")
     constraints: tuple[Constraint, ...] = Field((), description="what is kept, of every molecule")
     trajectory: bool = Field(False, description="keep every frame with its energy and forces")
-    lanes: int = Field(128, ge=1, description="molecules on their way at once")
+    propagate_guess: bool = Field(
+        True, description="begin each step from the density of the one before; false: from the standard guess"
+    )
 
 
 class FrequenciesOptions(SourceOptions):

@@ -1,7 +1,8 @@
-"""The two solvers of a task: one for the many geometries on the way, one for those that become labels."""
+"""The solvers of a task: for the many geometries on the way, and for those that become labels."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,20 @@ SolverFactory = Callable[[Any, Any, Sequence[int]], Any]
 
 @dataclass(frozen=True)
 class Solvers:
-    """`steps` computes energies and gradients; `labels` all that `scf.properties` asks for, to the same bits.
+    """`steps` computes energies and gradients; `labels` all that `scf.properties` asks for.
 
-    They are one object where nothing more is asked.
+    To the same bits, and they are one object where nothing more is asked; or `steps` is of a level of its own.
     """
 
     steps: Any
     labels: Any
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds by stage since they were made."""
+        total: Counter[str] = Counter()
+        for solver in {id(each): each for each in (self.steps, self.labels)}.values():
+            total.update(solver.profile)
+        return dict(total)
 
 
 def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> Any:
@@ -34,10 +42,19 @@ def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> 
 
 
 def solvers_of(
-    spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int], factory: SolverFactory
+    spec: SCFSpec,
+    registry: Any,
+    atomic_numbers: Sequence[int],
+    factory: SolverFactory,
+    level: SCFSpec | None = None,
 ) -> Solvers:
-    """Return both solvers; the first leaves out what only labels need, such as polarizabilities."""
+    """Return both solvers; that of the steps leaves out what only labels need, such as polarizabilities.
+
+    `level`: the spec of the steps, if that is another.
+    """
     labels = factory(spec, registry, atomic_numbers)
+    if level is not None:
+        return Solvers(factory(level, registry, atomic_numbers), labels)
     gradient = tuple(choice for choice in spec.properties if _name(choice) == "gradient")
     if gradient == tuple(spec.properties) and not spec.quadrupole and not spec.stability:
         return Solvers(labels, labels)

@@ -1,42 +1,50 @@
-"""The molecules of a task: geometries of xyz, conformers that are made of SMILES, or what an optimize task left."""
+"""The molecules of a task: geometries of xyz, conformers that are made of SMILES, or what another task left."""
 
 from __future__ import annotations
 
-import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scfx.errors import ConfigError, InputError, PluginUnavailableError
+from scfx.jobs.plan import PLAN
+from scfx.jobs.stores import open_store
 from scfx.model.system import System
 from scfx_geometry.options import SourceOptions
-from scfx_geometry.store import digest
 
 _ENDINGS = {".xyz": "xyz", ".extxyz": "xyz", ".smi": "smiles", ".smiles": "smiles", ".txt": "smiles"}
 _PACKED = (".gz", ".bz2")
-#: What an optimize task leaves when it is done, and the status of its good rows.
+#: What an optimize task leaves when it is done, and the status of its good rows; the same of a sample task.
 TABLE, CONVERGED = "geometries.parquet", "converged"
+SAMPLES, SAMPLED = "samples.parquet", "ok"
+_TABLES = {TABLE: CONVERGED, SAMPLES: SAMPLED}
 
 
 @dataclass(frozen=True)
 class SourceMolecule:
-    """One molecule of the source: `system`, or the `problem` that leaves it without one."""
+    """One molecule of the source: `system`, or the `problem` that leaves it without one.
+
+    `smiles`: what the molecule was made of, where its atoms stand in the order of the canonical SMILES; else empty.
+    """
 
     name: str
     system: System | None
     problem: str = ""
+    smiles: str = ""
 
 
 @dataclass(frozen=True)
 class MoleculeFile:
-    """The records of a file, in its order, and the digest of its bytes.
+    """The records of a file, in its order, and what it is read as: "xyz", "smiles" or "relaxed".
 
-    `to_come`: these are the molecules that an earlier task of the configuration is going to relax, as they start.
+    `to_come`: these are the molecules that an earlier task of the configuration is going to relax or sample, as they
+    start.
     """
 
     records: tuple[SourceMolecule, ...]
-    sha256: str
+    kind: str
     to_come: bool = False
 
 
@@ -50,12 +58,15 @@ def read_source(
     before, by their output folders; where `molecules` is one of these, its results are to come.
     """
     for output, source in earlier.items():
-        if Path(output).resolve() == Path(options.molecules).resolve():
+        if _same_place(output, options.molecules):
             _check_stated(options, "relaxed")
-            return MoleculeFile(source.records[: options.limit], "", to_come=True)
-    if options.format == "relaxed" or (options.format == "auto" and Path(options.molecules).is_dir()):
+            return MoleculeFile(source.records[: options.limit], "relaxed", to_come=True)
+    far = "://" in options.molecules
+    if options.format == "relaxed" or (
+        options.format == "auto" and (far or Path(options.molecules).is_dir())
+    ):
         _check_stated(options, "relaxed")
-        return _of_relaxed(Path(options.molecules), options)
+        return MoleculeFile(tuple(_of_another_task(options)), "relaxed")
     path = _found(options.molecules, config_path)
     kind = options.format if options.format != "auto" else _kind(path)
     _check_stated(options, kind)
@@ -66,7 +77,13 @@ def read_source(
         records = _of_smiles(path, options)
     if not records:
         raise ConfigError("task.molecules", f"{str(path)!r} has no molecule")
-    return MoleculeFile(tuple(records), hashlib.sha256(path.read_bytes()).hexdigest())
+    return MoleculeFile(tuple(records), kind)
+
+
+def _same_place(one: str, other: str) -> bool:
+    if "://" in one or "://" in other:
+        return one.rstrip("/") == other.rstrip("/")
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def _check_stated(options: SourceOptions, kind: str) -> None:
@@ -83,31 +100,35 @@ def _check_stated(options: SourceOptions, kind: str) -> None:
                 )
 
 
-def _of_relaxed(folder: Path, options: SourceOptions) -> MoleculeFile:
-    """The rows of an optimize task's folder; one that did not converge is a record with its problem."""
+def _of_another_task(options: SourceOptions) -> list[SourceMolecule]:
+    """The rows of the output of an optimize or sample task; one that is not good is a record with its problem."""
     import pyarrow.parquet as pq
 
-    table = folder / TABLE
-    if not table.is_file():
+    store = open_store(options.molecules)
+    table = next((name for name in _TABLES if store.exists(name)), None)
+    if table is None:
+        began = " (it was begun, and not every shard is committed)" if store.exists(PLAN) else ""
         raise ConfigError(
             "task.molecules",
-            f"{str(folder)!r} holds no finished optimize task ({TABLE} is not there); run that first, or name it as an "
-            "earlier [[task]] of this file",
+            f"{options.molecules!r} holds no finished optimize or sample task{began}: {' and '.join(_TABLES)} are not "
+            "there; run that first (all its parts), or name it as an earlier [[task]] of this file",
         )
-    rows = pq.read_table(table).to_pylist()[: options.limit]
-    kept = ("name", "status", "reason", "charge", "multiplicity", "atomic_numbers", "positions_angstrom")
-    return MoleculeFile(
-        tuple(_relaxed(row) for row in rows), digest([{k: row[k] for k in kept} for row in rows])
-    )
+    rows = pq.read_table(io.BytesIO(store.read(table))).to_pylist()[: options.limit]
+    return [_record(row, _TABLES[table]) for row in rows]
 
 
-def _relaxed(row: Mapping[str, Any]) -> SourceMolecule:
-    if row["status"] != CONVERGED:
-        return SourceMolecule(row["name"], None, f"not relaxed: {row['reason']}")
+def _record(row: Mapping[str, Any], good: str) -> SourceMolecule:
+    name = row["name"] if row.get("sample") is None else f"{row['name']} sample {row['sample']}"
+    if row["status"] != good:
+        return SourceMolecule(
+            name, None, f"{'not relaxed' if good == CONVERGED else 'no sample'}: {row['reason']}"
+        )
     system = System.from_arrays(
         row["atomic_numbers"], row["positions_angstrom"], "angstrom", row["charge"], row["multiplicity"]
     )
-    return SourceMolecule(row["name"], replace(system, name=row["name"]))
+    # Of a molecule that broke or rearranged, the SMILES says nothing any more; older tables have none.
+    smiles = "" if row.get("rearranged") else row.get("smiles") or ""
+    return SourceMolecule(name, replace(system, name=name), smiles=smiles)
 
 
 def _found(name: str, config_path: str | None) -> Path:
@@ -139,9 +160,9 @@ def _of_smiles(path: Path, options: SourceOptions) -> list[SourceMolecule]:
         name = f"{smiles} {rest[0].strip()}" if rest else smiles
         try:
             made = System.from_smiles(smiles, options.seed, options.multiplicity, options.charge)
-            records.append(SourceMolecule(name, made))
+            records.append(SourceMolecule(name, made, smiles=smiles))
         except PluginUnavailableError:
             raise
         except InputError as error:
-            records.append(SourceMolecule(name, None, str(error)))
+            records.append(SourceMolecule(name, None, str(error), smiles))
     return records

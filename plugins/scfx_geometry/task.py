@@ -1,59 +1,78 @@
-"""What the two tasks share: source, solver, the folder of rows, and how a run ends."""
+"""What the tasks share: source, solvers, the job, and the tables that are made of its rows when it is complete."""
 
 from __future__ import annotations
 
 import abc
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from scfx.contracts.task import AbstractTask, TaskContext
-from scfx.versions import versions
+from scfx.errors import InputError
+from scfx.jobs import open_results, run_job
+from scfx.jobs.plan import PLAN
+from scfx.jobs.service import machine_fault
+from scfx.jobs.stores import open_store
 from scfx_geometry.options import SourceOptions
-from scfx_geometry.property_columns import reported
+from scfx_geometry.property_columns import property_fields, reported
 from scfx_geometry.solvers import SolverFactory, Solvers, make_solver, solvers_of
-from scfx_geometry.sources import MoleculeFile, SourceMolecule, read_source
-from scfx_geometry.store import RowStore
+from scfx_geometry.sources import MoleculeFile, read_source
+from scfx_geometry.work import item_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    import pyarrow as pa
     from pydantic import BaseModel
+
+    from scfx.config.spec import SCFSpec
+    from scfx_geometry.work import GeometryWork
+
+#: What the plan of a task of before the job service has, and that of a job has deeper down.
+_FORMER = b'"molecules_sha256"'
 
 
 class GeometryTask(AbstractTask):
-    """A task over the molecules of a file, a row each, in a folder that a run goes on with.
+    """A task over the molecules of a source, a row each, as a job.
 
     `solver_factory(spec, registry, atomic_numbers)` replaces the core's solver, for tests.
     """
 
     def __init__(self, options: BaseModel, solver_factory: SolverFactory = make_solver):
         super().__init__(options)
+        assert isinstance(options, SourceOptions)
+        self._source_options: SourceOptions = options
         self._solver_factory = solver_factory
         self._prepared: tuple[MoleculeFile, Solvers | None] | None = None
 
+    #: What the task is called, in its identity.
+    _name: ClassVar[str]
+    #: Files that it leaves when every row is there, the first one its table.
+    _files: Sequence[str]
+    #: Columns of that table that every row has.
+    _columns: Collection[str]
+    #: Work on the molecules of a spec.
+    _work: ClassVar[type[GeometryWork]]
+    #: Whether later tasks can take their molecules from here.
+    leaves_geometries: ClassVar[bool] = True
+
     @property
-    @abc.abstractmethod
     def _distributions(self) -> tuple[str, ...]:
         """Packages beside scfx's own whose versions decide the rows."""
+        return ("ase",)
+
+    @property
+    def _level(self) -> SCFSpec | None:
+        """The spec of the forces on the way, if it is another than `[scf]`."""
+        return None
 
     @abc.abstractmethod
-    def _compute(
-        self, solvers: Solvers, todo: Sequence[tuple[int, SourceMolecule]]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(index, row) of records with a system, as soon as each is done."""
+    def _contents(
+        self, rows: Iterable[Mapping[str, Any]], more: Sequence[pa.Field]
+    ) -> tuple[list[bytes], str]:
+        """The files of `_files` in their order, from rows as they come, and what people are told of them.
 
-    @abc.abstractmethod
-    def _write(
-        self, store: RowStore, rows: Sequence[Mapping[str, Any]], solvers: Solvers | None
-    ) -> list[str]:
-        """Write the tables; returns their names. There are no solvers where no row has a molecule."""
-
-    #: Columns of its table that every row has.
-    _columns: Collection[str]
-    #: Status of a row of a record that has no system.
-    _lost: str
-    #: Status of a row that is as it should be.
-    _good: str
+        `more`: the fields of further columns, which `scf.properties` asks for.
+        """
 
     @property
     def source(self) -> MoleculeFile:
@@ -63,86 +82,92 @@ class GeometryTask(AbstractTask):
 
     def check(self, context: TaskContext) -> None:
         """Refuse everything that can be refused before the first SCF."""
-        assert isinstance(self.options, SourceOptions)
-        earlier = {
-            task.options.output: task.source
-            for task in context.earlier
-            if isinstance(task, GeometryTask) and isinstance(task.options, SourceOptions)
-        }
-        source = read_source(self.options, context.config_path, earlier)
-        elements = sorted(
-            {int(z) for r in source.records if r.system is not None for z in r.system.atomic_numbers}
-        )
+        options = self._source_options
+        earlier = {}
+        for task in context.earlier:
+            if isinstance(task, GeometryTask) and task.leaves_geometries:
+                earlier[task._source_options.output] = task.source
+        source = read_source(options, context.config_path, earlier)
         self._check_source(source, context.registry)
         solvers = None
-        if elements:
+        if elements := elements_of(source):
             solvers = solvers_of(context.spec, context.registry, elements, self._solver_factory)
             reported(solvers.labels.resolved.properties, self._columns)
         self._prepared = source, solvers
+        self._check_output()
 
     def _check_source(self, source: MoleculeFile, registry: Any) -> None:
         """Refuse what the options say of these molecules."""
 
-    def run(self, context: TaskContext) -> int:
-        """Run the task; exit code 0: every molecule has its row and some row is good; 1: none is good; 130:
-        interrupted.
-        """
-        if self._prepared is None:
-            self.check(context)
-        assert self._prepared is not None
-        assert isinstance(self.options, SourceOptions)
-        source, solvers = self._prepared
-        if source.to_come:
-            source = read_source(self.options, context.config_path, {})
-        store = RowStore(self.options.output, self._identity(source, solvers))
-        finished = store.finished()
-        todo = [(i, record) for i, record in enumerate(source.records) if i not in finished]
+    def _check_output(self) -> None:
+        """Refuse a folder that is no job's, where files would be written over, and one of before the job service."""
+        output = self._source_options.output
+        store = open_store(output)
         try:
-            for index, record in todo:
-                if record.system is None:
-                    store.write(
-                        index, _named(index, record, {"status": self._lost, "reason": record.problem})
-                    )
-            able = [(i, record) for i, record in todo if record.system is not None]
-            for index, row in () if solvers is None else self._compute(solvers, able):
-                store.write(index, _named(index, source.records[index], row))
-        except KeyboardInterrupt:
-            left = len(source.records) - len(store.finished())
-            context.say(f"stopped; {left} rows are left: run the same command again to go on")
-            return 130
-        rows = store.rows()
-        names = self._write(store, rows, solvers)
-        good = sum(row["status"] == self._good for row in rows)
-        context.say(
-            f"{good} of {len(rows)} {self._good} ({len(finished)} were there); wrote {', '.join(names)} in "
-            f"{self.options.output}"
-        )
-        return 0 if good else 1
+            plan = store.read(PLAN) if store.exists(PLAN) else b""
+            taken = [name for name in self._files if not plan and store.exists(name)]
+        except OSError as error:
+            raise machine_fault(output, error) from error
+        if taken:
+            raise InputError(
+                f"task.output: {output!r} has a file {taken[0]!r} that is no job's (there is no {PLAN}); choose "
+                "another folder"
+            )
+        if _FORMER in plan and b'"format"' not in plan:
+            raise InputError(
+                f"task.output: {output!r} holds rows of an earlier scfx, a file each in rows/, which this one does not "
+                "go on with; choose another folder. If that run was finished, its tables can still be read, and its "
+                "folder be named as task.molecules of another task"
+            )
 
-    def _identity(self, source: MoleculeFile, solvers: Solvers | None) -> dict[str, Any]:
-        assert isinstance(self.options, SourceOptions)
+    def run(self, context: TaskContext) -> int:
+        """Run the job and, when every row is there, write its tables; exit code 0: every shard of this part is
+        committed and some row is ok; 1: not so; 130: interrupted.
+        """
+        if self._prepared is None or self.source.to_come:
+            # What an earlier task was to make is there now.
+            self.check(replace(context, earlier=()))
+        assert self._prepared is not None
+        source, solvers = self._prepared
+        options = self._source_options
+        work = self._work(
+            context.spec, options, elements_of(source), self._distributions, self._solver_factory, self._level
+        )
+        identity = self._identity(solvers)
+        items = (item_of(index, record) for index, record in enumerate(source.records))
+        code = run_job(context, options, work, items, identity, options.shard_rows)
+        if code == 130:
+            return code
+        try:
+            self._report(context, solvers)
+        except OSError as error:
+            raise machine_fault(options.output, error) from error
+        return code
+
+    def _identity(self, solvers: Solvers | None) -> dict[str, Any]:
         return {
-            "options": self.options.row_options(),
-            "molecules_sha256": source.sha256,
+            "task": self._name,
+            "options": self._source_options.row_options(),
             "spec_hash": "" if solvers is None else solvers.labels.spec_hash,
             "properties": [] if solvers is None else list(solvers.labels.resolved.properties.reported),
-            "versions": {**versions(), **{name: _version(name) for name in self._distributions}},
         }
 
+    def _report(self, context: TaskContext, solvers: Solvers | None) -> None:
+        """Write the tables of a job that is complete, unless they are there."""
+        options = self._source_options
+        results = open_results(options.output)
+        store = results.plan.store
+        if not results.complete or all(store.exists(name) for name in self._files):
+            return
+        more = [] if solvers is None else property_fields(solvers.labels.resolved.properties, self._columns)
+        contents, text = self._contents(results.rows(), more)
+        # The table last: it says that the task is finished.
+        for name, content in reversed(list(zip(self._files, contents, strict=True))):
+            store.replace(name, content)
+        if options.progress not in ("json", "quiet"):
+            context.say(f"{text}; wrote {', '.join(self._files)} in {options.output}")
 
-def _named(index: int, record: SourceMolecule, row: Mapping[str, Any]) -> dict[str, Any]:
-    stated: dict[str, Any] = {"index": index, "name": record.name}
-    if record.system is not None:
-        stated |= {
-            "charge": record.system.charge,
-            "multiplicity": record.system.multiplicity,
-            "atomic_numbers": record.system.atomic_numbers.tolist(),
-        }
-    return stated | dict(row)
 
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "absent"
+def elements_of(source: MoleculeFile) -> list[int]:
+    """Return the atomic numbers in a source, in order."""
+    return sorted({int(z) for r in source.records if r.system is not None for z in r.system.atomic_numbers})

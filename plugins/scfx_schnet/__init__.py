@@ -1,4 +1,4 @@
-"""Training neural networks on generated labels: SchNet, PaiNN, the scaling curve and fine-tuning (docs/schnet.md).
+"""Training networks on generated labels: SchNet, PaiNN, scaling curves, fine-tuning, potentials (docs/schnet.md).
 
 Only hook implementations and `build` live here: torch is imported when a model is made or a task runs.
 """
@@ -45,6 +45,12 @@ def scfx_register_tasks() -> list[scfx.Offer]:
             "scaling",
             "scfx_schnet.scaling:ScalingTask",
             summary="error of a network against the number of labels; models, budgets, kinds of labels",
+            requires=("torch", "pyarrow"),
+        ),
+        scfx.Offer(
+            "potential",
+            "scfx_schnet.potential_task:PotentialTask",
+            summary="train a network on energies and forces, for ASE",
             requires=("torch", "pyarrow"),
         ),
         scfx.Offer(

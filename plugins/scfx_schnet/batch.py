@@ -25,7 +25,8 @@ class PackedMolecules:
     """Atoms of `n_molecules` molecules one after the other. Positions in angstrom.
 
     `molecule` says which molecule an atom belongs to; `first` < `second` are all pairs of atoms of one molecule,
-    each once, whatever their distance. `targets` are those of the training, if there are any, else empty.
+    each once, whatever their distance. `targets` are those of the training, if there are any, else empty; `forces`
+    [atom, 3] are those to be learnt, in the unit that the targets are in, None where there are none.
     """
 
     numbers: Int[torch.Tensor, "atom"]
@@ -35,6 +36,7 @@ class PackedMolecules:
     second: Int[torch.Tensor, "pair"]
     targets: Float[torch.Tensor, "molecule target"]
     n_molecules: int
+    forces: Float[torch.Tensor, "atom 3"] | None = None
 
     def to(self, device: torch.device | str) -> PackedMolecules:
         """Return the batch on a device."""
@@ -52,11 +54,12 @@ def pack(
     targets: np.ndarray | None = None,
     *,
     unit: str = "angstrom",
+    dtype: torch.dtype = torch.float32,
 ) -> PackedMolecules:
     """Pack molecules: atomic numbers [natm] and positions [natm, 3] each, in `unit` ("angstrom" or "bohr").
 
-    `targets` [molecule, target] is carried along. Raises `InputError` for an unknown unit, a molecule without atoms,
-    or numbers and positions that do not match.
+    `targets` [molecule, target] is carried along. `dtype` is that of positions and targets, and must be the network's.
+    Raises `InputError` for an unknown unit, a molecule without atoms, or numbers and positions that do not match.
     """
     if unit not in LENGTH_UNITS:
         raise InputError(f"unit: got {unit!r}, expected one of {', '.join(LENGTH_UNITS)}")
@@ -68,13 +71,22 @@ def pack(
             )
     sizes = np.array([len(z) for z in numbers], dtype=np.int64)
     xyz = np.concatenate([np.asarray(p) for p in positions]) * LENGTH_UNITS[unit]
-    return pack_arrays(np.concatenate([np.asarray(z) for z in numbers]), xyz, sizes, targets)
+    return pack_arrays(np.concatenate([np.asarray(z) for z in numbers]), xyz, sizes, targets, dtype=dtype)
 
 
 def pack_arrays(
-    numbers: np.ndarray, positions: np.ndarray, sizes: np.ndarray, targets: np.ndarray | None = None
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    sizes: np.ndarray,
+    targets: np.ndarray | None = None,
+    forces: np.ndarray | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> PackedMolecules:
     """Return a batch of atoms that are concatenated already, `sizes` of them a molecule; positions in angstrom."""
+
+    def real(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
+
     starts = np.concatenate([[0], np.cumsum(sizes)])
     pairs = [_pairs_of(int(n)) + start for n, start in zip(sizes, starts, strict=False)]
     first, second = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), dtype=np.int64)
@@ -82,12 +94,13 @@ def pack_arrays(
         targets = np.empty((len(sizes), 0))
     return PackedMolecules(
         numbers=torch.from_numpy(numbers.astype(np.int64)),
-        positions=torch.from_numpy(np.ascontiguousarray(positions, dtype=np.float32)),
+        positions=real(positions),
         molecule=torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)),
         first=torch.from_numpy(np.ascontiguousarray(first)),
         second=torch.from_numpy(np.ascontiguousarray(second)),
-        targets=torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32)),
+        targets=real(targets),
         n_molecules=len(sizes),
+        forces=None if forces is None else real(forces),
     )
 
 
@@ -97,4 +110,4 @@ def _pairs_of(natm: int) -> np.ndarray:
     return np.stack(np.triu_indices(natm, 1)).astype(np.int64)
 
 
-PackedBatch = PackedMolecules  #: Its name before 0.2: models of other plugins may import it.
+PackedMolecules = PackedMolecules  #: Its name before 0.2: models of other plugins may import it.

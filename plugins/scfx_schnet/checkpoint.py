@@ -38,12 +38,13 @@ def load_model(
 ) -> tuple[torch.nn.Module, Any, tuple[str, ...]]:
     """Return a trained network from `model.pt`: (module with averaged weights, `Standardiser`, targets).
 
-    `standardiser.to_ev(module(batch).numpy(), counts)` gives eV.
+    `standardiser.to_ev(module(batch).numpy(), counts)` gives eV. Forces, where they are among the targets, are what
+    `scfx_schnet.forces.WithForces` and `scfx_schnet.potential.Potential` make of the energy.
     """
     from scfx_schnet import build
-    from scfx_schnet.targets import Standardiser
+    from scfx_schnet.targets import Standardiser, scalars
 
     content = torch.load(path, map_location="cpu", weights_only=True)
-    model = build(**content["model_choice"], registry=registry, num_targets=len(content["targets"]))
+    model = build(**content["model_choice"], registry=registry, num_targets=len(scalars(content["targets"])))
     model.load_state_dict(content["model"])
     return model.eval(), Standardiser.from_state(content["standardiser"]), tuple(content["targets"])

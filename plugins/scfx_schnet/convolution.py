@@ -41,6 +41,8 @@ class Smearing:
             self.dense = self._gaussians(self.distance, centres)
 
     def _gaussians(self, distance: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+        if distance.requires_grad:
+            return ((distance[:, None] - centres).square() * self.coefficient).exp()
         return (distance[:, None] - centres).square_().mul_(self.coefficient).exp_()
 
     def _cut_into_bands(self, step: float) -> Any:
@@ -95,7 +97,18 @@ def pair_convolution(
     """
     # Sums over neighbours stay in float32 under autocast.
     with torch.autocast(x.device.type, enabled=False):
-        return _PairConvolution.apply(x.float(), filters.float(), graph)
+        x, filters = at_least_float32(x), at_least_float32(filters)
+        if graph.to_first.requires_grad:
+            to_first = x[graph.second] * filters * graph.to_first[:, None]
+            to_second = x[graph.first] * filters * graph.to_second[:, None]
+            out = torch.zeros_like(x).index_add(0, graph.first, to_first)
+            return out.index_add(0, graph.second, to_second)
+        return _PairConvolution.apply(x, filters, graph)
+
+
+def at_least_float32(x: torch.Tensor) -> torch.Tensor:
+    """What autocast made half as wide in float32; the rest, float64 too, as it is."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 class _PairConvolution(torch.autograd.Function):

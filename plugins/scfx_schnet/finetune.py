@@ -20,7 +20,7 @@ from scfx_schnet.processes import Processes, processes
 from scfx_schnet.runs import Runs, write_json
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import subset
-from scfx_schnet.targets import checked_targets, thousandth
+from scfx_schnet.targets import FORCES, checked_targets, thousandth
 from scfx_schnet.training import TrainingJob
 
 
@@ -93,8 +93,11 @@ class FinetuneTask(AbstractTask):
     def _run(self, runs: Runs, group: Processes, context: TaskContext) -> int:
         options, root = self.options, Path(self.options.output)
         cache, registry = root / "cache", context.registry
-        generated = open_shared(options.pretraining.data, cache, group, registry, "task.pretraining.data")
-        better = open_shared(options.data, cache, group, registry)
+        forces = FORCES in self.targets
+        generated = open_shared(
+            options.pretraining.data, cache, group, registry, "task.pretraining.data", forces
+        )
+        better = open_shared(options.data, cache, group, registry, forces=forces)
         for molecules in (generated, better):
             molecules.check(self.targets, "task.targets")
         kept = np.flatnonzero(~np.isin(better.keys, generated.keys))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,9 @@ class PairGraph:
     differ only where "nearest" is not mutual. They hold the cosine cutoff. On CPU pairs are in the order of their
     distance (bins of `BIN` angstrom), which lets `Smearing` skip Gaussians that vanish, and `sums` are two sparse
     matrices [atom, pair] that weigh and add up what first and second atoms get (`sums_transposed`: what they send).
+
+    Where the positions require a gradient, distances and weights carry it, and there are no `sums`: plain operations
+    of PyTorch can be differentiated twice, as a training on forces needs.
     """
 
     first: Int[torch.Tensor, "pair"]
@@ -45,9 +48,25 @@ def pair_graph(batch: PackedMolecules, cutoff: float, max_neighbors: int | None)
     weights.
 
     The weight is (cos(π d / cutoff) + 1) / 2 (Schütt et al. 2018). Ties between equally near neighbours go to the one
-    that comes first in the batch. Nothing is differentiated with respect to positions: there are no forces here.
+    that comes first in the batch. Distances and weights are differentiable where `batch.positions` require a gradient;
+    which pairs there are is not, so that with `max_neighbors` an energy jumps where the nearest neighbours change.
     """
-    return _outside_compiled(batch, cutoff, max_neighbors)
+    graph: PairGraph = _outside_compiled(batch, cutoff, max_neighbors)
+    if not (batch.positions.requires_grad and torch.is_grad_enabled()):
+        return graph
+    distance = (batch.positions[graph.first] - batch.positions[graph.second]).norm(dim=-1)
+    weight = _cosine_cutoff(distance, cutoff)
+    to_first, to_second = weight, weight
+    if not graph.symmetric:
+        # A pair that one atom does not hear has weight zero in its direction.
+        to_first, to_second = weight * (graph.to_first > 0), weight * (graph.to_second > 0)
+    return replace(
+        graph, distance=distance, to_first=to_first, to_second=to_second, sums=None, sums_transposed=None
+    )
+
+
+def _cosine_cutoff(distance: torch.Tensor, cutoff: float) -> torch.Tensor:
+    return 0.5 * (torch.cos(distance * (math.pi / cutoff)) + 1.0)
 
 
 @torch.no_grad()
@@ -69,7 +88,7 @@ def _pair_graph(batch: PackedMolecules, cutoff: float, max_neighbors: int | None
     else:
         chosen = inside.nonzero().squeeze(1)
     first, second, distance = first[chosen], second[chosen], distance[chosen]
-    weight = 0.5 * (torch.cos(distance * (math.pi / cutoff)) + 1.0)
+    weight = _cosine_cutoff(distance, cutoff)
     to_first = weight if keep_first is None else weight * keep_first[chosen]
     to_second = weight if keep_second is None else weight * keep_second[chosen]
     sums = transposed = None

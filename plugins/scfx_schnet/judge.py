@@ -10,6 +10,7 @@ import numpy as np
 from scfx.errors import InputError
 from scfx_schnet.molecules import Molecules
 from scfx_schnet.split import Split, subset
+from scfx_schnet.targets import FORCES, scalars
 from scfx_schnet.training import Training
 
 
@@ -18,8 +19,9 @@ class Judge:
 
     The line (slope and offset, target by target) from predictions to the judge's labels is fitted by least squares to
     `calibration` rows of the judge's pool. What remains is what the cheap labels got wrong between molecules, not
-    their common offset. Validation and test rows of the judge are asked: a molecule falls into those parts of every
-    data set or of none, so none of them was trained on, which is checked.
+    their common offset. Forces, being derivatives of the energy, are multiplied by its slope. Validation and test rows
+    of the judge are asked: a molecule falls into those parts of every data set or of none, so none of them was trained
+    on, which is checked.
     """
 
     def __init__(self, molecules: Molecules, split: Split, targets: Sequence[str], calibration: int):
@@ -33,17 +35,23 @@ class Judge:
         asked = self._asked
         if np.isin(self._molecules.keys[asked], training.job.molecules.keys[training.job.rows]).any():
             raise InputError("molecules that the judge asks about were trained on: the splits differ")
-        truth = self._molecules.targets(asked, self._targets)
-        predicted = training.predict(self._molecules, asked)
+        names = scalars(self._targets)
+        truth = self._molecules.targets(asked, names)
+        predicted, forces = training.predictions(self._molecules, asked)
         seen = training.predict(self._molecules, self._calibration)
-        labels = self._molecules.targets(self._calibration, self._targets)
-        corrected = np.empty_like(predicted)
-        for column in range(len(self._targets)):
+        labels = self._molecules.targets(self._calibration, names)
+        plain, corrected = {}, {}
+        for column, name in enumerate(names):
             slope, offset = np.polyfit(seen[:, column], labels[:, column], 1)
-            corrected[:, column] = slope * predicted[:, column] + offset
+            plain[name] = np.abs(predicted[:, column] - truth[:, column]).mean()
+            corrected[name] = np.abs(slope * predicted[:, column] + offset - truth[:, column]).mean()
+            if name == "energy" and FORCES in self._targets:
+                better = self._molecules.forces(asked)
+                plain[FORCES] = np.abs(forces - better).mean()
+                corrected[FORCES] = np.abs(slope * forces - better).mean()
         return {
-            "judged_mae_ev": np.abs(predicted - truth).mean(axis=0).tolist(),
-            "judged_line_mae_ev": np.abs(corrected - truth).mean(axis=0).tolist(),
+            "judged_mae_ev": [float(plain[name]) for name in self._targets],
+            "judged_line_mae_ev": [float(corrected[name]) for name in self._targets],
             "judged_rows": len(asked),
             "calibration_rows": len(self._calibration),
         }

@@ -17,7 +17,7 @@ import numpy as np
 
 from scfx.errors import ConfigError, InputError
 from scfx_schnet.batch import PackedMolecules, pack_arrays
-from scfx_schnet.targets import MAX_ATOMIC_NUMBER, TARGETS
+from scfx_schnet.targets import FORCES, MAX_ATOMIC_NUMBER, TARGETS
 
 #: Raised when the layout of the files changes: caches of another version are made again.
 FORMAT = 2
@@ -38,6 +38,8 @@ class Chunk:
     targets: dict[str, np.ndarray]
     #: Units of targets that are not in eV.
     units: Mapping[str, str] = field(default_factory=dict)
+    #: Forces on the concatenated atoms, eV/angstrom; of all chunks of a source or of none.
+    forces: np.ndarray | None = None
 
 
 def key_number(molecule: str) -> int:
@@ -61,6 +63,8 @@ class Molecules:
         self.sizes = _mapped(folder / "sizes.bin", np.int32)
         self.keys = _mapped(folder / "keys.bin", np.uint64)
         self._targets = {name: _mapped(_file(folder, name), np.float64) for name in meta["targets"]}
+        with_forces = _file(folder, FORCES).exists()
+        self._forces = _mapped(_file(folder, FORCES), np.float32).reshape(-1, 3) if with_forces else None
         self._units: dict[str, str] = meta["units"]
         self._starts = np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)])
 
@@ -69,23 +73,25 @@ class Molecules:
 
     @property
     def available(self) -> tuple[str, ...]:
-        """Return the columns that can be targets."""
-        return tuple(self._targets)
+        """Return what can be a target."""
+        return (*self._targets, *(() if self._forces is None else (FORCES,)))
 
     def unit(self, target: str) -> str:
         """Return the unit of a target: "eV" of energies, else that of the property's column; "" for pure numbers."""
+        if target == FORCES:
+            return "eV/angstrom"
         return self._units.get(target, "eV")
 
     def check(self, names: Sequence[str], key: str) -> None:
         """Raise `ConfigError` for a target that the data set has not."""
         for name in names:
-            if name not in self._targets:
-                near = get_close_matches(name, self._targets, n=1)
+            if name not in self.available:
+                near = get_close_matches(name, self.available, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ConfigError(key, f"{name!r}: the data has {', '.join(self.available) or 'none'}{hint}")
 
     def targets(self, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """Return targets [row, target], each in its unit. Raises `InputError` for one that the data set has not."""
+        """Return targets that are numbers, [row, target], each in its unit. `InputError` for one that is not there."""
         for name in names:
             if name not in self._targets:
                 raise InputError(f"target {name!r}: the data has {', '.join(self.available) or 'none'}")
@@ -99,10 +105,18 @@ class Molecules:
         width = MAX_ATOMIC_NUMBER + 1
         return np.bincount(flat, minlength=len(rows) * width).reshape(len(rows), width).astype(np.float64)
 
-    def pack(self, rows: np.ndarray, targets: np.ndarray | None = None) -> PackedMolecules:
-        """Return a batch of some rows; `targets` [row, target] are carried along."""
+    def pack(
+        self, rows: np.ndarray, targets: np.ndarray | None = None, forces: np.ndarray | None = None
+    ) -> PackedMolecules:
+        """Return a batch of some rows; `targets` [row, target] and `forces` [atom, 3] are carried along."""
         atoms, sizes = self._atoms(rows)
-        return pack_arrays(self._numbers[atoms], self._positions[atoms], sizes, targets)
+        return pack_arrays(self._numbers[atoms], self._positions[atoms], sizes, targets, forces)
+
+    def forces(self, rows: np.ndarray) -> np.ndarray:
+        """Return forces on the concatenated atoms of some rows, [atom, 3], eV/angstrom. `InputError` without any."""
+        if self._forces is None:
+            raise InputError("forces: the data was opened without them")
+        return self._forces[self._atoms(rows)[0]]
 
     def _atoms(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the rows' atoms, concatenated, and the number of each row's."""
@@ -141,6 +155,7 @@ def open_or_write(
 
 def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]) -> None:
     files: dict[str, IO[bytes]] = {}
+    elements: set[int] = set()
     present: list[str] | None = None
     units: dict[str, str] = {}
     rows = 0
@@ -151,6 +166,8 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
                 present = list(chunk.targets)
                 paths = {name: folder / f"{name}.bin" for name in _COLUMNS}
                 paths |= {name: _file(folder, name) for name in present}
+                if chunk.forces is not None:
+                    paths[FORCES] = _file(folder, FORCES)
                 files = {name: open(path, "wb") for name, path in paths.items()}  # noqa: SIM115 - closed below
             present = [name for name in present if name in chunk.targets]
             units |= chunk.units
@@ -164,6 +181,9 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
                 files[name].write(np.ascontiguousarray(values, dtype=_COLUMNS[name]).tobytes())
             for name in present:
                 files[name].write(chunk.targets[name].astype(np.float64).tobytes())
+            if FORCES in files:
+                files[FORCES].write(np.ascontiguousarray(chunk.forces, dtype=np.float32).tobytes())
+            elements |= set(np.unique(chunk.numbers).tolist())
             rows += len(chunk.sizes)
     finally:
         for file in files.values():
@@ -171,11 +191,11 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
     if not rows:
         raise InputError(f"{description.get('path', 'the data')}: no usable row")
     assert present is not None
-    for name in files.keys() - _COLUMNS.keys() - set(present):
+    for name in files.keys() - _COLUMNS.keys() - {*present, FORCES}:
         os.remove(_file(folder, name))
     meta = {
         "identity": identity,
-        "description": {**description, "rows": rows},
+        "description": {**description, "rows": rows, "elements": sorted(elements)},
         "targets": sorted(
             present, key=lambda name: (TARGETS.index(name) if name in TARGETS else len(TARGETS), name)
         ),
@@ -196,5 +216,7 @@ def _check(chunk: Chunk) -> None:
             raise InputError(
                 f"target {name!r} has values that are not finite; leave such rows out of the data"
             )
+    if chunk.forces is not None and not np.all(np.isfinite(chunk.forces)):
+        raise InputError("forces that are not finite; leave such rows out of the data")
     if not np.all(np.isfinite(chunk.positions)):
         raise InputError("positions that are not finite; leave such rows out of the data")

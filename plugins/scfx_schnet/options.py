@@ -20,6 +20,18 @@ class TrainingOptions(BaseModel):
     steps: int = Field(2000, ge=1, description="updates")
     batch_size: int = Field(32, ge=1, description="molecules an update, over all processes")
     schedule: Schedule = Field(default_factory=lambda: OneCycle())  # type: ignore[call-arg]
+    loss: Literal["l1", "huber", "mse"] = Field("l1", description="of standardised errors")
+    huber_delta: float = Field(0.1, gt=0, description="standardised error above which 'huber' grows linearly")
+    energy_weight: float = Field(
+        1.0, ge=0, description="of the error of the energy per atom, where forces are learnt"
+    )
+    force_weight: float = Field(
+        1.0, ge=0, description="of the error of force components, where forces are learnt"
+    )
+    atom_energies: dict[str, float] = Field(
+        default_factory=dict,
+        description="eV by element, subtracted from the energy; left out: a least-squares fit to the training subset",
+    )
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     clip_norm: float | None = Field(None, gt=0, description="gradients longer than this are shortened to it")
     ema: float = Field(
@@ -54,14 +66,20 @@ class TrainingOptions(BaseModel):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the weights: not how often they are looked at, written down, or shown."""
-        return self.model_dump(
-            mode="json",
-            exclude={
-                "evaluate_every", "evaluate_rows", "evaluation_batch", "log_every", "checkpoint_every", "tensorboard",
-                "threads",
-            },
-        )  # fmt: skip
+        """Return what decides the weights: not how often they are looked at, written down, or shown.
+
+        The options of the loss are left out at their defaults: trainings from before there were any keep their names.
+        """
+        seen = {
+            "evaluate_every", "evaluate_rows", "evaluation_batch", "log_every", "checkpoint_every", "tensorboard",
+            "threads",
+        }  # fmt: skip
+        later = ("loss", "huber_delta", "energy_weight", "force_weight", "atom_energies")
+        default = {
+            name: type(self).model_fields[name].get_default(call_default_factory=True) for name in later
+        }
+        seen |= {name for name, value in default.items() if getattr(self, name) == value}
+        return self.model_dump(mode="json", exclude=seen)
 
     def evaluations(self) -> set[int]:
         """Return updates after which the validation error is looked at; the end is always one."""

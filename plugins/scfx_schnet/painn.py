@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import nn
 
 from scfx.errors import InputError
+from scfx_schnet.convolution import at_least_float32
 from scfx_schnet.graph import pair_graph
 from scfx_schnet.readout import per_target, read_out
 
@@ -48,7 +49,7 @@ class _Message(nn.Module):
         self, s: torch.Tensor, v: torch.Tensor, edges: _Directed
     ) -> tuple[torch.Tensor, torch.Tensor]:
         gates = self.phi(s)[edges.sender] * self.filter(edges.radial) * edges.weight
-        to_s, along, keep = gates.float().chunk(3, dim=1)
+        to_s, along, keep = at_least_float32(gates).chunk(3, dim=1)
         to_v = v[edges.sender] * keep[:, None, :] + edges.unit[:, :, None] * along[:, None, :]
         return (
             s + torch.zeros_like(s).index_add(0, edges.centre, to_s),
@@ -65,10 +66,11 @@ class _Update(nn.Module):
         self.gate = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.SiLU(), nn.Linear(hidden, 3 * hidden))
 
     def forward(self, s: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        u, w = self.mix(v).float().chunk(2, dim=2)
+        u, w = at_least_float32(self.mix(v)).chunk(2, dim=2)
         # A norm has no derivative at zero, where every vector starts.
         norm = (w.square().sum(dim=1) + 1e-8).sqrt()
-        scale, product, plain = self.gate(torch.cat([s, norm], dim=1)).float().chunk(3, dim=1)
+        gates = at_least_float32(self.gate(torch.cat([s, norm], dim=1)))
+        scale, product, plain = gates.chunk(3, dim=1)
         return s + plain + product * (u * w).sum(dim=1), v + scale[:, None, :] * u
 
 
@@ -113,4 +115,4 @@ class PaiNN(nn.Module):
         for message, update in zip(self.messages, self.updates, strict=True):
             s, v = message(s, v, edges)
             s, v = update(s, v)
-        return read_out(self.out(s).float(), batch, self.readouts)
+        return read_out(at_least_float32(self.out(s)), batch, self.readouts)

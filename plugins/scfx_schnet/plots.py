@@ -7,22 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scfx.reporting.figures import COLOURS, heading, legend, logarithmic, panels, save
 from scfx_schnet.targets import thousandth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-#: Okabe and Ito's colours, which people with colour blindness can tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
-
-def _figure(width: float = 7.2, height: float = 4.8, columns: int = 1) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
 def _points(curve: dict[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -45,20 +34,10 @@ def _draw(axes: Axes, points: tuple[np.ndarray, np.ndarray, np.ndarray], **look:
 
 
 def _logarithmic(axes: Axes, x: str, y: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        within_a_decade = limits[1] < 10 * limits[0]
-        if within_a_decade or axis is axes.yaxis:
-            axis.set_major_locator(LogLocator(subs=range(1, 10) if within_a_decade else (1, 2, 5)))
-            axis.set_major_formatter(plain)
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    logarithmic(axes.xaxis)
+    logarithmic(axes.yaxis)
     axes.grid(True, which="major", alpha=0.3)
 
 
@@ -66,7 +45,7 @@ def scaling_curve(
     path: Path, summary: dict[str, Any], target: str, reference: dict[str, float] | None = None
 ) -> None:
     """Draw validation (filled) and training error (open) against the number of rows, both axes logarithmic."""
-    figure, (axes,) = _figure(8.4, 5.2)
+    figure, ((axes,),) = panels(1, 1, 8.4, 5.2)
     reach: list[float] = []
     for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
         for key, face, style in (("validation_mae_ev", colour, "-"), ("train_mae_ev", "white", "--")):
@@ -85,15 +64,15 @@ def scaling_curve(
     axes.axhline(baseline, color="0.4", ls=":", lw=1.2, label=f"median predictor: {baseline:.0f}")
     for shade, (name, value) in zip(("0.55", "0.7", "0.3"), (reference or {}).items(), strict=False):
         axes.axhline(value, color=shade, ls="-.", lw=1.2, label=f"{name}: {value:g}")
-    _logarithmic(axes, "rows in the training subset", f"MAE of the {target} / {_unit(summary, target)}")
     axes.set_xlim(min(reach) / 1.5, max(reach) * 1.5)
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.savefig(path, dpi=130)
+    _logarithmic(axes, "rows in the training subset", f"MAE of the {target} / {_unit(summary, target)}")
+    legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    path.write_bytes(save(figure, "png"))
 
 
 def judged_curves(path: Path, summary: dict[str, Any], target: str) -> None:
     """Draw kinds of labels judged by one set of labels: as they are, and after a straight line."""
-    figure, both = _figure(9.6, 4.6, columns=2)
+    figure, (both,) = panels(1, 2, 4.8, 4.6)
     titles = ("as predicted", "after a straight line to the judge's labels")
     for axes, key, title in zip(both, ("judged_mae_ev", "judged_line_mae_ev"), titles, strict=True):
         # Kinds of labels may be as good as equal: later ones are drawn smaller and broken.
@@ -107,14 +86,14 @@ def judged_curves(path: Path, summary: dict[str, Any], target: str) -> None:
             "rows in the training subset",
             f"MAE of the {target} by the judge / {_unit(summary, target)}",
         )
-        axes.set_title(title, fontsize=10)
-    both[0].legend(fontsize=8)
-    figure.savefig(path, dpi=130)
+        heading(axes, title)
+    legend(both[0])
+    path.write_bytes(save(figure, "png"))
 
 
 def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
     """Draw the error against what making the labels cost: many cheap ones or few better ones."""
-    figure, (axes,) = _figure()
+    figure, ((axes,),) = panels(1, 1, 7.2, 4.8)
     for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
         sizes, mean, spread = _points(curve, "judged_line_mae_ev")
         if len(sizes):
@@ -123,13 +102,13 @@ def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
             _draw(axes, (cost, mean, spread), ls="-", color=colour, label=label)
     error = f"MAE of the {target} by the judge, after a line / {_unit(summary, target)}"
     _logarithmic(axes, "thread seconds to make the labels", error)
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=130)
+    legend(axes)
+    path.write_bytes(save(figure, "png"))
 
 
 def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str, unit: str = "meV") -> None:
     """Draw fine-tuning against from scratch: means as bars, every seed as a pair of points joined by a line."""
-    figure, (axes,) = _figure(6.4, 4.4)
+    figure, ((axes,),) = panels(1, 1, 6.4, 4.4)
     for place, row in enumerate(sizes.values()):
         both = (row["scratch_mev"], row["pretrained_mev"])
         for x, values, colour in zip((place - 0.2, place + 0.2), both, COLOURS, strict=False):
@@ -143,6 +122,6 @@ def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str, unit:
     axes.set_ylabel(f"test MAE of the {target} / {unit}")
     for label, colour in zip(("from scratch", "pre-trained"), COLOURS, strict=False):
         axes.bar(0, 0, color=colour, alpha=0.35, label=label)
-    axes.legend(frameon=False)
+    legend(axes)
     axes.grid(True, axis="y", alpha=0.3)
-    figure.savefig(path, dpi=130)
+    path.write_bytes(save(figure, "png"))

@@ -69,4 +69,28 @@ PRESETS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "readout": "mean",
         },
     ),
+    "painn-potential": (
+        "scfx_schnet.painn:PaiNN",
+        "PaiNN for energies and forces: 64 features, 3 interactions, sums over atoms",
+        {
+            "hidden_channels": 64,
+            "num_interactions": 3,
+            "num_radial": 20,
+            "cutoff": 5.0,
+            "readout": "add",
+        },
+    ),
+    "schnet-potential": (
+        "scfx_schnet.schnet:SchNet",
+        "SchNet for energies and forces: 64 features, 3 interactions, sums over atoms",
+        {
+            "hidden_channels": 64,
+            "num_filters": 64,
+            "num_interactions": 3,
+            "num_gaussians": 40,
+            "cutoff": 5.0,
+            "readout": "add",
+            "filter_gain": 3.0,
+        },
+    ),
 }

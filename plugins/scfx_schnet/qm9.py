@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from scfx.model.system import HARTREE_IN_EV
 from scfx_schnet.batch import LENGTH_UNITS
 from scfx_schnet.molecules import Chunk
 from scfx_schnet.targets import TARGETS
+
+if TYPE_CHECKING:
+    from scfx_schnet.surface import Surface
 
 #: Rows that are in memory at once.
 CHUNK = 4096
@@ -32,6 +35,9 @@ _ALIASES = {
     "lumo": ("lumo_ev", "lumo"),
     "energy": ("energy_ev", "energy"),
 }
+_FORCES = ("forces_ev_per_angstrom", "forces")
+#: Columns that say what a row is a label of, under the names of scfx's datasets.
+_TOLD = ("spec_hash", "charge", "multiplicity")
 #: Endings of columns in eV; `homolumogap` is PCQM4Mv2's.
 _IN_EV = ("_ev", "homolumogap")
 
@@ -72,11 +78,17 @@ def _chunk(rows: list[QM9Record]) -> Chunk:
     )
 
 
-def read_table(path: Path, columns: dict[str, str], energy_unit: str, length_unit: str) -> Iterator[Chunk]:
-    """Yield a Parquet or CSV table with a row a molecule; in CSV, lists are written as JSON. See `_ALIASES` for
-    columns.
+def read_table(
+    path: Path,
+    columns: dict[str, str],
+    energy_unit: str,
+    length_unit: str,
+    surface: Surface | None = None,
+) -> Iterator[Chunk]:
+    """Yield the rows of a Parquet or CSV table, a molecule each; in CSV, lists are written as JSON. See `_ALIASES`.
 
-    QM9's tables have U0 and the zero-point energy: their difference is the electronic energy.
+    QM9's tables have U0 and the zero-point energy: their difference is the electronic energy. With a `surface` forces
+    are read too.
     """
     names = _column_names(path)
     for what, column in columns.items():
@@ -92,7 +104,15 @@ def read_table(path: Path, columns: dict[str, str], energy_unit: str, length_uni
                 f'{path}: no column for {what}; there are {", ".join(names)}. Name it: columns.{what} = "..."'
             )
     from_zero_point = "energy" not in chosen and {"u0", "zpve"} <= set(names)
-    wanted = [*chosen.values(), *(["u0", "zpve"] if from_zero_point else [])]
+    forces = columns.get("forces") or next((name for name in _FORCES if name in free), None)
+    chosen.pop("forces", None)
+    told = [name for name in _TOLD if name in names] if surface else []
+    wanted = [*chosen.values(), *(["u0", "zpve"] if from_zero_point else []), *told]
+    if surface is not None:
+        if forces is None:
+            raise surface.missing(f"no column of them; there are {', '.join(names)}. Name it: columns.forces")
+        wanted.append(forces)
+    row = 0
     for table in _batches(path, list(dict.fromkeys(wanted))):
         numbers = [np.asarray(z) for z in table[chosen["numbers"]]]
         positions = [np.asarray(p, dtype=np.float64).reshape(-1, 3) for p in table[chosen["positions"]]]
@@ -117,7 +137,43 @@ def read_table(path: Path, columns: dict[str, str], energy_unit: str, length_uni
             positions=np.concatenate(positions) * LENGTH_UNITS[length_unit],
             molecules=[molecule_key(smiles) for smiles in table[chosen["smiles"]]],
             targets=targets,
+            forces=None
+            if surface is None
+            else _forces(table, forces, numbers, row, surface)
+            * _force_unit(forces, energy_unit, length_unit),
         )
+        row += len(numbers)
+
+
+def _forces(
+    table: dict[str, list[Any]], column: str | None, numbers: list[np.ndarray], row: int, surface: Surface
+) -> np.ndarray:
+    """Forces [atom, 3] of a part of a table that begins at `row`, after the surface had a look at it."""
+    assert column is not None
+    values = table[column]
+    absent = [row + i for i, value in enumerate(values) if value is None or len(value) == 0]
+    surface.check_present(absent, [])
+    for i, (value, z) in enumerate(zip(values, numbers, strict=True)):
+        if np.shape(value) != (len(z), 3):
+            raise InputError(f"row {row + i}: {len(z)} atoms and forces of shape {np.shape(value)}")
+    surface.check_levels(table.get("spec_hash", ()))
+    sizes = np.array([len(z) for z in numbers])
+    unknown = [None] * len(numbers)
+    states = (table.get(name, unknown) for name in ("charge", "multiplicity"))
+    surface.check_states(np.concatenate(numbers), sizes, *states)
+    return np.concatenate([np.asarray(value, dtype=np.float64) for value in values])
+
+
+def _force_unit(column: str | None, energy_unit: str, length_unit: str) -> float:
+    """What turns a column of forces into eV/angstrom."""
+    if energy_unit == "auto":
+        if not (column or "").endswith("_ev_per_angstrom"):
+            raise InputError(
+                f"the unit of the column of forces {column!r} is not in its name (_ev_per_angstrom); state "
+                "data.energy_unit and data.length_unit"
+            )
+        return 1.0
+    return (1.0 if energy_unit == "ev" else HARTREE_IN_EV) / LENGTH_UNITS[length_unit]
 
 
 def _column_names(path: Path) -> list[str]:

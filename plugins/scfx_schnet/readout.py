@@ -1,4 +1,4 @@
-"""From atoms to molecules."""
+"""The readout of a network: from values of atoms to values of molecules."""
 
 from __future__ import annotations
 

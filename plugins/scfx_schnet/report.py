@@ -76,7 +76,8 @@ def _write_runs(
 ) -> None:
     kinds = ("train", "validation", "test", "judged", "judged_line")
     columns = ["curve", "size", "seed", "epochs", "examples", "seconds"]
-    names = {t: f"{t}_mae_{'mev' if units[t] == 'eV' else 'thousandths'}" for t in targets}
+    thousandths = {"eV": "mev", "eV/angstrom": "mev_per_angstrom"}
+    names = {t: f"{t}_mae_{thousandths.get(units[t], 'thousandths')}" for t in targets}
     columns += [f"{kind}_{names[t]}" for kind in kinds for t in targets]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")

@@ -74,7 +74,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def _line(result: dict[str, Any]) -> str:
     def mev(key: str) -> str:
-        return f"{1000 * result[key][0]:7.1f}" if result.get(key) else "      -"
+        return f"{1000 * result[key][0]:7.1f}" if result.get(key) else "      -"  # of the first target
 
     return (
         f"{result['run']:<44} train {mev('train_mae_ev')}  validation {mev('validation_mae_ev')}  "

@@ -16,13 +16,14 @@ from scfx.registry import Registry
 from scfx_schnet.judge import Judge
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
+from scfx_schnet.objective import median_mae
 from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
 from scfx_schnet.processes import Processes, processes
 from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import Split, check_size, subset
-from scfx_schnet.targets import checked_targets
-from scfx_schnet.training import TrainingJob, median_mae
+from scfx_schnet.targets import FORCES, checked_targets
+from scfx_schnet.training import TrainingJob
 
 
 class Curve(BaseModel):
@@ -130,12 +131,13 @@ class ScalingTask(AbstractTask):
         """Opens the curve's data, splits it and takes the subsets. Raises `ConfigError` for what is not there."""
         key = f"task.curves.{curve.name}"
         data, where = (curve.data, f"{key}.data") if curve.data else (self.options.data, "task.data")
-        molecules = open_shared(data, cache, group, registry, where)
+        with_forces = FORCES in self.targets
+        molecules = open_shared(data, cache, group, registry, where, with_forces)
         molecules.check(self.targets, "task.targets")
         split = self.options.split.divide(molecules.keys)
         judge = None
         if curve.judge is not None:
-            judged = open_shared(curve.judge, cache, group, registry, f"{key}.judge")
+            judged = open_shared(curve.judge, cache, group, registry, f"{key}.judge", with_forces)
             judged.check(self.targets, f"{key}.judge")
             judge = Judge(
                 judged, self.options.split.divide(judged.keys), self.targets, self.options.calibration_rows

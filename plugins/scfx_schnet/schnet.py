@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import nn
 
 from scfx.errors import InputError
-from scfx_schnet.convolution import Smearing, pair_convolution, shifted_softplus
+from scfx_schnet.convolution import Smearing, at_least_float32, pair_convolution, shifted_softplus
 from scfx_schnet.graph import PairGraph, pair_graph
 from scfx_schnet.readout import per_target, read_out
 
@@ -110,7 +110,7 @@ class SchNet(nn.Module):
     def forward(self, batch: PackedMolecules) -> Float[torch.Tensor, "molecule target"]:
         """Return the targets [molecule, target] of a batch."""
         h = self.lin2(shifted_softplus(self.lin1(self.atom_features(batch))))
-        return read_out(h.float(), batch, self.readouts)
+        return read_out(at_least_float32(h), batch, self.readouts)
 
     def load_pyg(self, state: Mapping[str, torch.Tensor]) -> SchNet:
         """Take the weights of a `torch_geometric.nn.models.SchNet.state_dict()` of the same sizes; returns self.

@@ -17,7 +17,8 @@ from scfx.model.same_molecule import molecule_key
 from scfx.registry import Registry
 from scfx_schnet import qm9
 from scfx_schnet.molecules import Chunk, Molecules, open_or_write
-from scfx_schnet.targets import TARGETS
+from scfx_schnet.surface import Surface
+from scfx_schnet.targets import FORCES, TARGETS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from scfx_schnet.processes import Processes
 
 Layout = Literal["auto", "scfx", "xyz", "table"]
+#: Where a dataset of labels has its forces.
+FORCES_COLUMN = "forces_ev_per_angstrom"
 
 
 class DataOptions(BaseModel):
@@ -39,22 +42,28 @@ class DataOptions(BaseModel):
     layout: Layout = "auto"
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description="tables: which column is which of smiles, numbers, positions, gap, homo, lumo, energy",
+        description="tables: which column is which of smiles, numbers, positions, gap, homo, lumo, energy, forces",
     )
     energy_unit: Literal["auto", "ev", "hartree"] = Field(
         "auto",
-        description="tables: of the targets. auto: eV if the column's name ends in _ev, else hartree as in QM9",
+        description="tables: of the targets. auto: eV if the column's name ends in _ev, else hartree as in QM9; of "
+        "forces per length_unit; auto asks for a column of forces whose name ends in _ev_per_angstrom",
     )
     length_unit: Literal["angstrom", "bohr"] = Field("angstrom", description="tables: of the positions")
     limit: int | None = Field(None, ge=1, description="only the first so many rows")
 
 
 def open_data(
-    options: DataOptions, cache: Path, key: str = "task.data", registry: Registry | None = None
+    options: DataOptions,
+    cache: Path,
+    key: str = "task.data",
+    registry: Registry | None = None,
+    forces: bool = False,
 ) -> Molecules:
     """Return the molecules of a source; written to `cache` once, one chunk in memory at a time, then memory-mapped.
 
-    Datasets of labels are read by whoever can among the plugins of `registry` (left out: the installed ones).
+    Datasets of labels are read by whoever can among the plugins of `registry` (left out: the installed ones). With
+    `forces` they are read too, and rows that are not of one potential energy surface are refused (`Surface`).
     Raises `ConfigError` if there is nothing at the path or its layout is not known, `InputError` if it has no usable
     row.
     """
@@ -63,23 +72,49 @@ def open_data(
         raise ConfigError(f"{key}.path", f"{options.path!r} does not exist")
     registry = Registry.discover() if registry is None else registry
     layout = _layout(path, options, key, registry)
+    surface = Surface(key, options.path) if forces else None
     if layout == "scfx":
-        identity, description, chunks = _dataset(open_dataset(registry, path))
+        identity, description, chunks = _dataset(open_dataset(registry, path), surface)
+    elif layout == "table":
+        identity, description, chunks = _table(path, options, surface)
     else:
-        identity, description, chunks = {"xyz": _xyz, "table": _table}[layout](path, options)
-    identity = json.dumps([layout, identity, options.model_dump(exclude={"path", "layout"})], sort_keys=True)
+        identity, description, chunks = _xyz(path, options)
+        if surface is not None:
+            raise surface.missing("QM9's xyz files have none")
+    parts = [
+        layout,
+        identity,
+        options.model_dump(exclude={"path", "layout"}),
+        *(["forces"] if forces else []),
+    ]
+    identity = json.dumps(parts, sort_keys=True)
     description = {"path": str(options.path), "layout": layout, **description}
-    return open_or_write(cache, identity, description, _limited(chunks, options.limit))
+    chunks = _limited(chunks, options.limit)
+    if surface is not None:
+        chunks = _noting_charges(chunks, surface, description)
+    return open_or_write(cache, identity, description, chunks)
+
+
+def _noting_charges(
+    chunks: Iterator[Chunk], surface: Surface, description: dict[str, Any]
+) -> Iterator[Chunk]:
+    yield from chunks
+    description["charges"] = surface.charges
 
 
 def open_shared(
-    data: DataOptions, cache: Path, group: Processes, registry: Registry, key: str = "task.data"
+    data: DataOptions,
+    cache: Path,
+    group: Processes,
+    registry: Registry,
+    key: str = "task.data",
+    forces: bool = False,
 ) -> Molecules:
     """Do as `open_data`, of several processes by the first one first, so that the cache is written once."""
     if group.first:
-        open_data(data, cache, key, registry)
+        open_data(data, cache, key, registry, forces)
     group.wait()
-    return open_data(data, cache, key, registry)
+    return open_data(data, cache, key, registry, forces)
 
 
 def _layout(path: Path, options: DataOptions, key: str, registry: Registry) -> str:
@@ -111,6 +146,7 @@ def _limited(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
                 chunk.molecules[:left],
                 {k: v[:left] for k, v in chunk.targets.items()},
                 chunk.units,
+                None if chunk.forces is None else chunk.forces[:atoms],
             )
         if left is not None:
             left -= len(chunk.sizes)
@@ -121,15 +157,22 @@ def _limited(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
 # ---- a dataset of labels ------------------------------------------------------------------------------------------
 
 
-def _dataset(dataset: AbstractDataset) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
+def _dataset(
+    dataset: AbstractDataset, surface: Surface | None
+) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
     ok = dataset.filter(status="ok")
     description = {"rows_planned": dataset.planned, **_label_cost(dataset)}
     names = [name for name in ("smiles", "inchikey") if name in dataset.schema.names]
+    if surface is not None:
+        if FORCES_COLUMN not in dataset.schema.names:
+            raise surface.missing("make it with properties = ['gradient'] in [scf]")
+        told = ("row_id", "charge", "multiplicity", "spec_hash", "property_reasons")
+        names += [FORCES_COLUMN, *(name for name in told if name in dataset.schema.names)]
     properties = scalar_properties(dataset.schema)
     targets = {name: column for name, (column, _) in properties.items()} | {t: f"{t}_ev" for t in TARGETS}
     columns = [*names, "atomic_numbers", "positions_angstrom", *targets.values()]
     units = {name: unit for name, (_, unit) in properties.items() if name not in TARGETS and unit != "eV"}
-    chunks = (_from_arrow(table, targets, units) for table in ok.shards(columns) if table.num_rows)
+    chunks = (_from_arrow(table, targets, units, surface) for table in ok.shards(columns) if table.num_rows)
     return dataset.identity, description, chunks
 
 
@@ -141,8 +184,11 @@ def _label_cost(dataset: AbstractDataset) -> dict[str, Any]:
     return {"seconds_per_label": seconds / labels} if seconds and labels else {}
 
 
-def _from_arrow(table: pa.Table, targets: Mapping[str, str], units: Mapping[str, str]) -> Chunk:
+def _from_arrow(
+    table: pa.Table, targets: Mapping[str, str], units: Mapping[str, str], surface: Surface | None
+) -> Chunk:
     numbers = table["atomic_numbers"].combine_chunks()
+    forces = None if surface is None else _forces_of(table, surface)
     known = table["inchikey"].to_pylist() if "inchikey" in table.column_names else [None] * table.num_rows
     rows = zip(table["smiles"].to_pylist(), known, table["atomic_numbers"].to_pylist(), strict=True)
     positions = table["positions_angstrom"].combine_chunks()
@@ -155,7 +201,34 @@ def _from_arrow(table: pa.Table, targets: Mapping[str, str], units: Mapping[str,
             t: table[column].to_numpy() for t, column in targets.items() if not table[column].null_count
         },
         units=units,
+        forces=forces,
     )
+
+
+def _forces_of(table: pa.Table, surface: Surface) -> np.ndarray:
+    """Forces of a shard [atom, 3] in eV/angstrom, after the surface had a look at its rows."""
+    column = table[FORCES_COLUMN]
+    if column.null_count:
+        rows = np.flatnonzero(column.is_null().to_numpy())
+        reasons = (
+            table["property_reasons"].take(rows).to_pylist()
+            if "property_reasons" in table.column_names
+            else []
+        )
+        surface.check_present(
+            table["row_id"].take(rows).to_pylist() if "row_id" in table.column_names else rows.tolist(),
+            [dict(reason or ()).get("gradient") for reason in reasons],
+        )
+    if "spec_hash" in table.column_names:
+        surface.check_levels(table["spec_hash"].unique().to_pylist())
+    numbers = table["atomic_numbers"].combine_chunks()
+    surface.check_states(
+        numbers.flatten().to_numpy(),
+        np.diff(numbers.offsets.to_numpy()),
+        table["charge"].to_pylist(),
+        table["multiplicity"].to_pylist(),
+    )
+    return column.combine_chunks().flatten().flatten().to_numpy().reshape(-1, 3)
 
 
 # ---- QM9 and tables ----------------------------------------------------------------------------------------------
@@ -170,17 +243,19 @@ def _xyz(path: Path, options: DataOptions) -> tuple[Any, dict[str, Any], Iterato
     return qm9.xyz_identity(path), {}, qm9.read_xyz(path)
 
 
-def _table(path: Path, options: DataOptions) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
+def _table(
+    path: Path, options: DataOptions, surface: Surface | None
+) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):
             digest.update(block)
     columns: Mapping[str, str] = options.columns
-    unknown = set(columns) - {"smiles", "numbers", "positions", *TARGETS}
+    unknown = set(columns) - {"smiles", "numbers", "positions", *TARGETS, FORCES}
     if unknown:
         raise ConfigError(
             f"task.data.columns.{sorted(unknown)[0]}",
-            f"is not something to read; there are smiles, numbers, positions, {', '.join(TARGETS)}",
+            f"is not something to read; there are smiles, numbers, positions, {', '.join(TARGETS)}, {FORCES}",
         )
-    chunks = qm9.read_table(path, dict(columns), options.energy_unit, options.length_unit)
+    chunks = qm9.read_table(path, dict(columns), options.energy_unit, options.length_unit, surface)
     return digest.hexdigest(), {}, chunks

@@ -1,4 +1,4 @@
-"""Who is trained on and who is asked: splits by molecule, and nested subsets."""
+"""Which molecules are trained on and which are set apart: splits by molecule, and nested subsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training: L1 on standardised targets, AdamW, averaged weights; resumes bit for bit on one machine."""
+"""One training: a loss of standardised targets, AdamW, averaged weights; resumes bit for bit on one machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +15,21 @@ import numpy as np
 import torch
 
 from scfx_schnet import checkpoint
+from scfx_schnet.forces import WithForces
 from scfx_schnet.logs import MetricLog, TrainingProgress
 from scfx_schnet.molecules import Molecules
+from scfx_schnet.objective import Objective, check_reach
 from scfx_schnet.options import TrainingOptions
 from scfx_schnet.processes import Processes, choose_device
 from scfx_schnet.sampling import Sampler
-from scfx_schnet.targets import Standardiser
+from scfx_schnet.targets import FORCES, scalars
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
     """What is trained on what. `rows`, `validation`, `test` are rows of `molecules`.
 
+    With "forces" among the targets, which go with "energy", the network is trained on the derivative of its energy too.
     `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning).
     """
 
@@ -71,10 +73,12 @@ class Training:
         if self.options.threads:
             torch.set_num_threads(self.options.threads)
         folder.mkdir(parents=True, exist_ok=True)
-        self._learnt = _Targets(job)
+        self._objective = Objective(job.molecules, job.rows, job.targets, job.options)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.seed)
-            self.model = registry.model({**job.model, "num_targets": len(job.targets)}, key="task.model")
+            outputs = len(scalars(job.targets))
+            self.model = registry.model({**job.model, "num_targets": outputs}, key="task.model")
+        check_reach(self.model, job.molecules, self._objective.with_forces)
         self.model.to(self.device)
         if job.start is not None:
             self.model.load_state_dict(job.start)
@@ -95,7 +99,7 @@ class Training:
         """
         self._resume()
         options, sampler = self.options, Sampler(self.job.rows, self.options.batch_size, self.job.seed)
-        trained = self.group.wrap(self.model, self.device)
+        trained = self.group.wrap(self._with_forces(self.model), self.device)
         if options.compile:
             trained = torch.compile(trained, dynamic=True)  # type: ignore[assignment]
         first = self.group.first
@@ -139,10 +143,10 @@ class Training:
         for settings in self.optimizer.param_groups:
             settings["lr"], settings["betas"] = rate, (momentum, 0.999)
         rows = sampler.batch(self.step, self.group.rank, self.group.world)
-        batch = self.job.molecules.pack(rows, self._learnt.standardised(rows)).to(self.device)
+        batch = self._objective.batch(rows).to(self.device)
         with self._precision():
             predicted = trained(batch)
-        loss = (predicted.float() - batch.targets).abs().mean()
+        loss = self._objective.loss(predicted, batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         if self.options.clip_norm is not None:
@@ -152,6 +156,10 @@ class Training:
         self.scaler.update()
         self._average()
         return loss.detach()
+
+    def _with_forces(self, network: torch.nn.Module) -> torch.nn.Module:
+        energy = self._objective.energy
+        return network if energy is None else WithForces(network, energy).train(network.training)
 
     def _precision(self) -> Any:
         if self.options.precision == "float32":
@@ -168,26 +176,55 @@ class Training:
 
     # ---- looking -------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def predict(self, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
-        """Return targets [row, target] in eV by the averaged weights."""
-        size, out = self.options.evaluation_batch, []
+        """Return targets that are numbers, [row, target], each in its unit (mostly eV), by the averaged weights."""
+        return self.predictions(molecules, rows)[0]
+
+    @torch.no_grad()
+    def predictions(self, molecules: Molecules, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return those, and the forces on the concatenated atoms of the rows, [atom, 3] in eV/angstrom.
+
+        Of forces there are none, [0, 3], if they are not among the targets.
+        """
+        size, standardiser, energy = (
+            self.options.evaluation_batch,
+            self._objective.standardiser,
+            self._objective.energy,
+        )
+        network = self._with_forces(self.average)
+        out, forces = [np.empty((0, len(scalars(self.job.targets))))], [np.empty((0, 3))]
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             with self._precision():
-                network = self.average(molecules.pack(part).to(self.device))
-            out.append(
-                self._learnt.standardiser.to_ev(network.float().cpu().numpy(), molecules.atom_counts(part))
-            )
-        return np.concatenate(out) if out else np.empty((0, len(self.job.targets)))
+                found = network(molecules.pack(part).to(self.device))
+            if energy is not None:
+                found, of_atoms = found
+                forces.append(of_atoms.float().cpu().numpy() * standardiser.std[energy])
+            out.append(standardiser.to_ev(found.float().cpu().numpy(), molecules.atom_counts(part)))
+        return np.concatenate(out), np.concatenate(forces)
 
     def mae(self, rows: np.ndarray) -> list[float]:
-        """Return the mean absolute error in eV, target by target; rows are shared out among the processes."""
+        """Return the mean absolute error, target by target, each in its unit; of forces that of a component.
+
+        Rows are shared out among the processes.
+        """
         mine = rows[self.group.rank :: self.group.world]
-        wrong = np.abs(
-            self.predict(self.job.molecules, mine) - self.job.molecules.targets(mine, self.job.targets)
-        ).sum(axis=0)
-        return (self.group.sum(torch.from_numpy(wrong).to(self.device)).cpu().numpy() / len(rows)).tolist()
+        wrong = torch.from_numpy(self._absolute_errors(mine)).to(self.device)
+        return (self.group.sum(wrong).cpu().numpy() / self._counts(rows)).tolist()
+
+    def _absolute_errors(self, rows: np.ndarray) -> np.ndarray:
+        """Summed over rows, or over components of forces: [target]."""
+        molecules, names = self.job.molecules, self.job.targets
+        found, forces = self.predictions(molecules, rows)
+        wrong = np.abs(found - molecules.targets(rows, scalars(names))).sum(axis=0)
+        if FORCES not in names:
+            return wrong
+        return np.insert(wrong, names.index(FORCES), np.abs(forces - molecules.forces(rows)).sum())
+
+    def _counts(self, rows: np.ndarray) -> np.ndarray:
+        """Over how many numbers the error of each target is a mean."""
+        components = 3 * int(self.job.molecules.sizes[rows].sum())
+        return np.array([components if name == FORCES else len(rows) for name in self.job.targets])
 
     def errors(self, sampler: Sampler) -> dict[str, Any]:
         """Return the errors at the end: of a part of the training subset, and of all validation and test rows."""
@@ -206,10 +243,7 @@ class Training:
         out = {}
         for name, rows in (("train_mae_ev", self.job.rows), ("validation_mae_ev", self.job.validation)):
             some = rows[: self.options.evaluate_rows]
-            wrong = self.predict(self.job.molecules, some) - self.job.molecules.targets(
-                some, self.job.targets
-            )
-            out[name] = float(np.abs(wrong[:, 0]).mean())
+            out[name] = float((self._absolute_errors(some) / self._counts(some))[0])
         return out
 
     def _row(self, sampler: Sampler, loss: torch.Tensor | None) -> dict[str, Any]:
@@ -253,35 +287,6 @@ class Training:
             "model_choice": self.job.model,
             "targets": list(self.job.targets),
             "model": self.average.state_dict(),
-            "standardiser": self._learnt.standardiser.state(),
+            "standardiser": self._objective.standardiser.state(),
+            "data": {key: self.job.molecules.description.get(key) for key in ("charges", "elements")},
         }
-
-
-class _Targets:
-    """Standardised targets of the rows of a training subset."""
-
-    def __init__(self, job: TrainingJob):
-        self._molecules, self._names = job.molecules, job.targets
-        # Mean, spread and atom references are those of at most so many rows: enough for all digits that matter.
-        some = job.rows[:100_000]
-        self.standardiser = Standardiser.fit(
-            job.targets, job.molecules.targets(some, job.targets), job.molecules.atom_counts(some)
-        )
-
-    def standardised(self, rows: np.ndarray) -> np.ndarray:
-        counts = self._molecules.atom_counts(rows)
-        return self.standardiser.standardise(self._molecules.targets(rows, self._names), counts)
-
-
-def median_mae(
-    molecules: Molecules, train: np.ndarray, asked: np.ndarray, names: Sequence[str]
-) -> list[float]:
-    """Return the baseline: the error of the training subset's median, in eV (for the energy after removing atom
-    references).
-    """
-    fit = Standardiser.fit(names, molecules.targets(train, names), molecules.atom_counts(train))
-
-    def rest(rows: np.ndarray) -> np.ndarray:
-        return molecules.targets(rows, names) - molecules.atom_counts(rows) @ fit.references
-
-    return np.abs(rest(asked) - np.median(rest(train), axis=0)).mean(axis=0).tolist()

@@ -1,4 +1,4 @@
-"""Everything that can be refused, refused before any SCF: names, keys, elements that a backend cannot do, twins."""
+"""The options of a study, checked before any SCF: names, keys, elements that a backend cannot do, twins."""
 
 from __future__ import annotations
 

@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from scfx_study.drawing import as_xyz, draw
-from scfx_study.page import NOTHING, details, number, table
+from scfx.model.drawing import molecule_svg
+from scfx.model.elements import SYMBOLS
+from scfx.reporting.tables import NOTHING, Table, number_text, table
 from scfx_study.plots import paired
 
 if TYPE_CHECKING:
@@ -24,12 +24,10 @@ _MOST_FAILURES = 60
 _MOST_LISTED = 60
 
 
-def outliers(study: Study, labels: pd.DataFrame) -> list[str]:
-    """Return the conformers of largest error in the gap, the same number for each option."""
+def outliers(study: Study, labels: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the conformers of largest error in the gap, the same number for each option, as cards of the report."""
     count = study.settings.outliers
-    if not count:
-        return []
-    each = max(1, count // max(1, len(study.pairs)))
+    each = max(1, count // max(1, len(study.pairs))) if count else 0
     cards = []
     for option, against in study.pairs:
         used = labels[labels["used"]].set_index("entry")
@@ -37,30 +35,38 @@ def outliers(study: Study, labels: pd.DataFrame) -> list[str]:
         gap, reference = paired(labels, option, against, "gap_ev")
         for index in np.argsort(-np.abs(gap - reference))[:each]:
             cards.append(_card(option, against, mine.iloc[index], other.loc[mine.index[index]]))
-    return ["<h2>Largest errors of the gap</h2>", f'<div class="cards">{"".join(cards)}</div>']
+    return cards
 
 
-def _card(option: str, against: str, mine: Any, other: Any) -> str:
+def _card(option: str, against: str, mine: Any, other: Any) -> dict[str, Any]:
     name = _name(mine)
-    numbers, positions = (
-        np.array(mine["atomic_numbers"]),
-        np.array([list(p) for p in mine["positions_angstrom"]]),
-    )
-    rows = [
-        ("gap", f"{number(mine['gap_ev'])} eV"), (f"gap, {against}", f"{number(other['gap_ev'])} eV"),
-        ("error of the gap", f"{number(1e3 * (mine['gap_ev'] - other['gap_ev']))} meV"),
-        ("error of the energy", f"{number(1e3 * (mine['energy_ev'] - other['energy_ev']))} meV"),
+    numbers = np.array(mine["atomic_numbers"])
+    positions = np.array([list(p) for p in mine["positions_angstrom"]])
+    smiles = mine.get("smiles")
+    facts = [
+        ("gap", f"{number_text(mine['gap_ev'])} eV"), (f"gap, {against}", f"{number_text(other['gap_ev'])} eV"),
+        ("error of the gap", f"{number_text(1e3 * (mine['gap_ev'] - other['gap_ev']))} meV"),
+        ("error of the energy", f"{number_text(1e3 * (mine['energy_ev'] - other['energy_ev']))} meV"),
         ("iterations", f"{int(mine['iterations'])} ({int(other['iterations'])})"),
     ]  # fmt: skip
-    listed = "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in rows)
-    conformer = f", conformer {int(mine['conformer'])}" if pd.notna(mine["conformer"]) else ""
-    xyz = as_xyz(
-        numbers, positions, f"{name} charge={int(mine['charge'])} multiplicity={int(mine['multiplicity'])}"
-    )
-    return (
-        f'<div class="card">{draw(numbers, positions)}<b>{escape(name)}</b>{conformer}<br>{escape(option)}'
-        f"<dl>{listed}</dl>{details('geometry (xyz)', xyz)}</div>"
-    )
+    comment = f"{name} charge={int(mine['charge'])} multiplicity={int(mine['multiplicity'])}"
+    return {
+        "name": name,
+        "option": option,
+        "conformer": f", conformer {int(mine['conformer'])}" if pd.notna(mine["conformer"]) else "",
+        "svg": molecule_svg(smiles if isinstance(smiles, str) else None, numbers, positions).encode(),
+        "facts": facts,
+        "xyz": as_xyz(numbers, positions, comment),
+    }
+
+
+def as_xyz(atomic_numbers: np.ndarray, positions: np.ndarray, comment: str) -> str:
+    """Return the geometry (angstrom) as an xyz file."""
+    rows = [
+        f"{SYMBOLS[int(z)]:2s} {p[0]:14.8f} {p[1]:14.8f} {p[2]:14.8f}"
+        for z, p in zip(atomic_numbers, positions, strict=True)
+    ]
+    return "\n".join([str(len(rows)), comment, *rows])
 
 
 def _name(row: Any) -> str:
@@ -70,10 +76,10 @@ def _name(row: Any) -> str:
     return f"row {row['row_id']}"
 
 
-def every_conformer(study: Study, labels: pd.DataFrame) -> list[str]:
-    """Return errors of each conformer, where there are few enough to read."""
+def every_conformer(study: Study, labels: pd.DataFrame) -> Table | None:
+    """Return the errors of each conformer, where there are few enough to read; else None."""
     if (labels["option"] == study.reference.label).sum() > _MOST_LISTED:
-        return []
+        return None
     rows = []
     for option, against in study.pairs:
         other = labels[labels["option"] == against].set_index("entry")
@@ -92,38 +98,29 @@ def every_conformer(study: Study, labels: pd.DataFrame) -> list[str]:
                 [_name(mine), option, energy, gap, reference["gap_ev"], iterations, rung, mine["status"]]
             )
     heads = [
-        "molecule",
-        "option",
-        "energy error (meV)",
-        "gap error (meV)",
-        "gap (eV)",
-        "iterations",
-        "recovery",
-        "status",
-    ]
-    return ["<h2>Every conformer</h2>", table(heads, rows)]
+        "molecule", "option", "energy error (meV)", "gap error (meV)", "gap (eV)", "iterations", "recovery", "status",
+    ]  # fmt: skip
+    return table(heads, rows)
 
 
-def failures(labels: pd.DataFrame) -> list[str]:
-    """Return the conformers that one option could not label and another could: what a choice loses."""
+def failures(labels: pd.DataFrame) -> dict[str, Any]:
+    """Return conformers that one option could not label and another could: what a choice loses.
+
+    `everywhere` and `some` count conformers without a label under any and under some options; `rows` lists `shown` of
+    the `listed` rows of the latter, and is None where there is none.
+    """
     bad = labels[labels["status"] != "ok"]
     some = set(labels.loc[labels["status"] == "ok", "entry"])
     telling = bad[bad["entry"].isin(some)]
-    everywhere = bad.loc[~bad["entry"].isin(some), "entry"].nunique()
-    out = [
-        "<h2>Left out</h2>",
-        f"<p>{everywhere:,} conformers have no label under any option (mostly no embedding); "
-        f"{telling['entry'].nunique():,} under some only.</p>",
-    ]
-    if len(telling):
-        rows = [
-            [_name(row), (None, NOTHING) if pd.isna(row["conformer"]) else int(row["conformer"]), row["option"],
-             row["status"], row["reason"]]
-            for _, row in telling.head(_MOST_FAILURES).iterrows()
-        ]  # fmt: skip
-        out.append(table(["molecule", "conformer", "option", "status", "reason"], rows))
-        if len(telling) > _MOST_FAILURES:
-            out.append(
-                f'<p class="note">The first {_MOST_FAILURES} of {len(telling)}; table.parquet has all.</p>'
-            )
-    return out
+    rows = [
+        [_name(row), (None, NOTHING) if pd.isna(row["conformer"]) else int(row["conformer"]), row["option"],
+         row["status"], row["reason"]]
+        for _, row in telling.head(_MOST_FAILURES).iterrows()
+    ]  # fmt: skip
+    return {
+        "everywhere": bad.loc[~bad["entry"].isin(some), "entry"].nunique(),
+        "some": telling["entry"].nunique(),
+        "rows": table(["molecule", "conformer", "option", "status", "reason"], rows) if rows else None,
+        "shown": len(rows),
+        "listed": len(telling),
+    }

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scfx.reporting.figures import GREY, colour, logarithmic, panels
 from scfx_study.force_statistics import ALL
-from scfx_study.plots import _GREY, _number, _panels, colour
+from scfx_study.plots import number_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,33 +24,32 @@ _SMALLEST_ANGLE = 1e-12
 
 
 def force_errors_by_option(found: pd.DataFrame) -> Figure:
-    """Mean absolute error of a component and 1 - cosine of each option, with their intervals.
+    """Draw the mean absolute error of a component and 1 - cosine of each option, with their intervals.
 
     `found` is `force_statistics`' table. Axes are logarithmic: options differ by powers of ten.
     """
     options = list(dict.fromkeys(zip(found["option"], found["against"], strict=True)))
-    figure, axes = _panels(1, 2, 4.6, 1.3 + 0.36 * len(options))
+    figure, axes = panels(1, 2, 4.6, 1.3 + 0.36 * len(options))
     left, right = axes[0]
     for place, (option, against) in enumerate(options):
         part = found[(found["option"] == option) & (found["against"] == against)].set_index("element")
         whole = part.loc[ALL]
         _marker(left, whole, place, "mae", float)
         _marker(right, whole, place, "cosine", _angle)
+    size = float(found.loc[found["element"] == ALL, "rms_force"].max())
+    left.axvline(size, color=GREY, linewidth=0.8, linestyle="--")
+    left.annotate(
+        "the force itself, RMS", (size, len(options) - 0.45), xytext=(-3, 2), textcoords="offset points", fontsize=7,
+        ha="right", color=GREY,
+    )  # fmt: skip
     names = [f"{option}\nagainst {against}" for option, against in options]
     for axis, title in ((left, "MAE of a component (meV/angstrom)"), (right, "1 - cosine of the angle")):
-        axis.set_xscale("log")
-        axis.set_xlabel(title, fontsize=8)
+        axis.set_xlabel(title)
         axis.set_ylim(len(options) - 0.4, -0.6)
-        axis.set_yticks(range(len(options)), names if axis is left else [""] * len(options), fontsize=7)
-        axis.tick_params(labelsize=7)
+        axis.set_yticks(range(len(options)), names if axis is left else [""] * len(options))
+        logarithmic(axis.xaxis)
         axis.grid(axis="x", color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
-    size = float(found.loc[found["element"] == ALL, "rms_force"].max())
-    left.axvline(size, color=_GREY, linewidth=0.8, linestyle="--")
-    left.annotate(
-        "the force itself, RMS", (size, len(options) - 0.45), xytext=(-3, 2), textcoords="offset points", fontsize=6,
-        ha="right", color=_GREY,
-    )  # fmt: skip
     return figure
 
 
@@ -71,6 +71,6 @@ def _marker(axis: Axes, row: Any, place: int, name: str, shown: Any) -> None:
         )
     axis.plot(middle, place, "o", markersize=3.5, color=colour(place))
     axis.annotate(
-        _number(middle), (middle, place), xytext=(0, 6), textcoords="offset points", fontsize=6.5, ha="center",
-        color=_GREY,
+        number_of(middle), (middle, place), xytext=(0, 6), textcoords="offset points", fontsize=7, ha="center",
+        color=GREY,
     )  # fmt: skip

@@ -6,22 +6,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import gaussian_kde
 
+from scfx.reporting.figures import GREY, colour, density, heading, legend, logarithmic, panels
 from scfx_study.statistics import QUANTITY_COLUMNS, errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Okabe and Ito's colours, told apart with every kind of colour vision.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a7500", "#555555")
-_GREY = "#333333"
 _MOST_PANELS = 12
 _MOST_MOLECULES = 60
 _MANY_POINTS = 5000
@@ -29,73 +25,40 @@ _MANY_POINTS = 5000
 Pairs = Sequence[tuple[str, str]]
 
 
-def images(figure: Figure) -> dict[str, bytes]:
-    """The figure as {"svg": ..., "png": ...}; no date and no random ids, so that equal figures give equal bytes."""
-    import matplotlib
-
-    out = {}
-    with matplotlib.rc_context({"svg.hashsalt": "scfx", "svg.fonttype": "path"}):
-        for kind, options in (
-            ("svg", {"metadata": {"Date": None}}),
-            ("png", {"metadata": {"Software": None}}),
-        ):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, **options)
-            out[kind] = buffer.getvalue()
-    return out
-
-
-def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
-    # The object interface with its own canvas: no global backend is chosen, no figure is left open.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width * columns, height * rows), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = np.asarray(figure.subplots(rows, columns, squeeze=False))
-    for axis in axes.flat:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def colour(index: int) -> str:
-    return COLOURS[index % len(COLOURS)]
-
-
 def histograms(table: pd.DataFrame, pairs: Pairs) -> Figure:
-    """Errors in energy, relative energy and gap, a row for each option: the paper's Figure 2."""
+    """Draw errors in energy, relative energy and gap, a row for each option: the paper's Figure 2."""
     quantities = [("energy", "total energy"), ("relative_energy", "energy relative to the conformers' mean"),
                   ("gap", "HOMO-LUMO gap")]  # fmt: skip
     shown = list(pairs)[:_MOST_PANELS]
-    figure, axes = _panels(len(shown), 3, 3.6, 2.3)
+    figure, axes = panels(len(shown), 3, 3.6, 2.3)
     for i, (option, against) in enumerate(shown):
         for axis, (quantity, title) in zip(axes[i], quantities, strict=True):
             values = 1e3 * errors(table, option, against, QUANTITY_COLUMNS[quantity][0]).values
             if not values.size:
                 axis.text(0.5, 0.5, "no data", ha="center", transform=axis.transAxes)
                 continue
-            edge = float(np.percentile(np.abs(values), 99)) * 1.15 or 1e-6
+            edge = float(np.percentile(np.abs(values), 99)) * 1.15 or 1.0
             inside = values[np.abs(values) <= edge]
             bins = int(np.clip(2 * values.size ** (1 / 3), 8, 60))  # Rice's rule
             axis.hist(
                 inside, bins=bins, range=(-edge, edge), color=colour(i), edgecolor="white", linewidth=0.4
             )
-            axis.axvline(0, color=_GREY, linewidth=0.6)
-            text = f"MAE {_number(np.abs(values).mean())} meV"
+            axis.axvline(0, color=GREY, linewidth=0.6)
+            text = f"MAE {number_of(np.abs(values).mean())} meV"
             beyond = values.size - inside.size
-            axis.set_title(text + (f", {beyond} beyond" if beyond else ""), fontsize=8)
-            axis.set_xlabel(f"error in {title} (meV)" if i == len(shown) - 1 else "", fontsize=8)
+            heading(axis, text + (f", {beyond} beyond" if beyond else ""))
+            axis.set_xlabel(f"error in {title} (meV)" if i == len(shown) - 1 else "")
             axis.locator_params(axis="x", nbins=5)  # small errors have long numbers
-            axis.tick_params(labelsize=7)
-        axes[i][0].set_ylabel(f"{option}\nconformers", fontsize=8)
+            axis.locator_params(axis="y", nbins=5, integer=True)
+        axes[i][0].set_ylabel(f"{option}\nconformers")
     return figure
 
 
 def parity(table: pd.DataFrame, pairs: Pairs) -> Figure:
-    """Gap of each option against the gap it is compared with: the paper's Figure 5."""
+    """Draw the gap of each option against the gap it is compared with: the paper's Figure 5."""
     shown = list(pairs)[:_MOST_PANELS]
     columns = min(3, len(shown))
-    figure, axes = _panels(-(-len(shown) // columns), columns, 3.9, 3.6)
+    figure, axes = panels(-(-len(shown) // columns), columns, 3.9, 3.6)
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for i, (axis, (option, against)) in enumerate(zip(axes.flat, shown, strict=False)):
@@ -103,7 +66,7 @@ def parity(table: pd.DataFrame, pairs: Pairs) -> Figure:
         if not a.size:
             continue
         low, high = min(a.min(), b.min()), max(a.max(), b.max())
-        axis.plot([low, high], [low, high], color=_GREY, linewidth=0.7)
+        axis.plot([low, high], [low, high], color=GREY, linewidth=0.7)
         axis.scatter(
             b,
             a,
@@ -113,72 +76,66 @@ def parity(table: pd.DataFrame, pairs: Pairs) -> Figure:
             linewidths=0,
             rasterized=a.size > _MANY_POINTS,
         )
-        axis.set_xlabel(f"gap, {against} (eV)", fontsize=8)
-        axis.set_ylabel(f"gap, {option} (eV)", fontsize=8)
-        axis.set_title(
-            f"MAE {_number(1e3 * np.abs(a - b).mean())} meV, mean error {_number(1e3 * (a - b).mean())} meV, "
-            f"n = {a.size}",
-            fontsize=8,
+        axis.set_xlabel(f"gap, {against} (eV)")
+        axis.set_ylabel(f"gap, {option} (eV)")
+        off = 1e3 * (a - b)
+        heading(
+            axis,
+            f"MAE {number_of(np.abs(off).mean())} meV, mean error {number_of(off.mean())} meV, n = {a.size}",
         )
         axis.set_aspect("equal", adjustable="datalim")
-        axis.tick_params(labelsize=7)
     return figure
 
 
 def densities(table: pd.DataFrame, labels: Sequence[str], reference: str) -> Figure:
-    """Kernel density estimates of the gap by option: the paper's Figure 6."""
-    figure, axes = _panels(1, 1, 6.8, 3.8)
+    """Draw kernel density estimates of the gap by option: the paper's Figure 6."""
+    figure, axes = panels(1, 1, 6.2, 3.2)
     axis = axes[0, 0]
     used = table[table["used"]]
-    everything = used["gap_ev"].to_numpy(dtype=float)
-    margin = 0.1 * (np.ptp(everything) or 1.0)
-    x = np.linspace(everything.min() - margin, everything.max() + margin, 400)
     others = [label for label in labels if label != reference]
     for label in (reference, *others):
         values = used.loc[used["option"] == label, "gap_ev"].to_numpy(dtype=float)
         if values.size < 3 or not np.ptp(values):
             continue
         is_reference = label == reference
-        style = {"color": _GREY, "linewidth": 2.2} if is_reference else {"color": colour(others.index(label))}
-        axis.plot(
-            x, gaussian_kde(values)(x), label=f"{label}{' (reference)' if is_reference else ''}", **style
-        )
+        style = {"color": GREY, "linewidth": 2.2} if is_reference else {"color": colour(others.index(label))}
+        name = f"{label}{' (reference)' if is_reference else ''}"
+        axis.plot(*density(values), label=name, **style)
     axis.set_xlabel("HOMO-LUMO gap (eV)")
     axis.set_ylabel("density (1/eV)")
     if axis.get_legend_handles_labels()[0]:  # nothing was drawn where no error was measured
-        axis.legend(frameon=False, fontsize=8)
+        legend(axis)
     return figure
 
 
 def spread(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
-    """Gaps of the conformers of each molecule, a panel for each option, in the order of the first one: Figure 4."""
+    """Draw the gaps of the conformers of each molecule, a panel for each option, in the order of the first one: Figure
+    4.
+    """
     shown = list(labels)[: _MOST_PANELS // 2]
     used = table[table["used"]]
     order = used[used["option"] == shown[0]].groupby("molecule")["gap_ev"].mean().sort_values().index
     if len(order) > _MOST_MOLECULES:
         order = order[np.linspace(0, len(order) - 1, _MOST_MOLECULES).astype(int)]
     place = {molecule: i for i, molecule in enumerate(order)}
-    figure, axes = _panels(len(shown), 1, 7.4, 1.9)
+    figure, axes = panels(len(shown), 1, 7.4, 1.9)
     for i, (axis, label) in enumerate(zip(axes.flat, shown, strict=True)):
         part = used[(used["option"] == label) & used["molecule"].isin(place)]
         x = part["molecule"].map(place)
         limits = part.groupby(x)["gap_ev"].agg(["min", "max"])
-        axis.vlines(limits.index, limits["min"], limits["max"], color="#bbbbbb", linewidth=2.5)
-        axis.scatter(x, part["gap_ev"], s=5, color=_GREY if i == 0 else colour(i - 1), linewidths=0)
+        axis.vlines(limits.index, limits["min"], limits["max"], color="#dddddd", linewidth=5)
+        axis.scatter(x, part["gap_ev"], s=9, color=GREY if i == 0 else colour(i - 1), linewidths=0, zorder=3)
         within = part.groupby("molecule")["gap_ev"].std().mean()
-        axis.set_title(
-            f"{label}: mean standard deviation within a molecule {_number(1e3 * within)} meV", fontsize=8
-        )
-        axis.set_ylabel("gap (eV)", fontsize=8)
+        heading(axis, f"{label}: mean standard deviation within a molecule {number_of(1e3 * within)} meV")
+        axis.set_ylabel("gap (eV)")
         axis.set_xticks([])
-        axis.tick_params(labelsize=7)
-    axes.flat[-1].set_xlabel(f"{len(order)} molecules, by the mean gap of {shown[0]}", fontsize=8)
+    axes.flat[-1].set_xlabel(f"{len(order)} molecules, by the mean gap of {shown[0]}")
     return figure
 
 
 def pareto(statistics: pd.DataFrame, cost: pd.DataFrame, reference: str) -> Figure:
-    """Mean absolute error against time; the line joins the options that no other beats in both."""
-    figure, axes = _panels(1, 2, 4.6, 3.9)
+    """Draw the mean absolute error against time; the line joins the options that no other beats in both."""
+    figure, axes = panels(1, 2, 4.6, 3.4)
     seconds = cost.set_index("option")["seconds_per_label"]
     for axis, (quantity, title) in zip(
         axes[0], (("relative_energy", "energy relative to the conformers' mean"), ("gap", "gap")), strict=True
@@ -191,47 +148,48 @@ def pareto(statistics: pd.DataFrame, cost: pd.DataFrame, reference: str) -> Figu
             else part[:0]
         )
         best = part[part["mae"] <= part["mae"].cummin()] if len(part) else part
-        axis.set_xscale("log")
+        axis.set_xscale("log")  # now, so that margins are those of logarithms
         axis.set_yscale("log")
         if len(best):
             axis.step(best["seconds"], best["mae"], where="post", color="#bbbbbb", zorder=1)
         for i, row in enumerate(part.itertuples()):
             axis.scatter(row.seconds, row.mae, color=colour(i), zorder=2)
             axis.annotate(
-                str(row.option), (row.seconds, row.mae), fontsize=7, xytext=(4, 4), textcoords="offset points"
-            )
+                str(row.option), (row.seconds, row.mae), fontsize=7.5, xytext=(4, 4), textcoords="offset points",
+                parse_math=False,
+            )  # fmt: skip
         if np.isfinite(seconds.get(reference, np.nan)):
-            axis.axvline(seconds[reference], color=_GREY, linestyle=":", linewidth=1)
+            axis.axvline(seconds[reference], color=GREY, linestyle=":", linewidth=1)
             axis.text(
                 seconds[reference], 0.02, f" {reference}", rotation=90, fontsize=7, va="bottom", ha="right",
-                transform=axis.get_xaxis_transform(),
+                transform=axis.get_xaxis_transform(), parse_math=False,
             )  # fmt: skip
         axis.margins(0.2)
         times = np.array([*part["seconds"], seconds.get(reference, np.nan)], dtype=float)
         if np.isfinite(times).any():  # by itself a logarithmic axis of equal times has no width
             axis.set_xlim(np.nanmin(times) / 1.5, np.nanmax(times) * 1.5)
-        axis.set_xlabel("seconds a label", fontsize=8)
-        axis.set_ylabel(f"MAE of {title} (meV)", fontsize=8)
-        axis.tick_params(labelsize=7, which="both")
+        logarithmic(axis.xaxis)
+        logarithmic(axis.yaxis)
+        axis.set_xlabel("seconds a label")
+        axis.set_ylabel(f"MAE of {title} (meV)")
     return figure
 
 
 def convergence(traces: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> Figure:
-    """Orbital gradient of every iteration, a panel for each traced conformer."""
+    """Draw the orbital gradient of every iteration, a panel for each traced conformer."""
     count = max(len(histories) for histories in traces.values())
-    figure, axes = _panels(1, count, 4.4, 3.6)
+    figure, axes = panels(1, count, 4.4, 3.6)
     for j, axis in enumerate(axes[0]):
         for i, (label, histories) in enumerate(traces.items()):
             residuals = np.array([residual for _, residual in histories[j]])
             axis.semilogy(
                 np.arange(1, residuals.size + 1), residuals, marker=".", markersize=3, linewidth=1,
-                color=_GREY if i == 0 else colour(i - 1), label=label,
+                color=GREY if i == 0 else colour(i - 1), label=label,
             )  # fmt: skip
-        axis.set_xlabel(f"iteration (conformer {j + 1})", fontsize=8)
-        axis.tick_params(labelsize=7)
-    axes[0, 0].set_ylabel("largest element of the orbital gradient (hartree)", fontsize=8)
+        axis.set_xlabel(f"iteration (conformer {j + 1})")
+    axes[0, 0].set_ylabel("largest element of the orbital gradient (hartree)")
     if axes[0, 0].get_legend_handles_labels()[0]:  # nothing was drawn where no error was measured
-        axes[0, 0].legend(frameon=False, fontsize=7)
+        legend(axes[0, 0])
     return figure
 
 
@@ -243,5 +201,6 @@ def paired(table: pd.DataFrame, option: str, against: str, column: str) -> tuple
     return a.to_numpy(dtype=float), b.to_numpy(dtype=float)
 
 
-def _number(value: Any) -> str:
+def number_of(value: Any) -> str:
+    """Return a number with three significant digits, thousands with commas."""
     return f"{float(value):.3g}" if abs(value) < 1000 else f"{float(value):,.0f}"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from scfx.config.levels import Level
 
 _WIDTH = 80
 
@@ -46,12 +49,21 @@ def level(name: str | None, as_json: bool) -> None:
         ("The set publishes", chosen.publishes),
         ("Not computed here", chosen.absent),
         ("Differs from the original", chosen.deviations),
+        ("A row costs", _costs(chosen)),
         ("Sources", chosen.sources),
     ):
         if lines:
             click.echo(f"\n# {head}")
             for line in lines:
                 click.echo(_wrapped("# - ", line, "#   "))
+
+
+def _costs(chosen: Level) -> list[str]:
+    costs = chosen.costs()
+    if not costs:
+        return []
+    seconds = ", ".join(f"{smiles} {value:.3g} s" for smiles, value in costs["seconds"].items())
+    return [f"{seconds}: {costs['how']}"]
 
 
 def _wrapped(head: str, text: str, further: str) -> str:

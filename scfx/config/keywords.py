@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Table = Mapping[str, Any]
 Preset = Literal["default", "tight", "forces", "loose", "qm1b"]
-LevelName = Literal["qm1b", "qm9", "pcq", "ani", "nabla", "spice", "omol25", "r2scan-3c"]
+LevelName = Literal[
+    "qm1b", "qm9", "pcq", "ani", "nabla", "spice", "omol25", "r2scan-3c", "b97-3c", "wb97x-3c"
+]
 
 
 class ConvergenceTable(TypedDict, total=False):

@@ -1,4 +1,4 @@
-"""`LEVELS`: levels of theory of published datasets, and a composite method, as the keys of `[scf]` that they stand for.
+"""`LEVELS`: levels of theory of published datasets, and composite methods, as the keys of `[scf]` that they stand for.
 
 A level is data. It says what the set was made with, which of its labels can be had here, and how what is computed here
 differs from the original. `expanded` puts a level's keys under those that a user gives, which win.
@@ -6,14 +6,21 @@ differs from the original. `expanded` puts a level's keys under those that a use
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scfx.config.spec import SCFSpec
 
+#: The grid of Psi4's tests of composite methods.
+_99_590 = {"atom_grid": [99, 590]}
+_PSI4_3C = (
+    "github.com/psi4/psi4, tests/pytests/test_dftd3.py, test_grimme_3c: energies by ORCA on a (400, 770) grid"
+)
 #: The (75, 302) grid that is Gaussian 09's default ("FineGrid") and Psi4's.
 _75_302 = {"atom_grid": [75, 302]}
 _GAUSSIAN_GRID = "Gaussian prunes its (75, 302) grid by a rule that is not public; here it is PySCF's pruning"
@@ -42,8 +49,17 @@ class Level:
     sources: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the level as plain data."""
-        return asdict(self)
+        """Return the level as plain data, with `costs()`."""
+        return {**asdict(self), "costs": self.costs()}
+
+    def costs(self) -> dict[str, Any]:
+        """Return what a row costs: seconds of one core by SMILES, and how that was measured; {} where it was not.
+
+        `level_costs.json` beside this file is written by benchmarks/level_costs.py.
+        """
+        measured = json.loads((Path(__file__).parent / "level_costs.json").read_text(encoding="utf-8"))
+        seconds = measured["seconds"].get(self.name, {})
+        return {"seconds": seconds, "how": measured["how"]} if seconds else {}
 
 
 _ALL = (
@@ -86,8 +102,8 @@ _ALL = (
         deviations=(
             _GAUSSIAN_GRID,
             "at QM9's own geometries, on grid level 3, total energies of 200 molecules differ from QM9's by 4.8e-6 "
-            "hartree in the mean and 3.3e-5 at most (docs/functionals.md); an SCF here does not relax the geometry, "
-            "the task 'optimize' does",
+            "hartree in the mean and 3.3e-5 at most (docs/measurements/functionals.md); an SCF here does not relax the "
+            "geometry, the task 'optimize' does",
         ),
         sources=("Ramakrishnan, Dral, Rupp and von Lilienfeld, Sci. Data 1, 140022 (2014)",),
     ),
@@ -245,7 +261,7 @@ _ALL = (
         scf={
             "functional": "r2scan-d4-gcp",
             "basis": "def2-mtzvpp",
-            "grid": {"atom_grid": [99, 590]},
+            "grid": _99_590,
             "convergence": "forces",
         },
         publishes=(),
@@ -257,6 +273,51 @@ _ALL = (
         sources=(
             "Grimme, Hansen, Ehlert and Mewes, J. Chem. Phys. 154, 064103 (2021)",
             "github.com/psi4/psi4, tests/gcp/r2scan3c",
+        ),
+    ),
+    Level(
+        name="b97-3c",
+        title="B97-3c, a composite method: a B97 GGA, D3, def2-mTZVP",
+        program="ORCA",
+        scf={
+            "functional": "b97-d3-srb",
+            "basis": "def2-mtzvp",
+            "grid": _99_590,
+            "convergence": "forces",
+        },
+        publishes=(),
+        absent=(),
+        deviations=(
+            "ORCA and Psi4 fit J; here it is exact. The energy of ethyne is within 5e-6 hartree of ORCA's without "
+            "fitting",
+            "the functional is libxc's, through the package jax-xc",
+        ),
+        sources=(
+            "Brandenburg, Bannwarth, Hansen and Grimme, J. Chem. Phys. 148, 064104 (2018)",
+            _PSI4_3C,
+        ),
+    ),
+    Level(
+        name="wb97x-3c",
+        title="wB97X-3c, a composite method: wB97X-V with D4, vDZP",
+        program="ORCA",
+        scf={
+            "functional": "wb97x-d4-3c",
+            "basis": "grimme-vdzp",
+            "grid": _99_590,
+            "convergence": "forces",
+        },
+        publishes=(),
+        absent=(),
+        deviations=(
+            "ORCA fits J and integrates K on a grid (RIJCOSX); here both are exact. The energy of ethyne is within "
+            "3e-6 hartree of ORCA's without these approximations",
+            "vDZP has core potentials from boron on: total energies are those of the valence electrons, which no other "
+            "level shares",
+        ),
+        sources=(
+            "Mueller, Hansen and Grimme, J. Chem. Phys. 158, 014103 (2023)",
+            _PSI4_3C,
         ),
     ),
 )

@@ -85,3 +85,20 @@ class AbstractGridBackend(AbstractIntegralBackend):
         """Return an operator on `points` (bohr) and `weights` (bohr³) by entry, which may differ in number; blocks are
         the backend's.
         """
+
+
+class AbstractNonlocalBackend(AbstractIntegralBackend):
+    """A marker of backends that sum over pairs of points for VV10, in place of the portable JAX functions.
+
+    `points` are x, y, z (bohr), ω, κ and W, the weight times the density, of one entry, without those of negligible
+    density. Below, R_ij is the distance of points i and j, g = ω_i R_ij² + κ_i, g' = ω_j R_ij² + κ_j, and
+    N = g g' (g + g'). Results depend on the points alone, whatever the number of threads.
+    """
+
+    @abc.abstractmethod
+    def nonlocal_pair_sums(self, points: Float64[np.ndarray, "6 n"]) -> Float64[np.ndarray, "3 n"]:
+        """Return at each point i Σ_j W_j/N, Σ_j (W_j/N) [1/g + 1/(g + g')], and that times R_ij²; i = j counts."""
+
+    @abc.abstractmethod
+    def nonlocal_pair_derivatives(self, points: Float64[np.ndarray, "6 n"]) -> Float64[np.ndarray, "4 n"]:
+        """Return at each point i Σ_j W_j/N, and Σ_j (W_j/N) [ω_i/g + ω_j/g' + (ω_i + ω_j)/(g + g')] (r_i - r_j)."""

@@ -1,4 +1,4 @@
-"""What walks one molecule downhill: fed energies and gradients in lock step with the optimisers of other molecules."""
+"""What relaxes one molecule: an optimiser that is given energies and gradients in lock step with those of others."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from scfx.grid.molecular import PointsAndWeights
     from scfx.model.batch import Batch
 
-#: What a term's work counts as in a profile: while it makes what it needs, and while it is evaluated.
+#: What a term's work counts as in a profile: while it makes what it needs, and while it is evaluated; else its name.
 _STAGES = {
     TwoElectron.name: ("two_electron", "coulomb_exchange"),
     ExchangeCorrelation.name: ("quadrature", "exchange_correlation"),
@@ -82,13 +82,15 @@ class Hamiltonian:
         """Return all terms at the densities of some entries. `coarse` says which of them are on which grid."""
         profile = self._energy.profile
         for term in self.terms:
-            with profile.stage(_STAGES[term.name][0]):
+            with profile.stage(_STAGES.get(term.name, (term.name, ""))[0]):
                 term.initialize()
         found = []
         for term in self.terms:
-            with profile.stage(_STAGES[term.name][1]):
+            with profile.stage(_STAGES.get(term.name, ("", term.name))[1]):
                 if coarse is not None and isinstance(term, ExchangeCorrelation):
                     found.append(coarse.evaluate(term, density, lanes))
+                elif coarse is not None and isinstance(term, NonlocalCorrelation):
+                    found.append(coarse.evaluate_nonlocal(term, density, lanes))
                 else:
                     found.append(term.evaluate(density, lanes))
         self._energy.note(self)
@@ -200,7 +202,9 @@ class EnergyFunctional:
             terms.append(
                 self._once(
                     NonlocalCorrelation,
-                    lambda: NonlocalCorrelation(batch, grid, parameters, memory, resolved.spec.grid_response),
+                    lambda: NonlocalCorrelation(
+                        batch, grid, parameters, memory, resolved.spec.grid_response, backend
+                    ),
                 )
             )
         return Hamiltonian(self, policy, terms)

@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 #: Ctrl-C, a batch queue, a terminal that was closed.
 _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -83,6 +85,31 @@ def leave_at_second_interrupt() -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before)
         os.close(write)
+
+
+def call_that_hears_interrupts(call: Callable[[], T]) -> T:
+    """Return the result of `call`, or what it raises; in the main thread signals are handled while it runs.
+
+    For compiled code that waits (for a network) without a look at signals. It runs in a thread of its own then, which
+    goes on by itself after an interrupt.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    done: list[tuple[bool, Any]] = []
+
+    def run() -> None:
+        try:
+            done.append((True, call()))
+        except BaseException as error:
+            done.append((False, error))
+
+    thread = threading.Thread(target=run, daemon=True, name="scfx-call")
+    thread.start()
+    thread.join()
+    ok, value = done[0]
+    if not ok:
+        raise value
+    return value
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Calls where no Ctrl-C can reach them: in a process of their own, kept for the next call.
+"""Calls in a process of their own, which Ctrl-C does not reach and which is kept for the next call.
 
 For libraries that take SIGINT for themselves. RDKit does while it embeds (its ControlCHandler): it gives up, or goes on
 with some of its torsion terms only, and returns what looks like a result. A signal reaches whichever thread lets it, so

@@ -1,4 +1,6 @@
-"""A calculation seen from outside: systems counted as they finish, and a wish to stop, met between iterations."""
+"""Progress and stopping of a calculation: systems are counted as they finish, and a wish to stop is met between
+iterations.
+"""
 
 from __future__ import annotations
 

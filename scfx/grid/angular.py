@@ -1,4 +1,6 @@
-"""Directions: V. I. Lebedev and D. N. Laikov, Doklady Mathematics 59, 477 (1999), as tabulated by SciPy."""
+"""Lebedev rules, the directions of grid points: V. I. Lebedev and D. N. Laikov, Doklady Mathematics 59, 477 (1999), as
+tabulated by SciPy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose point each point of a molecular grid is, and its weight before space was divided among the atoms."""
+"""The atom that owns each point of a molecular grid, and its weight before space was divided among the atoms."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 class JobOptions(BaseModel):
     """Inherit a task's `Options` from this to give it the options of a job. `output` is relative to the working
-    directory; an `s3://bucket/prefix` address is an object store."""
+    directory; an address as `s3://bucket/prefix` is an object store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +29,7 @@ class JobOptions(BaseModel):
         description="deaths of a process with one row alone in it before that row is recorded as poison",
     )
     hang_seconds: float = Field(
-        3600.0, gt=0, description="a worker that finishes no batch for so long is killed, as hung"
+        3600.0, gt=0, description="a worker in which no row ends for so long is killed, as hung"
     )
     worker_memory_gib: float | None = Field(
         None,

@@ -30,16 +30,23 @@ REMEDY = (
 )
 #: Shards of one file of items: a worker reads one file, not the whole plan.
 _SHARDS_PER_FILE = 256
+#: Items of a shard where nobody says how many, at most; and the shards that a job then has, if it has the items.
+_MOST_ITEMS = 16
+_FEW_SHARDS = 32
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard of a plan: `index` is its place in it, `shape` a word for people about what is in it."""
+    """One shard of a plan: `index` is its place in it, `shape` a word for people about what is in it.
+
+    `seconds` of one core that whoever planned expects of it; 0 where nobody has said.
+    """
 
     index: int
     id: str
     rows: int
     shape: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -176,17 +183,21 @@ def plan_items(
     store: AbstractStore,
     identity: Mapping[str, Any],
     items: Iterable[Any],
-    shard_rows: int,
+    shard_rows: int | None,
     other_versions: bool = False,
 ) -> tuple[ItemPlan, bool]:
     """Return the plan of these items in a store, made first if there is none. Returns it and whether it was made now.
 
-    `identity` is plain data that names all that decides the rows beside the items, "versions" among it. Raises
-    `InputError` if the store holds the plan of something else, naming what differs, or an item is no plain data.
+    `shard_rows`: items of a shard; None: those of the plan that is there, else up to 16, and fewer where there would be
+    fewer than 32 shards. `identity` is plain data that names all that decides the rows beside the items, "versions"
+    among it. Raises `InputError` if the store holds the plan of something else, naming what differs, or an item is no
+    plain data.
     """
     texts = [_text(item, place) for place, item in enumerate(items)]
     if not texts:
         raise InputError("there is no item to work on")
+    if shard_rows is None:
+        shard_rows = _planned_rows(store) or min(_MOST_ITEMS, max(1, len(texts) // _FEW_SHARDS))
     lines = [f"[{', '.join(texts[i : i + shard_rows])}]" for i in range(0, len(texts), shard_rows)]
     whole = {
         **identity,
@@ -200,6 +211,11 @@ def plan_items(
     plan = ItemPlan.load(store)
     agree(plan, plan_id, differences(whole, plan.identity), other_versions)
     return plan, False
+
+
+def _planned_rows(store: AbstractStore) -> int | None:
+    """Return the items of a shard of the plan that is there; None if there is none."""
+    return ItemPlan.load(store).identity["shard_rows"] if store.exists(PLAN) else None
 
 
 def _text(item: Any, place: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scfx.contracts.executor import AbstractIsolatingExecutor, Outcome
 from scfx.errors import InputError, PluginUnavailableError, ScfxError
@@ -13,12 +13,15 @@ from scfx.jobs.local import LocalExecutor
 from scfx.jobs.quarantine import MOST_UNCHARGED, Quarantine
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from scfx.contracts.executor import AbstractExecutor, Job, Probe
     from scfx.jobs.options import JobOptions
     from scfx.jobs.plan import AbstractPlan, Shard
     from scfx.jobs.progress import Progress
+
+#: Shards at the end of a run that are put in order.
+_LAST = 256
 
 
 class PlanRun:
@@ -57,7 +60,7 @@ class PlanRun:
         while todo := [shard for shard in self.pending() if self._deaths[shard.index] < enough]:
             deaths = self._deaths.total() + self._uncharged.total()
             asked = {shard.index for shard in todo}
-            for outcome in _ended(self._executor.run(sorted(asked))):
+            for outcome in _ended(self._executor.run([shard.index for shard in in_order(todo)])):
                 self._check(outcome, asked)
                 self._settle(self._plan.shards[outcome.shard], outcome)
             died = self._deaths.total() + self._uncharged.total() - deaths
@@ -68,7 +71,7 @@ class PlanRun:
         for shard in self.pending():
             self._isolate(shard)
 
-    def _check(self, outcome: Any, asked: Collection[int]) -> None:
+    def _check(self, outcome: object, asked: Collection[int]) -> None:
         """Refuse what is no outcome of what was asked for: an executor may be anybody's."""
         if not isinstance(outcome, Outcome):
             raise self._fault(f"reported a {type(outcome).__name__}")
@@ -134,6 +137,20 @@ class PlanRun:
             self.given_up.append(shard)
         else:
             self._settle(shard, outcome)
+
+
+def in_order(shards: Sequence[Shard]) -> list[Shard]:
+    """Return shards in the order in which to begin them: the plan's, but the smallest last, the longest of them first.
+
+    So workers end together (R. L. Graham, SIAM J. Appl. Math. 17, 416 (1969)). The last are up to a quarter of the
+    expected seconds, and no more than `_LAST`: neighbours in a plan are read from one file. No row depends on it.
+    """
+    longest_first = sorted(shards, key=lambda shard: (-shard.seconds, shard.index))
+    left = sum(shard.seconds for shard in shards) / 4
+    last: list[Shard] = []
+    while longest_first and len(last) < _LAST and (left := left - longest_first[-1].seconds) >= 0:
+        last.append(longest_first.pop())
+    return sorted(longest_first, key=lambda shard: shard.index) + last[::-1]
 
 
 def pending(plan: AbstractPlan, part: str = "") -> list[Shard]:

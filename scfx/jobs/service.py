@@ -50,10 +50,13 @@ def run_job(
     work: AbstractWork,
     items: Iterable[Any],
     identity: Mapping[str, Any],
-    shard_rows: int = 16,
+    shard_rows: int | None = None,
 ) -> int:
-    """Compute a row for each item, in shards of `shard_rows` that are committed exactly once; resume what is there.
+    """Compute a row for each item, in shards that are committed exactly once; resume what is there.
 
+    `shard_rows`: items of a shard. None: up to 16, and so few that there are 32 shards if there are the items, so that
+    several workers are busy to the end. Work that computes items side by side (in the lanes of a solver) states its
+    own.
     Items are plain data, planned once in `options.output`. `identity` is plain data that names all else that the rows
     depend on (the options that decide them, a spec hash): a folder of another identity is refused. Returns the exit
     code: 0 every shard of this part is committed and some row is ok, 1 not so, 130 interrupted. Raises `InputError` for

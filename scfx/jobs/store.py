@@ -1,6 +1,6 @@
 """The store of a job: names and bytes with three promises (write once, read back, put if absent).
 
-`LocalStore` is a folder, `scfx.jobs.s3.S3Store` a prefix of a bucket. Nothing above this file knows which.
+`LocalStore` is a folder, `ObjectStore` (scfx.jobs.object_store) a prefix of a bucket. Nothing above knows which.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class AbstractStore(abc.ABC):
 
     @contextmanager
     def created(self) -> Iterator[None]:
-        """`create`; where what follows fails, take empty folders back that were not there before."""
+        """Call `create`; where what follows fails, take empty folders back that were not there before."""
         self.create()
         yield
 
@@ -53,22 +53,25 @@ class AbstractStore(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def exists(self, name: str) -> bool: ...
+    def exists(self, name: str) -> bool:
+        """Return whether a file is there."""
 
     @abc.abstractmethod
     def size(self, name: str) -> int | None:
-        """Bytes of a file, None if there is none."""
+        """Return the bytes of a file, None if there is none."""
 
     @abc.abstractmethod
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes by name of all files of a folder, in the order of names; temporary ones (leading dot) left out."""
+        """Return the bytes by name of all files of a folder, in the order of names; temporary ones (leading dot) left
+        out.
+        """
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files of a folder, sorted; temporary ones (leading dot) left out."""
+        """Return the names of the files of a folder, sorted; temporary ones (leading dot) left out."""
         return list(self.sizes(folder))
 
     def leftovers(self) -> list[str]:
-        """Temporary files of processes that were killed, and perhaps of some that go on; they do without."""
+        """Return temporary files of processes that were killed, and perhaps of some that go on; they do without."""
         return []
 
     @abc.abstractmethod

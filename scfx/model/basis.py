@@ -9,7 +9,7 @@ no further factor beyond `angular_factor`, so a Cartesian d_xx has the self-over
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from math import factorial, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -220,7 +220,11 @@ class BasisSet:
         """Return the shell structure of an element: what must agree, atom by atom, for two molecules to share
         a batch.
         """
-        return tuple(shell.signature for shell in self.shells[int(z)])
+        return self._signatures[int(z)]
+
+    @cached_property
+    def _signatures(self) -> dict[int, tuple[tuple[int, int, bool], ...]]:
+        return {z: tuple(shell.signature for shell in shells) for z, shells in self.shells.items()}
 
     def nao(self, z: int) -> int:
         """Return the number of AOs of these atoms."""

@@ -1,7 +1,8 @@
-"""A molecule as a small SVG: its geometry projected on the plane in which it extends most."""
+"""A molecule as a small SVG: its structure where there is a SMILES (by RDKit), or else its geometry."""
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 import numpy as np
@@ -22,9 +23,47 @@ _FILL = {
 _OTHER = "#a66fb5"
 
 
-def draw(atomic_numbers: np.ndarray, positions: np.ndarray, size: int = 220) -> str:
-    """Return an SVG of atoms (discs, nearer ones in front) and bonds (by distance); `positions` [natm, 3] in
-    angstrom.
+def molecule_svg(
+    smiles: str | None, atomic_numbers: np.ndarray | None, positions: np.ndarray | None, size: int = 220
+) -> str:
+    """Return an SVG of the structure if RDKit can read the SMILES, else of the geometry (angstrom); "" without both."""
+    drawn = structure_svg(smiles, size) if smiles else ""
+    if drawn or atomic_numbers is None or positions is None:
+        return drawn
+    return geometry_svg(atomic_numbers, positions, size)
+
+
+def structure_svg(smiles: str, size: int = 220) -> str:
+    """Return the structural formula of a SMILES as an SVG; "" if RDKit is not installed or cannot read it."""
+    try:
+        from rdkit import Chem, rdBase
+        from rdkit.Chem.Draw import rdMolDraw2D
+    except ImportError:
+        return ""
+    # The structure alone: what may follow a SMILES (CXSMILES) are labels of somebody's choice, which would be drawn.
+    parameters = Chem.SmilesParserParams()
+    parameters.allowCXSMILES = False
+    parameters.parseName = False
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles, parameters)
+    if molecule is None:
+        return ""
+    drawer = rdMolDraw2D.MolDraw2DSVG(size, round(0.75 * size))
+    options = drawer.drawOptions()
+    options.clearBackground = False
+    options.padding = 0.08
+    # Else a molecule of three atoms would fill the picture with letters.
+    options.fixedBondLength = size / 7
+    rdMolDraw2D.PrepareAndDrawMolecule(drawer, molecule)
+    drawer.FinishDrawing()
+    svg = drawer.GetDrawingText()
+    return re.sub(r"\s*<!--.*?-->|<\?xml.*?\?>\s*", "", svg, flags=re.DOTALL)
+
+
+def geometry_svg(atomic_numbers: np.ndarray, positions: np.ndarray, size: int = 220) -> str:
+    """Return an SVG of atoms (discs, nearer ones in front) and bonds (by distance).
+
+    `positions` [natm, 3] are in angstrom, and are projected on the plane in which the molecule extends most.
     """
     numbers = np.asarray(atomic_numbers, dtype=int)
     centred = np.asarray(positions, dtype=float) - np.mean(positions, axis=0)
@@ -50,6 +89,7 @@ def draw(atomic_numbers: np.ndarray, positions: np.ndarray, size: int = 220) -> 
             )
     title = escape("".join(SYMBOLS[z] for z in numbers if z > 1) or "H")
     return (
-        f'<svg viewBox="0 0 {size} {size}" width="{size}" height="{size}" role="img" aria-label="geometry of {title}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" width="{size}" height="{size}" '
+        f'role="img" aria-label="geometry of {title}">'
         f"{''.join(lines)}{''.join(discs)}</svg>"
     )

@@ -1,4 +1,4 @@
-"""How far the electrons reach."""
+"""The electronic spatial extent <r²>: how far the electrons reach from the centre of nuclear charge."""
 
 from __future__ import annotations
 

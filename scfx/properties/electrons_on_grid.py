@@ -1,4 +1,4 @@
-"""How many electrons the grid finds."""
+"""The number of electrons to which the grid integrates the density."""
 
 from __future__ import annotations
 

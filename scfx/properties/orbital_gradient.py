@@ -1,4 +1,4 @@
-"""What is left of the orbital gradient."""
+"""The largest element of the orbital gradient at the end of the SCF."""
 
 from __future__ import annotations
 

@@ -405,7 +405,7 @@ def _answers(result: object) -> list[object]:
 
 
 def _candidate(name: str, plugin: object) -> Candidate:
-    return Candidate(name, name, own_attribute(plugin, "__version__") or "", lambda: plugin)
+    return Candidate(name, name, str(own_attribute(plugin, "__version__") or ""), lambda: plugin)
 
 
 def _split_choice(choice: object, key: str) -> tuple[str, dict[str, object]]:

@@ -51,7 +51,7 @@ def instance(
     signature has a parameter `context` is given it.
     """
     key = context.key
-    made: Any = target(record, key)
+    made: Any = target(record, key)  # a class, a function or an instance: its signature is asked below
     arguments = {**record.offer.options, **options}
     what = f"{KINDS[record.kind][0]} {record.name!r}"
     ready = not isinstance(made, type) and (

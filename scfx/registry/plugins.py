@@ -7,7 +7,7 @@ import inspect
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pluggy
 
@@ -16,6 +16,8 @@ from scfx.offer import HOOK_API
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from pluggy import HookimplOpts
 
 ENTRY_POINT_GROUP = "scfx"
 HOOKS: tuple[str, ...] = tuple(name for name in vars(hookspecs) if name.startswith("scfx_"))
@@ -69,7 +71,7 @@ class Manager(pluggy.PluginManager):
         super().__init__("scfx")
         self.add_hookspecs(hookspecs)
 
-    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> HookimplOpts | None:
         """Return what pluggy reads of a hook implementation, without touching lazy attributes."""
         # pluggy reads every name in dir(plugin); for a module with a lazy __getattr__ that would import it all.
         if isinstance(plugin, ModuleType) and name not in vars(plugin):
@@ -114,7 +116,7 @@ def load(candidate: Candidate) -> PluginRecord:
     return replace(record, hooks=hooks, misspelt=tuple(_misspelt(plugin)), manager=manager)
 
 
-def own_attribute(plugin: object, name: str) -> Any:
+def own_attribute(plugin: object, name: str) -> object:
     """Return an attribute, or None; a module's lazy `__getattr__` is not asked."""
     return vars(plugin).get(name) if isinstance(plugin, ModuleType) else getattr(plugin, name, None)
 

@@ -55,6 +55,7 @@ def _iterate(
     phase_of = np.zeros(len(run.batch), dtype=np.int64)
     last_phase = len(run.phases) - 1
     active = np.asarray(lanes, dtype=np.int32)
+    plain = None if damped else _control(run, np.zeros(run.capacity), damped)
     for iteration in range(max_iterations):
         if not len(active):
             break
@@ -95,7 +96,7 @@ def _iterate(
         for number, phase in enumerate(run.phases):
             members = active[phase_of[active] == number]
             if len(members):
-                run.advance(members, phase, _control(run, residual, damped))
+                run.advance(members, phase, plain or _control(run, residual, damped))
     if convergence.rule == "qm1b":
         for lane in lanes:
             recent = [energy for energy, _ in run.history[lane][-5:]]

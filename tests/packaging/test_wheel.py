@@ -95,6 +95,9 @@ def test_the_wheel_holds_every_package_with_its_types_and_every_kernel_variant(w
     } <= packages
     for package in packages:
         assert f"{package}/py.typed" in names
+    for template in ("scfx/reporting/templates/page.html", "scfx_dataset/templates/dataset.html",
+                     "scfx_study/templates/study.html"):  # fmt: skip
+        assert template in names
     variants = {name.rpartition("_")[2] for name in names if name.startswith("scfx_libcint/_lib/")}
     expected = {"baseline.so", "avx2.so", "avx512.so"} if os.uname().machine == "x86_64" else {"baseline.so"}
     assert variants == expected

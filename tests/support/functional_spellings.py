@@ -201,8 +201,11 @@ REFUSED = {
     "D2": "B3LYP-D b3lyp-d2 PBE-D PBE-D2 pbe_d2 BLYP-D2 B97-D b97d B97D gga_xc_b97_d B97_D OPBE-D otpss-d",
     "is not here": (
         "b3lyp-d3mbj b3lyp-d3bjm B3LYP-D3M(BJ) PBE-D3M PBE-D3(CSO) b3lyp-d3op PBE-TS PBE+TS PBE-MBD PBE+MBD HSE06+MBD "
-        "B3LYP-NL PBE-dDsC B3LYP-XDM B3LYP-gCP PBE+U r2scan+rvv10"
+        "B3LYP-NL PBE-dDsC B3LYP-XDM PBE+U r2scan+rvv10"
     ),
+    "which the name is to say": "B3LYP-gCP hf_gcp PBE-D3(BJ)-gCP",
+    "gCP has parameters for a basis set, not": "B3LYP-gCP(cc-pVTZ) hf-gcp(sto-3g)",
+    "gCP goes with": "wb97x-d-gcp(6-31g*) wB97M-V-gCP(def2-SVP)",
     "count it twice": "wb97m-v-d3bj wb97x-v-d4 B97M-V-D3BJ wb97x-d-d3bj wb97x-d3-d4",
     "leaves open": "hse HSE hcth HCTH bp xalpha LSD",
     "Gaussian": "lsda LSDA",

@@ -1,27 +1,32 @@
 """A solver that takes no time, so that the tests of relaxations take seconds: springs between all pairs of atoms.
 
-Also a program to kill: `python geometry_fake.py OPTIONS.json KILL_AFTER` runs the optimize task with it.
+Also a program to kill: `python geometry_fake.py TASK OPTIONS.json LOG DELAY` runs a task with it, a line in LOG for
+each call.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
+import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from ase.data import covalent_radii
+from scfx_geometry.frequencies_task import FrequenciesTask
 from scfx_geometry.optimize_task import OptimizeTask
-from scfx_geometry.options import OptimizeOptions
-from scfx_geometry.tables import write_xyz
+from scfx_geometry.sampling.task import SampleTask
+from scfx_geometry.tables import XYZFile
 
 import scfx
+from scfx.jobs import open_results
+from scfx.jobs.commits import files_of, read_commits
 from scfx.properties.gradient import Gradient
 from scfx.properties.requests import Requested
 
+TASKS = {"optimize": OptimizeTask, "frequencies": FrequenciesTask, "sample": SampleTask}
 BOHR = 0.52917721092
 
 
@@ -39,6 +44,7 @@ class SpringSolver:
         self.registry = REGISTRY
         self._lost, self._shift, self._factor = lost, other_solution, factor
         self.calls: list[list[str]] = []
+        self.profile: dict[str, float] = {}
 
     def solve(self, systems: Any, *, return_density: bool = False, initial_density: Any = None) -> Any:
         self.calls.append([system.name for system in systems])
@@ -52,9 +58,12 @@ class SpringSolver:
             gradient=[gradient for _, gradient in pairs],
             dipole=np.array([system.positions.sum(axis=0) for system in systems]),
             converged=np.array(good),
+            homo=np.zeros(len(systems)),
+            lumo=np.ones(len(systems)),
+            gap=np.ones(len(systems)),
             reason=["" if ok else "made not to converge" for ok in good],
             status=[scfx.Status.CONVERGED if ok else scfx.Status.NOT_CONVERGED for ok in good],
-            iterations=np.full(len(systems), 7),
+            iterations=np.array([9 if guess is None else 7 for guess in guesses]),
             density=[np.zeros((1, 1, 1)) for _ in systems] if return_density else None,
             properties={},
             property_reasons={"gradient": [""] * len(systems)},
@@ -75,8 +84,12 @@ class SpringSolver:
         return energy, gradient
 
 
+class Death(BaseException):
+    """What stands for SIGKILL in the test's own process: nothing catches it."""
+
+
 class DyingSolver(SpringSolver):
-    """Kills its process when it is asked to solve for the `count`-th time."""
+    """Dies instead of solving for the `count`-th time."""
 
     def __init__(self, count: int):
         super().__init__()
@@ -84,12 +97,41 @@ class DyingSolver(SpringSolver):
 
     def solve(self, systems: Any, **options: Any) -> Any:
         if len(self.calls) >= self._count:
-            os.kill(os.getpid(), signal.SIGKILL)
+            raise Death
         return super().solve(systems, **options)
+
+
+class LoggingSolver(SpringSolver):
+    """Takes `delay` seconds to solve, and writes a line when it has."""
+
+    def __init__(self, log: str, delay: float):
+        super().__init__()
+        self._log, self._delay = log, delay
+
+    def solve(self, systems: Any, **options: Any) -> Any:
+        time.sleep(self._delay)
+        with open(self._log, "a", encoding="utf-8") as handle:
+            handle.write("solved\n")
+        return super().solve(systems, **options)
+
+
+@dataclass(frozen=True)
+class Logging:
+    """Makes such solvers in any process."""
+
+    log: str
+    delay: float
+
+    def __call__(self, *given: Any) -> SpringSolver:
+        return LoggingSolver(self.log, self.delay)
 
 
 class Console:
     """Keeps what is printed."""
+
+    is_terminal = False
+    is_dumb_terminal = False
+    is_jupyter = False
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -98,13 +140,27 @@ class Console:
         self.lines.append(text)
 
 
-def optimize(solver: SpringSolver, **options: Any) -> tuple[int, list[str]]:
-    """Exit code and what was said of the optimize task with a solver that takes no time."""
-    task = OptimizeTask(OptimizeOptions(**options), solver_factory=lambda *_: solver)
+def run_task(name: str, factory: Any, **options: Any) -> tuple[int, list[str]]:
+    """Exit code and what was said of a task with solvers of `factory`; in this process unless `workers` says so."""
+    cls = TASKS[name]
+    task = cls(cls.Options(**{"workers": 1, "progress": "plain", **options}), solver_factory=factory)
     console = Console()
     context = scfx.TaskContext(scfx.SCFSpec(), REGISTRY, console)
     task.check(context)
     return task.run(context), console.lines
+
+
+def optimize(solver: SpringSolver, **options: Any) -> tuple[int, list[str]]:
+    """Exit code and what was said of the optimize task with a solver that takes no time."""
+    return run_task("optimize", lambda *_: solver, **options)
+
+
+def made(folder: Any) -> dict[str, Any]:
+    """What a job's folder holds that must be the same whatever happened to it: rows by shard, and the tables."""
+    records = read_commits(open_results(folder).plan)
+    rows = {shard.id: [file["sha256"] for file in files_of(record)] for shard, record in records}
+    tables = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file() and p.name != "plan.json"}
+    return rows | tables
 
 
 def write_starts(path, systems):
@@ -117,14 +173,13 @@ def write_starts(path, systems):
         }
         for i, s in enumerate(systems)
     ]  # fmt: skip
-    write_xyz(path, rows)
+    file = XYZFile()
+    file.add(rows)
+    path.write_bytes(file.content())
     return str(path)
 
 
-def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as handle:
-        sys.exit(optimize(DyingSolver(int(sys.argv[2])), **json.load(handle))[0])
+    name, options, log, delay = sys.argv[1:]
+    with open(options, encoding="utf-8") as handle:
+        sys.exit(run_task(name, Logging(log, float(delay)), **json.load(handle))[0])

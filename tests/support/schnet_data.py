@@ -61,3 +61,53 @@ def write_table(path: Path, count: int, conformers: int = 1, seed: int = 0, shif
     }
     pq.write_table(pa.table(table), path)
     return path
+
+
+#: Energies of lone atoms on the made-up surface, eV by atomic number.
+ATOM_ENERGIES = {1: -13.6, 6: -1030.0, 8: -2040.0}
+
+
+def surface(numbers, positions):
+    """A potential energy surface that costs nothing: (energy in eV, forces [natm, 3] in eV/angstrom), exact.
+
+    Σ over atoms of their energies, and over pairs of a Morse function whose depth goes with the elements.
+    """
+    z, xyz = np.asarray(numbers), np.asarray(positions, dtype=float)
+    i, j = np.triu_indices(len(z), 1)
+    difference = xyz[i] - xyz[j]
+    distance = np.linalg.norm(difference, axis=1)
+    depth, shrunk = 0.2 * np.sqrt(z[i] * z[j]), np.exp(-1.5 * (distance - 1.2))
+    energy = sum(ATOM_ENERGIES[int(a)] for a in z) + float(np.sum(depth * (shrunk**2 - 2 * shrunk)))
+    slope = depth * 1.5 * (-2 * shrunk**2 + 2 * shrunk) / distance
+    forces = np.zeros_like(xyz)
+    np.add.at(forces, i, -slope[:, None] * difference)
+    np.add.at(forces, j, slope[:, None] * difference)
+    return energy, forces
+
+
+def surface_rows(count: int, conformers: int = 4, seed: int = 0) -> dict[str, list]:
+    """Columns of molecules on that surface, as scfx's datasets call them: `conformers` of each of `count` molecules."""
+    random = np.random.default_rng(seed)
+    rows: dict[str, list] = {name: [] for name in (
+        "smiles", "atomic_numbers", "positions_angstrom", "energy_ev", "forces_ev_per_angstrom", "charge",
+        "multiplicity", "spec_hash",
+    )}  # fmt: skip
+    numbers, positions = molecules(count, seed, natm=(3, 6))
+    for smile, z, xyz in zip(smiles(count), numbers, positions, strict=True):
+        z = np.where(np.isin(z, list(ATOM_ENERGIES)), z, 6)
+        for _ in range(conformers):
+            moved = xyz + random.normal(scale=0.1, size=xyz.shape)
+            energy, forces = surface(z, moved)
+            values = (smile, z.tolist(), moved.tolist(), energy, forces.tolist(), 0, 1, "one")
+            for column, value in zip(rows.values(), values, strict=True):
+                column.append(value)
+    return rows
+
+
+def write_surface(path: Path, count: int, conformers: int = 4, seed: int = 0) -> Path:
+    """Such rows as a Parquet table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(surface_rows(count, conformers, seed)), path)
+    return path

@@ -34,7 +34,7 @@ class PrecisionSolver:
     def profile(self) -> dict[str, float]:
         return {"scf": 1.0, "compile": 0.5}
 
-    def solve(self, systems: Any) -> scfx.SCFResult:
+    def solve(self, systems: Any, *, progress: Any = None) -> scfx.SCFResult:
         low = self.precision == "float32"
         lost = tuple({s.name.split()[0] for s in systems if low and "F" in s.name})
         result = FakeSolver(FakeSpec(not_converged=lost)).solve(systems)

@@ -14,6 +14,9 @@ from dataset_fake import FakeSpec, make_task, run_fake
 
 import scfx
 
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 WATER = [[0.0, 0.0, 0.1173], [0.0, 0.7572, -0.4692], [0.0, -0.7572, -0.4692]]
 
 

@@ -12,6 +12,9 @@ import scfx
 from scfx.cli import main
 from scfx.model.system import HARTREE_IN_EV
 
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 CONFIG = """
 [scf]
 functional = "hf"

@@ -33,16 +33,19 @@ from scfx.jobs.commits import read_commit
 from scfx.jobs.records import sealed
 from scfx.jobs.store import LocalStore
 
-
-@pytest.fixture
-def source(tmp_path):
-    return write_smiles(tmp_path / "molecules.smi")
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
 
 
-@pytest.fixture
-def reference(tmp_path, source):
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return write_smiles(tmp_path_factory.mktemp("source") / "molecules.smi")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, source):
     """Shard id -> checksum of a run that nothing disturbs."""
-    return undisturbed(tmp_path / "reference", source)
+    return undisturbed(tmp_path_factory.mktemp("undisturbed") / "reference", source)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -292,13 +295,6 @@ def test_a_file_system_that_is_read_only_is_a_clear_error_and_can_still_be_read(
 DERIVED = {"README.md", "failures.parquet", "gaps.png", "report.html", "summary.json"}
 
 
-@pytest.fixture
-def quick_reports(monkeypatch):
-    """Reports without plots: what matters here is which files are there."""
-    monkeypatch.setattr("scfx_dataset.report.html_report", lambda *arguments: "<html>")
-    monkeypatch.setattr("scfx_dataset.report._distribution", lambda *arguments: b"png")
-
-
 def _entries(output):
     """Names of all files, attempts by their shard."""
     names = {str(p.relative_to(output)) for p in output.rglob("*") if p.is_file()}
@@ -307,7 +303,7 @@ def _entries(output):
 
 @pytest.mark.parametrize("step", range(12))
 def test_a_run_killed_after_its_last_shard_ends_the_next_time_with_everything(
-    tmp_path, source, step, monkeypatch, quick_reports
+    tmp_path, source, step, monkeypatch
 ):
     # Dies at each write of what is derived, and at each removal of what is not needed any more.
     output = tmp_path / "out"

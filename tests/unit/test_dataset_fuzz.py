@@ -9,6 +9,7 @@ import random
 import shutil
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ import scfx_dataset
 from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
 from dataset_fuzz import Where, check_all, mutate, run_disturbed
 from dataset_kills import OPTIONS, undisturbed
+from object_server import Disturbance, disturbed_server
 from ray_cluster import ray_cluster
 
 import scfx
+from scfx.jobs import object_clients
 from scfx.jobs.commits import compact, drop_damaged
 
 SECONDS = float(os.environ.get("SCFX_FUZZ_SECONDS", "60"))
@@ -130,66 +133,37 @@ def test_no_moment_of_a_signal_loses_a_row_on_ray(tmp_path, source, reference):
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    """A function: the address of a new, empty prefix on a real HTTP server."""
+def disturbance():
+    return Disturbance(random.Random(0))
+
+
+@pytest.fixture
+def bucket(monkeypatch, disturbance):
+    """A function: the address of a new, empty prefix on a real HTTP server, whose answers are disturbed."""
     boto3 = pytest.importorskip("boto3")
     moto = pytest.importorskip("moto.server")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
     running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
-    host, port = running.get_host_and_port()
-    where = f"endpoint_url=http://{host}:{port}&region_name=us-east-1"
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(
-        Bucket="datasets"
-    )
-    yield lambda name: f"s3://datasets/{name}?{where}"
+    server = "http://{}:{}".format(*running.get_host_and_port())
+    boto3.client("s3", endpoint_url=server, region_name="us-east-1").create_bucket(Bucket="datasets")
+    with disturbed_server(server, disturbance) as address:
+        yield lambda name: f"s3://datasets/{name}?endpoint_url={address}&region_name=us-east-1"
     running.stop()
 
 
 @pytest.mark.slow
 def test_a_store_that_answers_500_late_or_not_at_all_loses_no_row(
-    tmp_path, source, reference, bucket, monkeypatch
+    tmp_path, source, reference, bucket, disturbance, monkeypatch
 ):
-    from botocore.awsrequest import AWSResponse
-
-    from scfx.jobs import s3
-
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)  # between its repetitions
-    done: Counter[str] = Counter()
-    said: set[str] = set()
-    state = {"chance": random.Random(0), "share": 0.0}
-    genuine = s3.S3Store._client
-
-    def client(self):
-        made = genuine(self)
-        if not getattr(made, "disturbed", False):
-            made.disturbed = True
-            made.meta.events.register("before-send.s3", disturbed_send(made))
-        return made
-
-    def disturbed_send(made):
-        def send(request, **_):
-            draw = state["chance"].random() / max(state["share"], 1e-9)
-            if draw >= 1:
-                return None
-            if draw < 0.4:
-                done["500, nothing done"] += 1
-            elif draw < 0.8:
-                done["500, but it was done"] += 1
-                made._endpoint.http_session.send(request)
-            else:
-                done["slow"] += 1
-                time.sleep(0.02)
-                return None
-            return AWSResponse(request.url, 500, {}, type("Raw", (), {"stream": lambda self: iter(())})())
-
-        return send
-
-    monkeypatch.setattr(s3.S3Store, "_client", client)
+    # Waiting between repetitions is not what is tested.
+    at_once = {"init_backoff": timedelta(milliseconds=1), "max_backoff": timedelta(milliseconds=2), "base": 2}
+    monkeypatch.setattr(object_clients, "RETRIES", {**object_clients.RETRIES, "backoff": at_once})
+    done, said = disturbance.done, set()
     for seed, chance in rounds("answers"):
         output = bucket(str(seed))
-        state["chance"], state["share"] = chance, 0.25
+        disturbance.chance, disturbance.share = chance, 0.25
         options = {"molecules": source, "output": output, **OPTIONS}
         for _ in range(6):
             try:
@@ -198,7 +172,7 @@ def test_a_store_that_answers_500_late_or_not_at_all_loses_no_row(
             except scfx.ScfxError as error:
                 done["stopped with an error"] += 1
                 said.add(str(error))
-        state["share"] = 0.0
+        disturbance.share = 0.0
         assert run_fake(**options) == 0
         check_all(output, reference)
         assert len(scfx_dataset.open(output).plan.store.names("attempts")) == len(reference)

@@ -28,6 +28,9 @@ from rich.console import Console
 
 from scfx.jobs import process as processes
 
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 #: Embedding each of these takes tens of milliseconds, nearly all of it inside RDKit.
 RINGS = (
     "C1CC2CCC3CCC4CCCC5CCC(C1)C2C3C45",

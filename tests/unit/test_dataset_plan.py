@@ -35,13 +35,26 @@ def test_rows_are_molecules_times_conformers_up_to_the_last_one(tmp_path, shard_
     assert [row["input_smiles"] for row in rows] == [s for s in SMILES for _ in range(3)]
 
 
-def test_a_molecule_is_never_split_over_shards(tmp_path):
+def test_a_molecule_that_fits_a_shard_is_not_split(tmp_path):
     made = plan(tmp_path, conformers=4, shard_rows=10)
     homes: dict[str, set[str]] = {}
     for row in rows_of(made):
         homes.setdefault(row["smiles"], set()).add(row["shard"])
     assert all(len(shards) == 1 for shards in homes.values())
     assert all(shard.rows <= 10 for shard in made.shards)
+
+
+def test_a_molecule_of_more_rows_is_split_unless_its_conformers_are_pruned_by_each_other(tmp_path):
+    lines = ["CCO", "COC"]
+    made, whole = (
+        plan(tmp_path, lines, name, conformers=25, shard_rows=10, embedding=embedding)
+        for name, embedding in (("made", {}), ("whole", {"prune_rms": 0.1}))
+    )
+    assert [shard.rows for shard in made.shards] == [10] * 5
+    assert [shard.rows for shard in whole.shards] == [25] * 2
+    rows, same = ([{**row, "shard": "", "geometry_id": ""} for row in rows_of(p)] for p in (made, whole))
+    assert rows == same  # row_id, conformer and seed are those of a molecule in one piece
+    assert [row["conformer"] for row in rows] == [*range(25)] * 2
 
 
 def test_unreadable_smiles_become_one_row_each_with_the_reason(tmp_path):

@@ -13,6 +13,9 @@ from scfx_dataset.schema import LABELS
 
 import scfx
 
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 OPTIONS = {"shard_rows": 2, "batch_size": 2, "quarantine_after": 1, "max_deaths": 2}
 
 

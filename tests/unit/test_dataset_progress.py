@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
+from dataset_fake import FakeSpec, make_fake, make_task, write_smiles
 from rich.console import Console
+from scfx_dataset import label
+from scfx_dataset.embedding import embedder
+from scfx_dataset.options import Embedding
 
+import scfx
 from scfx.jobs.live_bar import ProgressState, _WrittenLines, as_line
 from scfx.jobs.pace import Pace
 from scfx.jobs.progress import Progress
@@ -89,6 +94,48 @@ def test_between_batches_the_time_left_counts_down_and_the_rate_stays():
     # The next batch is overdue: the rate falls, and the time left does not run out.
     assert pace.rate(2000.0) < 0.1
     assert pace.seconds_left(2000.0, 100) > 500
+
+
+def test_neither_number_swings_where_the_systems_of_a_slow_batch_converge_in_a_burst():
+    # Sixteen systems in 600 s, as they converge in the last minute.
+    pace = Pace(began=0.0)
+    for batch in range(8):
+        for i in range(16):
+            done = 16 * batch + i + 1
+            pace.heard(600.0 * batch + 540 + 4 * i, rows=done, labels=done)
+    rates = [pace.rate(4800.0 + wait) for wait in range(0, 540, 20)]
+    assert rates == [pytest.approx(16 / 600, rel=0.1)] * len(rates)
+    first, last = (pace.seconds_left(4800.0 + wait, 160) for wait in (0, 500))
+    assert first == pytest.approx(6000, rel=0.12)
+    assert first - last == pytest.approx(500, abs=1)
+
+
+def test_rows_of_a_shard_are_heard_of_one_by_one_and_come_to_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(label, "_EVERY", 0.0)
+    monkeypatch.setattr(embedder, "in_this_process", True)
+    solver = make_fake(FakeSpec(not_converged=("CO",), bad_input=("CN",)), 1, None)
+
+    def reports(name: str, *lines: str) -> list[Counter[str]]:
+        options = {"molecules": write_smiles(tmp_path / name, lines), "output": str(tmp_path / f"{name}.out")}
+        task = make_task({**options, "conformers": 2, "shard_rows": 99})
+        plan = task.plan(scfx.TaskContext(FakeSpec(), None, None))[0]
+        heard: list[Counter[str]] = []
+        (shard,) = plan.shards
+        label.label_rows(
+            plan.items(shard), lambda: solver, Embedding(), 4, plan.identity, heard.append, defaultdict(float)
+        )
+        return [rows for rows in heard if rows]
+
+    heard = reports("many", "CO", "CCO", "C1CC", "CC", "C")
+    assert heard.count(Counter(ok=1)) == 8
+    # Two of four systems are not what the solver said at first.
+    assert heard.count(Counter(ok=-2, not_converged=2)) == 1
+    total: Counter[str] = Counter()
+    for rows in heard:
+        total.update(rows)
+    assert total == {"ok": 6, "not_converged": 2, "failed": 1}
+    # Some that cannot be solved together are solved, and counted, one by one.
+    assert reports("alone", "CN", "CCO") == [Counter(failed=1)] * 2 + [Counter(ok=1)] * 2
 
 
 def test_the_rate_is_that_of_the_last_minute():

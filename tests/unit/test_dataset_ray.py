@@ -36,15 +36,15 @@ def cluster():
         yield running
 
 
-@pytest.fixture
-def source(tmp_path):
-    return write_smiles(tmp_path / "molecules.smi")
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return write_smiles(tmp_path_factory.mktemp("source") / "molecules.smi")
 
 
-@pytest.fixture
-def reference(tmp_path, source):
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, source):
     """Shard id -> checksum of a run here that nothing disturbs."""
-    return undisturbed(tmp_path / "reference", source)
+    return undisturbed(tmp_path_factory.mktemp("undisturbed") / "reference", source)
 
 
 def test_a_job_on_ray_gives_the_bytes_of_a_local_one_and_each_part_its_own(

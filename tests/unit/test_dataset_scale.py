@@ -5,14 +5,22 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from dataset_fake import SMILES, FakeSpec, describe_fake, make_fake, make_task, run_fake, write_smiles
 from scfx_dataset import planning, rows, spill
 from scfx_dataset.cost import CostModel
 from scfx_dataset.estimate import as_text, clock, estimate
+from scfx_dataset.findings import collect_findings
 from scfx_dataset.options import Embedding
 
 import scfx
+from scfx.jobs.commits import read_commits
+from scfx.jobs.plan import Shard
+from scfx.jobs.plan_run import in_order
+
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
 
 
 def plan(tmp_path, lines=SMILES, output="out", **options):
@@ -27,8 +35,8 @@ def minimal_basis(z):
 
 
 def test_the_cost_of_the_reference_molecule_is_the_measured_one():
-    # docs/speed.md: a float32 label of FC=C1C2CN2N=C1C=O (C6 H5 F N2 O: 55 AOs) takes 67 ms at grid level 0, where its
-    # grid has 13,912 points.
+    # docs/measurements/speed.md: a float32 label of FC=C1C2CN2N=C1C=O (C6 H5 F N2 O: 55 AOs) takes 67 ms at grid level
+    # 0, where its grid has 13,912 points.
     numbers = [(1, 5), (6, 6), (7, 2), (8, 1), (9, 1)]
     model = CostModel(minimal_basis, lambda z: 13_912 / 15)
     assert model.nao(numbers) == 55
@@ -151,7 +159,7 @@ def test_the_estimate_follows_the_model_where_the_timings_do(tmp_path):
     # the clock and the embedding that it also counts.
     import time
 
-    made = plan(tmp_path, ["C" * n for n in range(2, 9)], conformers=16, shard_rows=16)
+    made = plan(tmp_path, ["C" * n for n in range(2, 7)], conformers=8, shard_rows=8)
     cost = describe_fake(FakeSpec(), None, None).cost
 
     class Proportional:
@@ -159,7 +167,7 @@ def test_the_estimate_follows_the_model_where_the_timings_do(tmp_path):
             self.profile = {"compile": 0.0}
             self.inner = make_fake(FakeSpec(), 1, None)
 
-        def solve(self, systems):
+        def solve(self, systems, *, progress=None):
             busy = sum(
                 cost.seconds(
                     [(1, int((s.atomic_numbers == 1).sum())), (6, int((s.atomic_numbers == 6).sum()))]
@@ -171,7 +179,7 @@ def test_the_estimate_follows_the_model_where_the_timings_do(tmp_path):
                 pass
             return self.inner.solve(systems)
 
-    found = estimate(made, cost, Proportional(), Embedding(), sample=16, group=8, seed=4)
+    found = estimate(made, cost, Proportional(), Embedding(), sample=12, group=4, seed=4)
     expected = 2 * made.record["model_core_seconds"]
     assert found.core_seconds[0] == pytest.approx(expected, rel=0.5)
     assert found.core_seconds[0] > expected
@@ -205,7 +213,9 @@ def test_relaxed_labels_come_with_a_geometry_that_says_so(tmp_path):
     assert np.isfinite(table[0]["energy_ev"])
 
 
-@pytest.mark.parametrize(("molecules", "conformers", "fewest"), [(40, 1, 5), (120, 4, 32), (300, 16, 60)])
+@pytest.mark.parametrize(
+    ("molecules", "conformers", "fewest"), [(40, 1, 5), (120, 4, 32), (300, 16, 60), (1, 480, 30)]
+)
 def test_a_small_job_has_shards_for_many_workers_and_a_large_one_those_of_the_asked_size(
     tmp_path, molecules, conformers, fewest
 ):
@@ -222,10 +232,84 @@ def test_a_small_job_has_shards_for_many_workers_and_a_large_one_those_of_the_as
     )
     again = plan(tmp_path, lines, "again", **options)
     assert again.shards == made.shards
+    # Batches of the solver are full, or half full, as far as the rows of a shape go.
+    whole = [shard for shard in made.shards if "," not in shard.shape]
+    assert conformers % 8 or sum(shard.rows % 8 == 0 for shard in whole) >= 0.7 * len(whole)
+    # What two workers take from the list as they get free ends within 5 % of together.
+    busy = [0.0, 0.0]
+    for shard in in_order(made.shards):
+        busy[busy.index(min(busy))] += shard.seconds
+    assert sum(busy) == pytest.approx(made.record["model_core_seconds"], abs=1e-3)
+    assert max(busy) < 1.05 * sum(busy) / 2 or total < 100
     # Asked for shards so short that there are enough of them, the sizes are the asked ones.
     seconds = made.record["model_core_seconds"]
     short = plan(tmp_path, lines, "short", shard_minutes=seconds / 60 / 100, **options)
     assert short.counts["shards"] >= min(total // max(16, conformers), 64) // 2
+
+
+def test_the_smallest_quarter_of_the_work_comes_last_and_its_longest_shard_first():
+    seconds = [3.0, 0.5, 8.0, 0.0, 2.0, 8.0, 1.0, 7.5]
+    shards = [Shard(index, f"{index}", 1, "", value) for index, value in enumerate(seconds)]
+    assert [shard.index for shard in in_order(shards)] == [2, 5, 7, 0, 4, 6, 1, 3]
+    unknown = [Shard(index, f"{index}", 1) for index in (4, 1, 7)]
+    assert [shard.index for shard in in_order(unknown)] == [1, 4, 7]
+    assert in_order([]) == []
+
+
+def test_a_job_that_was_begun_before_shards_were_cut_and_ordered_by_cost_ends_in_its_own_bytes(
+    tmp_path, monkeypatch
+):
+    import scfx_dataset
+
+    lines = [*SMILES[:5], "C1CC"]
+    source = write_smiles(tmp_path / "m.smi", lines)
+    options = {"molecules": source, "output": str(tmp_path / "out"), "conformers": 3}
+    with monkeypatch.context() as before:
+        before.setattr(planning, "SHARDS", pa.schema(list(planning.SHARDS)[:3]))
+        before.setattr(rows.PlannedRows, "_small", lambda self, size, total, seconds: 3)
+        assert run_fake(**options, part="0/2") == 0
+        assert run_fake(**{**options, "output": str(tmp_path / "whole")}) == 0
+    half, whole = scfx_dataset.open(tmp_path / "out"), scfx_dataset.open(tmp_path / "whole")
+    assert not half.complete
+    shards = half.plan.shards
+    assert shards == whole.plan.shards
+    assert {shard.seconds for shard in shards} == {0.0}
+    assert run_fake(**options) == 0
+    ended = scfx_dataset.open(tmp_path / "out")
+    assert ended.plan.shards == shards
+    first, second = ({s.id: r["sha256"] for s, r in read_commits(d.plan)} for d in (ended, whole))
+    assert first == second
+    assert len(first) == len(shards) == 6
+    # The same planned today has other shards of the same rows.
+    now = plan(tmp_path, lines, "now", conformers=3)
+    assert len(now.shards) == 3
+    assert now.plan_id == ended.plan.plan_id
+    assert all(shard.seconds or shard.shape == rows.UNREADABLE for shard in now.shards)
+
+
+def test_molecules_that_are_split_over_shards_are_counted_as_one(tmp_path):
+    import scfx_dataset
+
+    source = write_smiles(tmp_path / "m.smi", ["CCO", "[Xe]", "CC=O", "C1CC", "[Kr]"])
+    # MMFF94 has no parameters for xenon and krypton.
+    options = {"molecules": source, "conformers": 6, "embedding": {"relax": "mmff94"}}
+    found = []
+    for shard_rows in (4, 60):
+        output = str(tmp_path / f"{shard_rows}")
+        assert run_fake(**options, output=output, shard_rows=shard_rows) == 0
+        dataset = scfx_dataset.open(output)
+        assert len(dataset.plan.shards) == {4: 7, 60: 1}[shard_rows]
+        found.append(collect_findings(dataset))
+    split, whole = found
+    assert split.short == whole.short == {0: 2, 6: 2}
+    assert split.spread_of == whole.spread_of == 2
+    assert split.mean_deviation == pytest.approx(whole.mean_deviation)
+    assert split.outliers["widest"] == whole.outliers["widest"]
+    # Of a job that is not done, what is there: four of six ethanols.
+    output = str(tmp_path / "part")
+    assert run_fake(**options, output=output, shard_rows=4, part="0/7") == 0
+    part = collect_findings(scfx_dataset.open(output))
+    assert (part.n, part.short, part.spread_of) == (4, {0: 1}, 1)
 
 
 def test_a_plan_is_told_in_words(tmp_path, monkeypatch, capsys):

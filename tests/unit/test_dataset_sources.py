@@ -18,6 +18,9 @@ from scfx_dataset.sources.sdf import read_sdf
 import scfx
 from scfx.model.system import BOHR_IN_ANGSTROM
 
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 # Record 1 of QM9 (Ramakrishnan et al., Sci. Data 1, 140022, 2014, CC0), shortened by four properties and with one
 # exponent put in Mathematica's form, as record 3 and others have it.
 METHANE = """5

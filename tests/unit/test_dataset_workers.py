@@ -11,6 +11,9 @@ from scfx_dataset.task import DatasetTask
 import scfx
 from scfx.jobs.local import LocalExecutor
 
+#: What is asked here is asked of rows, files and exit codes.
+pytestmark = pytest.mark.usefixtures("quick_reports")
+
 
 @pytest.fixture
 def source(tmp_path):

@@ -22,8 +22,13 @@ OPTIONS = {
     "d3zero": {"name": "d3zero", "functional": "pbe"},
     "d4": {"name": "d4", "functional": "pbe0"},
     "d4-gcp": {"name": "d4-gcp"},
+    "d3bj-srb": {"name": "d3bj-srb"},
+    "gcp": {
+        "name": "gcp", "functional": "hybrid", "basis": "6-31g*",
+        "dispersion": {"method": "d3bj", "functional": "b3lyp"},
+    },
     "chg": {"name": "chg"},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("system", [PAIR, ION], ids=["neutral", "cation"])

@@ -23,6 +23,8 @@ from scfx.grid import GridSpec
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+#: Figures that only people who build scfx need: their links are held, and each says what made its numbers.
+MEASUREMENTS = sorted((ROOT / "docs" / "measurements").glob("*.md"))
 #: Pages whose blocks need more than an empty folder, and which test runs them.
 RUN_ELSEWHERE = {
     "docs/datasets.md": "tests/unit/test_dataset_docs.py",
@@ -112,7 +114,7 @@ def test_documented_command_prints_what_the_readme_says(monkeypatch, capsys):
 # ---- names -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", [*PAGES, *MEASUREMENTS], ids=[*NAMES, *(page.name for page in MEASUREMENTS)])
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", target):
@@ -133,6 +135,22 @@ def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     for page in PAGES[1:]:
         assert page.name == "README.md" or f"]({page.name})" in index, page.name
+
+
+@pytest.mark.parametrize("page", [*PAGES, *MEASUREMENTS], ids=[*NAMES, *(page.name for page in MEASUREMENTS)])
+def test_source_files_that_a_page_names_are_there(page):
+    energy = ROOT / "scfx" / "energy"
+    roots = (ROOT, ROOT / "scfx", energy, energy / "exchange_correlation", ROOT / "backends" / "scfx_ipu")
+    for name in set(re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|toml))`", prose(page))):
+        assert any((root / name).exists() for root in roots), f"{page.name}: there is no {name}"
+
+
+def test_every_page_of_measurements_is_linked_and_names_what_made_its_figures():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for page in MEASUREMENTS:
+        assert f"measurements/{page.name}" in pages, f"no page for users links to {page.name}"
+        named = re.findall(r"[\w./]+\.py", page.read_text(encoding="utf-8"))
+        assert any((ROOT / script).exists() for script in named), f"{page.name} names no script"
 
 
 def test_commands_that_the_pages_name_exist(capsys):

@@ -118,6 +118,24 @@ def test_what_does_not_converge_costs_its_own_row_only():
     assert second.converged
 
 
+def test_a_molecule_that_the_solver_raises_about_costs_its_own_row_only():
+    class Refusing(SpringSolver):
+        def solve(self, systems, **options):
+            for system in systems:
+                if system.name == "bad":
+                    raise ZeroDivisionError("no such thing")
+                if system.name == "worse":
+                    raise scfx.ConfigError("scf.grid", "is no grid")
+            return super().solve(systems, **options)
+
+    good, bad, worse = (named(molecule("H2O"), name) for name in ("good", "bad", "worse"))
+    first, second = relax(Refusing(), [bad, good])
+    assert first.reason == "SCF of step 1: ZeroDivisionError: no such thing"
+    assert second.converged
+    with pytest.raises(scfx.ConfigError, match="is no grid"):  # of all of them
+        relax(Refusing(), [worse, good])
+
+
 def test_the_step_limit_is_said():
     (done,) = relax(SpringSolver(), distorted(molecule("CH4"), 1, size=0.3), max_steps=2)
     assert (done.status, done.steps) == ("not_relaxed", 2)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import geometry_fake
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from geometry_fake import Console, SpringSolver, contents, write_starts
+from geometry_fake import SpringSolver, run_task, write_starts
 from molecules import distorted, molecule
 from scfx_geometry.harmonic import Modes
 from scfx_geometry.relax import relax
+from scfx_geometry.sampling.conformers import conformers_of
 from scfx_geometry.sampling.dynamics import Dynamics, frames_of_dynamics
 from scfx_geometry.sampling.normal_modes import deviations, displaced_along_modes
-from scfx_geometry.sampling.options import SampleOptions
-from scfx_geometry.sampling.task import SampleTask
 from scfx_geometry.sampling.torsion import turned
 
 import scfx
@@ -29,11 +27,7 @@ def minimum():
 
 
 def sample(solver, **options):
-    task = SampleTask(SampleOptions(**options), solver_factory=lambda *_: solver)
-    console = Console()
-    context = scfx.TaskContext(scfx.SCFSpec(), geometry_fake.REGISTRY, console)
-    task.check(context)
-    return task.run(context), console.lines
+    return run_task("sample", lambda *_: solver, **options)
 
 
 # ---- normal modes --------------------------------------------------------------------------------------------------
@@ -105,12 +99,77 @@ def test_a_torsion_about_a_ring_or_no_bond_is_refused():
         turned(molecule("CH4"), (0, 1, 2, 3), 4)
 
 
+# ---- conformers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def butane():
+    return scfx.System.from_smiles("CCCC")
+
+
+def test_the_lowest_conformer_of_butane_is_anti_and_the_next_gauche(butane):
+    found = conformers_of(butane, "CCCC", 12, 2, seed=1, pick="lowest", prune_rms=0.1)
+    carbons = [i for i, z in enumerate(butane.atomic_numbers) if z == 6]
+    from ase import Atoms
+
+    torsions = [
+        Atoms("CCCC", system.positions_angstrom[carbons]).get_dihedral(0, 1, 2, 3) for system, _ in found
+    ]
+    assert torsions[0] == pytest.approx(180.0, abs=1.0)
+    # MMFF94: gauche at 65 degrees, 0.78 kcal/mol above anti (T. A. Halgren, J. Comput. Chem. 20, 730 (1999)).
+    assert min(torsions[1], 360.0 - torsions[1]) == pytest.approx(65.0, abs=1.5)
+    assert [how["force_field_kcal_mol"] for _, how in found] == pytest.approx([0.0, 0.78], abs=0.02)
+    # A conformer is that of its own number, however many are made.
+    (again, how), *_ = conformers_of(butane, "CCCC", found[0][1]["conformer"] + 1, 1, 1, "lowest", 0.1)
+    np.testing.assert_array_equal(again.positions, found[0][0].positions)
+    assert how["seed"] == found[0][1]["seed"]
+
+
+def test_the_nearest_conformer_is_that_of_the_given_geometry(butane):
+    _, (gauche, _) = conformers_of(butane, "CCCC", 12, 2, seed=1, pick="lowest", prune_rms=0.1)
+    # Without its SMILES, turned, and other random numbers.
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
+    turned_ = scfx.System(gauche.atomic_numbers, gauche.positions @ turn)
+    ((near, how),) = conformers_of(turned_, "", 12, 1, seed=5, pick="nearest", prune_rms=0.1)
+    assert how["rmsd_angstrom"] < 0.01
+    assert how["force_field_kcal_mol"] == pytest.approx(0.78, abs=0.02)
+    np.testing.assert_array_equal(near.atomic_numbers, gauche.atomic_numbers)
+
+
+def test_stereo_centres_are_those_of_the_geometry():
+    from scipy.spatial import distance
+
+    start = scfx.System.from_smiles("C[C@H](F)O")
+    mirrored = scfx.System(start.atomic_numbers, start.positions * np.array([1.0, 1.0, -1.0]))
+    carbon = next(
+        i
+        for i, row in enumerate(distance.cdist(start.positions, start.positions))
+        if (row < 3.2).sum() == 5 and any(start.atomic_numbers[j] == 9 for j in np.flatnonzero(row < 3.2))
+    )
+
+    def handedness(system):
+        around = [j for j in np.argsort(system.atomic_numbers) if j != carbon]
+        near = [j for j in around if np.linalg.norm(system.positions[j] - system.positions[carbon]) < 3.2]
+        a, b, c = (system.positions[j] - system.positions[near[0]] for j in near[1:])
+        return np.sign(np.linalg.det([a, b, c]))
+
+    for each in (start, mirrored):
+        for made, _ in conformers_of(each, "", 3, 3, 1, "lowest", 0.1):
+            assert handedness(made) == handedness(each)
+
+
+def test_a_molecule_without_parameters_says_so():
+    with pytest.raises(scfx.InputError, match="MMFF94 has no parameters"):
+        conformers_of(scfx.System.from_smiles("B"), "B", 1, 1, 1, "lowest", 0.1)
+
+
 # ---- the task ------------------------------------------------------------------------------------------------------
 
 METHODS = {
     "normal_modes": {"kind": "normal_modes", "temperature": 300.0},
     "dynamics": {"kind": "dynamics", "warm_up": 3, "interval": 2},
     "torsion": {"kind": "torsion", "atoms": [1, 0, 2, 3], "relax": False},
+    "relaxation": {"kind": "relaxation"},
 }
 
 
@@ -128,11 +187,82 @@ def test_samples_are_rows_that_do_not_vanish_and_are_computed_once(tmp_path, kin
     assert lost
     assert {row["status"] for row in lost} == {"failed"}
     assert "made not to converge" in lost[0]["reason"]
-    before = contents(tmp_path / "out")
-    (tmp_path / "out" / "rows" / "00000000.json").unlink()
-    sample(SpringSolver(lost=("1",)), output=str(tmp_path / "out"), **options)
-    assert contents(tmp_path / "out") == before
+    again = SpringSolver()
+    sample(again, output=str(tmp_path / "out"), **options)
+    assert not again.calls
     assert len(scfx.System.all_from_xyz(tmp_path / "out" / "samples.xyz")) == 3
+
+
+def test_points_of_a_relaxation_go_from_the_start_to_the_minimum(tmp_path):
+    (start,) = distorted(molecule("CH4"), 1, size=0.2)
+    options = {"molecules": write_starts(tmp_path / "one.xyz", [start]), "method": {"kind": "relaxation"}}
+    sample(SpringSolver(), samples=3, output=str(tmp_path / "out"), **options)
+    rows = pq.read_table(tmp_path / "out" / "samples.parquet").to_pylist()
+    np.testing.assert_allclose(rows[0]["positions_angstrom"], start.positions_angstrom, atol=1e-9)
+    (end,) = relax(SpringSolver(), [start], "berny", "gau_loose")
+    assert [row["step"] for row in rows] == [0, round((end.steps - 1) / 2), end.steps - 1]
+    np.testing.assert_allclose(rows[2]["positions_angstrom"], end.system.positions_angstrom, atol=1e-9)
+    assert rows[0]["energy_hartree"] > rows[1]["energy_hartree"] > rows[2]["energy_hartree"]
+
+
+CHAIN = """
+[scf]
+functional = "hf"
+basis = "sto-3g"
+threads = 1
+
+[[task]]
+name = "sample"
+molecules = "{folder}/start.smi"
+samples = 2
+method = {{ kind = "conformers", conformers = 2, prune_rms = 0.0 }}
+label = false
+workers = 1
+output = "{folder}/conformers"
+
+{more}
+
+[[task]]
+name = "dataset"
+molecules = "{folder}/{source}/samples.xyz"
+geometry = "given"
+workers = 1
+output = "{folder}/dataset"
+"""
+
+
+PATH = """
+[[task]]
+name = "sample"
+molecules = "{folder}/conformers"
+limit = 1
+samples = 2
+method = {{ kind = "relaxation" }}
+label = false
+workers = 1
+output = "{folder}/path"
+"""
+
+
+@pytest.mark.parametrize("source", ["conformers", pytest.param("path", marks=pytest.mark.slow)])
+def test_one_file_goes_from_smiles_over_geometries_to_a_dataset(tmp_path, source):
+    import scfx_dataset
+
+    (tmp_path / "start.smi").write_text("O water\n")
+    more = PATH.format(folder=tmp_path) if source == "path" else ""
+    (tmp_path / "chain.toml").write_text(CHAIN.format(folder=tmp_path, source=source, more=more))
+    assert main(["run", str(tmp_path / "chain.toml")]) == 0
+    first = pq.read_table(tmp_path / "conformers" / "samples.parquet").to_pylist()[0]
+    assert (first["status"], first["energy_hartree"], first["force_field_kcal_mol"]) == ("ok", None, 0.0)
+    rows = scfx_dataset.open(tmp_path / "dataset").to_table().to_pylist()
+    samples = pq.read_table(tmp_path / source / "samples.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["ok"] * len(samples)
+    assert {row["smiles"] for row in rows} == {"O"}
+    assert not any(row["assumed"] for row in rows)
+    for row, each in zip(rows, samples, strict=True):
+        np.testing.assert_allclose(row["positions_angstrom"], each["positions_angstrom"], atol=1e-12)
+    if source == "path":
+        assert rows[1]["energy_ev"] < rows[0]["energy_ev"]
 
 
 CONFIG = """
@@ -144,12 +274,14 @@ threads = 1
 [[task]]
 name = "optimize"
 molecules = "{folder}/start.xyz"
+workers = 1
 output = "{folder}/relaxed"
 
 [[task]]
 name = "sample"
 molecules = "{folder}/relaxed"
 output = "{folder}/samples"
+workers = 1
 samples = 2
 method = {{ {method} }}
 {more}
@@ -184,6 +316,9 @@ def test_one_file_relaxes_and_samples_at_a_level_of_its_own(tmp_path):
         ('kind = "torsion", atoms = [1, 0, 2, 3], optimizer = "berny"', "", "cannot keep constraints"),
         ('kind = "dynamics", temperature = 0', "", "temperature"),
         ('kind = "normal_modes"', 'level = { functional = "none-such" }', "task.level"),
+        ('kind = "relaxation", optimizer = "bernie"', "", "task.method.optimizer"),
+        ('kind = "conformers", conformers = 1', "", "task.method.conformers"),
+        ('kind = "conformers"', 'level = { functional = "hf" }', "task.level"),
         ('kind = "normal_modes"', 'level = { bassis = "sto-3g" }', "task.level"),
     ],
 )

@@ -1,24 +1,20 @@
-"""The tasks optimize and frequencies: what they leave, what they refuse, and that a killed one loses no row."""
+"""The tasks optimize and frequencies: what they leave, and what they refuse."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import geometry_fake
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from geometry_fake import SpringSolver, contents, optimize, write_starts
+from geometry_fake import SpringSolver, made, optimize, write_starts
 from molecules import GEOMETRIES, distorted, molecule
 from scfx_geometry.options import FrequenciesOptions, OptimizeOptions
 from scfx_geometry.sampling.options import SampleOptions
 
 import scfx
 from scfx.cli import main
+from scfx.jobs import JobOptions
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,76 +44,21 @@ def test_every_molecule_has_its_row_whatever_became_of_it(tmp_path, starts):
     np.testing.assert_allclose(again[0].positions_angstrom, rows[0]["positions_angstrom"], rtol=1e-14)
 
 
-def test_finished_rows_are_not_computed_again(tmp_path, starts):
-    options = {"molecules": starts, "output": str(tmp_path / "out")}
-    optimize(SpringSolver(), **options)
-    before = contents(tmp_path / "out")
-    (tmp_path / "out" / "rows" / "00000002.json").unlink()
-    springs = SpringSolver()
-    optimize(springs, **options)
-    assert {name for call in springs.calls for name in call} == {"2"}
-    assert contents(tmp_path / "out") == before
-
-
-class Death(BaseException):
-    """What stands for SIGKILL: nothing catches it."""
-
-
-def test_a_task_that_dies_at_any_write_gives_the_same_bytes(tmp_path, starts, monkeypatch):
-    options = {"molecules": starts, "trajectory": True, "lanes": 2}
-    optimize(SpringSolver(), output=str(tmp_path / "whole"), **options)
-    real, deaths = os.replace, 0
-    random = np.random.default_rng(20)
-
-    def replace(source, target):
-        nonlocal deaths
-        fate = random.integers(4)
-        if deaths < 20 and fate == 0:
-            deaths += 1
-            Path(source).write_bytes(Path(source).read_bytes()[:10])  # torn
-            raise Death
-        real(source, target)
-        if deaths < 20 and fate == 1:
-            deaths += 1
-            raise Death
-
-    for _ in range(60):
-        monkeypatch.setattr(os, "replace", replace)
-        try:
-            optimize(SpringSolver(), output=str(tmp_path / "torn"), **options)
-        except Death:
-            continue
-        if deaths >= 10:
-            break
-        for path in (tmp_path / "torn" / "rows").glob("*.json"):
-            path.unlink()
-    monkeypatch.setattr(os, "replace", real)
-    optimize(SpringSolver(), output=str(tmp_path / "torn"), **options)
-    assert deaths >= 10
-    assert contents(tmp_path / "torn") == contents(tmp_path / "whole")
-
-
-def test_a_killed_process_goes_on_to_the_same_bytes(tmp_path, starts):
-    options = {"molecules": starts, "trajectory": True, "lanes": 1}
-    optimize(SpringSolver(), output=str(tmp_path / "whole"), **options)
-    (tmp_path / "options.json").write_text(json.dumps({**options, "output": str(tmp_path / "killed")}))
-    command = [sys.executable, geometry_fake.__file__, str(tmp_path / "options.json")]
-    for count in ("9", "14"):
-        assert subprocess.run([*command, count], timeout=120).returncode == -9
-    done = len(list((tmp_path / "killed" / "rows").glob("*.json")))
-    assert 0 < done < 6
-    optimize(SpringSolver(), output=str(tmp_path / "killed"), **options)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-
-
-def test_a_folder_of_another_calculation_is_refused(tmp_path, starts):
-    optimize(SpringSolver(), molecules=starts, output=str(tmp_path / "out"))
-    with pytest.raises(scfx.InputError, match="options differ"):
-        optimize(SpringSolver(), molecules=starts, output=str(tmp_path / "out"), criteria="gau_tight")
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "thesis.tex").write_text("years")
-    with pytest.raises(scfx.InputError, match="not empty"):
-        optimize(SpringSolver(), molecules=starts, output=str(tmp_path / "other"))
+def test_what_a_path_costs_is_said_with_and_without_the_guess_of_the_step_before(tmp_path, starts):
+    # The springs solve in 9 iterations from the standard guess, and in 7 from another one.
+    options = {"molecules": starts, "max_steps": 50}
+    _, said = optimize(SpringSolver(), output=str(tmp_path / "with"), **options)
+    rows = pq.read_table(tmp_path / "with" / "geometries.parquet").to_pylist()
+    steps = np.array([row["steps"] for row in rows])
+    assert [row["iterations"] for row in rows] == list(9 + 7 * (steps - 1))
+    assert {(row["first_iterations"], row["final_iterations"]) for row in rows} == {(9, 9)}
+    assert (
+        f"6 of 6 converged in {steps.mean():.1f} steps on average; SCF iterations a step: 7.0 from"
+        in said[-1]
+    )
+    assert "9.0 from the standard guess (final geometries)" in said[-1]
+    _, said = optimize(SpringSolver(), output=str(tmp_path / "out"), propagate_guess=False, **options)
+    assert "SCF iterations a step: 9.0, all from the standard guess" in said[-1]
 
 
 def test_a_smiles_that_cannot_be_read_is_a_row_with_its_reason(tmp_path):
@@ -168,11 +109,13 @@ properties = ["r2", "net_torque"]
 name = "optimize"
 molecules = "{folder}/start.smi"
 criteria = "gau_tight"
+workers = 1
 output = "{folder}/relaxed"
 
 [[task]]
 name = "frequencies"
 molecules = "{folder}/relaxed"
+workers = 1
 output = "{folder}/frequencies"
 """
 
@@ -197,20 +140,16 @@ def test_one_file_goes_from_smiles_to_thermochemistry(tmp_path):
         assert row[column] == pytest.approx(relaxed[column], abs=1e-10), column
     assert row["electronic_spatial_extent_bohr2"] > 10
     # Nothing is computed again.
-    before = contents(tmp_path / "frequencies")
+    before = made(tmp_path / "frequencies")
+    (tmp_path / "relaxed" / "geometries.parquet").unlink()  # as if it had been killed before
     assert main(["run", str(chain)]) == 0
-    assert contents(tmp_path / "frequencies") == before
-    # One that was killed between goes on.
-    (tmp_path / "frequencies" / "rows" / "00000001.json").unlink()
-    (tmp_path / "relaxed" / "geometries.parquet").unlink()
-    assert main(["run", str(chain)]) == 0
-    assert contents(tmp_path / "frequencies") == before
+    assert made(tmp_path / "frequencies") == before
 
 
 def test_a_folder_of_no_optimize_task_is_refused(tmp_path, capsys):
     (tmp_path / "relaxed").mkdir()
     assert main(["run", config(tmp_path, "frequencies", tmp_path / "relaxed")]) == 2
-    assert "holds no finished optimize task" in " ".join(capsys.readouterr().err.split())
+    assert "holds no finished optimize or sample task" in " ".join(capsys.readouterr().err.split())
     # What is said of molecules that state it themselves.
     for more, key in (("seed = 3", "task.seed"), ("charge = 1", "task.charge")):
         text = CHAIN.format(folder=tmp_path) + more
@@ -262,7 +201,7 @@ def test_a_source_that_is_not_read_here_is_refused(tmp_path, capsys):
     assert main(["run", config(tmp_path, "frequencies", tmp_path / "none.xyz")]) == 2
 
 
-@pytest.mark.parametrize("name", ["relax", "qm9", "relaxed_pcq", "ani_like", "spice_like"])
+@pytest.mark.parametrize("name", ["relax", "qm9", "relaxed_pcq", "ani_like", "spice_like", "conformers"])
 def test_the_examples_are_valid(registry, monkeypatch, name):
     from scfx.config.file import Config
     from scfx.contracts.task import TaskContext
@@ -278,8 +217,9 @@ def test_the_examples_are_valid(registry, monkeypatch, name):
 def test_every_option_is_listed_in_the_documentation_with_its_default():
     text = (ROOT / "docs" / "geometries.md").read_text(encoding="utf-8")
     for options in (OptimizeOptions, FrequenciesOptions, SampleOptions):
-        for name in options.model_fields:
+        for name in options.model_fields.keys() - JobOptions.model_fields.keys():
             assert f"| `{name}` |" in text, f"docs/geometries.md does not list {name}"
+    assert "write-a-task.md#the-options" in text
 
 
 def test_the_file_of_starts_says_what_the_systems_are(tmp_path):

@@ -75,6 +75,18 @@ def test_a_job_gives_a_row_for_each_item_in_order_and_computes_nothing_twice(tmp
     assert log.read_text().split() == [str(x) for x in range(8)]
 
 
+def test_a_job_of_few_items_has_shards_for_many_workers_and_goes_on_with_those_that_it_has(tmp_path):
+    for count, expected in ((20, [1] * 20), (100, [3] * 33 + [1]), (600, [16] * 37 + [8])):
+        output = tmp_path / f"{count}"
+        assert run(output, numbers(count), shard_rows=None, part="0/30") in (0, 1)
+        assert [shard.rows for shard in open_results(output).plan.shards] == expected
+    # As jobs were cut before.
+    assert run(tmp_path / "old", numbers(40), shard_rows=16, part="0/2") == 0
+    assert run(tmp_path / "old", numbers(40), shard_rows=None) == 0
+    assert [shard.rows for shard in open_results(tmp_path / "old").plan.shards] == [16, 16, 8]
+    assert open_results(tmp_path / "old").complete
+
+
 def test_parts_of_a_job_make_the_same_bytes_as_the_whole(tmp_path):
     assert run(tmp_path / "whole", numbers(8)) == 0
     for part in ("1/2", "0/2"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import tomllib
 import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import scfx
 from scfx.cli import main
-from scfx.config import keywords
+from scfx.config import keywords, levels
 from scfx.config.levels import LEVELS
 from scfx.config.spec import SCFSpec
 from scfx.errors import ConfigError
@@ -26,6 +27,8 @@ PUBLISHED = {
     "spice": ("wb97m-d3bj", "def2-tzvppd"),
     "omol25": ("wb97m-v", "def2-tzvpd"),
     "r2scan-3c": ("r2scan-d4-gcp", "def2-mtzvpp"),
+    "b97-3c": ("b97-d3-srb", "def2-mtzvp"),
+    "wb97x-3c": ("wb97x-d4-3c", "grimme-vdzp"),
 }
 HYDROGEN = scfx.System.from_arrays(["H", "H"], [[0, 0, 0], [0, 0, 1.4]], "bohr")
 
@@ -49,6 +52,16 @@ def test_every_level_is_listed_and_known_to_editors(capsys):
     assert all(len(line) <= 80 for line in listed.splitlines())
     assert main(["level", "omol25", "--json"]) == 0
     assert "exact J and K" in " ".join(json.loads(capsys.readouterr().out)["deviations"])
+
+
+def test_what_a_row_costs_is_said_where_it_was_measured(capsys, monkeypatch):
+    measured = json.loads((Path(levels.__file__).parent / "level_costs.json").read_text())
+    assert set(measured["seconds"]) <= set(LEVELS)
+    monkeypatch.setattr(
+        levels.Level, "costs", lambda self: {"seconds": {"CO": 0.5, "CCO": 12.25}, "how": "one core"}
+    )
+    assert main(["level", "pcq"]) == 0
+    assert "# A row costs\n# - CO 0.5 s, CCO 12.2 s: one core\n" in capsys.readouterr().out
 
 
 def test_keys_that_are_given_win_over_the_level():
@@ -102,6 +115,72 @@ def test_r2scan_3c_has_its_own_d4_and_a_counterpoise_correction(registry):
     assert both > 1e-3 > 0 > parameters
     with pytest.raises(scfx.InputError, match=r"level = 'r2scan-3c'"):
         registry.functional("r2scan-3c")
+
+
+#: psi4's tests/pytests/test_dftd3.py: what ORCA, dftd4 and mctc-gcp give for the ethyne of S22-16, in hartree.
+ETHYNE = scfx.System.from_arrays(
+    ["C", "C", "H", "H"], [[0, 0, z] for z in (5.48115630, 3.19975986, 1.18552346, 7.49074019)], "bohr"
+)
+
+
+@pytest.mark.parametrize(("functional", "published"), [
+    ("r2scan-d4-gcp", -3.3971225644558e-04 + 0.0003797674), ("b97-d3-srb", -0.003247342 - 0.012690835),
+    ("wb97x-d4-3c", -1.4323024694511e-03),
+])  # fmt: skip
+def test_corrections_of_composite_methods_are_the_published_ones(registry, functional, published):
+    chosen = registry.functional(functional).dispersion
+    correction = registry.dispersion(
+        {"name": chosen["method"], **{k: chosen[k] for k in chosen if k != "method"}}
+    )
+    assert correction.energy(ETHYNE) == pytest.approx(published, abs=5e-8)
+
+
+#: MB16-43/08 of mstore, bohr: the molecule of mctc-gcp's test of HF/def2-SVP.
+MINDLESS = scfx.System.from_arrays(
+    ["C", "O", "B", "F", "H", "Al", "H", "H", "O", "B", "Be", "C", "H", "H", "B", "F"],
+    [
+        [-1.27823293129313, 0.06442674490989, 2.76980447300615],
+        [2.05039033278229, 0.64690940303039, -0.29571013189632],
+        [-0.07388472989895, 2.46033979750309, -1.30590420482375],
+        [1.10019432741349, 4.43501067437330, -2.64796515354449],
+        [-1.89008873387150, 0.02064696008121, 4.74727599156952],
+        [0.81013963557610, 1.41165582964016, -6.35835508532445],
+        [2.51638337449170, 1.74086425451198, 3.45340860505386],
+        [2.62048878651566, -1.58024532804571, 2.87415150030394],
+        [-0.92472602392464, -3.37659091509259, -0.68138826965952],
+        [-2.19962829538645, -2.53092502025386, 1.35654623095955],
+        [0.92594749614406, -1.61669775704536, -1.93872059141561],
+        [1.63141903847248, 0.18081362275364, 2.42899361614054],
+        [-3.96336280784845, -3.68611886004249, 2.18920954455515],
+        [-1.17097381446263, 1.08303722364990, -3.04753977323348],
+        [-2.18263847972349, 2.31604957286801, 1.11461091308323],
+        [2.02857282501340, -1.56917620284149, -4.65841766477431],
+    ],
+    "bohr", multiplicity=2,
+)  # fmt: skip
+
+
+def test_gcp_of_a_named_basis_set_is_that_of_the_original_program(registry):
+    """mctc-gcp, test/test_gcp_hf_methods.f90."""
+    table = dict(registry.functional("HF-gCP(def2-SVP)").dispersion)
+    found = registry.dispersion({"name": table.pop("method"), **table})
+    assert found.energy(MINDLESS) == pytest.approx(3.7848835788317346e-2, abs=1e-9)
+    both = dict(registry.functional("b3lyp_d3bj-gcp(6-31g(d))").dispersion)
+    assert (both["functional"], both["dispersion"]["functional"]) == ("hybrid", "b3lyp")
+    smaller = registry.dispersion({"name": "gcp", "functional": "hf", "basis": "def2-SV(P)"})
+    assert smaller.energy(MINDLESS) != pytest.approx(found.energy(MINDLESS), abs=1e-4)
+    assert registry.functional("hf_d3bj-gcp(def2-tzvp)").dispersion["functional"] == "hf"
+    assert registry.functional("blyp-d3bj-gcp(6-31g*)").dispersion["functional"] == "blyp"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("level", "published"), [
+    ("r2scan-3c", -77.30233380 - 3.3971225644558e-04 + 0.0003797674), ("b97-3c", -77.285860375503),
+    ("wb97x-3c", -12.501060363754),
+])  # fmt: skip
+def test_composite_methods_give_the_energies_of_orca(level, published):
+    """ORCA without fitting on an unpruned (400, 770) grid, as psi4's tests quote it; here (99, 590)."""
+    assert scfx.solve(ETHYNE, level=level, threads=1).energy[0] == pytest.approx(published, abs=1e-5)
 
 
 @pytest.mark.slow

@@ -66,7 +66,10 @@ def test_grid_contractions_equal_sums_over_orbitals(family, name, dtype):
     policy = PrecisionPolicy("test", orbitals=dtype)
     operator = SimdBackend().grid_operator(batch, *zip(*grids, strict=True), family, policy, 2**30)
     lanes = np.arange(2, dtype=np.int32)
+    # One of a few orbitals, as a molecule's is, and ones that are not: of full rank, and with nothing on the diagonal.
     matrices = _symmetric(2, 2, batch.nao, batch.nao)
+    matrices[:, 0] = matrices[:, 0, :, :2] @ matrices[:, 0, :, :2].swapaxes(1, 2)
+    matrices[1, 1] -= np.diag(np.diag(matrices[1, 1]))
     components = np.concatenate(
         [operator.density(b, matrices, lanes) for b in range(operator.n_blocks)], axis=-1
     )
@@ -109,6 +112,7 @@ def test_an_entrys_grid_bits_do_not_depend_on_the_batch(dtype):
     grids = [_points(600 + 500 * i, i) for i in range(5)]
     policy = PrecisionPolicy("test", orbitals=dtype)
     matrices = _symmetric(5, 1, batch.nao, batch.nao)
+    matrices[[1, 4]] = matrices[[1, 4], :, :, :2] @ matrices[[1, 4], :, :, :2].swapaxes(2, 3)
     # A matrix padded beyond nao, as the driver keeps it, is the same matrix.
     padded = np.zeros((5, 1, batch.nao + 3, batch.nao + 3))
     padded[..., : batch.nao, : batch.nao] = matrices

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "grid_tiles.h"
+#include "nonlocal_pairs.h"
 
 namespace {
 
@@ -133,3 +134,14 @@ SCFX_EXPORT int64_t scfx_quadrature_kept_bytes(void* handle) {
 }
 
 SCFX_EXPORT void scfx_quadrature_free(void* handle) { delete static_cast<Handle*>(handle); }
+
+// points [6][n]; out [3][n] and [4][n], see nonlocal_pairs.h.
+SCFX_EXPORT int scfx_nonlocal_pair_sums(int32_t n, const double* points, int32_t threads, double* out, char* message,
+                                        int size) {
+  return guarded(message, size, [&] { scfx_simd::nonlocal::pair_sums(n, points, threads, out); });
+}
+
+SCFX_EXPORT int scfx_nonlocal_pair_derivatives(int32_t n, const double* points, int32_t threads, double* out,
+                                               char* message, int size) {
+  return guarded(message, size, [&] { scfx_simd::nonlocal::pair_derivatives(n, points, threads, out); });
+}

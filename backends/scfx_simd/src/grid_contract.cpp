@@ -1,6 +1,8 @@
 // The two contractions over AOs: density components on points, and the potential matrix from points.
 #include <algorithm>
 
+#include "grid_ahead.h"
+#include "grid_factored.h"
 #include "grid_tiles.h"
 
 namespace scfx_simd::quadrature {
@@ -8,22 +10,6 @@ namespace scfx_simd::quadrature {
 namespace {
 
 constexpr int panel_vectors = group_vectors;
-
-// AO values are read once in a contraction, and memory is slow to start: the inner loops ask for what comes next while
-// they work on what is in the cache, spread evenly over their turns.
-struct Ahead {
-  const char* at;
-  size_t step;  // bytes a turn, at most two lines
-  Ahead(const void* next, size_t bytes, size_t turns)
-      : at(static_cast<const char*>(next)), step(std::min<size_t>(128, (bytes + turns - 1) / turns)) {}
-  SCFX_INLINE void ask(int turn) const {
-    __builtin_prefetch(at + step * size_t(turn), 0, 2);
-    __builtin_prefetch(at + step * size_t(turn) + 64, 0, 2);
-  }
-  SCFX_INLINE void pass(size_t turns) { at += step * turns; }
-};
-
-constexpr size_t blocks_of(int rows) { return size_t(rows + block_rows - 1) / block_rows; }
 
 // ---- density -------------------------------------------------------------------------------------------------------
 
@@ -119,15 +105,15 @@ SCFX_INLINE void add_to(vf value, double* to) {
   add_to(__builtin_convertvector(parts[1], vd), to + WD);
 }
 
-// M_r,j += Σ_p left_r,p right_p,j over a chunk of points, for R rows and N vectors of columns; M in float64.
-template <class T, int R, int N>
+// M_r,j += Σ_p left_r,p right_p,j over a chunk of points, for R rows and N of the Width vectors of columns; M in float64.
+template <class T, int R, int N, int Width = N>
 void potential_block(const T* __restrict left, const typename Lanes<T>::V* __restrict right, double* __restrict M,
                      size_t row, Ahead ahead) {
   using V = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::width;
   V sum[R][N] = {};
   for (int p = 0; p < chunk_points<T>; ++p) {
-    const V* from = right + size_t(p) * N;
+    const V* from = right + size_t(p) * Width;
     ahead.ask(p);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
@@ -166,6 +152,33 @@ void potential_panel(int n_vectors, int rows, const T* left, const typename Lane
   potential_last<T, N>(rows - i, left + size_t(i) * chunk_points<T>, right, M + i * row, row, ahead);
 }
 
+// As `potential_panel` for a symmetric product, of which M_i,j is wanted for i >= j only: `rows` and M begin at the
+// panel's first column.
+template <class T, int Vectors = panel_vectors>
+void full_panel_rows(int wanted, const T* left, const typename Lanes<T>::V* right, double* M, size_t row, Ahead ahead) {
+  if constexpr (Vectors > 0) {
+    if (wanted == Vectors)
+      potential_block<T, block_rows, Vectors, panel_vectors>(left, right, M, row, ahead);
+    else
+      full_panel_rows<T, Vectors - 1>(wanted, left, right, M, row, ahead);
+  }
+}
+template <class T>
+void lower_panel(int n_vectors, int rows, const T* left, const typename Lanes<T>::V* right, double* M, size_t row,
+                 Ahead ahead) {
+  if (n_vectors < panel_vectors) {
+    potential_panel<T>(n_vectors, rows, left, right, M, row, ahead);
+    return;
+  }
+  int i = 0;
+  for (; i + block_rows <= rows; i += block_rows, ahead.pass(chunk_points<T>)) {
+    const int reached = (i + block_rows - 1) / Lanes<T>::width + 1;
+    full_panel_rows<T>(std::min(panel_vectors, reached), left + size_t(i) * chunk_points<T>, right, M + i * row, row,
+                       ahead);
+  }
+  potential_last<T, panel_vectors>(rows - i, left + size_t(i) * chunk_points<T>, right, M + i * row, row, ahead);
+}
+
 }  // namespace
 
 template <class T>
@@ -174,11 +187,18 @@ void Quadrature<T>::density(int lane, int first, int n, const double* D, int nsp
   const Entry& e = entries_[lane];
   const int nao = layout_.nao, first_tile = first / tile_points;
   const int last_tile = std::min<int>(e.tiles.size(), first_tile + n / tile_points);
-  Aligned<T> rounded(size_t(nspin) * nao * nao);
+  const Factor<T>* factors[2];
+  int highest = 0;
+  for (int spin = 0; spin < nspin; ++spin) {
+    factors[spin] = &factor(lane, spin, D + spin * matrix, row);
+    highest = std::max(highest, factors[spin]->rank);
+  }
+  Aligned<T> rounded(size_t(nspin) * nao * nao), orbitals(size_t(n_values()) * highest * group_points<T>);
   for (int spin = 0; spin < nspin; ++spin)
-    for (int i = 0; i < nao; ++i)
-      for (int j = 0; j < nao; ++j)
-        rounded.get()[(size_t(spin) * nao + i) * nao + j] = T(D[spin * matrix + i * row + j]);
+    if (factors[spin]->rank < 0)
+      for (int i = 0; i < nao; ++i)
+        for (int j = 0; j < nao; ++j)
+          rounded.get()[(size_t(spin) * nao + i) * nao + j] = T(D[spin * matrix + i * row + j]);
   Aligned<double> scratch;
   Aligned<T> room;
   for (int tile = first_tile; tile < last_tile; ++tile) {
@@ -192,7 +212,9 @@ void Quadrature<T>::density(int lane, int first, int n, const double* D, int nsp
         const T* d = rounded.get() + size_t(spin) * nao * nao;
         const size_t bytes = step * n_values() * sizeof(V);
         const Ahead ahead(phi + step * n_values(), bytes, std::max<size_t>(1, rows * blocks_of(rows)));
-        if (components_ == 1) {
+        if (factors[spin]->rank >= 0) {
+          factored_density(*factors[spin], t, phi, reinterpret_cast<V*>(orbitals.get()), sums);
+        } else if (components_ == 1) {
           density_group<T, 1>(d, nao, t.aos.data(), rows, phi, phi, step, sums, ahead);
         } else {
           density_group<T, 4>(d, nao, t.aos.data(), rows, phi, phi, step, sums, ahead);
@@ -221,8 +243,10 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
   const int nao = layout_.nao, first_tile = first / tile_points;
   const int last_tile = std::min<int>(e.tiles.size(), first_tile + n / tile_points);
   const int passes = components_ == 5 ? 4 : 1, widest = (nao + W - 1) / W;
-  // The half of V that is not yet symmetrised: of a tile's functions, and of all.
+  // The half of V that is not yet symmetrised: of a tile's functions, and of all. What tau adds is symmetric by itself:
+  // its lower triangle.
   Aligned<double> part(size_t(nao) * widest * W), half(size_t(nspin) * nao * nao);
+  Aligned<double> lower(passes > 1 ? size_t(nao) * widest * W : 0);
   std::fill(half.get(), half.get() + size_t(nspin) * nao * nao, 0.0);
   Aligned<T> left_room(size_t(nao) * chunk_points<T>), right_room(size_t(widest) * W * chunk_points<T>);
   Aligned<double> scratch;
@@ -237,6 +261,7 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
     const V* tile_values = reinterpret_cast<const V*>(values(e, tile, scratch, room));
     for (int spin = 0; spin < nspin; ++spin) {
       std::fill(part.get(), part.get() + rows * part_row, 0.0);
+      if (passes > 1) std::fill(lower.get(), lower.get() + rows * part_row, 0.0);
       for (int chunk = 0; chunk < tile_points / chunk_points<T>; ++chunk) {
         const int point = (tile - first_tile) * tile_points + chunk * chunk_points<T>;
         const V* chunk_values = tile_values + chunk * chunk_groups * step * n_values();
@@ -250,10 +275,10 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
               for (int p = 0; p < group_points<T>; ++p) rounded[p] = T(from[p]);
               std::memcpy(factor[c], rounded, sizeof rounded);
             }
-            // Half of the value's own term and a quarter of tau's: the transpose adds the rest.
+            // Half of the value's own term: the transpose adds the rest. The other half is in tau's definition.
             for (int u = 0; u < group_vectors; ++u) {
               factor[0][u] *= T(0.5);
-              if (pass) factor[4][u] *= T(0.25);
+              if (pass) factor[4][u] *= T(0.5);
             }
             const V* function = phi + pass * step;
             T* to = left + group * group_points<T>;
@@ -301,8 +326,14 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
                       chunk_points<T> * blocks_of(rows) * panels);
           for (int first_column = 0; first_column < n_vectors; first_column += panel_vectors) {
             const int width = std::min(panel_vectors, n_vectors - first_column);
-            potential_panel<T>(width, rows, left, right + size_t(first_column) * chunk_points<T>,
-                               part.get() + size_t(first_column) * W, part_row, ahead);
+            const V* columns = right + size_t(first_column) * chunk_points<T>;
+            const int skipped = pass ? first_column * W : 0;
+            double* to = (pass ? lower : part).get() + skipped * part_row + size_t(first_column) * W;
+            if (pass)
+              lower_panel<T>(width, rows - skipped, left + size_t(skipped) * chunk_points<T>, columns, to, part_row,
+                             ahead);
+            else
+              potential_panel<T>(width, rows, left, columns, to, part_row, ahead);
             ahead.pass(chunk_points<T> * blocks_of(rows));
           }
         }
@@ -312,6 +343,10 @@ void Quadrature<T>::potential(int lane, int first, int n, const double* v, int n
         double* to = sum + size_t(t.aos[i]) * nao;
         const double* from = part.get() + i * part_row;
         for (int j = 0; j < rows; ++j) to[t.aos[j]] += from[j];
+        if (passes == 1) continue;
+        const double* symmetric = lower.get() + i * part_row;
+        for (int j = 0; j < i; ++j) to[t.aos[j]] += symmetric[j];
+        to[t.aos[i]] += 0.5 * symmetric[i];
       }
     }
   }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
-#include <numeric>
 
 #include "grid_weights.h"
 
@@ -20,32 +19,43 @@ template class Aligned<float>;
 
 namespace {
 
-void bisect(const double* points, int* order, int n) {
+struct Placed {
+  double at[3];
+  int index;
+};
+
+template <int Axis> void halve(Placed* points, int n, int left) {
+  std::nth_element(points, points + left, points + n, [](const Placed& a, const Placed& b) {
+    // Without a jump: which way it goes cannot be foreseen.
+    return (a.at[Axis] < b.at[Axis]) | ((a.at[Axis] == b.at[Axis]) & (a.index < b.index));
+  });
+}
+
+void bisect(Placed* points, int n) {
   if (n <= tile_points) return;
   double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY};
   for (int i = 0; i < n; ++i)
     for (int x = 0; x < 3; ++x) {
-      low[x] = std::min(low[x], points[3 * order[i] + x]);
-      high[x] = std::max(high[x], points[3 * order[i] + x]);
+      low[x] = std::min(low[x], points[i].at[x]);
+      high[x] = std::max(high[x], points[i].at[x]);
     }
   int axis = 0;
   for (int x = 1; x < 3; ++x)
     if (high[x] - low[x] > high[axis] - low[axis]) axis = x;
   const int left = (n + tile_points - 1) / tile_points / 2 * tile_points;
-  std::nth_element(order, order + left, order + n, [&](int a, int b) {
-    const double p = points[3 * a + axis], q = points[3 * b + axis];
-    return p < q || (p == q && a < b);
-  });
-  bisect(points, order, left);
-  bisect(points, order + left, n - left);
+  (axis == 0 ? halve<0> : axis == 1 ? halve<1> : halve<2>)(points, n, left);
+  bisect(points, left);
+  bisect(points + left, n - left);
 }
 
 }  // namespace
 
 std::vector<int> tile_order(const double* points, int n) {
+  std::vector<Placed> placed(n);
+  for (int i = 0; i < n; ++i) placed[i] = {{points[3 * i], points[3 * i + 1], points[3 * i + 2]}, i};
+  bisect(placed.data(), n);
   std::vector<int> order(n);
-  std::iota(order.begin(), order.end(), 0);
-  bisect(points, order.data(), n);
+  for (int i = 0; i < n; ++i) order[i] = placed[i].index;
   return order;
 }
 

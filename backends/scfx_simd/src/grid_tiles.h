@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "arena.h"
+#include "grid_factored.h"
 #include "lanes.h"
 
 namespace scfx_simd::quadrature {
@@ -114,6 +115,10 @@ template <class T> class Quadrature {
   const T* element() const { return nullptr; }
 
  private:
+  // The factor of D, made when D is not what it was the last time; see grid_factored.h.
+  const Factor<T>& factor(int lane, int spin, const double* D, size_t row) const;
+  void factored_density(const Factor<T>& factor, const Tile& tile, const V* phi, V* psi,
+                        V (*sums)[group_vectors]) const;
   int n_values() const { return components_ > 1 ? 4 : 1; }
   template <int Orders>
   void radial(const Entry& e, int tile, const int* shells, int n, double* displacement, double* radial) const;
@@ -134,6 +139,7 @@ template <class T> class Quadrature {
   size_t budget_;                // bytes of further blocks
   size_t left_ = 0, used_ = 0;  // bytes of the last block; of all
   std::vector<Entry> entries_;
+  mutable std::vector<Factor<T>> factors_;  // by entry and spin; an operator is one thread's
 };
 
 }  // namespace scfx_simd::quadrature

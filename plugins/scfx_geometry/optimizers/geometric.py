@@ -1,4 +1,4 @@
-"""The optimiser of geomeTRIC, its loop taken apart."""
+"""The optimiser of geomeTRIC, asked step by step in place of its own loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimisers that insist on calling for energies themselves."""
+"""Optimisers whose own loop calls for energies: it runs in a thread that is fed from outside."""
 
 from __future__ import annotations
 

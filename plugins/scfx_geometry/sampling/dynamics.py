@@ -12,7 +12,9 @@ import numpy as np
 from scfx.model.system import BOHR_IN_ANGSTROM
 from scfx_geometry.fed_loop import FedLoop
 from scfx_geometry.isotopes import commonest_isotope_masses
+from scfx_geometry.path_memory import Frame, Path, PathMemory, frame_of
 from scfx_geometry.sampling.seeds import generator_of, seed_of
+from scfx_geometry.solving import Entry, solved_entries
 
 if TYPE_CHECKING:
     from scfx.model.system import System
@@ -40,6 +42,7 @@ class _Trajectory:
         self.index, self.system = index, system
         self.seed = seed_of(system, plan.seed, 0)
         self.frames: list[np.ndarray] = []
+        self.points: list[Frame] = []
         self.density: np.ndarray | None = None
         masses = commonest_isotope_masses(system.atomic_numbers)
         atoms = Atoms(numbers=system.atomic_numbers, positions=system.positions_angstrom, masses=masses)
@@ -71,28 +74,35 @@ class _Trajectory:
 
 
 def frames_of_dynamics(
-    solver: Any, systems: Sequence[System], plan: Dynamics, lanes: int
+    solver: Any, systems: Sequence[System], plan: Dynamics, lanes: int, memory: PathMemory | None = None
 ) -> Iterator[tuple[int, list[System] | str, int]]:
     """Yield (index, geometries or the reason why there are none, seed) as soon as each is done.
 
-    `solver` computes the forces; each step begins from the density of the molecule's own step before.
+    `solver` computes the forces; each step begins from the density of the molecule's own step before. `memory` keeps
+    the paths on their way, and those that it recalls go on where they were, to the same bits.
     """
     queue, active = deque(enumerate(systems)), []
     try:
         while queue or active:
             while queue and len(active) < lanes:
-                active.append(_Trajectory(*queue.popleft(), plan))
-            solved = solver.solve(
-                [_at(each.system, each.loop.asked()) for each in active],
-                return_density=True,
-                initial_density=[each.density for each in active],
-            )
-            for row, each in enumerate(list(active)):
-                end = _advanced(each, solved, row)
-                if end is not None:
-                    each.loop.close()
-                    active.remove(each)
-                    yield each.index, end, each.seed
+                index, system = queue.popleft()
+                active.append(_begun(index, system, plan, memory.recall(index) if memory else None))
+            waiting = [each for each in active if each.loop.asked() is not None]
+            entries: list[Entry] = []
+            if waiting:
+                systems = [_at(each.system, each.loop.asked()) for each in waiting]
+                guesses = [each.density for each in waiting]
+                entries = solved_entries(solver, systems, return_density=True, initial_density=guesses)
+            ends = {each.index: _advanced(each, entry) for each, entry in zip(waiting, entries, strict=True)}
+            for each in list(active):
+                end = ends.get(each.index)
+                if end is None and each.loop.asked() is not None:
+                    continue
+                each.loop.close()
+                active.remove(each)
+                yield each.index, end or [_at(each.system, frame) for frame in each.frames], each.seed
+            if memory:
+                memory.keep({x.index: Path(x.points, x.density) for x in active if x.density is not None})
     finally:
         for each in active:
             each.loop.close()
@@ -103,18 +113,31 @@ def _at(system: System, positions: np.ndarray | None) -> System:
     return replace(system, positions=positions / BOHR_IN_ANGSTROM)
 
 
-def _advanced(each: _Trajectory, solved: Any, row: int) -> list[System] | str | None:
-    """Give a trajectory its forces; its frames or what ended it, None while there is more to compute."""
-    if not solved.converged[row]:
-        return f"SCF of a step of the dynamics: {solved.reason[row] or solved.status[row].explain()}"
-    gradient = None if solved.gradient is None else solved.gradient[row]
-    if gradient is None:
-        return f"no gradient in a step of the dynamics: {solved.property_reasons['gradient'][row]}"
+def _begun(index: int, system: System, plan: Dynamics, known: Path | None) -> _Trajectory:
+    """A trajectory where its path was, as far as that is known; at its start where it now goes another way."""
+    each = _Trajectory(index, system, plan)
+    for point in () if known is None else known.frames:
+        asked = each.loop.asked()
+        if asked is None or not np.array_equal(_at(system, asked).positions, point.positions):
+            each.loop.close()
+            return _Trajectory(index, system, plan)
+        each.loop.answer(point.energy, point.gradient)
+        each.points.append(point)
+    each.density = None if known is None else known.density
+    return each
+
+
+def _advanced(each: _Trajectory, entry: Entry) -> str | None:
+    """Give a trajectory its forces; what ended it before its time, or None."""
+    step = f"step {len(each.points) + 1} of the dynamics"
+    point = frame_of(entry, _at(each.system, each.loop.asked()).positions, step)
+    if isinstance(point, str) or isinstance(entry, str):
+        return str(point)
+    solved, row = entry
     each.density = np.array(solved.density[row])
+    each.points.append(point)
     try:
-        following = each.loop.answer(float(solved.energy[row]), np.array(gradient))
+        each.loop.answer(point.energy, point.gradient)
     except Exception as error:  # ASE's own, of any kind: it costs this molecule and says why
         return f"dynamics: {type(error).__name__}: {error}"
-    if following is not None:
-        return None
-    return [_at(each.system, frame) for frame in each.frames]
+    return None

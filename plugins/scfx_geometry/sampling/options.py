@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from scfx.hessian import STEP
-from scfx_geometry.options import SourceOptions
+from scfx_geometry.options import PathOptions
 
 
 class _Method(BaseModel):
@@ -56,12 +56,38 @@ class TorsionMethod(_Method):
         return atoms
 
 
-class SampleOptions(SourceOptions):
+class RelaxationMethod(_Method):
+    """Points of a relaxation, from the start to the minimum."""
+
+    kind: Literal["relaxation"]
+    optimizer: str = Field("berny", description="as of the optimize task")
+    criteria: str | dict[str, float] = Field("gau_loose", description="as of the optimize task")
+    max_steps: int = Field(100, ge=1, description="most energies and gradients of the relaxation")
+
+
+class ConformersMethod(_Method):
+    """Conformers by ETKDG, relaxed by MMFF94, the lowest or the nearest of them."""
+
+    kind: Literal["conformers"]
+    seed: int = Field(42, ge=0, description="of the embedding")
+    conformers: int = Field(50, ge=1, description="how many are made, of which task.samples are picked")
+    pick: Literal["lowest", "nearest"] = Field(
+        "lowest", description="by energy, or by the distance of heavy atoms from the molecule's own geometry"
+    )
+    prune_rms: float = Field(
+        0.1, ge=0, description="angstrom of heavy atoms: one this near to another, at its energy, is the same"
+    )
+
+
+class SampleOptions(PathOptions):
     """Options of the sample task (docs/geometries.md)."""
 
     samples: int = Field(8, ge=1, description="geometries of each molecule")
-    method: Annotated[NormalModesMethod | DynamicsMethod | TorsionMethod, Field(discriminator="kind")]
+    method: Annotated[
+        NormalModesMethod | DynamicsMethod | TorsionMethod | RelaxationMethod | ConformersMethod,
+        Field(discriminator="kind"),
+    ]
     level: dict[str, Any] | None = Field(
         None, description="keys of [scf] for the forces on the way; default: [scf] itself"
     )
-    lanes: int = Field(128, ge=1, description="molecules on their way at once")
+    label: bool = Field(True, description="label the samples; false: geometries only, for a dataset task")

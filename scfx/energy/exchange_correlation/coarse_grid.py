@@ -13,6 +13,9 @@ so that the DIIS history can be moved and goes on describing one functional. An 
 The first Fock matrix of all is built there too: the guess is close enough for the errors at the nuclei to cancel from
 then on.
 
+Non-local correlation has no coarse grid: between two visits of the full grid its energy is taken to first order in
+D - D0, with E_c = 0 and V_c = 0 above.
+
 What an entry does depends on its own residuals alone.
 """
 
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
     from scfx.energy.exchange_correlation.backend import BackendQuadrature
     from scfx.energy.exchange_correlation.portable import PortableQuadrature
+    from scfx.energy.nonlocal_correlation import NonlocalCorrelation
     from scfx.grid.molecular import PointsAndWeights
 
 #: Radial shells and angular points of every atom: 20 atoms fit one block of the backend's. With 10 shells an entry
@@ -87,6 +91,9 @@ class CoarseGrid:
         # Made when first needed: integrals and AO values on the full grid come first in the memory budget.
         self._quadrature: PortableQuadrature | BackendQuadrature | None = None
         self._correction = Correction(jnp.zeros(shape), jnp.zeros(shape[0]))
+        # Of non-local correlation, whose potential is the same for either spin: [lane n n], and [lane].
+        self._nonlocal_potential = np.zeros((0, 0, 0))
+        self._nonlocal_energy = np.zeros(shape[0])
         self._wants_full = np.ones(entries, dtype=bool)
         self._stays_full = np.zeros(entries, dtype=bool)
         self._reference = np.full(entries, np.inf)  # residual on the full grid, the last time
@@ -125,6 +132,41 @@ class CoarseGrid:
                 totals = _replaced(totals, exact, *replaced)
         totals.energy.block_until_ready()
         return contribution_of(totals, lanes)._replace(change=change)
+
+    def evaluate_nonlocal(
+        self,
+        term: NonlocalCorrelation,
+        density: Float64[Array, "lane spin n n"],
+        lanes: Int32[np.ndarray, "active"],
+    ) -> Contribution:
+        """Return the contribution of the non-local term, which is asked where an entry is on the full grid."""
+        if not self._nonlocal_potential.size:
+            self._nonlocal_potential = np.zeros((len(density), *density.shape[2:]))
+        on_full = np.array([self.on_full_grid(lane) for lane in lanes], dtype=bool)
+        energy, change = np.zeros(len(density)), None
+        if on_full.any():
+            found = term.evaluate(density, lanes[on_full])
+            moving = lanes[on_full & ~self._stays_full[lanes]]
+            moves = np.zeros(density.shape)
+            for lane in lanes[on_full]:
+                potential = np.asarray(found.potential)[lane, 0]
+                if lane in moving:
+                    moves[lane] = potential - self._nonlocal_potential[lane]
+                self._nonlocal_potential[lane] = potential
+                energy[lane] = found.energy[lane]
+                self._nonlocal_energy[lane] = energy[lane] - self._nonlocal_slope(density, lane)
+            change = Change(jnp.asarray(moves), moving) if len(moving) else None
+        for lane in lanes[~on_full]:
+            energy[lane] = self._nonlocal_energy[lane] + self._nonlocal_slope(density, lane)
+        return Contribution(
+            potential=self._nonlocal_potential[:, None].copy(),
+            energy=energy,
+            parts={term.name: energy[lanes]},
+            change=change,
+        )
+
+    def _nonlocal_slope(self, density: Float64[Array, "lane spin n n"], lane: int) -> float:
+        return float(np.sum(self._nonlocal_potential[lane] * np.sum(np.asarray(density[lane]), axis=0)))
 
     def judge(self, lane: int, residual: float, threshold: float) -> None:
         """Decide, after a Fock matrix, which grid the entry's next one is built on; `threshold` of the residual."""
