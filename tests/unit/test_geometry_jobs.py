@@ -220,6 +220,7 @@ def test_a_folder_of_before_the_job_service_is_refused_and_its_tables_are_read(t
 # ---- object stores -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_chain_in_a_bucket_has_the_rows_of_one_in_folders(tmp_path, bucket, whole):
     springs = SpringSolver()
     relaxed = bucket.format("relaxed")

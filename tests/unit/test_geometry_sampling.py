@@ -246,7 +246,23 @@ output = "{folder}/path"
 """
 
 
-@pytest.mark.parametrize("source", ["conformers", pytest.param("path", marks=pytest.mark.slow)])
+def test_samples_are_read_by_the_dataset_task_as_they_are(tmp_path):
+    from scfx_dataset.sources import Source
+
+    (tmp_path / "start.smi").write_text("F/C=C\\F ethene\n")
+    how = {"method": {"kind": "conformers", "conformers": 1}, "samples": 1, "label": False}
+    springs = SpringSolver()
+    assert sample(springs, molecules=str(tmp_path / "start.smi"), output=str(tmp_path / "out"), **how)[0] == 0
+    assert not springs.calls
+    (record,) = Source(tmp_path / "out" / "samples.xyz", "xyz").records()
+    (row,) = pq.read_table(tmp_path / "out" / "samples.parquet").to_pylist()
+    assert (record.smiles, record.charge, record.multiplicity) == ("F/C=C\\F", 0, 1)
+    assert (record.problem, record.assumed) == ("", ())
+    np.testing.assert_array_equal(record.geometry.positions, row["positions_angstrom"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["conformers", "path"])
 def test_one_file_goes_from_smiles_over_geometries_to_a_dataset(tmp_path, source):
     import scfx_dataset
 
