@@ -493,5 +493,5 @@ def test_two_processes_train_on_forces_like_one(folder, registry, tmp_path):
     def apart(a, b):
         return float(torch.sqrt(sum((a[name] - b[name]).square().sum() for name in a)))
 
-    # Sums differ in their order, and AdamW makes steps of one size of the smallest gradients: single weights may differ.
+    # Sums differ in their order, and AdamW's steps are as long for the smallest gradients: single weights may differ.
     assert apart(one, two) < 0.02 * apart(one, start)
