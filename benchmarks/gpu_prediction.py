@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from gpu import REFERENCE, SMILES, basis_set, systems_of
 from scfx_jax import repulsion
 from scfx_jax.hermite import hermite_count
-from scfx_jax.pairs import Products, pair_tables
+from scfx_jax.pairs import MoleculeArrays, Products, pair_tables, products_of
 from scfx_jax.two_electron import _contract, row_plan
 from scfx_xc.functionals import B3LYP
 
@@ -53,9 +55,15 @@ ITERATIONS, WIDTH = 15, 16
 BATCHES = (64, 256, 1024)
 
 
+#: Seconds of processor time that each program took to compile, by name.
+COMPILED: dict[str, list[float]] = defaultdict(list)
+
+
 def counts(function: Any, *arguments: Any, **options: Any) -> SimpleNamespace:
     """Return flops, bytes and kernels of a program, loop bodies once."""
+    start = time.process_time()
     compiled = function.lower(*arguments, **options).compile()
+    COMPILED[getattr(function, "__name__", "")].append(time.process_time() - start)
     found = compiled.cost_analysis()
     found = found[0] if isinstance(found, list) else found
     text = compiled.as_text() or ""
@@ -249,7 +257,26 @@ def main() -> int:
             for policy in ("float32", "mixed", "float64"):
                 report(stages(batch, arguments.tile, policy), policy)
                 sys.stdout.flush()
+        kinds = pair_tables(batch.layout, WIDTH)
+        for tables in kinds:
+            molecules = MoleculeArrays(_shape(1, 64), _shape(1, 64), _shape(1, 16, 3), _shape(1, 16))
+            indices = _shape(2, 16, WIDTH, dtype="int32")
+            counts(products_of, molecules, indices, indices, _shape(1, 16), kind=tables.kind)
+    print(COMPILE)
+    for name, found in sorted(COMPILED.items(), key=lambda item: -sum(item[1])):
+        if name != "<lambda>":
+            print(f"| `{name}` | {len(found)} | {sum(found):.1f} | {max(found):.1f} |")
     return 0
+
+
+COMPILE = """
+## Compiling
+
+Seconds of processor time for the programs counted above, in two precisions each where there are two, on one core of the
+machine that made this page, without XLA's cache of compiled programs. A card's compiler may take longer.
+
+| program | compiled | seconds in all | longest |
+|---|---|---|---|"""
 
 
 def report(found: dict[str, SimpleNamespace], policy: str) -> None:

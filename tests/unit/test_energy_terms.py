@@ -287,4 +287,4 @@ def test_nothing_runs_on_an_accelerator_unasked(monkeypatch):
     assert result.provenance["device"] == "cpu"
     assert scfx.SCFSpec().device == "cpu"
     with pytest.raises(ConfigError, match=r"scf\.device"):
-        scfx.SCFSpec.create({"device": "gpu"})
+        scfx.Solver(device="gpu")

@@ -98,3 +98,33 @@ def test_the_execution_in_force_ends_with_its_block():
     with executing(Execution("cpu", True)):
         assert running().batched
     assert not running().batched
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("precision", "options"),
+    [("float64", {"diis": "adiis"}), ("mixed", {"reference": "restricted-open"}), ("float32", {})],
+)
+def test_every_step_of_the_procedure_is_the_same_with_lanes_at_once(precision, options, registry):
+    """Open shells, a gradient-corrected functional, from the coarse grid to the full one: OH, stretched."""
+    radical = molecule("OH", multiplicity=2)
+    systems = [
+        System(radical.atomic_numbers, s * radical.positions, multiplicity=2) for s in (0.97, 1.0, 1.1)
+    ]
+    found, right = (
+        scfx.solve(
+            systems,
+            "pbe",
+            "sto-3g",
+            "simd",
+            precision,
+            1,
+            lane_width=4,
+            lane_mode=mode,
+            registry=registry,
+            **options,
+        ).raise_for_status()
+        for mode in ("batched", "loop")
+    )
+    allowed = 2e-5 if precision == "float32" else 1e-8
+    assert np.abs(found.energy - right.energy).max() < allowed
