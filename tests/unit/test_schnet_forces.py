@@ -488,5 +488,10 @@ def test_two_processes_train_on_forces_like_one(folder, registry, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     Training(make_job(folder), tmp_path / "one", registry).train()
     one, two = (torch.load(tmp_path / n / "model.pt", weights_only=True)["model"] for n in ("one", "two"))
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=5e-3, atol=5e-4)
+    start = Training(make_job(folder), tmp_path / "start", registry).model.state_dict()
+
+    def apart(a, b):
+        return float(torch.sqrt(sum((a[name] - b[name]).square().sum() for name in a)))
+
+    # Sums differ in their order, and AdamW's steps are as long for the smallest gradients: single weights may differ.
+    assert apart(one, two) < 0.02 * apart(one, start)
