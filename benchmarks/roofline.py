@@ -18,7 +18,8 @@ How arithmetic is counted (roofline_counts.py; an operation is an add or a multi
 - J and K: six fused operations for each integral streamed, which the backend reports; all in float64.
 - AO values: by formula, with exp() as the kernel writes it; the test of significance is left out.
 - density, potential: by formula from the mean number of AOs kept on a tile, which the backend reports. The square of a
-  mean is below the mean of squares, so this is a lower bound.
+  mean is below the mean of squares, so this is a lower bound. A density of few orbitals (up to 0.3 of the AOs) is taken
+  through these: both ways are timed, where there are two.
 - functional: XLA's own count for the compiled function; a transcendental counts as 20 operations.
 - step (extrapolation, diagonalisation, new density) and Fock matrix: by formula for padded matrices, 22/3 n³ for the
   eigenvectors (reduction 4/3, divide and conquer at most 4, back-transformation 2).
@@ -295,6 +296,10 @@ class Bench:
             blocks = range(of.n_blocks)
             components = [of.density(block, matrices, self.lanes) for block in blocks]
             density = self.per_conformer(lambda: [of.density(b, matrices, self.lanes) for b in blocks])
+            occupied = int(self.batch.nuclear_charges[0].sum()) // 2
+            filled = np.random.default_rng(0).standard_normal((len(self.batch), 1, self.batch.nao, occupied))
+            filled = filled @ filled.swapaxes(-1, -2)
+            of_orbitals = self.per_conformer(lambda: [of.density(b, filled, self.lanes) for b in blocks])
             derivative = [c.astype(np.float64) for c in components]
             total = np.zeros_like(matrices)
             potential = self.per_conformer(
@@ -314,12 +319,17 @@ class Bench:
 
         functional, operations = self.functional(components[0][:BLOCKS], dtype)
         io = 9 * covered * size
+        few = []
+        if 10 * occupied <= 3 * self.batch.nao:  # else such a density is contracted as any other
+            work = by_dtype(covered * (4 * rows * occupied + 2 * occupied + 6 * rows))
+            few = [Stage("density of occupied orbitals", dtype, "iteration", work, kept, of_orbitals)]
         return [
             Stage(
                 "AO values and gradients", dtype, "label", counts.ao_values(self.batch, 0, self.grids[0][0]),
                 kept, ao_values,
             ),
             Stage("density", dtype, "iteration", by_dtype(covered * (2 * rows**2 + 8 * rows)), kept, density),
+            *few,
             Stage("functional", dtype, "iteration", by_dtype(n_calls * operations), io, n_calls * functional),
             Stage("potential", dtype, "iteration", by_dtype(covered * (2 * rows**2 + 7 * rows)), kept, potential),
         ]  # fmt: skip

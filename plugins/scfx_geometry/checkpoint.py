@@ -11,7 +11,6 @@ import io
 import json
 import time
 import zipfile
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,10 +66,6 @@ class Checkpoint:
         """Return a memory for paths of these owners, in the order of the call that walks them."""
         return _Paths(self, owners)
 
-    def alive(self) -> None:
-        """Say that something was computed: this worker does not hang."""
-        self._attempt.report(Counter())
-
     def forget(self) -> None:
         """Remove what is stored: all rows of the shard are computed."""
         self._attempt.plan.store.remove(self._name)
@@ -124,5 +119,4 @@ class _Paths(PathMemory):
     def keep(self, paths: Mapping[int, Path]) -> None:
         kept = self._checkpoint._paths
         kept |= {self._owners[index]: path for index, path in paths.items()}
-        self._checkpoint.alive()
         self._checkpoint._store_in_time()

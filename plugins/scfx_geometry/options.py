@@ -29,8 +29,11 @@ class SourceOptions(JobOptions):
     )
     seed: int = Field(42, ge=0, description="of the conformer that RDKit makes of a SMILES")
     limit: int | None = Field(None, ge=1, description="take only the first so many molecules")
-    shard_rows: int = Field(
-        4, ge=1, description="molecules of a shard, which a worker computes and commits together"
+    shard_rows: int | None = Field(
+        None,
+        ge=1,
+        description="molecules of a shard, which a worker computes and commits together; default: 16 at most, and so "
+        "few that all workers are busy",
     )
     checkpoint_seconds: float = Field(
         60.0,
@@ -47,8 +50,10 @@ class SourceOptions(JobOptions):
 class PathOptions(SourceOptions):
     """Of tasks whose molecules walk paths, side by side in a shard."""
 
-    shard_rows: int = Field(
-        16, ge=1, description="molecules of a shard, which a worker computes and commits together"
+    shard_rows: int | None = Field(
+        16,
+        ge=1,
+        description="molecules of a shard, which a worker computes side by side and commits together",
     )
     lanes: int = Field(128, ge=1, description="molecules of a shard on their way at once")
 

@@ -31,6 +31,23 @@ class Solvers:
             total.update(solver.profile)
         return dict(total)
 
+    def watched(self, alive: Callable[[], None]) -> Solvers:
+        """Return the same, calling `alive` whenever a system ends in a call: one of many geometries can take hours."""
+        steps = _Watched(self.steps, alive)
+        return Solvers(steps, steps if self.labels is self.steps else _Watched(self.labels, alive))
+
+
+class _Watched:
+    """A solver that says when a system has ended."""
+
+    def __init__(self, solver: Any, alive: Callable[[], None]):
+        self._solver, self._alive = solver, alive
+        self.resolved, self.registry = solver.resolved, solver.registry
+
+    def solve(self, systems: Any, **options: Any) -> Any:
+        """Solve as the solver does."""
+        return self._solver.solve(systems, progress=lambda *_: self._alive(), **options)
+
 
 def make_solver(spec: SCFSpec, registry: Any, atomic_numbers: Sequence[int]) -> Any:
     """Return the core's solver of a spec, with gradients. `ConfigError` where backend or method has none."""

@@ -106,6 +106,12 @@ def _of_another_task(options: SourceOptions) -> list[SourceMolecule]:
 
     store = open_store(options.molecules)
     table = next((name for name in _TABLES if store.exists(name)), None)
+    if table is None and store.exists("frequencies.parquet"):
+        raise ConfigError(
+            "task.molecules",
+            f"{options.molecules!r} is the output of a frequencies task, whose geometries are those that it was given; "
+            "name what it took them from",
+        )
     if table is None:
         began = " (it was begun, and not every shard is committed)" if store.exists(PLAN) else ""
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +145,8 @@ class GeometryWork(AbstractWork):
             solvers = self._get_solvers()
             before = solvers.seconds()
             theirs = [items[place] for place in todo]
-            for at, row in self.rows(solvers, theirs, [system_of(item) for item in theirs], memory):
+            watched = solvers.watched(lambda: attempt.report(Counter()))
+            for at, row in self.rows(watched, theirs, [system_of(item) for item in theirs], memory):
                 rows[todo[at]] = done = _named(theirs[at], row)
                 if memory is None:
                     attempt.done(str(done["status"]))

@@ -105,6 +105,10 @@ class Molecules:
         width = MAX_ATOMIC_NUMBER + 1
         return np.bincount(flat, minlength=len(rows) * width).reshape(len(rows), width).astype(np.float64)
 
+    def elements(self, rows: np.ndarray) -> list[int]:
+        """Return the atomic numbers that occur in some rows, ascending."""
+        return np.unique(self._numbers[self._atoms(rows)[0]]).tolist()
+
     def pack(
         self, rows: np.ndarray, targets: np.ndarray | None = None, forces: np.ndarray | None = None
     ) -> PackedMolecules:
@@ -155,7 +159,6 @@ def open_or_write(
 
 def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]) -> None:
     files: dict[str, IO[bytes]] = {}
-    elements: set[int] = set()
     present: list[str] | None = None
     units: dict[str, str] = {}
     rows = 0
@@ -183,7 +186,6 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
                 files[name].write(chunk.targets[name].astype(np.float64).tobytes())
             if FORCES in files:
                 files[FORCES].write(np.ascontiguousarray(chunk.forces, dtype=np.float32).tobytes())
-            elements |= set(np.unique(chunk.numbers).tolist())
             rows += len(chunk.sizes)
     finally:
         for file in files.values():
@@ -195,7 +197,7 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
         os.remove(_file(folder, name))
     meta = {
         "identity": identity,
-        "description": {**description, "rows": rows, "elements": sorted(elements)},
+        "description": {**description, "rows": rows},
         "targets": sorted(
             present, key=lambda name: (TARGETS.index(name) if name in TARGETS else len(TARGETS), name)
         ),

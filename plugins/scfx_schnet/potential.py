@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Potential:
     """Energies and forces of molecules by the averaged weights of a `model.pt`.
 
-    `elements` and `charges` are those of the data that it was trained on: it knows no others. Charges are empty where
-    the data said none.
+    `elements` are those of the rows that it was trained on, `charges` those of the data: it knows no others. Charges
+    are empty where the data said none.
     """
 
     network: WithForces
@@ -59,11 +59,11 @@ class Potential:
             raise InputError(
                 f"{os.fspath(path)!r} was trained on {', '.join(targets)}, not on forces: it is no potential"
             )
-        content = torch.load(path, map_location="cpu", weights_only=True)["data"]
+        content = torch.load(path, map_location="cpu", weights_only=True)
         dtype, where = getattr(torch, precision), choose_device(device, Processes())
         energy = [name for name in targets if name != FORCES].index("energy")
         network = WithForces(network, energy).to(device=where, dtype=dtype).eval().requires_grad_(False)
-        elements, charges = (frozenset(content[key] or ()) for key in ("elements", "charges"))
+        elements, charges = frozenset(content["elements"]), frozenset(content["charges"])
         return cls(network, standardiser, elements, charges, where, dtype)
 
     def __call__(

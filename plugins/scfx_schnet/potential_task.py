@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
+from scfx.errors import ConfigError
+from scfx.model.elements import SYMBOLS
 from scfx_schnet.logs import console_of
 from scfx_schnet.objective import median_mae
 from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
@@ -60,6 +62,14 @@ class PotentialTask(AbstractTask):
             rows = subset(
                 molecules.keys, split.pool, options.rows or len(split.pool), options.seed, "task.rows"
             )
+            for name, part in (("validation", split.validation), ("test", split.test)):
+                unknown = set(molecules.elements(part)) - set(molecules.elements(rows))
+                if unknown:
+                    raise ConfigError(
+                        "task.split.seed",
+                        f"the {name} part has {', '.join(SYMBOLS[z] for z in sorted(unknown))}, which no training row "
+                        "has: its errors would say nothing. Take another seed, or more molecules",
+                    )
             job = TrainingJob(
                 molecules, rows, split.validation, split.test, _TARGETS, model_table(options.model), options.training,
                 options.seed,

@@ -288,5 +288,6 @@ class Training:
             "targets": list(self.job.targets),
             "model": self.average.state_dict(),
             "standardiser": self._objective.standardiser.state(),
-            "data": {key: self.job.molecules.description.get(key) for key in ("charges", "elements")},
+            "elements": self.job.molecules.elements(self.job.rows),
+            "charges": self.job.molecules.description.get("charges", []),
         }

@@ -49,6 +49,7 @@ def histograms(table: pd.DataFrame, pairs: Pairs) -> Figure:
             heading(axis, text + (f", {beyond} beyond" if beyond else ""))
             axis.set_xlabel(f"error in {title} (meV)" if i == len(shown) - 1 else "")
             axis.locator_params(axis="x", nbins=5)  # small errors have long numbers
+            axis.xaxis.set_major_formatter("{x:g}")
             axis.locator_params(axis="y", nbins=5, integer=True)
         axes[i][0].set_ylabel(f"{option}\nconformers")
     return figure
@@ -138,7 +139,7 @@ def pareto(statistics: pd.DataFrame, cost: pd.DataFrame, reference: str) -> Figu
     figure, axes = panels(1, 2, 4.6, 3.4)
     seconds = cost.set_index("option")["seconds_per_label"]
     for axis, (quantity, title) in zip(
-        axes[0], (("relative_energy", "energy relative to the conformers' mean"), ("gap", "gap")), strict=True
+        axes[0], (("relative_energy", "relative energy"), ("gap", "gap")), strict=True
     ):
         part = statistics[(statistics["quantity"] == quantity) & (statistics["against"] == reference)]
         part = part.assign(seconds=part["option"].map(seconds))

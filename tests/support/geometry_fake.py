@@ -46,8 +46,13 @@ class SpringSolver:
         self.calls: list[list[str]] = []
         self.profile: dict[str, float] = {}
 
-    def solve(self, systems: Any, *, return_density: bool = False, initial_density: Any = None) -> Any:
+    def solve(
+        self, systems: Any, *, return_density: bool = False, initial_density: Any = None, progress: Any = None
+    ) -> Any:
         self.calls.append([system.name for system in systems])
+        if progress is not None:
+            for done in range(1, len(systems) + 1):
+                progress(done, len(systems), {"converged": done})
         guesses = initial_density or [None] * len(systems)
         pairs = [self._energy(system) for system in systems]
         good = [system.name not in self._lost for system in systems]

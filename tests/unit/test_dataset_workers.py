@@ -25,9 +25,9 @@ def test_a_batch_holds_one_shape_until_only_remainders_are_left(tmp_path, monkey
     calls = []
     solve = FakeSolver.solve
 
-    def listen(self, systems):
+    def listen(self, systems, **told):
         calls.append([system.natm for system in systems])
-        return solve(self, systems)
+        return solve(self, systems, **told)
 
     monkeypatch.setattr(FakeSolver, "solve", listen)
     source = write_smiles(tmp_path / "m.smi", ["CCO", "CO", "CCN", "COC", "CN"])  # 9, 6, 10, 9, 7 atoms

@@ -17,12 +17,13 @@ import pytest
 from dataset_kills import environment, lines, wait_for, wait_until_gone
 from geometry_fake import Death, DyingSolver, SpringSolver, made, optimize, run_task, write_starts
 from molecules import distorted, molecule
+from scfx_geometry.frequencies_task import FrequenciesTask, FrequenciesWork
 from scfx_geometry.optimize_task import OptimizeTask, OptimizeWork
 from scfx_geometry.sources import SourceMolecule
 from scfx_geometry.work import item_of
 
 import scfx
-from scfx.jobs import open_results
+from scfx.jobs import Attempt, open_results
 
 PATHS = {"shard_rows": 2, "checkpoint_seconds": 0}
 TASKS = {
@@ -147,6 +148,18 @@ def test_a_molecule_that_ends_its_process_is_a_row_that_says_so(starts):
     assert said == "0 of 1 converged"
 
 
+def test_a_worker_is_heard_of_with_every_geometry_that_ends(starts):
+    """So one that displaces the atoms of a large molecule does not count as hung."""
+    options = FrequenciesTask.Options(molecules=starts, output="out")
+    work = FrequenciesWork(scfx.SCFSpec(), options, (1,), (), lambda *_: SpringSolver())
+    work.begin(None)
+    heard = []
+    attempt = Attempt(None, None, {}, heard.append)
+    work.compute_some([item_of(0, SourceMolecule("a", molecule("NH3")))], [0], attempt)
+    assert len(heard) == 1 + 6 * 4 + 1  # the geometry, its displacements, the row
+    assert [dict(each) for each in heard if each] == [{"ok": 1}]
+
+
 def test_ctrl_c_stops_between_rounds_and_loses_nothing(tmp_path, starts, whole):
     class Interrupted(SpringSolver):
         def solve(self, systems, **options):
@@ -200,11 +213,14 @@ def test_a_folder_of_before_the_job_service_is_refused_and_its_tables_are_read(t
         "frequencies", lambda *_: SpringSolver(), molecules=str(old), output=str(tmp_path / "f")
     )
     assert code == 0
+    with pytest.raises(scfx.ConfigError, match="is the output of a frequencies task"):
+        optimize(SpringSolver(), molecules=str(tmp_path / "f"), output=str(tmp_path / "g"))
 
 
 # ---- object stores -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_chain_in_a_bucket_has_the_rows_of_one_in_folders(tmp_path, bucket, whole):
     springs = SpringSolver()
     relaxed = bucket.format("relaxed")

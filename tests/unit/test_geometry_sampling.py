@@ -119,6 +119,8 @@ def test_the_lowest_conformer_of_butane_is_anti_and_the_next_gauche(butane):
     # MMFF94: gauche at 65 degrees, 0.78 kcal/mol above anti (T. A. Halgren, J. Comput. Chem. 20, 730 (1999)).
     assert min(torsions[1], 360.0 - torsions[1]) == pytest.approx(65.0, abs=1.5)
     assert [how["force_field_kcal_mol"] for _, how in found] == pytest.approx([0.0, 0.78], abs=0.02)
+    # Gauche has a mirror image, which is not another one.
+    assert len(conformers_of(butane, "CCCC", 12, 3, seed=1, pick="lowest", prune_rms=0.1)) == 2
     # A conformer is that of its own number, however many are made.
     (again, how), *_ = conformers_of(butane, "CCCC", found[0][1]["conformer"] + 1, 1, 1, "lowest", 0.1)
     np.testing.assert_array_equal(again.positions, found[0][0].positions)
@@ -244,7 +246,23 @@ output = "{folder}/path"
 """
 
 
-@pytest.mark.parametrize("source", ["conformers", pytest.param("path", marks=pytest.mark.slow)])
+def test_samples_are_read_by_the_dataset_task_as_they_are(tmp_path):
+    from scfx_dataset.sources import Source
+
+    (tmp_path / "start.smi").write_text("F/C=C\\F ethene\n")
+    how = {"method": {"kind": "conformers", "conformers": 1}, "samples": 1, "label": False}
+    springs = SpringSolver()
+    assert sample(springs, molecules=str(tmp_path / "start.smi"), output=str(tmp_path / "out"), **how)[0] == 0
+    assert not springs.calls
+    (record,) = Source(tmp_path / "out" / "samples.xyz", "xyz").records()
+    (row,) = pq.read_table(tmp_path / "out" / "samples.parquet").to_pylist()
+    assert (record.smiles, record.charge, record.multiplicity) == ("F/C=C\\F", 0, 1)
+    assert (record.problem, record.assumed) == ("", ())
+    np.testing.assert_array_equal(record.geometry.positions, row["positions_angstrom"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["conformers", "path"])
 def test_one_file_goes_from_smiles_over_geometries_to_a_dataset(tmp_path, source):
     import scfx_dataset
 

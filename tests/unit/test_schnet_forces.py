@@ -409,6 +409,27 @@ def test_the_potential_task_leaves_a_model_that_opens(folder, registry, tmp_path
     assert (found.elements, found.charges) == ({1, 6, 8}, {0})
 
 
+def test_elements_that_are_only_asked_about_are_refused(registry, tmp_path):
+    from scfx_schnet.potential_task import PotentialTask
+
+    rows = schnet_data.surface_rows(10)
+    for numbers in rows["atomic_numbers"]:
+        numbers[:] = [6] * len(numbers)
+    rows["atomic_numbers"][0][0] = 8
+    pq.write_table(pa.table(rows), tmp_path / "few.parquet")
+    data = {"path": str(tmp_path / "few.parquet")}
+    keys = open_data(DataOptions(**data), tmp_path / "cache").keys
+    seed = next(s for s in range(99) if split.rank(keys[:1], s)[0] < 0.3 * 2.0**64)
+    options = {
+        "output": str(tmp_path / "out"),
+        "data": data,
+        "split": {"validation": 0.3, "test": 0.0, "seed": seed},
+    }
+    with pytest.raises(ConfigError, match="validation part has O, which") as raised:
+        run(PotentialTask, options, registry)
+    assert raised.value.key == "task.split.seed"
+
+
 def test_scaling_draws_the_curve_of_forces_and_judges_them(folder, registry, tmp_path):
     from scfx_schnet.scaling import ScalingTask
 

@@ -14,7 +14,7 @@ int low_rank(const double* D, size_t row, int n, int highest, std::vector<double
   std::vector<double> left(n);
   double largest = 0;
   for (int i = 0; i < n; ++i) largest = std::max(largest, std::abs(left[i] = D[i * row + i]));
-  const double cut = 1e-14 * largest;
+  const double cut = 5e-14 * largest;
   L.clear();
   int rank = 0;
   for (;; ++rank) {
@@ -45,7 +45,7 @@ int low_rank(const double* D, size_t row, int n, int highest, std::vector<double
       for (int j = 0; j < n; ++j) product[j] -= factor * own[j];
     }
     for (int j = 0; j < n; ++j)
-      if (!(std::abs(product[j]) <= 10 * cut)) return -1;
+      if (!(std::abs(product[j]) <= 2 * cut)) return -1;
   }
   return rank;
 }

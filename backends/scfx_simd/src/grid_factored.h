@@ -15,7 +15,7 @@ template <class T> struct Factor {
 };
 
 // L [rank][n] of a symmetric matrix D by pivoted Cholesky decomposition, if it is positive and of a rank up to `highest`
-// (to 1e-14 of the largest element of its diagonal, element by element); else the rank is -1.
+// (to 1e-13 of the largest element of its diagonal, element by element); else the rank is -1.
 int low_rank(const double* D, size_t row, int n, int highest, std::vector<double>& L);
 
 }  // namespace scfx_simd::quadrature

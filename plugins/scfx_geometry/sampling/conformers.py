@@ -102,11 +102,9 @@ def made(
         found.sort(key=(lambda c: (c[2], c[0])) if pick == "lowest" else (lambda c: (c[3], c[2], c[0])))
         picked: list[Any] = []
         for each in found:
-            same = any(
-                abs(each[2] - other[2]) < SAME_ENERGY and _apart(each[1], other[1]) < prune_rms
-                for other in picked
-            )
-            if not same:
+            alike = [other[1] for other in picked if abs(each[2] - other[2]) < SAME_ENERGY]
+            mirrored = _mirrored(each[1])
+            if not any(min(_apart(each[1], m), _apart(mirrored, m)) < prune_rms for m in alike):
                 picked.append(each)
             if len(picked) == samples:
                 break
@@ -144,6 +142,16 @@ def _structure(numbers: Sequence[int], positions: np.ndarray, charge: int, smile
     Chem.SanitizeMol(molecule)
     Chem.AssignStereochemistryFrom3D(molecule)
     return molecule
+
+
+def _mirrored(molecule: Any) -> Any:
+    """A copy whose conformer is the mirror image, which has the same energy."""
+    from rdkit import Chem
+
+    copy = Chem.Mol(molecule)
+    positions = np.array(copy.GetConformer().GetPositions()) * np.array([1.0, 1.0, -1.0])
+    copy.GetConformer().SetPositions(positions)
+    return copy
 
 
 def _apart(molecule: Any, other: Any) -> float:

@@ -24,13 +24,16 @@ from scfx.energy.exchange_correlation.portable import StaticFunctional, Totals
 from scfx.execution.lanes import COMPILER_OPTIONS
 from scfx.model.batch import Batch
 
+#: XLA cuts long loops by the number of processors that it sees, and compiles a cut one to other bits (the derivative of
+#: spin-resolved meta-GGAs). Not cut, the functional is what one processor computes; batches run side by side instead.
+_UNCUT = {**COMPILER_OPTIONS, "xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
 #: Blocks of one functional call.
 BLOCKS = 4
 #: Blocks (of all active lanes together) whose densities are held at once.
 BLOCKS_HELD = 16
 
 
-@partial(jax.jit, static_argnames=("functional", "dtype"), compiler_options=COMPILER_OPTIONS)
+@partial(jax.jit, static_argnames=("functional", "dtype"), compiler_options=_UNCUT)
 def _functional_on_blocks(
     functional: StaticFunctional,
     components: Float[Array, "block spin component point"],
