@@ -117,6 +117,10 @@ def test_d_shells_are_those_of_libcint():
     assert _errors(JaxBackend(tile=4), batch, FLOAT64, TwoElectronRequest("erf", 0.4)) < 1e-11
 
 
+# ---- longer ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
 def test_energy_of_water_is_that_of_libcint(registry):
     options = {"functional": "hf", "basis": "sto-3g", "registry": registry, "convergence": "tight"}
     found, right = (
@@ -125,9 +129,6 @@ def test_energy_of_water_is_that_of_libcint(registry):
     assert abs(found.energy - right.energy).max() < 1e-9
     assert abs(found.dipole - right.dipole).max() < 1e-7
     assert found.provenance["device"] == "cpu"
-
-
-# ---- longer ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
