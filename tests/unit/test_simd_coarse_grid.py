@@ -16,6 +16,7 @@ from scfx.energy.exchange_correlation import coarse_grid
 from scfx.energy.exchange_correlation.backend import BackendQuadrature
 from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid, Correction, _corrected
 from scfx.energy.exchange_correlation.portable import Totals
+from scfx.energy.nonlocal_correlation import NonlocalCorrelation
 
 FORMAMIDE = "NC=O"
 
@@ -42,6 +43,31 @@ def test_results_are_those_of_the_full_grid(policy, systems):
     np.testing.assert_allclose(stepped.gap, whole.gap, rtol=0, atol=10 * max(policy.gradient_floor, 5e-7))
     assert stepped.residual.max() < stepped.provenance["gradient_threshold"]
     assert list(stepped.n_grid) == list(whole.n_grid)
+
+
+def test_non_local_correlation_to_first_order_between_visits_is_none_of_the_results(monkeypatch):
+    water = scfx.System.from_smiles("O", seed=1)
+    visits = []
+    evaluate = NonlocalCorrelation.evaluate
+
+    def counted(self, density, lanes):
+        visits.append(len(lanes))
+        return evaluate(self, density, lanes)
+
+    monkeypatch.setattr(NonlocalCorrelation, "evaluate", counted)
+    options = {"functional": "b97m-v", "nonlocal_grid": 0}
+    stepped = _solver(MIXED, **options).solve(water).raise_for_status()
+    # The guess's, and the one that converges, at the least.
+    assert 2 <= len(visits) < 2 * stepped.iterations[0] / 3
+    whole = _solver(dataclasses.replace(MIXED, early_grid=None), **options).solve(water).raise_for_status()
+    tolerance = stepped.provenance["energy_threshold"]
+    np.testing.assert_allclose(stepped.energy, whole.energy, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(
+        stepped.energy_components[0]["nonlocal_correlation"],
+        whole.energy_components[0]["nonlocal_correlation"],
+        rtol=0,
+        atol=1e-6,
+    )
 
 
 def test_most_iterations_stay_off_the_full_grid(systems, monkeypatch):
