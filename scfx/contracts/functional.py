@@ -48,7 +48,7 @@ class ClosedShellDensity(NamedTuple):
 
 
 class AbstractFunctional(abc.ABC):
-    """An exchange-correlation functional: one spin-resolved energy density; the potential comes from `jax.grad`.
+    """An exchange-correlation functional: one spin-resolved energy density, whose potential JAX derives.
 
     The driver floors vanishing densities before calling and masks them after, so an implementation may divide by
     `rho` and take roots of `sigma` freely.
