@@ -12,12 +12,13 @@ import scfx
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("scfx", "backends", "basis", "functionals", "plugins")
-#: Where a process starts: the command line, commands of plugins, and the workers of a dataset.
+#: Where a process starts: the command line, commands of plugins, and the workers of jobs.
 STARTS = {
     ("scfx/cli.py", "registry"),
     ("plugins/scfx_dataset/commands.py", "run_"),
     ("plugins/scfx_dataset/plan_command.py", "plan"),
     ("plugins/scfx_dataset/solvers.py", "make_solver"),
+    ("plugins/scfx_geometry/work.py", "_get_solvers"),
 }
 #: What people call from Python: the installed plugins stand in for a `registry` that was not given.
 DEFAULTS = {
