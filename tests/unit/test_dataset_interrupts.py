@@ -130,7 +130,11 @@ print([n for n in (1, 2, 15) if caught >> (n - 1) & 1])
 def test_a_batch_queue_and_a_closed_terminal_stop_as_cleanly_as_ctrl_c(tmp_path, rings, number):
     source, reference = rings
     output, log = tmp_path / "out", tmp_path / "log"
-    process = start(source, output, log, 0.05, 1, stderr=subprocess.PIPE, text=True)
+    usual = signal.signal(number, signal.SIG_DFL)  # also where the tests run under nohup; a child inherits it
+    try:
+        process = start(source, output, log, 0.05, 1, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(number, usual)
     wait_for(lambda: len(lines(log)) > 6, process)
     process.send_signal(number)
     said = process.communicate(timeout=60)[1]
