@@ -58,11 +58,12 @@ def measured(levels: list[str], minutes: float, conformers: int) -> dict[str, di
 
 
 def table(seconds: dict[str, dict[str, float]]) -> str:
-    """The table of the page."""
-    head = [f"{name} (`{smiles}`)" for smiles, name in MOLECULES.items()]
+    """The table of the page; a molecule for which there was no time has no column."""
+    asked = [smiles for smiles in MOLECULES if any(smiles in row for row in seconds.values())]
+    head = [f"{MOLECULES[smiles]} (`{smiles}`)" for smiles in asked]
     lines = [f"| level | {' | '.join(head)} |", "|---|" + "---|" * len(head)]
     for level, row in seconds.items():
-        cells = [f"{row[smiles]:.3g} s" if smiles in row else "" for smiles in MOLECULES]
+        cells = [f"{row[smiles]:.3g} s" if smiles in row else "" for smiles in asked]
         lines.append(f"| `{level}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
