@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 import scfx
 import scfx.cli
-from scfx.commands.energy import _text, about, as_record
+from scfx.commands.energy_report import about, as_record, as_text
 from scfx.registry import Registry
 from scfx.results import SCFResult, Status
 
@@ -177,9 +177,9 @@ def test_what_cannot_be_a_number_in_json_is_null():
     assert record["gap_ev"] is None
     assert record["homo_hartree"] == -0.5
     # The slow way of a functional is said.
-    text = _text(about(molecule("H2O"), "auto") | record)
+    text = as_text(about(molecule("H2O"), "auto") | record)
     assert "functional  libxc-host (jax-xc is not installed: pip ...)\n" in text
-    assert "functional  " not in _text(
+    assert "functional  " not in as_text(
         about(molecule("H2O"), "auto") | record | {"functional_implementation": "jax"}
     )
 
