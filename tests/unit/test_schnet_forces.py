@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import schnet_data
+from cut_training import killed_in_step
 
 torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
@@ -168,24 +169,10 @@ def test_the_loss_weighs_energies_of_atoms_and_force_components(folder, loss, pe
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_a_training_on_forces_that_is_cut_off_ends_with_the_same_weights(
-    folder, registry, tmp_path, monkeypatch
-):
-    class Killed(BaseException):
-        """Stands for the end of the process."""
-
+def test_a_training_on_forces_that_is_cut_off_ends_with_the_same_weights(folder, registry, tmp_path):
     Training(make_job(folder), tmp_path / "whole", registry).train()
-    update = Training._update
-
-    def dies(self, trained, sampler):
-        if self.step == 8:
-            raise Killed
-        return update(self, trained, sampler)
-
-    monkeypatch.setattr(Training, "_update", dies)
-    with pytest.raises(Killed):
+    with killed_in_step(8):
         Training(make_job(folder), tmp_path / "cut", registry).train()
-    monkeypatch.undo()
     Training(make_job(folder), tmp_path / "cut", registry).train()
     whole, cut = (torch.load(tmp_path / n / "model.pt", weights_only=True)["model"] for n in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import schnet_data
+from cut_training import Killed, killed_in_step
 
 torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
@@ -58,25 +59,10 @@ def equal(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
-class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
-def test_a_training_that_is_cut_off_ends_with_the_weights_of_one_that_is_not(
-    folder, tmp_path, registry, monkeypatch
-):
+def test_a_training_that_is_cut_off_ends_with_the_weights_of_one_that_is_not(folder, tmp_path, registry):
     whole = Training(make_job(folder), tmp_path / "whole", registry).train()
-    update = Training._update
-
-    def dies(self, trained, sampler):
-        if self.step == 8:
-            raise Killed
-        return update(self, trained, sampler)
-
-    monkeypatch.setattr(Training, "_update", dies)
-    with pytest.raises(Killed):
+    with killed_in_step(8):
         Training(make_job(folder), tmp_path / "cut", registry).train()
-    monkeypatch.undo()
     assert (tmp_path / "cut" / "checkpoint.pt").exists()
     resumed = Training(make_job(folder), tmp_path / "cut", registry)
     result = resumed.train()
