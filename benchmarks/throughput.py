@@ -171,6 +171,7 @@ def made(policy: str, level: int, arguments: argparse.Namespace) -> scfx.Solver:
         grid=level,
         threads=1,
         convergence={"energy": arguments.threshold, "gradient": arguments.threshold},
+        memory_budget=arguments.memory_budget,
     )
 
 
@@ -294,6 +295,7 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", default=["float32", "mixed"])
     parser.add_argument("--alone", action="store_true", help="each conformer by itself too")
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--memory-budget", default="4 GiB", help="of scfx; PySCF may take 16 GB")
     parser.add_argument("--functional", default="b3lyp")
     parser.add_argument("--basis", default="sto-3g")
     parser.add_argument(
@@ -311,7 +313,10 @@ def main() -> None:
     print(
         f"scfx {scfx.__version__}, PySCF {pyscf.__version__}, {cores} core(s) in the affinity mask, 1 thread each"
     )
-    print(f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule")
+    print(
+        f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule, memory budget "
+        f"{arguments.memory_budget}, load average {os.getloadavg()[0]:.1f}"
+    )
     if arguments.forces and arguments.alone:
         raise SystemExit("--alone is of energies; --forces --chunk 1 solves one molecule at a time")
     if arguments.forces:
