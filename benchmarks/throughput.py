@@ -29,12 +29,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np  # noqa: E402
 import pyscf  # noqa: E402
+import throughput_report  # noqa: E402
 from pyscf import dft, gto, lib  # noqa: E402
 
 import scfx  # noqa: E402
@@ -255,27 +257,17 @@ def compare(smiles: str, level: int, arguments: argparse.Namespace) -> list[dict
     return rows
 
 
-def markdown(rows: list[dict]) -> str:
-    """The rows as a table."""
-    lines = [
-        "| molecule | AOs | grid | policy | scfx labels/s | PySCF labels/s | ratio | energy MAE (max), meV "
-        "| gap MAE (max), meV "
-        "| iterations (PySCF) | largest residual (PySCF) |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| `{r['molecule']}` | {r['nao']} | {r['grid']} | {r['policy']} | {r['scfx_labels_per_s']:.1f} "
-        f"| {r['pyscf_labels_per_s']:.2f} | **{r['ratio']:.1f}** | {r['energy_mae_mev']:.4f} "
-        f"({r['energy_max_mev']:.4f}) | {r['gap_mae_mev']:.4f} ({r['gap_max_mev']:.4f}) "
-        f"| {r['iterations']:.1f} ({r['pyscf_iterations']:.1f}) | {r['residual']:.0e} ({r['pyscf_residual']:.0e}) |"
-        for r in rows
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def basis_size(system: scfx.System, basis: BasisSet) -> int:
     """Number of AOs."""
     return sum(basis.nao(int(z)) for z in system.atomic_numbers)
+
+
+def write(rows: list[dict], tables: str, arguments: argparse.Namespace) -> None:
+    """Write tables and rows to the files that were asked for."""
+    if arguments.markdown:
+        Path(arguments.markdown).write_text(tables, encoding="utf-8")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 def with_forces(arguments: argparse.Namespace) -> None:
@@ -288,12 +280,7 @@ def with_forces(arguments: argparse.Namespace) -> None:
             for row in forces.compare(smiles, level, arguments):
                 rows.append(row)
                 print(forces.line(row), flush=True)
-    if arguments.markdown:
-        with open(arguments.markdown, "w", encoding="utf-8") as handle:
-            handle.write(forces.markdown(rows))
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as handle:
-            json.dump(rows, handle, indent=1)
+    write(rows, forces.markdown(rows), arguments)
 
 
 def main() -> None:
@@ -344,37 +331,9 @@ def main() -> None:
         for smiles in arguments.smiles or MOLECULES[: arguments.molecules]:
             for row in compare(smiles, level, arguments):
                 rows.append(row)
-                print(
-                    f"grid {row['grid']} {row['molecule']:20s} nao {row['nao']:3d} {row['policy']:14s} "
-                    f"scfx {row['scfx_labels_per_s']:6.2f}/s PySCF {row['pyscf_labels_per_s']:5.2f}/s "
-                    f"ratio {row['ratio']:5.1f}  dE {row['energy_mae_mev']:.4f} (max {row['energy_max_mev']:.4f}) "
-                    f"dgap {row['gap_mae_mev']:.4f} (max {row['gap_max_mev']:.4f}) meV  "
-                    f"converged {row['converged']} ({row['pyscf_converged']})  "
-                    f"iterations {row['iterations']:.1f} ({row['pyscf_iterations']:.1f})  residual "
-                    f"{row['residual']:.0e} ({row['pyscf_residual']:.0e})  compile {row['compile_s']:.1f} s",
-                    flush=True,
-                )
-                print(
-                    "      ms a label: " + ", ".join(f"{k} {v:.1f}" for k, v in row["stage_ms"].items()),
-                    flush=True,
-                )
-    for policy in dict.fromkeys(r["policy"] for r in rows):
-        ratios = [r["ratio"] for r in rows if r["policy"] == policy]
-        compiling = sum(r["compile_s"] for r in rows if r["policy"] == policy)
-        labelling = 10_000 * np.mean([1 / r["scfx_labels_per_s"] for r in rows if r["policy"] == policy])
-        print(
-            f"{policy}: compiling {compiling:.1f} s in all, "
-            f"{100 * compiling / (compiling + labelling):.1f} % of 10,000 labels like these"
-        )
-        print(
-            f"{policy}: ratio to PySCF min {min(ratios):.1f}, median {np.median(ratios):.1f}, max {max(ratios):.1f}"
-        )
-    if arguments.markdown:
-        with open(arguments.markdown, "w", encoding="utf-8") as handle:
-            handle.write(markdown(rows))
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as handle:
-            json.dump(rows, handle, indent=1)
+                print("\n".join(throughput_report.row_lines(row)), flush=True)
+    print("\n".join(throughput_report.summary(rows)))
+    write(rows, throughput_report.markdown(rows), arguments)
 
 
 if __name__ == "__main__":
