@@ -38,14 +38,14 @@ class Differences:
 
 
 def differences(solver: Any, system: System, step: float, labels: Any = None) -> Differences:
-    """Solve 6 natm geometries in one call of the solver, each coordinate moved by `step` bohr both ways.
+    """Solve 6 natm geometries in two calls of the solver, each coordinate moved by `step` bohr one way in each.
 
     `labels`: the solver of the geometry itself, if that is to have more properties.
 
     Raises `InputError` for a step that is not positive, `ConvergenceError` if a geometry does not converge.
     """
     found = hessian(solver, system, step, centre=labels)
-    result, dipoles = found.result, np.asarray(found.displaced.dipole)
+    result = found.result
     assert result.gradient is not None
     sums = found.matrix.reshape(-1, system.natm, 3).sum(axis=1)
     return Differences(
@@ -54,8 +54,7 @@ def differences(solver: Any, system: System, step: float, labels: Any = None) ->
         energy=float(result.energy[0]),
         gradient=np.array(result.gradient[0]),
         hessian=found.matrix,
-        # Each coordinate's displacement forth and back.
-        dipole_derivatives=(dipoles[0::2] - dipoles[1::2]) / (2 * step),
+        dipole_derivatives=(np.asarray(found.forth.dipole) - np.asarray(found.back.dipole)) / (2 * step),
         step=step,
         asymmetry=found.asymmetry,
         acoustic_sum=float(np.abs(sums).max()),
