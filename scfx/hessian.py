@@ -74,7 +74,8 @@ def hessian(solver: Solver, system: System, step: float = STEP, *, centre: Solve
     beyond = [2.0 * centre_density - np.asarray(density) for density in forth.density]
     back = solver.solve(_displaced(system, -step), initial_density=beyond)
     rows = [
-        _gradient(forth, i, _moved(i, step)) - _gradient(back, i, _moved(i, -step)) for i in range(len(systems))
+        _gradient(forth, i, _moved(i, step)) - _gradient(back, i, _moved(i, -step))
+        for i in range(len(systems))
     ]
     matrix = np.stack(rows) / (2 * step)
     asymmetry = float(np.abs(matrix - matrix.T).max())

@@ -23,7 +23,8 @@ class Differences:
     `hessian` [3 natm, 3 natm] in hartree/bohr², symmetrised; `asymmetry` is the largest difference of two elements
     that should be equal, before that. `acoustic_sum` is the largest of the sums over atoms of a row's elements along
     one axis, which are 0 where moving the molecule as a whole changes no gradient. `dipole_derivatives` [3 natm, 3] in
-    elementary charges. `result` is that of the geometry itself.
+    elementary charges. `result` is that of the geometry itself, `iterations` the SCF iterations of all displaced ones
+    together.
     """
 
     system: System
@@ -35,6 +36,7 @@ class Differences:
     step: float
     asymmetry: float
     acoustic_sum: float
+    iterations: int
 
 
 def differences(solver: Any, system: System, step: float, labels: Any = None) -> Differences:
@@ -58,4 +60,5 @@ def differences(solver: Any, system: System, step: float, labels: Any = None) ->
         step=step,
         asymmetry=found.asymmetry,
         acoustic_sum=float(np.abs(sums).max()),
+        iterations=int(found.forth.iterations.sum() + found.back.iterations.sum()),
     )
