@@ -5,10 +5,11 @@
 
 QM9.parquet: columns idx, smiles_gdb, z, pos (angstrom), mu, alpha, homo, lumo, gap, r2, zpve, u0, u298, h298, g298, cv,
 in QM9's units. Molecules are numbered by their heavy atoms, then by their index: `--count` of them are taken from
-number `--from` on, or those with the numbers of `--pick`, in that order. Each is a line of OUT.jsonl, written whole when it is done. A run may be cut at any moment:
-the next one passes over what is there (a line that was cut is made again), and so several runs of other molecules can
-share the file, one after another. Set JAX_COMPILATION_CACHE_DIR, and what one run has compiled serves the next. `--hours` stops before a molecule that would begin after that time. The table is of
-all lines of the file; `--count 0` only makes the table.
+number `--from` on, or those with the numbers of `--pick`, in that order. Each is a line of OUT.jsonl, written whole
+when it is done. A run may be cut at any moment: the next one passes over what is there (a line that was cut is made
+again), and so several runs of other molecules can share the file, one after another. Set JAX_COMPILATION_CACHE_DIR,
+and what one run has compiled serves the next. `--hours` stops before a molecule that would begin after that time. The
+table is of all lines of the file; `--count 0` only makes the table.
 
 For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight ->
 Hessian, polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the

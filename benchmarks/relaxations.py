@@ -11,11 +11,11 @@ relaxation, so that programs with other numbers of them can be compared; the tab
 with the response of the grid's points and weights in PySCF's gradient, as scfx has it, or without, its own default, or
 both. scfx's seconds include the last geometry solved once more from the standard guess, which PySCF does not do.
 
-Seconds are of this process's CPU, on one thread, so that other work on the machine is not counted. Nothing is timed that
-compiles: a relaxation of other seeds goes first, and the share of the time that compiles later is taken off. The same
-minimum: RMSD of all atoms after superposing below 0.01 angstrom and energies within 1e-6 hartree, of the conformers
-that the first peer relaxed; energies of both are PySCF's at the final geometries, converged tightly, so that a
-difference is one of geometry. The table is written after every chunk: a run that is cut has said what it has.
+Seconds are of this process's CPU, on one thread, so that other work on the machine is not counted. Nothing is timed
+that compiles: a relaxation of other seeds goes first, and the share of the time that compiles later is taken off. The
+same minimum: RMSD of all atoms after superposing below 0.01 angstrom and energies within 1e-6 hartree, of the
+conformers that the first peer relaxed; energies of both are PySCF's at the final geometries, converged tightly, so that
+a difference is one of geometry. The table is written after every chunk: a run that is cut has said what it has.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Hessian:
     `matrix` [3 natm, 3 natm] in hartree/bohr², symmetric, rows and columns by atom, then x, y, z, in the system's own
     order. `asymmetry` is the largest difference between an element and its mirror image before they were averaged, in
     the same unit: how far the differences are to be believed. `step` in bohr. `result` is that of the system itself,
-    with energy, gradient and all else that its solver computes; `forth` and `back` have the molecule with each coordinate
+    with energy, gradient and all else that its solver computes; `forth` and `back` have it with each coordinate
     displaced that way.
     """
 
