@@ -42,7 +42,7 @@ def fairchem(dataset: Selected, path: Path) -> int:
 
 
 def write_fairchem(database: Any, dataset: Selected) -> int:
-    """Return the rows into a database of ASE that is open; returns how many."""
+    """Write the rows into a database of ASE that is open; returns how many."""
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -147,7 +147,7 @@ def _write_set(
 
 
 def huggingface(dataset: Selected, path: Path) -> int:
-    """Return a folder for `datasets.load_dataset`: all columns in a Parquet file for each part, and the card README.md.
+    """Write a folder for `datasets.load_dataset`: all columns in a Parquet file for each part, and the card README.md.
 
     The parts are those asked for, but for empty ones, else one, "train". Columns of numbers or reasons by name are JSON
     here: `datasets` has no type for Arrow's maps.

@@ -188,7 +188,7 @@ def frame(
     info: dict[str, Any],
     forces_name: str = "REF_forces",
 ) -> None:
-    """Return one frame of extended xyz; numbers with all their digits."""
+    """Write one frame of extended xyz; numbers with all their digits."""
     properties = "species:S:1:pos:R:3" + ("" if forces is None else f":{forces_name}:R:3")
     stated = [f"{key}={value if isinstance(value, str) else repr(value)}" for key, value in info.items()]
     file.write(f"{len(numbers)}\n" + " ".join([f"Properties={properties}", *stated, 'pbc="F F F"']) + "\n")

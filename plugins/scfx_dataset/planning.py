@@ -38,7 +38,7 @@ def ensure_plan(
     options: DatasetOptions,
     cost: CostModel | None = None,
 ) -> tuple[Plan, bool]:
-    """Return the plan in the store, made first if there is none. Returns it and whether it was made now.
+    """Return the plan in the store, made first if there is none, and whether it was made now.
 
     Raises `InputError` if the store holds the plan of something else, naming what differs. A plan of other versions is
     an answer where every shard is committed, since nothing is left to compute; else only with

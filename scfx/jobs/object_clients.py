@@ -13,6 +13,8 @@ from scfx.errors import InputError
 from scfx.jobs.store import inside
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from obstore.store import AzureStore, GCSStore, S3Store
 
 #: What may follow the '?' of an address.
@@ -31,6 +33,7 @@ QUICK = {"read_timeout": timedelta(seconds=60), "timeout": timedelta(hours=1)}
 PATIENT = {"timeout": timedelta(minutes=10)}
 
 _S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_S3_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,19 @@ class Address:
     def read(cls, url: str) -> Address:
         """Read an address; raises `InputError` for what is none."""
         parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query))
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
         known = _QUERY[parts.scheme]
         unknown = sorted(options.keys() - set(known))
-        if not parts.netloc or unknown:
+        # A '#' would end the name: what stands after it is not part of an address.
+        if not parts.netloc or unknown or "#" in url:
             raise InputError(
                 f"task.output: cannot read the address {url!r}: expected {parts.scheme}://bucket/prefix, and after a "
-                f"'?' any of {', '.join(known)}" + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+                f"'?' any of {', '.join(known)}"
+                + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+                + ("; a '#' cannot be in it" if "#" in url else "")
             )
+        if empty := sorted(key for key, value in options.items() if not value):
+            raise InputError(f"task.output: the address {url!r} has no value after {', '.join(empty)}")
         prefix = inside(parts.path.strip("/"))
         if any(part in ("", ".") for part in prefix.split("/")) and prefix:
             raise InputError(f"task.output: the address {url!r} has an empty part between two '/'")
@@ -95,10 +103,8 @@ def connect(address: Address) -> Clients:
 def _s3(address: Address) -> dict[str, Any]:
     options = address.options
     profile: dict[str, Any] = {} if "AWS_ACCESS_KEY_ID" in os.environ else _profile()
-    endpoint = options.get("endpoint_url") or next(
-        (os.environ[name] for name in _S3_ENDPOINTS if os.environ.get(name)), profile.pop("endpoint", None)
-    )
-    region = options.get("region_name") or profile.pop("region", None)
+    endpoint = _first_said(options.get("endpoint_url"), _S3_ENDPOINTS, profile.pop("endpoint", None))
+    region = _first_said(options.get("region_name"), _S3_REGIONS, profile.pop("region", None))
     return {
         **profile,
         **({"aws_endpoint_url_s3": endpoint, "plain_http_of": endpoint} if endpoint else {}),
@@ -106,6 +112,12 @@ def _s3(address: Address) -> dict[str, Any]:
         # One request for each: not every server knows the one for many.
         "disable_bulk_delete": True,
     }
+
+
+def _first_said(in_address: str | None, variables: Sequence[str], in_profile: str | None) -> str | None:
+    """Return what the address says, or else the environment, or else the profile."""
+    in_environment = (os.environ[name] for name in variables if os.environ.get(name))
+    return in_address or next(in_environment, in_profile)
 
 
 def _profile() -> dict[str, Any]:

@@ -39,6 +39,9 @@ _LARGE = 2**20
 #: What S3 and Google, and Azure, answer where there is no such bucket.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 
+#: What is said of a bucket in another region: by obstore of a redirection, and by S3 of a signature.
+_OTHER_REGION = ("incorrectly configured region", "AuthorizationHeaderMalformed", "PermanentRedirect")
+
 _PROBE = "commits/.probe-"
 
 #: The process that has used obstore: its threads do not come along when a process forks.
@@ -201,11 +204,26 @@ class ObjectStore(AbstractStore):
                 kind = FileExistsError
             elif isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
                 kind = PermissionError
-            raise kind(f"{self.where(name)}: {_first_part(error)}") from error
+            raise kind(f"{self.where(name)}: {_first_part(error)}{self._remedy(error)}") from error
         except FileNotFoundError as error:
             # What is not there is said of the object, and also of the bucket, which is another matter.
             kind = OSError if any(word in str(error) for word in _NO_BUCKET) else FileNotFoundError
             raise kind(f"{self.where(name)}: {_first_part(error)}") from error
+
+    def _remedy(self, error: Exception) -> str:
+        """Return what to do about an error, where that can be told."""
+        text = str(error)
+        # An answer to HEAD has no body, so S3 cannot say there what is wrong with the request.
+        without_reason = "Error performing HEAD" in text and "400 Bad Request" in text
+        if self._address.scheme != "s3" or not (
+            without_reason or any(word in text for word in _OTHER_REGION)
+        ):
+            return ""
+        return (
+            f". {'Perhaps the' if without_reason else 'The'} bucket is in another region: name the right one in the "
+            f"address, s3://{self._address.bucket}/{self._address.prefix}?region_name=REGION, or in AWS_REGION; where "
+            "neither says one, and no profile does, it is us-east-1"
+        )
 
 
 def _first_part(error: Exception) -> str:

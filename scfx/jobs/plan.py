@@ -186,7 +186,7 @@ def plan_items(
     shard_rows: int | None,
     other_versions: bool = False,
 ) -> tuple[ItemPlan, bool]:
-    """Return the plan of these items in a store, made first if there is none. Returns it and whether it was made now.
+    """Return the plan of these items in a store, made first if there is none, and whether it was made now.
 
     `shard_rows`: items of a shard; None: those of the plan that is there, else up to 16, and fewer where there would be
     fewer than 32 shards. `identity` is plain data that names all that decides the rows beside the items, "versions"

@@ -56,12 +56,14 @@ class _Memory(_Handler):
     objects: ClassVar[dict[str, bytes]]
     faults: ClassVar[deque[Any]]
     requests: ClassVar[list[str]]
+    signatures: ClassVar[list[str]]
     lock: ClassVar[threading.Lock]
 
     def handle_request(self) -> None:
         body, parts = self.body(), urlsplit(self.path)
         key, query = unquote(parts.path), parse_qs(parts.query)
         self.requests.append(self.command)
+        self.signatures.append(self.headers.get("Authorization", ""))
         wanted = self.faults and (self.faults[0] != "409" or self.command == "PUT")
         fault = self.faults.popleft() if wanted else ""
         if isinstance(fault, threading.Event):
@@ -72,6 +74,10 @@ class _Memory(_Handler):
             return self.error(409, "ConditionalRequestConflict")
         if fault == "403":
             return self.error(403, "AccessDenied")
+        if fault == "other region, 301":
+            return self.error(301, "PermanentRedirect")
+        if fault == "other region, 400":
+            return self.error(400, "AuthorizationHeaderMalformed")
         if fault == "cut":
             return self.cut()
         with self.lock:
@@ -175,15 +181,22 @@ def _serving(handler: type[_Handler]) -> Iterator[str]:
 
 @contextmanager
 def memory_server() -> Iterator[tuple[str, type[_Memory]]]:
-    """Yields its address, and a class with `objects`, `faults` (one for each request to come) and `requests`.
+    """Yields its address, and a class: `objects`, `faults` (one for each request to come), `requests`, `signatures`.
 
-    Faults: "500", "409" (to the next put), "403", "cut"; "done, 500" and "done, cut" after the request was carried
-    out; "half" of an answer; or an event that the answer waits for.
+    Faults: "500", "409" (to the next put), "403", "cut", "other region, 301" and "other region, 400"; "done, 500" and
+    "done, cut" after the request was carried out; "half" of an answer; or an event that the answer waits for.
     """
     handler = type(
         "Memory",
         (_Memory,),
-        {"objects": {}, "faults": deque(), "requests": [], "lock": threading.Lock(), "wbufsize": 2**16},
+        {
+            "objects": {},
+            "faults": deque(),
+            "requests": [],
+            "signatures": [],
+            "lock": threading.Lock(),
+            "wbufsize": 2**16,
+        },
     )
     with _serving(handler) as address:
         yield address, handler

@@ -21,7 +21,9 @@ from scfx.jobs.stores import open_store
 pytest.importorskip("obstore")
 
 #: Variables of a user's own that say where and who; the tests say it themselves.
-_OTHERS = ("AWS_PROFILE", "AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION")
+_OTHERS = (
+    "AWS_PROFILE", "AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +129,21 @@ def test_errors_are_those_of_a_folder_and_say_where(store, server):
         store.put_if_absent("commits/a", b"x")
 
 
+def test_a_bucket_of_another_region_says_how_to_name_the_region(server):
+    store = open_store(f"s3://bucket/some/prefix?endpoint_url={server.address}")
+    remedy = r"is in another region: name .*s3://bucket/some/prefix\?region_name=REGION, or in AWS_REGION"
+    for fault in ("other region, 301", "other region, 400"):
+        server.faults.extend([fault] * 100)
+        with pytest.raises(
+            scfx.InputError, match=f"cannot write to s3://bucket/some/prefix: .*The bucket {remedy}"
+        ):
+            store.create()
+        server.faults.clear()
+    server.faults.append("other region, 400")  # without a body, which the answer to HEAD never has
+    with pytest.raises(OSError, match=f"Perhaps the bucket {remedy}"):
+        store.exists("a")
+
+
 def test_a_conditional_write_that_timed_out_is_repeated_and_is_ours(server, monkeypatch):
     monkeypatch.setattr(object_clients, "QUICK", {"timeout": timedelta(seconds=0.5)})
     store = open_store(f"s3://bucket?endpoint_url={server.address}")
@@ -202,6 +219,18 @@ def test_credentials_and_places_come_from_the_environment_and_the_profile(server
     monkeypatch.setenv("AWS_PROFILE", "lab")
     open_store("s3://bucket/x").replace("b", b"y")
     assert server.objects["/bucket/x/b"] == b"y"
+    # A request is signed for a region: that of the profile, of the environment before it, of the address before both.
+    for variable, address, region in (
+        (None, "s3://bucket/x", "eu-north-1"),
+        ("AWS_DEFAULT_REGION", "s3://bucket/x", "us-west-2"),
+        ("AWS_REGION", "s3://bucket/x", "us-west-2"),
+        ("AWS_REGION", "s3://bucket/x?region_name=sa-east-1", "sa-east-1"),
+    ):
+        with monkeypatch.context() as patched:
+            if variable:
+                patched.setenv(variable, "us-west-2")
+            open_store(address).size("b")
+        assert f"/{region}/s3/aws4_request" in server.signatures[-1]
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(scfx.InputError, match=r"the profile of s3:// addresses: .*nobody"):
         open_store("s3://bucket/x")
@@ -215,6 +244,8 @@ def test_malformed_addresses_and_a_missing_library_are_clear_errors(monkeypatch)
         "s3://bucket/x?endpoint=http://a": r"after a '\?' any of endpoint_url, region_name; unknown: endpoint$",
         "gs://bucket/x?region_name=a": "any of endpoint_url; unknown: region_name$",
         "az:///x": "expected az://bucket/prefix",
+        "s3://bucket/run#2": "a '#' cannot be in it$",
+        "s3://bucket/x?region_name=": "has no value after region_name$",
         "s3://bucket/a//b": "an empty part",
         "s3://bucket/a/../b": "leads outside",
         "ftp://bucket/x": "no store for ftp:// addresses; give a folder, or s3://bucket/prefix, gs",
