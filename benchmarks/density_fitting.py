@@ -74,7 +74,7 @@ class Bench:
             registry=self.registry, functional=self.functional, basis=self.basis, backend=backend,
             precision=precision, grid=self.arguments.grid, nonlocal_grid=1,
             convergence="tight" if tight else {"energy": 1e-9, "gradient": 1e-5},
-            linear_dependence=overlap_zero_eigenvalue_threshold, threads=1,
+            linear_dependence_threshold=overlap_zero_eigenvalue_threshold, threads=1,
             memory_budget=self.arguments.memory_budget, **options,
         )  # fmt: skip
 
