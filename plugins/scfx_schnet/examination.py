@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scfx.errors import ConfigError
 from scfx_schnet.dynamics import DynamicsOptions, Geometry, dynamics
 from scfx_schnet.judge import Judge
 from scfx_schnet.molecules import Molecules
@@ -48,6 +49,13 @@ class Examination:
         self._molecules = molecules if judge is None else judge.molecules
         self._asked = np.concatenate([split.validation, split.test]) if judge is None else judge.asked
         self._minima: Minima | None = None
+        charges = self._molecules.description.get("charges") or [0]
+        if relaxing is not None and charges != [0]:
+            raise ConfigError(
+                "task.relaxation",
+                f"relaxes neutral molecules, and the data has the charges {charges}: which one a geometry has, the "
+                "training does not keep. Leave relaxation out",
+            )
 
     def asks(self, largest: bool) -> dict[str, Any]:
         """Return what is asked beside the judge's errors, as plain data: {} if nothing is."""

@@ -148,7 +148,8 @@ def _walk(
 
 
 def _system(numbers: np.ndarray, positions: np.ndarray) -> System:
-    return System.from_arrays([SYMBOLS[int(z)] for z in numbers], positions, unit="angstrom")
+    symbols = [SYMBOLS[int(z)] for z in numbers]
+    return System.from_arrays(symbols, positions, unit="angstrom", multiplicity=None)
 
 
 def rmsd(one: np.ndarray, other: np.ndarray) -> float:
