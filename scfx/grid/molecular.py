@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64, Int, Int32
@@ -59,24 +59,30 @@ def molecular_grid(
     """
     numbers, positions = system if isinstance(system, tuple) else (system.atomic_numbers, system.positions)
     numbers, positions = _checked(numbers, positions)
-    points, weights, owners = _undivided(numbers, positions, spec)
-    if numbers.size > 1:
-        from scfx.grid.partition import becke_fractions
+    local, weights, owners = _undivided(tuple(numbers.tolist()), spec)
+    points = local + positions.T[:, owners]
+    if numbers.size == 1:
+        return np.ascontiguousarray(points.T), weights.copy()
+    from scfx.grid.partition import becke_fractions
 
-        weights *= becke_fractions(numbers, positions, points, owners)
-    return np.ascontiguousarray(points.T), weights
+    return np.ascontiguousarray(points.T), weights * becke_fractions(numbers, positions, points, owners)
 
 
+@lru_cache(maxsize=8)
 def _undivided(
-    numbers: np.ndarray, positions: np.ndarray, spec: GridSpec
+    numbers: tuple[int, ...], spec: GridSpec
 ) -> tuple[Float64[np.ndarray, "3 npoint"], Float64[np.ndarray, "npoint"], Int32[np.ndarray, "npoint"]]:
-    """Return points, the weights that each has in its atom's own quadrature, and whose it is."""
+    """Return points about their own nuclei, the weights that they have there, and whose they are. Read-only."""
     parts = atomic_parts(numbers, spec)
-    points = np.concatenate(
-        [part[0] + centre[:, None] for part, centre in zip(parts, positions, strict=True)], axis=1
+    owners = np.repeat(np.arange(len(numbers), dtype=np.int32), [part[1].size for part in parts])
+    made = (
+        np.concatenate([part[0] for part in parts], axis=1),
+        np.concatenate([part[1] for part in parts]),
+        owners,
     )
-    owners = np.repeat(np.arange(numbers.size, dtype=np.int32), [part[1].size for part in parts])
-    return points, np.concatenate([part[1] for part in parts]), owners
+    for array in made:
+        array.setflags(write=False)
+    return made
 
 
 def batch_grids(
@@ -94,11 +100,15 @@ def batch_grids(
             f"batch_grids: {len(atomic_numbers)} rows of atomic numbers, {len(positions)} of positions"
         )
     at_once = running().batched and len(positions) > 1 and positions.shape[1] > 1
-    made = []
+    made: list[Any] = []
     for entry, (numbers, centres) in enumerate(zip(atomic_numbers, positions, strict=True)):
         try:
             checked = _checked(numbers, centres)
-            made.append(_undivided(*checked, spec) if at_once else molecular_grid(checked, spec))
+            if not at_once:
+                made.append(molecular_grid(checked, spec))
+                continue
+            local, weights, owners = _undivided(tuple(checked[0].tolist()), spec)
+            made.append((local + checked[1].T[:, owners], weights, owners))
         except InputError as error:
             raise InputError(f"batch entry {entry}: {error}") from error
     if not at_once:
@@ -107,9 +117,7 @@ def batch_grids(
 
     points, weights, owners = (list(part) for part in zip(*made, strict=True))
     shares = becke_fractions_of_lanes(atomic_numbers, positions, points, owners)
-    return [
-        (np.ascontiguousarray(r.T), w * share) for r, w, share in zip(points, weights, shares, strict=True)
-    ]
+    return [(r.T, w * share) for r, w, share in zip(points, weights, shares, strict=True)]
 
 
 def atomic_parts(

@@ -45,8 +45,13 @@ def becke_fractions(
     """
     natm, npoint = positions.shape[0], owners.size
     tables = cell_tables(atomic_numbers, positions)
-    padded_points, padded_owners = _in_blocks(points, owners, -(-npoint // POINT_BLOCK))
-    n_blocks = len(padded_points)
+    n_blocks = -(-npoint // POINT_BLOCK)
+    padded_points = np.zeros((n_blocks, 3, POINT_BLOCK))
+    padded_owners = np.zeros((n_blocks, POINT_BLOCK), dtype=np.int32)
+    for block in range(n_blocks):
+        part = slice(block * POINT_BLOCK, min((block + 1) * POINT_BLOCK, npoint))
+        padded_points[block, :, : part.stop - part.start] = points[:, part]
+        padded_owners[block, : part.stop - part.start] = owners[part]
     with jax.enable_x64(True):
         cells = _compiled()
         shares = [
@@ -63,8 +68,6 @@ def becke_fractions_of_lanes(
     owners: list[Int32[np.ndarray, "_"]],
 ) -> list[Float64[np.ndarray, "_"]]:
     """Return what `becke_fractions` does of each lane, from all lanes at once: a few launches of an accelerator."""
-    n_blocks = max(-(-own.size // POINT_BLOCK) for own in owners)
-    blocks = [_in_blocks(r, own, n_blocks) for r, own in zip(points, owners, strict=True)]
     tables = []
     for lane, of_lane in enumerate(zip(atomic_numbers, positions, strict=True)):
         try:
@@ -72,31 +75,25 @@ def becke_fractions_of_lanes(
         except InputError as error:
             raise InputError(f"batch entry {lane}: {error}") from error
     centres, inverse_distances, shifts = (np.stack(table) for table in zip(*tables, strict=True))
+    most = -(-max(own.size for own in owners) // POINT_BLOCK) * POINT_BLOCK
+    every_point, every_owner = np.zeros((len(points), 3, most)), np.zeros((len(points), most), dtype=np.int32)
+    for lane, (r, own) in enumerate(zip(points, owners, strict=True)):
+        every_point[lane, :, : own.size], every_owner[lane, : own.size] = r, own
     with jax.enable_x64(True):
         cells = _compiled_for_lanes()
         shares = [
             cells(
-                np.stack([r[block] for r, _ in blocks]),
-                np.stack([own[block] for _, own in blocks]),
+                every_point[:, :, start : start + POINT_BLOCK],
+                every_owner[:, start : start + POINT_BLOCK],
                 centres,
                 inverse_distances,
                 shifts,
                 np.int32(positions.shape[1]),
             )
-            for block in range(n_blocks)
+            for start in range(0, most, POINT_BLOCK)
         ]
         every = np.concatenate([np.asarray(share) for share in shares], axis=1)
     return [row[: own.size] for row, own in zip(every, owners, strict=True)]
-
-
-def _in_blocks(points: np.ndarray, owners: np.ndarray, n_blocks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return points [block 3 point] and owners [block point], filled up with zeros."""
-    padded = np.zeros((3, n_blocks * POINT_BLOCK))
-    padded[:, : owners.size] = points
-    padded_owners = np.zeros(n_blocks * POINT_BLOCK, dtype=np.int32)
-    padded_owners[: owners.size] = owners
-    blocks = np.ascontiguousarray(padded.reshape(3, n_blocks, POINT_BLOCK).transpose(1, 0, 2))
-    return blocks, padded_owners.reshape(n_blocks, POINT_BLOCK)
 
 
 def cell_tables(

@@ -163,18 +163,15 @@ class PortableQuadrature:
         points = np.zeros((nchunk, capacity, BLOCKS, 3, BLOCK))
         weights = np.zeros((nchunk, capacity, BLOCKS, BLOCK))
         for lane, (r, w) in enumerate(grids):
-            for c in range(int(self._lane_chunks[lane])):
-                part = slice(c * chunk, (c + 1) * chunk)
-                padded = np.zeros((chunk, 4))
-                padded[: len(w[part]), :3] = r[part]
-                padded[: len(w[part]), 3] = w[part]
-                if not c and not len(w):
-                    continue
-                # Padded points sit on the first point of the chunk, with zero weight.
-                padded[len(w[part]) :, :3] = r[part][0]
-                block = padded.reshape(BLOCKS, BLOCK, 4)
-                points[c, lane] = block[..., :3].transpose(0, 2, 1)
-                weights[c, lane] = block[..., 3]
+            if not len(w):
+                continue
+            own = int(self._lane_chunks[lane])
+            flat, flat_weights = np.empty((3, own * chunk)), np.zeros(own * chunk)
+            flat[:, : len(w)], flat_weights[: len(w)] = r.T, w
+            # Padded points sit on the first point of the chunk, with zero weight.
+            flat[:, len(w) :] = r[(own - 1) * chunk][:, None]
+            points[:own, lane] = flat.reshape(3, own, BLOCKS, BLOCK).transpose(1, 2, 0, 3)
+            weights[:own, lane] = flat_weights.reshape(own, BLOCKS, BLOCK)
         self._points, self._weights = points, weights
         components = 4 if self._derivatives else 1
         size = capacity * chunk * components * self._n * policy.dtype("orbitals").itemsize * nchunk
