@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from scfx.batching import Batching
 from scfx.config import levels
 from scfx.config.spec import SCFSpec
 from scfx.errors import ConfigError, InputError, Interrupted, ResourceError, ScfxError
@@ -22,8 +22,7 @@ from scfx.execution.profile import Profile
 from scfx.execution.progress_bar import reporting
 from scfx.execution.watch import LaneWatch, Stopped, Watch, side_by_side
 from scfx.model.basis import BasisSet
-from scfx.model.batch import Batch, group_by_structure
-from scfx.model.elements import SYMBOLS
+from scfx.model.batch import Batch
 from scfx.model.system import System, as_systems
 from scfx.properties.requests import Requested
 from scfx.registry import Registry
@@ -82,7 +81,7 @@ class Solver:
         self._guess = AtomicGuess(self.resolved.integrals, spec.memory_budget)
         self._lock = Lock()
         self._basis_sets: dict[frozenset[int], BasisSet] = {}
-        self._corrected: set[int] = set()  # elements that the dispersion correction has parameters for
+        self._batching = Batching(self.resolved)
 
     @property
     def spec_hash(self) -> str:
@@ -127,16 +126,15 @@ class Solver:
             raise InputError("solve needs at least one System")
         if on_interrupt not in ("raise", "return"):
             raise InputError(f"on_interrupt: got {on_interrupt!r}, expected 'raise' or 'return'")
-        self._check(systems)
+        self._batching.check(systems)
         if initial_density is not None and len(initial_density) != len(systems):
             raise InputError(f"initial_density has {len(initial_density)} entries for {len(systems)} systems")
         elements = {int(z) for system in systems for z in system.atomic_numbers}
         basis = self._basis_of(frozenset(elements))
-        self._check_core_potentials(basis)
-        with executing(
-            self.resolved.execution
-        ):  # how many entries fit depends on how many are computed at once
-            batches, threads = self._batches(systems, basis)
+        self._batching.check_core_potentials(basis)
+        # How many entries fit depends on how many are computed at once.
+        with executing(self.resolved.execution):
+            batches, threads = self._batching.batches(systems, basis)
         with reporting(progress, len(systems)) as report:
             watch = Watch(len(systems), report)
             results = self._solve_batches(batches, threads, watch, initial_density)
@@ -206,108 +204,6 @@ class Solver:
     def _undone_entry(self, batch: Batch, index: int) -> Entry:
         return failed_entry(batch.take([index]), self._nspin(batch), "interrupted", done=False)
 
-    def _threads(self) -> int:
-        asked = self.resolved.threads
-        return asked if asked is not None else len(os.sched_getaffinity(0))
-
-    def _check(self, systems: list[System]) -> None:
-        for index, system in enumerate(systems):
-            if system.n_electrons < 1:
-                raise InputError(f"systems[{index}] ({system!r}) has no electrons")
-            if self.resolved.reference == "restricted" and system.multiplicity != 1:
-                raise InputError(
-                    f"scf.reference: 'restricted' needs multiplicity 1, systems[{index}] ({system!r}) has "
-                    f"{system.multiplicity}; use 'auto' or 'unrestricted'"
-                )
-        for z in {int(z) for system in systems for z in system.atomic_numbers} - self._corrected:
-            if self.resolved.dispersion is not None:  # refuses an element that it has no parameters for
-                self.resolved.dispersion.energy(
-                    System(np.array([z], dtype=np.int32), np.zeros((1, 3)), 0, 1 + z % 2)
-                )
-            self._corrected.add(z)
-
-    def _batches(self, systems: list[System], basis: BasisSet) -> tuple[list[tuple[list[int], Batch]], int]:
-        """The batches, and the threads that work on them side by side, which share the memory budget.
-
-        The fewest threads to which every batch can go at once: memory that no batch would use is given to none.
-        """
-        groups = group_by_structure(systems, basis)
-        for _, batch in groups:
-            self._check_room(batch)
-        for threads in range(1, self._threads() + 1):
-            sizes = [self._batch_size(batch, threads) for _, batch in groups]
-            count = sum(-(-len(indices) // size) for (indices, _), size in zip(groups, sizes, strict=True))
-            if count <= threads:
-                break
-        return self._cut(groups, sizes), threads
-
-    def _batch_size(self, batch: Batch, threads: int) -> int:
-        """Return how many entries of a structure go into a batch, where `threads` batches share the memory budget."""
-        # Range separation keeps two sets of integrals.
-        share = (
-            self.resolved.memory_budget
-            // threads
-            // (2 if self.resolved.functional.long_range_exchange else 1)
-        )
-        limit = self._most_entries(batch, share)
-        if limit == 0:
-            raise ResourceError(
-                f"scf.memory_budget: the integrals of one {batch.systems[0]!r} ({batch.nao} AOs) exceed "
-                f"{share / 2**30:.2f} GiB, the budget of each of {threads} thread(s); raise it, or use fewer "
-                "scf.threads"
-            )
-        return min(self.resolved.lane_width, limit or self.resolved.lane_width)
-
-    @staticmethod
-    def _cut(groups: list[tuple[list[int], Batch]], sizes: list[int]) -> list[tuple[list[int], Batch]]:
-        out = []
-        for (indices, batch), size in zip(groups, sizes, strict=True):
-            if len(indices) <= size:
-                out.append((indices, batch))
-                continue
-            for start in range(0, len(indices), size):
-                part = list(range(start, min(start + size, len(indices))))
-                out.append(([indices[i] for i in part], batch.take(part)))
-        return out
-
-    def _most_entries(self, batch: Batch, budget: int) -> int | None:
-        """How many entries' integrals fit a budget; None: any number."""
-        fitting, policy = self.resolved.fitting, self.resolved.precision
-        backend = self.resolved.integrals.two_electron(batch.layout)
-        if fitting is None:
-            return backend.max_batch(batch.layout, policy, budget)
-        fits = fitting.most_entries(backend, batch, policy, budget)
-        if fitting.fitted == "jk" or (self.resolved.functional.family != "none" and not self._has_exchange()):
-            return fits
-        exact = backend.max_batch(batch.layout, policy, budget // 2)
-        return fits if exact is None else min(fits, exact)
-
-    def _has_exchange(self) -> bool:
-        functional = self.resolved.functional
-        return bool(functional.exact_exchange or functional.long_range_exchange)
-
-    def _check_core_potentials(self, basis: BasisSet) -> None:
-        # A Solver made without the elements to come could not be asked for this when its backend was chosen.
-        backend = self.resolved.backend
-        with_cores = [
-            *basis.core_potentials,
-            *(z for b in basis.labelled.values() for z in b.core_potentials),
-        ]
-        if with_cores and not self.resolved.integrals.has_core_potentials():
-            elements = ", ".join(SYMBOLS[z] for z in sorted(set(with_cores)))
-            raise InputError(
-                f"scf.backend: basis {basis.name!r} has effective core potentials for {elements}, which backend "
-                f"{backend.name!r} cannot compute; use backend = 'libcint', or an all-electron basis set"
-            )
-
-    def _check_room(self, batch: Batch) -> None:
-        most = int(max(batch.n_alpha.max(), batch.n_beta.max()))
-        if most > batch.nao:
-            raise InputError(
-                f"scf.basis: {batch.basis.name!r} has {batch.nao} functions for {batch.systems[0]!r}, "
-                f"too few for {most} occupied orbitals"
-            )
-
     def _nspin(self, batch: Batch) -> int:
         restricted = self.resolved.reference != "unrestricted" and all(
             s.multiplicity == 1 for s in batch.systems
@@ -326,9 +222,7 @@ class Solver:
         bare = replace(self.resolved, properties=Requested())
         out: list[Entry | None] = [None] * len(systems)
         threads = max(1, self.resolved.memory_budget // budget)
-        groups = group_by_structure(systems, basis)
-        sizes = [self._batch_size(batch, threads) for _, batch in groups]
-        for indices, batch in self._cut(groups, sizes):
+        for indices, batch in self._batching.batches_for(threads, systems, basis):
             own = [initial[i] for i in indices]
             entries, _ = self._solve_batch(batch, budget, own, watch.aside(len(batch)), bare)
             for index, entry in zip(indices, entries, strict=True):

@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Any
 import dftd3.interface
 import dftd4.interface
 import numpy as np
-from jaxtyping import Float64
 
-from scfx.abstract import AbstractDispersionCorrection
-from scfx.errors import InputError
 from scfx.model.system import System
+from scfx_dispersion.nuclear_correction import AbstractNuclearCorrection, refuse_heavy
 
 if TYPE_CHECKING:
     from scfx.abstract import AbstractFunctional
@@ -34,7 +32,7 @@ _HEAVIEST_OF_D3 = 94  # plutonium
 _STEEPNESS, _SCALE = 2.0, 1.0
 
 
-class D4WithCounterpoise(AbstractDispersionCorrection):
+class D4WithCounterpoise(AbstractNuclearCorrection):
     """D4 and gCP as r2SCAN-3c has them, added up."""
 
     name = "d4-gcp"
@@ -42,24 +40,17 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
     def __init__(self):
         self._parameters = dftd4.interface.DampingParam(method="r2scan-3c")
 
-    def energy(self, system: System) -> float:
-        """Return D4 and counterpoise correction of one system in hartree."""
-        return sum(float(part["energy"]) for part in self._parts(system, grad=False))
-
-    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """Return the derivative of both corrections, hartree/bohr."""
-        first, second = self._parts(system, grad=True)
-        return np.asarray(first["gradient"] + second["gradient"], dtype=np.float64)
-
-    def _parts(self, system: System, grad: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        _refuse_heavy(system, self.name, _HEAVIEST)
+    def _evaluated(self, system: System, grad: bool) -> dict[str, Any]:
+        refuse_heavy(system, self.name, _HEAVIEST)
         numbers, positions = np.asarray(system.atomic_numbers), np.asarray(system.positions)
         dispersion = dftd4.interface.DispersionModel(
             numbers, positions, charge=float(system.charge), ga=_STEEPNESS, gc=_SCALE
         )
         # Under "r2scan-3c", with the hyphen, the library has no parameters and gives zero.
         counterpoise = dftd3.interface.GeometricCounterpoise(numbers, positions, method="r2scan3c")
-        return dispersion.get_dispersion(self._parameters, grad=grad), counterpoise.get_counterpoise(grad)
+        return _sum(
+            dispersion.get_dispersion(self._parameters, grad=grad), counterpoise.get_counterpoise(grad)
+        )
 
     def definition(self) -> dict[str, Any]:
         """Return the method and the libraries' versions, which the numbers behind its name depend on."""
@@ -71,7 +62,7 @@ class D4WithCounterpoise(AbstractDispersionCorrection):
         }
 
 
-class D3WithBondCorrection(AbstractDispersionCorrection):
+class D3WithBondCorrection(AbstractNuclearCorrection):
     """D3(BJ) with its three-body term and the short-range bond correction, as B97-3c has them, added up."""
 
     name = "d3bj-srb"
@@ -79,32 +70,22 @@ class D3WithBondCorrection(AbstractDispersionCorrection):
     def __init__(self):
         self._parameters = dftd3.interface.RationalDampingParam(method="b97-3c", atm=True)
 
-    def energy(self, system: System) -> float:
-        """Return D3 and bond correction of one system in hartree."""
-        return sum(float(part["energy"]) for part in self._parts(system, grad=False))
-
-    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """Return the derivative of both corrections, hartree/bohr."""
-        first, second = self._parts(system, grad=True)
-        return np.asarray(first["gradient"] + second["gradient"], dtype=np.float64)
-
-    def _parts(self, system: System, grad: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        _refuse_heavy(system, self.name, _HEAVIEST_OF_D3)
+    def _evaluated(self, system: System, grad: bool) -> dict[str, Any]:
+        refuse_heavy(system, self.name, _HEAVIEST_OF_D3)
         numbers, positions = np.asarray(system.atomic_numbers), np.asarray(system.positions)
         dispersion = dftd3.interface.DispersionModel(numbers, positions)
         # The library computes the bond correction where it computes gCP.
         bonds = dftd3.interface.GeometricCounterpoise(numbers, positions, method="b973c")
-        return dispersion.get_dispersion(self._parameters, grad=grad), bonds.get_counterpoise(grad)
+        return _sum(dispersion.get_dispersion(self._parameters, grad=grad), bonds.get_counterpoise(grad))
 
     def definition(self) -> dict[str, Any]:
         """Return method and the library's version, which the numbers behind its name depend on."""
         return {"method": self.name, "functional": "b97-3c", "dftd3": version("dftd3")}
 
 
-def _refuse_heavy(system: System, method: str, limit: int) -> None:
-    heaviest = int(max(system.atomic_numbers))
-    if heaviest > limit:
-        raise InputError(f"{method} has elements up to {limit}, {system!r} has {heaviest}")
+def _sum(*parts: dict[str, Any]) -> dict[str, Any]:
+    """Return energies and, where there are any, gradients of several corrections, added up."""
+    return {key: sum(part[key] for part in parts) for key in ("energy", "gradient") if key in parts[0]}
 
 
 def r2scan_3c(context: ConstructionContext) -> AbstractFunctional:

@@ -10,16 +10,15 @@ from typing import Any
 
 import dftd3.interface
 import numpy as np
-from jaxtyping import Float64
 
-from scfx.abstract import AbstractDispersionCorrection
 from scfx.errors import InputError
 from scfx.model.system import System
+from scfx_dispersion.nuclear_correction import AbstractNuclearCorrection, refuse_heavy
 
 _HEAVIEST = 94  # plutonium
 
 
-class _D3(AbstractDispersionCorrection):
+class _D3(AbstractNuclearCorrection):
     """What both dampings share. `three_body`: the Axilrod-Teller-Muto term, which most published levels leave out."""
 
     _damping: Any
@@ -34,16 +33,8 @@ class _D3(AbstractDispersionCorrection):
                 "method (d3bj, d3zero, d4) or functional"
             ) from error
 
-    def energy(self, system: System) -> float:
-        """See `AbstractDispersionCorrection.energy`."""
-        return float(self._evaluated(system, grad=False)["energy"])
-
-    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """See `AbstractDispersionCorrection.gradient`."""
-        return np.asarray(self._evaluated(system, grad=True)["gradient"], dtype=np.float64)
-
     def _evaluated(self, system: System, grad: bool) -> dict[str, Any]:
-        _refuse_heavy(system, self.name)
+        refuse_heavy(system, f"{self.name} dispersion", _HEAVIEST)
         model = dftd3.interface.DispersionModel(
             np.asarray(system.atomic_numbers), np.asarray(system.positions)
         )
@@ -66,9 +57,3 @@ class ZeroD3(_D3):
 
     name = "d3zero"
     _damping = dftd3.interface.ZeroDampingParam
-
-
-def _refuse_heavy(system: System, method: str) -> None:
-    heaviest = int(max(system.atomic_numbers))
-    if heaviest > _HEAVIEST:
-        raise InputError(f"{method} dispersion has elements up to {_HEAVIEST}, {system!r} has {heaviest}")

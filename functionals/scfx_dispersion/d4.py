@@ -7,16 +7,15 @@ from typing import Any
 
 import dftd4.interface
 import numpy as np
-from jaxtyping import Float64
 
-from scfx.abstract import AbstractDispersionCorrection
 from scfx.errors import InputError
 from scfx.model.system import System
+from scfx_dispersion.nuclear_correction import AbstractNuclearCorrection, refuse_heavy
 
 _HEAVIEST = 86  # radon
 
 
-class D4(AbstractDispersionCorrection):
+class D4(AbstractNuclearCorrection):
     """D4 with its three-body term; depends on the system's charge through the atomic partial charges."""
 
     name = "d4"
@@ -31,18 +30,8 @@ class D4(AbstractDispersionCorrection):
                 "d3zero) or functional"
             ) from error
 
-    def energy(self, system: System) -> float:
-        """Return the dispersion energy of one system in hartree."""
-        return float(self._evaluated(system, grad=False)["energy"])
-
-    def gradient(self, system: System) -> Float64[np.ndarray, "natm 3"]:
-        """Return the derivative of the dispersion energy, hartree/bohr; the partial charges move with the atoms."""
-        return np.asarray(self._evaluated(system, grad=True)["gradient"], dtype=np.float64)
-
     def _evaluated(self, system: System, grad: bool) -> dict[str, Any]:
-        heaviest = int(max(system.atomic_numbers))
-        if heaviest > _HEAVIEST:
-            raise InputError(f"d4 dispersion has elements up to {_HEAVIEST}, {system!r} has {heaviest}")
+        refuse_heavy(system, "d4 dispersion", _HEAVIEST)
         model = dftd4.interface.DispersionModel(
             np.asarray(system.atomic_numbers), np.asarray(system.positions), charge=float(system.charge)
         )

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
 from scfx.errors import InputError
+from scfx.model.atom_arrays import atom_labels, ghost_marks, refuse_coincident, whole_numbers
 from scfx.model.elements import SYMBOLS, atom_label, nucleus, whole_number
 from scfx.model.stated import Assumed, AssumedUnit, LengthUnit, length_unit, lowest_multiplicity
 from scfx.model.units import BOHR_IN_ANGSTROM as BOHR_IN_ANGSTROM
@@ -50,7 +51,7 @@ class System:
     labels: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        numbers = _whole_numbers(self.atomic_numbers)
+        numbers = whole_numbers(self.atomic_numbers)
         positions = np.array(self.positions, dtype=np.float64)
         if numbers.ndim != 1 or numbers.size == 0:
             raise InputError("a System needs at least one atom")
@@ -60,10 +61,10 @@ class System:
             raise InputError("positions are not finite")
         if numbers.min() < 1 or numbers.max() >= len(SYMBOLS):
             raise InputError(f"atomic numbers must lie in 1..{len(SYMBOLS) - 1}, got {numbers.tolist()}")
-        ghosts = _ghosts(self.ghosts, numbers.size)
+        ghosts = ghost_marks(self.ghosts, numbers.size)
         if ghosts is not None and ghosts.all():
             raise InputError("a System of ghost atoms alone has no nucleus")
-        _refuse_coincident(positions)
+        refuse_coincident(positions)
         numbers.setflags(write=False)
         positions.setflags(write=False)
         assumed = set(self.assumed)
@@ -74,7 +75,7 @@ class System:
         object.__setattr__(self, "atomic_numbers", numbers)
         object.__setattr__(self, "positions", positions)
         object.__setattr__(self, "ghosts", ghosts)
-        object.__setattr__(self, "labels", _labels(self.labels, numbers))
+        object.__setattr__(self, "labels", atom_labels(self.labels, numbers))
         object.__setattr__(self, "assumed", frozenset(assumed))
         self._check_electrons()
 
@@ -216,7 +217,7 @@ class System:
         nuclei = [nucleus(s) for s in symbols_or_numbers]
         marks = np.array([ghost for _, ghost in nuclei], dtype=bool)
         if ghosts is not None:
-            given = _ghosts(ghosts, len(nuclei))
+            given = ghost_marks(ghosts, len(nuclei))
             marks = marks if given is None else marks | given
         unit_name = length_unit(unit, "unit")
         numbers = np.array([z for z, _ in nuclei], dtype=np.int32)
@@ -431,50 +432,3 @@ def is_xyz_path(text: str) -> bool:
 
 def _first(*values: int | None) -> int:
     return next(value for value in values if value is not None)
-
-
-def _whole_numbers(values: Any) -> np.ndarray:
-    array = np.array(values)
-    if array.dtype.kind not in "iu":
-        array = np.array([whole_number(v, "an atomic number") for v in array.ravel().tolist()]).reshape(
-            array.shape
-        )
-    return array.astype(np.int32)
-
-
-def _ghosts(values: Any, natm: int) -> np.ndarray | None:
-    if values is None:
-        return None
-    ghosts = np.array(values)
-    if ghosts.dtype.kind != "b" or ghosts.shape != (natm,):
-        raise InputError(f"ghosts: expected {natm} of True and False, got {values!r:.60}")
-    ghosts.setflags(write=False)
-    return ghosts if ghosts.any() else None
-
-
-def _labels(values: Sequence[str] | None, numbers: np.ndarray) -> tuple[str, ...] | None:
-    """Labels in one spelling ("O1"), or None where each is its atom's symbol."""
-    if values is None:
-        return None
-    symbols = tuple(SYMBOLS[z] for z in numbers)
-    if len(values) != len(symbols):
-        raise InputError(f"labels: got {len(values)} for {len(symbols)} atoms")
-    labels = tuple(atom_label(value) for value in values)
-    for i, (value, label, symbol) in enumerate(zip(values, labels, symbols, strict=True)):
-        if label.rstrip("0123456789") != symbol:
-            raise InputError(f"labels: atom {i} is {symbol}, its label {value!r} names another element")
-    return None if labels == symbols else labels
-
-
-def _refuse_coincident(positions: np.ndarray) -> None:
-    # In blocks: a crystal by mistake has a hundred thousand atoms, and the table of their distances no room.
-    for first in range(0, len(positions), 512):
-        block = positions[first : first + 512]
-        separation = np.linalg.norm(block[:, None] - positions[None], axis=-1)
-        separation[np.arange(len(block)), first + np.arange(len(block))] = np.inf
-        i, j = np.unravel_index(np.argmin(separation), separation.shape)
-        if separation[i, j] < 0.1:
-            raise InputError(
-                f"atoms {first + i} and {j} are {separation[i, j]:.3g} bohr apart: coincident nuclei. "
-                "Are the positions in the unit you gave (unit='angstrom' or 'bohr')?"
-            )

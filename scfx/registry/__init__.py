@@ -6,18 +6,18 @@ front module of each plugin and nothing behind it; an offer's target is imported
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from scfx.contracts.construction import ConstructionContext
 from scfx.errors import AmbiguousNameError, CapabilityError, ConfigError, RefusedNameError, ScfxError
 from scfx.registry import construct, offers
 from scfx.registry.capabilities import Need, disagreements, shared_out, shortfalls, stated_by_class
+from scfx.registry.hook_caller import HookCaller, PluginWarning, answers
 from scfx.registry.offers import KINDS, OfferRecord
-from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, describe, installed, load, own_attribute
+from scfx.registry.plugins import HOOKS, Candidate, PluginRecord, candidate, describe, installed, load
 
 if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
@@ -50,10 +50,6 @@ Named = str | Mapping[str, object]
 T = TypeVar("T")
 
 
-class PluginWarning(UserWarning):
-    """A plugin's observer, command or header hook raised; everything else went on without it."""
-
-
 class Registry:
     """Plugins and their offers; immutable. Build it with `Registry.discover()` (or `Registry.from_plugins`)."""
 
@@ -66,12 +62,12 @@ class Registry:
 
         A plugin that fails is listed in `plugins` with its reason; this never raises because of one.
         """
-        return cls([*installed(), *(_candidate(name, plugin) for name, plugin in extra)])
+        return cls([*installed(), *(candidate(name, plugin) for name, plugin in extra)])
 
     @classmethod
     def from_plugins(cls, plugins: Mapping[str, object]) -> Registry:
         """Only the given plugins, {name: module or object with hook methods}: for tests and notebooks."""
-        return cls([_candidate(name, plugin) for name, plugin in plugins.items()])
+        return cls([candidate(name, plugin) for name, plugin in plugins.items()])
 
     # ---- what there is ---------------------------------------------------------------------------------------
 
@@ -97,7 +93,7 @@ class Registry:
                     offers.record(kind, offer, plugin)
                     for kind in KINDS
                     if f"scfx_register_{kind}" in plugin.hooks
-                    for answer in _answers(plugin.ask(f"scfx_register_{kind}"))
+                    for answer in answers(plugin.ask(f"scfx_register_{kind}"))
                     for offer in offers.checked(kind, answer)
                 ]
             except (Exception, SystemExit) as error:
@@ -130,7 +126,7 @@ class Registry:
         if isinstance(choice, AbstractIntegralBackend):
             self._check_class(construct.name(choice, type(choice).__name__), need, key)
             return choice
-        text, options = _split_choice(choice, key)
+        text, options = construct.split_choice(choice, key)
         record = self.backend_record(text, need=need, key=key)
         if offers.fold(text) == "auto" and options:
             raise ConfigError(
@@ -259,7 +255,7 @@ class Registry:
         from scfx.contracts.executor import AbstractExecutor
 
         key = key or KINDS["executors"][1]
-        text, options = _split_choice(choice, key)
+        text, options = construct.split_choice(choice, key)
         given = {"job": job, "workers": workers, "on_rows": on_rows}
         for name in given.keys() & options.keys():
             raise ConfigError(f"{key}.{name}", "is set by the task; leave it out here")
@@ -301,7 +297,7 @@ class Registry:
         # What a model is nobody says: it is always chosen by its name.
         if expected is not object and isinstance(choice, expected):
             return construct.name(choice, type(choice).__name__)
-        text, options = _split_choice(choice, key)
+        text, options = construct.split_choice(choice, key)
         record = offers.find(kind, text, self.offers(kind), key)
         if record is not None:
             return self._make(record, options, expected, key)
@@ -368,56 +364,3 @@ class Registry:
     def hook(self) -> HookCaller:
         """Call a hook of every plugin: `registry.hook.scfx_after_scf(result=result)`."""
         return HookCaller(self.plugins)
-
-
-class HookCaller:
-    """Calls one hook in all plugins that have it. What a plugin raises becomes a `PluginWarning` that names it."""
-
-    def __init__(self, plugins: Sequence[PluginRecord]):
-        self._plugins = plugins
-
-    # What the answers are, each hook says for itself.
-    def __getattr__(self, hook: str) -> Callable[..., list[Any]]:
-        if hook not in HOOKS:
-            raise AttributeError(f"scfx has no hook {hook!r}; there are {', '.join(HOOKS)}")
-
-        def call(**arguments: object) -> list[object]:
-            out: list[object] = []
-            for plugin in self._plugins:
-                if hook not in plugin.hooks or plugin.status != "available":
-                    continue
-                try:
-                    out.extend(_answers(plugin.ask(hook, **arguments)))
-                except Exception as error:
-                    warnings.warn(
-                        f"plugin {plugin.name} ({plugin.distribution}) failed in {hook}: {describe(error)}",
-                        PluginWarning,
-                        stacklevel=2,
-                    )
-            return out
-
-        return call
-
-
-def _answers(result: object) -> list[object]:
-    # A plugin asked alone answers in a list of one; the hooks that stop at the first result answer bare.
-    return result if isinstance(result, list) else [] if result is None else [result]
-
-
-def _candidate(name: str, plugin: object) -> Candidate:
-    return Candidate(name, name, str(own_attribute(plugin, "__version__") or ""), lambda: plugin)
-
-
-def _split_choice(choice: object, key: str) -> tuple[str, dict[str, object]]:
-    """A name, or a table with `name` and options, as (name, options)."""
-    if isinstance(choice, str) and choice.strip():
-        return choice, {}
-    if isinstance(choice, Mapping):
-        options = dict(choice)
-        text = options.pop("name", None)
-        if isinstance(text, str) and text.strip():
-            return text, options
-        raise ConfigError(f"{key}.name", f"a table needs a name, got {dict(choice)!r}")
-    raise ConfigError(
-        key, f'got {choice!r}, expected a name or a table with a name and options, as {{ name = "..." }}'
-    )

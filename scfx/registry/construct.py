@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
@@ -14,7 +15,7 @@ from scfx.registry.offers import KINDS
 from scfx.registry.plugins import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from scfx.contracts.construction import ConstructionContext
     from scfx.registry.offers import OfferRecord
@@ -163,3 +164,18 @@ def _check_names(arguments: Mapping[str, object], accepted: list[str], what: str
                 f"{key}.{option}" if key else option,
                 f"{what} has no such option{hint} (options: {', '.join(accepted) or 'none'})",
             )
+
+
+def split_choice(choice: object, key: str) -> tuple[str, dict[str, object]]:
+    """Return a name, or a table with `name` and options, as (name, options)."""
+    if isinstance(choice, str) and choice.strip():
+        return choice, {}
+    if isinstance(choice, Mapping):
+        options = dict(choice)
+        text = options.pop("name", None)
+        if isinstance(text, str) and text.strip():
+            return text, options
+        raise ConfigError(f"{key}.name", f"a table needs a name, got {dict(choice)!r}")
+    raise ConfigError(
+        key, f'got {choice!r}, expected a name or a table with a name and options, as {{ name = "..." }}'
+    )

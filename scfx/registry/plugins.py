@@ -146,3 +146,8 @@ def describe(error: BaseException) -> str:
     """Return the type and message of an exception on one line, for a reason."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:400]}" if text else type(error).__name__
+
+
+def candidate(name: str, plugin: object) -> Candidate:
+    """Return a plugin that is at hand already (a module, or an object with hook methods) as one to load."""
+    return Candidate(name, name, str(own_attribute(plugin, "__version__") or ""), lambda: plugin)

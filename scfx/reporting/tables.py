@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 #: What a cell shows that has no value.
@@ -46,17 +47,18 @@ def _cell(given: Any) -> Cell:
         return Cell(value if text is None else text, number=False)
     plain, bracket, interval = (number_text(value) if text is None else text).partition(" [")
     below = f"[{interval}" if bracket else ""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value):
         return Cell(plain, below)
     return Cell(plain, below, float(value))
 
 
 def number_text(value: Any, digits: int = 3) -> str:
     """Return three significant digits, without powers of ten where they can be avoided."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value):
         return NOTHING
-    if isinstance(value, int):
-        return f"{value:,}"
+    # Of NumPy too, whose numbers are neither int nor, in single precision, float.
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
     size = abs(float(value))
     if size >= 1000:
         return f"{value:,.0f}"
@@ -65,3 +67,7 @@ def number_text(value: Any, digits: int = 3) -> str:
     if size < 1e-4:
         return f"{value:.{digits - 1}e}"
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or math.isnan(value)

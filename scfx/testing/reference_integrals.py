@@ -91,18 +91,35 @@ def _primitive_pairs(first: _Primitives, second: _Primitives) -> tuple[np.ndarra
     return a, b, np.outer(first.coefficients, second.coefficients).ravel()
 
 
+@cache
+def _places(la: int, lb: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
+    """Of x, y and z: which powers i and j, and which Hermite order t, each [a, b, tuv] of a pair has."""
+    grids = (
+        np.meshgrid(
+            [power[d] for power in cartesian_powers(la)],
+            [power[d] for power in cartesian_powers(lb)],
+            [order[d] for order in _orders(la + lb)],
+            indexing="ij",
+        )
+        for d in range(3)
+    )
+    return tuple((i, j, t) for i, j, t in grids)
+
+
 def _pair(first: _Primitives, second: _Primitives) -> _Pair:
     a, b, weight = _primitive_pairs(first, second)
     la, lb = first.angular_momentum, second.angular_momentum
     tables = [_expansion(la, lb, a, b, x) for x in first.centre - second.centre]
-    orders = _orders(la + lb)
     zero = np.zeros_like(a)
-    hermite = np.zeros((a.size, len(cartesian_powers(la)), len(cartesian_powers(lb)), len(orders)))
-    for m, i in enumerate(cartesian_powers(la)):
-        for n, j in enumerate(cartesian_powers(lb)):
-            for h, t in enumerate(orders):
-                factors = [table.get((i[d], j[d], t[d]), zero) for d, table in enumerate(tables)]
-                hermite[:, m, n, h] = factors[0] * factors[1] * factors[2]
+    hermite = np.ones((a.size, *_places(la, lb)[0][0].shape))
+    for table, (i, j, t) in zip(tables, _places(la, lb), strict=True):
+        filled = np.array(
+            [
+                [[table.get((m, n, order), zero) for order in range(la + lb + 1)] for n in range(lb + 1)]
+                for m in range(la + 1)
+            ]
+        )
+        hermite *= np.moveaxis(filled[i, j, t], -1, 0)
     centre = (a[:, None] * first.centre + b[:, None] * second.centre) / (a + b)[:, None]
     return _Pair(a + b, centre, weight, hermite, la + lb)
 
@@ -281,32 +298,47 @@ def _repulsion(batch: Batch, entry: int, omega: float) -> np.ndarray:
     offset = layout.cartesian_offset
     span = [slice(offset[s], offset[s + 1]) for s in range(layout.n_shells)]
     pairs = [(a, b, _pair(shells[a], shells[b])) for a in range(len(shells)) for b in range(a + 1)]
+    groups = _groups([pair for _, _, pair in pairs])
     out = np.zeros((layout.ncart,) * 4)
     for index, (a, b, bra) in enumerate(pairs):
-        for c, d, ket in pairs[: index + 1]:
-            block = _repulsion_block(bra, ket, omega)
-            for first, second, ab in ((a, b, block), (b, a, block.transpose(1, 0, 2, 3))):
-                for third, fourth, abcd in ((c, d, ab), (d, c, ab.transpose(0, 1, 3, 2))):
-                    out[span[first], span[second], span[third], span[fourth]] = abcd
-                    out[span[third], span[fourth], span[first], span[second]] = abcd.transpose(2, 3, 0, 1)
+        for members, kets in groups:
+            chosen = [member for member in members if member <= index]
+            if not chosen:
+                continue
+            blocks = _repulsion_blocks(bra, kets[: len(chosen)], omega)
+            for member, block in zip(chosen, blocks, strict=True):
+                c, d, _ = pairs[member]
+                for first, second, ab in ((a, b, block), (b, a, block.transpose(1, 0, 2, 3))):
+                    for third, fourth, abcd in ((c, d, ab), (d, c, ab.transpose(0, 1, 3, 2))):
+                        out[span[first], span[second], span[third], span[fourth]] = abcd
+                        out[span[third], span[fourth], span[first], span[second]] = abcd.transpose(2, 3, 0, 1)
     for axis in range(4):
         out = np.moveaxis(np.tensordot(layout.cart_to_ao, out, axes=(0, axis)), 0, axis)
     return out
+
+
+def _groups(pairs: list[_Pair]) -> list[tuple[list[int], list[_Pair]]]:
+    """Pairs of the same functions, which are worked on at once: their places, ascending, and they."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, pair in enumerate(pairs):
+        places.setdefault(pair.hermite.shape[1:], []).append(place)
+    return [(members, [pairs[member] for member in members]) for members in places.values()]
 
 
 def three_index(batch: Batch, auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux npair"]:
     """Return (P|ij) of the one entry of both batches, for pairs j <= i of AOs, hartree; `omega` as in `repulsion`."""
     layout, offset = batch.layout, batch.layout.cartesian_offset
     shells, singles = _shells(batch, 0), _single_shells(auxiliary)
+    span = [slice(offset[s], offset[s + 1]) for s in range(layout.n_shells)]
+    pairs = [(a, b, _pair(shells[a], shells[b])) for a in range(len(shells)) for b in range(a + 1)]
+    groups = _groups([pair for _, _, pair in pairs])
     out = np.zeros((auxiliary.layout.ncart, layout.ncart, layout.ncart))
-    for a, first in enumerate(shells):
-        for b, second in enumerate(shells[: a + 1]):
-            pair = _pair(first, second)
-            i, j = slice(offset[a], offset[a + 1]), slice(offset[b], offset[b + 1])
-            for rows, single in singles:
-                block = _repulsion_block(single, pair, omega)[:, 0]
-                out[rows, i, j] = block
-                out[rows, j, i] = np.swapaxes(block, 1, 2)
+    for rows, single in singles:
+        for members, kets in groups:
+            for member, block in zip(members, _repulsion_blocks(single, kets, omega), strict=True):
+                a, b, _ = pairs[member]
+                out[rows, span[a], span[b]] = block[:, 0]
+                out[rows, span[b], span[a]] = np.swapaxes(block[:, 0], 1, 2)
     to_ao, lower = layout.cart_to_ao, np.tril_indices(layout.nao)
     return auxiliary.layout.cart_to_ao.T @ (to_ao.T @ out @ to_ao)[:, lower[0], lower[1]]
 
@@ -316,7 +348,7 @@ def two_index(auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux
     out = np.zeros((auxiliary.layout.ncart,) * 2)
     for rows, first in _single_shells(auxiliary):
         for columns, second in _single_shells(auxiliary):
-            out[rows, columns] = _repulsion_block(first, second, omega)[:, 0, :, 0]
+            out[rows, columns] = _repulsion_blocks(first, [second], omega)[0, :, 0, :, 0]
     return auxiliary.layout.cart_to_ao.T @ out @ auxiliary.layout.cart_to_ao
 
 
@@ -338,20 +370,35 @@ def _combined_orders(bra: int, ket: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(index), np.array([-1.0 if sum(u) % 2 else 1.0 for u in _orders(ket)])
 
 
-def _repulsion_block(bra: _Pair, ket: _Pair, omega: float) -> np.ndarray:
-    """Eq. 9.9.33; the attenuated operator scales the exponent (Gill and Adamson, Chem. Phys. Lett. 261, 105
-    (1996)).
+def _repulsion_blocks(bra: _Pair, kets: list[_Pair], omega: float) -> np.ndarray:
+    """Eq. 9.9.33 for pairs of the same functions, [ket, a, b, c, d]; the attenuated operator scales the exponent (Gill
+    and Adamson, Chem. Phys. Lett. 261, 105 (1996)).
     """
-    p, q = bra.exponent[:, None], ket.exponent[None, :]
+    exponent, centre, weights, hermite = (
+        np.concatenate([getattr(ket, field) for ket in kets])
+        for field in ("exponent", "centre", "weight", "hermite")
+    )
+    p, q = bra.exponent[:, None], exponent[None, :]
     alpha = p * q / (p + q)
-    weight = bra.weight[:, None] * ket.weight * 2 * np.pi**2.5 / (p * q * np.sqrt(p + q))
+    weight = bra.weight[:, None] * weights * 2 * np.pi**2.5 / (p * q * np.sqrt(p + q))
     if omega > 0.0:
         attenuation = omega**2 / (omega**2 + alpha)
         weight = weight * np.sqrt(attenuation)
         alpha = alpha * attenuation
-    table = _hermite_coulomb(bra.order + ket.order, alpha, bra.centre[:, None] - ket.centre)
-    values = np.stack([table[order] for order in _orders(bra.order + ket.order)], axis=-1)
-    index, sign = _combined_orders(bra.order, ket.order)
+    order = kets[0].order
+    table = _hermite_coulomb(bra.order + order, alpha, bra.centre[:, None] - centre)
+    values = np.stack([table[each] for each in _orders(bra.order + order)], axis=-1)
+    index, sign = _combined_orders(bra.order, order)
     coulomb = values[:, :, index] * sign * weight[:, :, None, None]
-    half = np.einsum("pabg,pqgh->qabh", bra.hermite, coulomb, optimize=True)
-    return np.einsum("qabh,qcdh->abcd", half, ket.hermite, optimize=True)
+    # Products of matrices: [a b, p g] [p g, q h], and for each q [a b, h] [h, c d].
+    ab, cd = bra.hermite.shape[1:3], hermite.shape[1:3]
+    left = (
+        bra.hermite.reshape(bra.weight.size, -1, len(index))
+        .transpose(1, 0, 2)
+        .reshape(-1, index.shape[0] * bra.weight.size)
+    )
+    half = left @ coulomb.transpose(0, 2, 1, 3).reshape(left.shape[1], -1)
+    half = half.reshape(len(left), len(exponent), -1).transpose(1, 0, 2)
+    products = half @ hermite.reshape(len(exponent), -1, index.shape[1]).transpose(0, 2, 1)
+    first = np.cumsum([0, *(ket.weight.size for ket in kets[:-1])])
+    return np.add.reduceat(products, first, axis=0).reshape(len(kets), *ab, *cd)

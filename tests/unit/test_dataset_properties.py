@@ -55,6 +55,7 @@ def folder(tmp_path_factory):
 def test_rows_carry_forces_and_what_says_how_good_they_are(folder):
     dataset = scfx_dataset.open(folder / "out")
     rows = dataset.to_table().to_pylist()
+    assert len(rows) == 2
     for row in rows:
         system = scfx.System.from_arrays(row["atomic_numbers"], row["positions_angstrom"])
         result = scfx.solve(system, "pbe", "sto-3g", "libcint", grid=0, properties="gradient")

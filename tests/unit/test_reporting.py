@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 
 from scfx.reporting.figures import heading, legend, logarithmic, panels, save
 from scfx.reporting.pages import render_page
-from scfx.reporting.tables import table
+from scfx.reporting.tables import NOTHING, number_text, table
 
 HOSTILE = """"'><script>alert(1)</script>{{ 7 * 7 }}"""
 BARE = """{% extends "reporting/page.html" %}
@@ -70,6 +70,16 @@ def test_a_table_sorts_by_value_and_shows_what_is_missing(page):
     assert '<td class="n" data-value="1234.5">1,234<small>[1, 2]</small></td>' in page
     assert '<td class="n">\N{EN DASH}</td>' in page
     assert page.count("<button") == 2
+
+
+def test_numbers_of_numpy_are_written_as_those_of_python():
+    for kind in (int, np.int64, np.int32):
+        assert number_text(kind(1234)) == "1,234"
+    for kind in (float, np.float64, np.float32):
+        assert number_text(kind(0.25)) == "0.250"
+        assert number_text(kind("nan")) == NOTHING
+        ((cell,),) = table(["x"], [[kind("nan")]]).rows
+        assert (cell.text, cell.value) == (NOTHING, None)
 
 
 def test_a_value_that_a_template_asks_for_and_does_not_get_is_an_error(tmp_path):
