@@ -1,11 +1,12 @@
-"""What backend `jax` with all lanes at once should do on an H100 and an H200, from XLA's own counts. No GPU is used.
+"""What backend `jax` with all lanes at once should do on an H100 and an H200, from what XLA compiles for them.
 
     python benchmarks/gpu_prediction.py > docs/measurements/gpu_prediction.md
 
-XLA compiles each program of a B3LYP/STO-3G label (grid level 0) for the processor and says how many operations it does
-and how many bytes its fused loops read and write (`cost_analysis`). It counts the body of a loop once; here counts are
-multiplied by the trip counts that the molecules' shells give. Rates are the vendors' published ones, of which a share
-is taken as reachable. What XLA does not count (library calls, launches) is added from stated assumptions.
+No GPU is used. XLA compiles each program of a B3LYP/STO-3G label (grid level 0) for a described H200 (`gpu_compiler`,
+which says what must be installed): its kernels and the bytes that they read and write are those of the compiled
+programs, and the arithmetic of the integrals is counted in the code of their kernels. Rates are the vendor's published
+ones, of which a share is taken as reachable. Library calls are taken from cited measurements. What the host does is
+timed here.
 """
 
 from __future__ import annotations
@@ -15,223 +16,355 @@ import json
 import sys
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gpu import REFERENCE, SMILES, basis_set, systems_of
+import gpu_compiler
+from gpu import REFERENCE, SMILES, StoredGuess, basis_set, conformers, systems_of
+from gpu_compiler import compiled, shape
 from scfx_jax import repulsion
-from scfx_jax.hermite import hermite_count
-from scfx_jax.pairs import MoleculeArrays, Products, pair_tables, products_of
-from scfx_jax.two_electron import _contract, row_plan
+from scfx_jax.boys import boys_table
+from scfx_jax.pairs import PairClass, Products, molecules_of, pair_tables, power_of_two, products_of_class
+from scfx_jax.straight_line import UNROLLED_ORDER, Plan, block_of
+from scfx_jax.two_electron import _block, _contract, row_plan
+from scfx_precision import policies
 from scfx_xc.functionals import B3LYP
 
 from scfx.energy.exchange_correlation.portable import (
     BLOCK,
     BLOCKS,
+    PortableQuadrature,
     StaticFunctional,
     Totals,
     _quadrature_blocks,
 )
 from scfx.energy.orbitals import orbital_tables, orbital_values
+from scfx.execution.device import Execution, executing
 from scfx.execution.lanes import ActiveLanes, ao_bucket
-from scfx.grid import GridSpec, batch_grids
+from scfx.grid import GridSpec, batch_grids, partition
 from scfx.model.batch import Batch
+from scfx.scf import step
+from scfx.scf.batch_matrices import orthogonaliser
+from scfx.scf.diis import DIISState
 
 #: Published: bytes/s, and operations/s in float64 and float32 without matrix units (SXM parts, vendor's datasheets).
 CARDS = {"H100": (3.35e12, 34e12, 67e12), "H200": (4.8e12, 34e12, 67e12)}
-#: Shares of these taken as reachable: of elementwise arithmetic, and of memory (4.3 TB/s of copies were seen on H200s).
-ARITHMETIC, MEMORY = 0.4, 0.85
-#: Seconds for a kernel to start, and for a loop whose end the host decides to go round once. Assumed, not measured.
+#: Multiprocessors and clock of both, and warp instructions that one issues in a clock.
+MULTIPROCESSORS, CLOCK, ISSUE = 132, 1.98e9, 4
+#: Shares taken as reachable: of dense arithmetic, of memory, and of the busiest unit in the kernels of integrals.
+ARITHMETIC, MEMORY, UNIT = 0.4, 0.85, 0.5
+#: Seconds for a kernel to start, and for a loop whose end is found on the device to go round once. Assumed.
 LAUNCH, ROUND = 3e-6, 15e-6
-#: Iterations of a label (docs/speed.md), and the width at which programs are counted.
-ITERATIONS, WIDTH = 15, 16
+#: Iterations of a label (docs/speed.md), squarings of a purification, and Fock matrices remembered.
+ITERATIONS, SQUARINGS, HISTORY = 15, 30, 8
+#: Diagonalisation, seconds: 8.97 ms for 128 matrices of order 64, 0.26 for 128 of order 8 (jax-ml/jax issue 31368,
+#: batched, float32, card not named there; float64 taken as twice that).
+EIGH, SMALL_EIGH = 2 * 8.97e-3 / 128, 2 * 0.26e-3
 BATCHES = (64, 256, 1024)
+#: Lanes and tiles for which programs are compiled.
+LANES, TILE = 256, 64
 
 
-#: Seconds of processor time that each program took to compile, by name.
-COMPILED: dict[str, list[float]] = defaultdict(list)
+@dataclass
+class Stage:
+    """What a stage of one label takes: seconds of arithmetic, bytes, and launches and rounds of loops of a batch."""
+
+    arithmetic: float = 0.0
+    bytes: float = 0.0
+    launches: float = 0.0
+    rounds: float = 0.0
+    library: float = 0.0
+    library_of_batch: float = 0.0
+
+    def add(self, program: gpu_compiler.Compiled, times: float = 1.0) -> None:
+        """Add a compiled program that runs so many times."""
+        self.bytes += times * program.bytes / LANES
+        self.launches += times * program.launches
+
+    def seconds(self, card: tuple[float, float, float], lanes: int) -> tuple[float, str]:
+        """Return seconds of one label in a batch, and what bounds it."""
+        parts = {
+            "arithmetic": self.arithmetic,
+            "memory": self.bytes / (MEMORY * card[0]),
+            "launches": (self.launches * LAUNCH + self.rounds * ROUND) / lanes,
+            "library": self.library + self.library_of_batch / lanes,
+        }
+        total = max(parts["arithmetic"], parts["memory"]) + parts["launches"] + parts["library"]
+        return total, max(parts, key=lambda name: parts[name])
 
 
-def counts(function: Any, *arguments: Any, **options: Any) -> SimpleNamespace:
-    """Return flops, bytes and kernels of a program, loop bodies once."""
-    start = time.process_time()
-    compiled = function.lower(*arguments, **options).compile()
-    COMPILED[getattr(function, "__name__", "")].append(time.process_time() - start)
-    found = compiled.cost_analysis()
-    found = found[0] if isinstance(found, list) else found
-    text = compiled.as_text() or ""
-    kernels = sum(
-        text.count(f" {name}(") for name in ("fusion", "dot", "custom-call", "gather", "reduce", "call")
-    )
-    return SimpleNamespace(
-        flops=found.get("flops", 0.0), bytes=found.get("bytes accessed", 0.0), kernels=kernels
-    )
+def operations(flops: float, dtype: str) -> float:
+    """Return the seconds of dense arithmetic."""
+    return flops / (ARITHMETIC * (CARDS["H200"][1] if dtype == "float64" else CARDS["H200"][2]))
 
 
-def _shape(*shape: int, dtype: Any = "float64") -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, jnp.dtype(dtype))
+LOOPS: dict[str, tuple[list[gpu_compiler.Loop], int, int, float]] = {}
+SECONDS: dict[str, list[float]] = defaultdict(list)
 
 
-def _products(order: int, functions: int) -> Products:
-    return Products(
-        _shape(4, 1, WIDTH), _shape(4, 3, 1, WIDTH), _shape(4, functions, hermite_count(order), 1, WIDTH)
-    )
+def _compiled(name: str, function: Any, *arguments: Any, **options: Any) -> gpu_compiler.Compiled:
+    made = compiled(function, *arguments, **options)
+    SECONDS[name].append(made.seconds)
+    return made
 
 
-@cache
-def quartet_costs(order_x: int, fx: int, order_y: int, fy: int, dtype: str) -> tuple[Any, Any]:
-    """Return (of a slab of the ket, of a slab of the bra) for one lane of WIDTH x WIDTH quartets."""
-    whole = counts(
-        repulsion.quartets, _products(order_x, fx), _products(order_y, fy), _shape(1, 4, dtype="int32"), 1, 0.0,
-        _shape(1025, 7, dtype=dtype), order_x=order_x, order_y=order_y, dtype=dtype,
-    )  # fmt: skip
-    hx, tile = hermite_count(order_x), (1, WIDTH, WIDTH)
-    outer = jax.jit(lambda inner, left, total: total + repulsion._hermite_sum(None, inner, left, total.shape))
-    bra = counts(
-        outer, _shape(hx, fy, *tile, dtype=dtype), _shape(fx, hx, 1, WIDTH, 1, dtype=dtype),
-        _shape(fy, fx, *tile, dtype=dtype),
-    )  # fmt: skip
-    # What is written at the end of an item is in `whole` too, and small beside a slab's work.
-    ket = SimpleNamespace(
-        flops=max(0.0, whole.flops - bra.flops),
-        bytes=max(0.0, whole.bytes - bra.bytes),
-        kernels=whole.kernels,
-    )
-    return ket, bra
+def _products() -> Products:
+    return Products(shape(64, 9, TILE, LANES), shape(64, 3, TILE, LANES), shape(64, 0, 1, TILE, LANES))
 
 
-def integrals(layout: Any, tile: int, dtype: str) -> SimpleNamespace:
-    """Return flops and bytes of all integrals of one lane, and kernels and rounds of loops of a batch."""
-    total = SimpleNamespace(flops=0.0, bytes=0.0, kernels=0.0, rounds=0.0)
-    classes, share = pair_tables(layout, tile), (tile / WIDTH) ** 2
-    for number, first in enumerate(classes):
-        for second in classes[: number + 1]:
-            ket, bra = quartet_costs(
-                first.kind.order, first.kind.n_functions, second.kind.order, second.kind.n_functions, dtype
-            )
-            slabs = float(first.tile_count.sum() * second.tile_count.sum())
-            bras = float(first.tile_count.sum() * second.n_tiles)
-            total.flops += share * (ket.flops * slabs + bra.flops * bras)
-            total.bytes += share * (ket.bytes * slabs + bra.bytes * bras)
-            total.kernels += ket.kernels * slabs
-            total.rounds += slabs + bras
-    return total
+def _name(kind: PairClass) -> str:
+    return "".join("spdf"[l] for l, _ in kind)
 
 
 @cache
-def contraction(rows: int, n: int, stored: str) -> SimpleNamespace:
-    """Return the counts of J and K from one block of rows of one lane."""
-    return counts(
-        _contract, _shape(1, rows, n, n, dtype=stored), _shape(1, 1, n, n), *(_shape(rows, dtype="int32"),) * 2,
-        _shape(rows), _shape(1, 1, n, n), _shape(1, 1, n, n), coulomb=True, exchange=True,
+def quartet_kernel(x: PairClass, y: PairClass, dtype: str) -> list[gpu_compiler.Loop]:
+    """Return the code of the kernel of two classes: outside loops, a round over the bra's primitives, the ket's."""
+    assert x.order + y.order <= UNROLLED_ORDER
+    table = boys_table(x.order + y.order, dtype)
+    made = _compiled(
+        f"integrals, {dtype}", repulsion.quartets, _products(), _products(), shape(8, 6, dtype="int32"),
+        shape(dtype="int32"), shape(), shape(*table.shape, dtype=dtype), kind_x=x, kind_y=y, dtype=dtype, on_gpu=True,
     )  # fmt: skip
+    (code,) = (code for code in made.code if "entry _kernel(" in code)
+    found = gpu_compiler.loops(code, "_kernel")
+    assert len(found) == 3
+    LOOPS[f"{_name(x)} {_name(y)} {dtype}"] = (found, *gpu_compiler.registers(code), made.seconds)
+    return found
 
 
-@cache
-def quadrature(n: int, dtype: str) -> SimpleNamespace:
-    """Return the counts of density, functional and potential on one block of points of one lane."""
-    totals = Totals(_shape(1), _shape(1), _shape(1, 1, n, n))
-    return counts(
-        _quadrature_blocks, StaticFunctional(B3LYP()), totals, _shape(1, BLOCKS, 4, n, BLOCK, dtype=dtype),
-        _shape(1, BLOCKS, BLOCK), _shape(1, 1, n, n), ActiveLanes(_shape(1, dtype="int32"), False), 1, dtype="float64",
-    )  # fmt: skip
+def table_lines(molecule: dict, basis: Any, dtype: str) -> float:
+    """Return how many lines of 128 bytes of the Boys table a warp's 32 conformers read at once, in the mean.
 
-
-def orbitals(batch: Batch, dtype: str) -> SimpleNamespace:
-    """Return the counts of AO values and gradients on one block of points of one lane."""
-    tables, lmax = orbital_tables(batch, 1)
-    return counts(
-        orbital_values, tables, _shape(1, BLOCKS, 3, BLOCK), ActiveLanes(_shape(1, dtype="int32"), False), 1,
-        lmax=lmax, derivatives=True, dtype=dtype,
-    )  # fmt: skip
-
-
-def eigenproblems(n: int) -> dict[str, tuple[float, float, float]]:
-    """Return flops, bytes and kernels of one Fock matrix to its density, float64, by ways to do it.
-
-    Jacobi in lanes: 8 sweeps of n - 1 rounds of n/2 rotations at once, 18 n operations a rotation; each round reads and
-    writes the matrix and the vectors. Purification (SP2; Niklasson 2002): 30 squarings, 2 n³ operations each, three
-    matrices read or written. `library`: one problem after the other, 0.7 ms each (assumed; see the text).
+    Of 20,000 pairs of products of primitives at random. The first cache, which holds the table, gives a line a clock.
     """
-    matrix = 8.0 * n * n
-    return {
-        "Jacobi": (8 * (n - 1) * (n / 2) * 18 * n, 8 * (n - 1) * 4 * matrix, 8 * (n - 1) * 3),
-        "purification": (30 * 2.0 * n**3, 30 * 3 * matrix, 60),
-        "library": (0.0, 0.0, 0.0),
-    }
+    geometries = conformers(np.array(molecule["positions_bohr"]), 32, 0)
+    batch = Batch.from_systems(systems_of(molecule, geometries), basis)
+    arrays = molecules_of(batch, 0, 32)
+    exponents, centres = [], []
+    for tables in pair_tables(batch.layout, TILE):
+        products, _ = products_of_class(arrays, tables, False)
+        real = (tables.primitive[0] >= 0) & (tables.slab_tile >= 0)[:, None]
+        exponents.append(np.asarray(products.values)[:, 0][real])
+        centres.append(np.moveaxis(np.asarray(products.centre), 1, -1)[real])
+    p, centre = np.concatenate(exponents), np.concatenate(centres)
+    one, two = np.random.default_rng(0).integers(len(p), size=(2, 20_000))
+    t = p[one] * p[two] / (p[one] + p[two]) * ((centre[one] - centre[two]) ** 2).sum(axis=-1)
+    table = boys_table(0, dtype)
+    row = np.minimum(t * 16 + 0.5, len(table) - 1).astype(int)
+    first = row * table.shape[1] * table.itemsize // 128
+    return float((np.diff(np.sort(first, axis=1), axis=1) > 0).sum(axis=1).mean() + 1)
 
 
-def stages(batch: Batch, tile: int, policy: str) -> dict[str, SimpleNamespace]:
-    """Return by stage what a label costs: flops in float64 and float32, bytes, and kernels and rounds of a batch."""
-    narrow = policy == "float32"
-    stored, size = ("float32", 4) if narrow else ("float64", 8)
-    orbital = "float64" if policy == "float64" else "float32"
-    n, plan = ao_bucket(batch.nao), row_plan(batch.layout, tile)
+def clocks(loop: gpu_compiler.Loop, dtype: str, gathers: float) -> float:
+    """Return the clocks of one multiprocessor that a warp takes for a round, if its busiest unit bounds it."""
+    return max(
+        loop.all / ISSUE,
+        loop.arithmetic / (2 if dtype == "float64" else ISSUE),
+        2.0 * loop.special,
+        loop.loads + gathers,
+    )
+
+
+def integrals(plan: Any, dtype: str, lines: float) -> Stage:
+    """Return the making of all integrals of a label; each look-up of a warp reads `lines` of the Boys table."""
+    stage, size = Stage(), 8 if dtype == "float64" else 4
+    gathers = boys_table(0, dtype).shape[1] * (lines - 1.0)
+    for number, x in enumerate(plan.classes):
+        for y in plan.classes[: number + 1]:
+            outside, bra, ket = (
+                clocks(loop, dtype, gathers if depth == 2 else 0)
+                for depth, loop in enumerate(quartet_kernel(x.kind, y.kind, dtype))
+            )
+            block = block_of(TILE, LANES, True)
+            turns = Plan(x.kind, y.kind, block, (1, 1, 1)).turns
+            for tile in range(x.n_tiles):
+                _, n_x, used_x = x.slabs(tile)
+                for other in range(y.n_tiles):
+                    _, n_y, used_y = y.slabs(other)
+                    elements = turns * used_x * (-(-used_y // block[1]) * block[1])
+                    work = elements * (outside + n_x * (bra + n_y * ket))
+                    stage.arithmetic += work / 32 / (MULTIPROCESSORS * CLOCK * UNIT)
+                stage.launches += 1
+                items = power_of_two(y.n_tiles) * TILE**2
+                stage.bytes += items * x.kind.n_functions * y.kind.n_functions * size
+    return stage
+
+
+def rows(plan: Any, dtype: str) -> Stage:
+    """Return the putting of integrals into rows."""
+    stage = Stage()
+    for c, mine in enumerate(plan.classes):
+        parts: list[Any] = []
+        for other, theirs in enumerate(plan.classes):
+            x, y = (mine, theirs) if other <= c else (theirs, mine)
+            made = shape(
+                power_of_two(y.n_tiles),
+                x.kind.n_functions,
+                y.kind.n_functions,
+                TILE,
+                TILE,
+                LANES,
+                dtype=dtype,
+            )
+            parts.append(made if other <= c else (made,) * theirs.n_tiles)
+        swapped = tuple(other > c for other in range(len(plan.classes)))
+        program = _compiled("rows", _block, tuple(parts), shape(dtype="int32"), shape(plan.n**2, dtype="int32"),
+                            swapped=swapped, n=plan.n)  # fmt: skip
+        stage.add(program, mine.n_tiles)
+    return stage
+
+
+@cache
+def contraction(rows: int, n: int, stored: str, working: str) -> gpu_compiler.Compiled:
+    """Return J and K from one block of rows."""
+    return _compiled(
+        "J and K", _contract, shape(LANES, rows, n, n, dtype=stored), shape(LANES, 1, n, n, dtype=working),
+        *(shape(rows, dtype="int32"),) * 2, shape(rows), *(shape(LANES, 1, n, n),) * 2, coulomb=True, exchange=True,
+    )  # fmt: skip
+
+
+def _active() -> ActiveLanes:
+    return ActiveLanes(shape(LANES, dtype="int32"), True)
+
+
+@cache
+def quadrature(n: int, dtype: str) -> gpu_compiler.Compiled:
+    """Return density, functional and potential on a chunk of points."""
+    totals = Totals(shape(LANES), shape(LANES), shape(LANES, 1, n, n))
+    return _compiled(
+        "exchange-correlation", _quadrature_blocks, StaticFunctional(B3LYP()), totals,
+        shape(LANES, BLOCKS, 4, n, BLOCK, dtype=dtype), shape(LANES, BLOCKS, BLOCK), shape(LANES, 1, n, n), _active(),
+        shape(dtype="int32"), dtype="float64",
+    )  # fmt: skip
+
+
+@cache
+def functional_flops() -> float:
+    """Return the operations of the functional at a point, all in float64, as XLA counts them."""
+    from scfx.energy.exchange_correlation.functional_at_points import evaluate_closed_shell
+
+    def at_points(components: Any, weights: Any) -> Any:
+        return evaluate_closed_shell(B3LYP(), components, weights, np.dtype("float64"))
+
+    lowered = jax.jit(at_points).lower(np.ones((4, 512)), np.ones(512))
+    return lowered.cost_analysis()["flops"] / 512
+
+
+@cache
+def matrices(n: int) -> tuple[gpu_compiler.Compiled, gpu_compiler.Compiled, gpu_compiler.Compiled]:
+    """Return the step's three programs: Fock matrix and energy, new density, canonical orbitals."""
+    square = shape(LANES, 1, n, n)
+    numbers = (shape(LANES),) * 3
+    history = (shape(LANES, HISTORY, 1, n, n),) * 2
+    state = step.SCFState(*(square,) * 4, *numbers, DIISState(*history, shape(LANES, dtype="int32")))
+    fixed = step.Fixed(shape(LANES, n, n), shape(LANES, n, n), shape(LANES), shape(LANES, 1, dtype="int32"),
+                       shape(LANES, dtype="int32"))  # fmt: skip
+    parts = step.FockParts(*(square if name != "energy" else shape(LANES) for name in step.FockParts._fields))
+    control = step.Control(shape(LANES), shape(LANES), shape(LANES, dtype="bool"))
+    count = shape(dtype="int32")
+    return (
+        _compiled("step", step.build, state, fixed, parts, _active(), count, shared=False),
+        _compiled("step", step.advance, state, fixed, control, _active(), count, dtype="float64", shared=False,
+                  rounds=SQUARINGS),
+        _compiled("step", step.canonical_orbitals, state, fixed, _active(), count, shape(dtype="bool"),
+                  shape(dtype="bool")),
+    )  # fmt: skip
+
+
+def stages(batch: Batch, policy: Any, lines: dict[str, float]) -> dict[str, Stage]:
+    """Return what a label costs the card by stage."""
+    stored = "float32" if policy.integrals == "float32" and policy.schwarz_float64 is None else "float64"
+    working = "float64" if stored == "float64" else policy.coulomb_exchange
+    orbital, n, plan = policy.orbitals, ao_bucket(batch.nao), row_plan(batch.layout, TILE)
     points = len(batch_grids(batch.atomic_numbers, batch.positions, GridSpec.from_config(0))[0][1])
     chunks = -(-points // (BLOCK * BLOCKS))
-    made = integrals(batch.layout, tile, stored)
-    # A block of integrals is written, put in order and written again as rows.
-    rows = size * plan.stored_rows() * (2.0 * plan.n_columns + 2.0 * plan.n**2)
-    jk = SimpleNamespace(flops=0.0, bytes=0.0, kernels=0.0)
+    found = {"integrals": integrals(plan, stored, lines[stored]), "integrals into rows": rows(plan, stored)}
+
+    jk = found["J and K"] = Stage()
     for number, tables in enumerate(plan.classes):
-        one = contraction(plan.block_rows(number), n, stored)
-        for key in ("flops", "bytes", "kernels"):
-            setattr(jk, key, getattr(jk, key) + tables.n_tiles * getattr(one, key))
-    xc, ao = quadrature(n, orbital), orbitals(batch, orbital)
-
-    def stage(flops: float, bytes_: float, kernels: float, rounds: float, narrow: bool) -> SimpleNamespace:
-        return SimpleNamespace(flops=flops, bytes=bytes_, kernels=kernels, rounds=rounds, narrow=narrow)
-
-    blocks = sum(tables.n_tiles for tables in plan.classes)
-    kept, values = (
-        size * plan.stored_rows() * plan.n**2,
-        4.0 * n * points * (8 if orbital == "float64" else 4),
+        jk.add(contraction(plan.block_rows(number), n, stored, working), tables.n_tiles * ITERATIONS)
+    # Three products of each integral, and of sums over l with the rows' functions.
+    kept = plan.stored_rows()
+    jk.arithmetic = ITERATIONS * (
+        operations(6.0 * kept * n**2, working) + operations(6.0 * kept * n**2, "float64")
     )
-    return {
-        "integrals": stage(made.flops, made.bytes + rows, made.kernels, made.rounds, narrow),
-        "integrals, one kernel for two classes": stage(made.flops, rows, 4 * blocks, 0, narrow),
-        "J and K": stage(jk.flops * ITERATIONS, jk.bytes * ITERATIONS, jk.kernels * ITERATIONS, 0, False),
-        "J and K, each integral read three times": stage(
-            jk.flops * ITERATIONS, 3.0 * kept * ITERATIONS, 8 * blocks * ITERATIONS, 0, False
-        ),
-        "AO values": stage(ao.flops * chunks * BLOCKS, ao.bytes * chunks * BLOCKS, ao.kernels * chunks, chunks, False),
-        "exchange-correlation": stage(
-            xc.flops * chunks * BLOCKS * ITERATIONS, xc.bytes * chunks * BLOCKS * ITERATIONS,
-            xc.kernels * chunks * BLOCKS * ITERATIONS, chunks * BLOCKS * ITERATIONS, orbital == "float32",
-        ),
-        "exchange-correlation, AO values read twice": stage(
-            xc.flops * chunks * BLOCKS * ITERATIONS, 2.0 * values * ITERATIONS, 12.0 * chunks * ITERATIONS, 0,
-            orbital == "float32",
-        ),
-        **{
-            f"diagonalisation, {name}": stage(
-                flops * ITERATIONS, bytes_ * ITERATIONS, kernels * ITERATIONS, 0, False
+
+    tables, lmax = orbital_tables(batch, 1)
+    wide = jax.tree.map(lambda a: shape(LANES, *a.shape[1:], dtype=a.dtype), tables[:3])
+    shared = [None if a is None else shape(*a.shape, dtype=a.dtype) for a in tables[3:]]
+    ao = _compiled("AO values", orbital_values, type(tables)(*wide, *shared), shape(LANES, BLOCKS, 3, BLOCK), _active(),
+                   shape(dtype="int32"), lmax=lmax, derivatives=True, dtype=orbital)  # fmt: skip
+    found["AO values"] = Stage()
+    found["AO values"].add(ao, chunks)
+
+    atoms = -(-batch.natm // partition.ATOM_BUCKET) * partition.ATOM_BUCKET
+    blocks = -(-points // partition.POINT_BLOCK)
+    share = _compiled(
+        "Becke's cells", partition._compiled_for_lanes(), shape(LANES, 3, partition.POINT_BLOCK),
+        shape(LANES, partition.POINT_BLOCK, dtype="int32"), shape(LANES, atoms, 3), *(shape(LANES, atoms, atoms),) * 2,
+        shape(dtype="int32"), rounds=batch.natm,
+    )  # fmt: skip
+    found["weights of points"] = Stage(operations(25.0 * batch.natm**2 * points, "float64"))
+    found["weights of points"].add(share, blocks)
+    found["weights of points"].rounds = 2.0 * batch.natm * blocks
+
+    xc = found["exchange-correlation"] = Stage()
+    xc.add(quadrature(n, orbital), chunks * ITERATIONS)
+    padded = chunks * BLOCK * BLOCKS
+    xc.arithmetic = ITERATIONS * padded * (
+        operations(4.0 * n**2 + 16.0 * n, orbital) + operations(functional_flops(), "float64")
+    )  # fmt: skip
+
+    build, advance, orbitals = matrices(n)
+    linear = found["Fock matrix, DIIS, purification"] = Stage()
+    linear.add(build, ITERATIONS)
+    linear.add(advance, ITERATIONS)
+    linear.arithmetic = operations(ITERATIONS * (SQUARINGS + 8) * 2.0 * n**3, "float64")
+    linear.rounds, linear.library_of_batch = ITERATIONS * SQUARINGS, ITERATIONS * SMALL_EIGH
+    found["orbital energies"] = Stage(library=EIGH * (n / 64) ** 2)
+    found["orbital energies"].add(orbitals)
+    return found
+
+
+def host_seconds(molecule: dict, basis: Any, guess: Any) -> dict[str, float]:
+    """Return the processor seconds of a label that stay with the host, timed here on one core, by what it does."""
+    entries = 64
+    systems = systems_of(molecule, conformers(np.array(molecule["positions_bohr"]), entries, 0))
+    spent = {}
+
+    def timed(name: str, work: Any) -> Any:
+        made, times = None, []
+        for _ in range(4):
+            start = time.process_time()
+            made = work()
+            times.append(time.process_time() - start)
+        spent[name] = min(times) / entries
+        return made
+
+    batch = timed("batch of systems", lambda: Batch.from_systems(systems, basis))
+    whole = partition.becke_fractions_of_lanes
+    partition.becke_fractions_of_lanes = lambda numbers, positions, points, owners: [
+        np.ones(o.size) for o in owners
+    ]
+    try:
+        with executing(Execution("cpu", True)):
+            grids = timed(
+                "points", lambda: batch_grids(batch.atomic_numbers, batch.positions, GridSpec.from_config(0))
             )
-            for name, (flops, bytes_, kernels) in eigenproblems(n).items()
-        },
-    }  # fmt: skip
-
-
-def seconds(stage: SimpleNamespace, card: tuple[float, float, float], lanes: int) -> tuple[float, str]:
-    """Return the seconds of a stage for one label in a batch of `lanes`, and what bounds it."""
-    memory, double, single = card
-    parts = {
-        "arithmetic": stage.flops / (ARITHMETIC * (single if stage.narrow else double)),
-        "memory": stage.bytes / (MEMORY * memory),
-        "launches": (stage.kernels * LAUNCH + stage.rounds * ROUND) / lanes,
-    }
-    bound = max(parts, key=lambda name: parts[name])
-    return max(parts["arithmetic"], parts["memory"]) + parts["launches"], bound
-
-
-LIBRARY = 0.7e-3 * ITERATIONS
+    finally:
+        partition.becke_fractions_of_lanes = whole
+    timed("points in blocks",
+          lambda: PortableQuadrature(batch, grids, B3LYP(), policies.FLOAT32, entries, 2**40))  # fmt: skip
+    timed("first density", lambda: guess.density(batch))
+    overlap = np.broadcast_to(np.eye(batch.nao) + 0.01, (entries, batch.nao, batch.nao)).copy()
+    timed("orthogonaliser", lambda: [orthogonaliser(s, np.dtype("float64"), 1e-8) for s in overlap])
+    return spent
 
 
 def main() -> int:
@@ -239,106 +372,107 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tile", type=int, default=64)
     parser.add_argument("--molecules", nargs="+", default=[s for s in SMILES if s != "O"])
+    parser.add_argument("--policies", nargs="+", default=["float32", "mixed", "float64"])
     arguments = parser.parse_args()
     reference = json.loads(REFERENCE.read_text())
     basis = basis_set(reference)
-    print(HEAD.format(tile=arguments.tile, iterations=ITERATIONS, jax=jax.__version__, arithmetic=100 * ARITHMETIC,
-                      memory=100 * MEMORY, launch=1e6 * LAUNCH, round=1e6 * ROUND))  # fmt: skip
+    print(HEAD.format(jax=jax.__version__, arithmetic=100 * ARITHMETIC, memory=100 * MEMORY, unit=100 * UNIT,
+                      launch=1e6 * LAUNCH, round=1e6 * ROUND, iterations=ITERATIONS, squarings=SQUARINGS, tile=TILE,
+                      lanes=LANES,  eigh=1e6 * EIGH))  # fmt: skip
     with jax.enable_x64(True):
         for smiles in arguments.molecules:
             molecule = reference["molecules"][smiles]
             batch = Batch.from_systems(systems_of(molecule, np.array([molecule["positions_bohr"]])), basis)
-            plan = row_plan(batch.layout, arguments.tile)
+            plan = row_plan(batch.layout, TILE)
+            host = host_seconds(molecule, basis, StoredGuess(reference))
             print(
                 f"\n## `{smiles}`, {batch.nao} functions, {plan.stored_rows():,} rows of {plan.n**2:,} integrals\n"
             )
-            for policy in ("float32", "mixed", "float64"):
-                report(stages(batch, arguments.tile, policy), policy)
+            lines = {dtype: table_lines(molecule, basis, dtype) for dtype in ("float32", "float64")}
+            read = ", ".join(f"{n:.1f} ({dtype})" for dtype, n in lines.items())
+            print(f"Lines of the Boys table that a warp reads: {read}.\n")
+            print("Host, milliseconds of one core a label: "
+                  + ", ".join(f"{name} {1e3 * t:.2f}" for name, t in host.items()) + ".\n")  # fmt: skip
+            for policy in arguments.policies:
+                report(stages(batch, getattr(policies, policy.upper()), lines), policy, sum(host.values()))
                 sys.stdout.flush()
-        kinds = pair_tables(batch.layout, WIDTH)
-        for tables in kinds:
-            molecules = MoleculeArrays(_shape(1, 64), _shape(1, 64), _shape(1, 16, 3), _shape(1, 16))
-            indices = _shape(2, 16, WIDTH, dtype="int32")
-            counts(products_of, molecules, indices, indices, _shape(1, 16), kind=tables.kind)
+    print(KERNELS)
+    for name, (found, registers, spilled, seconds) in LOOPS.items():
+        counted = " | ".join(
+            f"{loop.arithmetic} + {loop.special} + {loop.loads} of {loop.all}" for loop in found[1:]
+        )
+        x, y, dtype = name.split()
+        print(f"| ({x}\\|{y}) | {dtype} | {counted} | {registers} | {spilled} | {seconds:.1f} |")
     print(COMPILE)
-    for name, found in sorted(COMPILED.items(), key=lambda item: -sum(item[1])):
-        if name != "<lambda>":
-            print(f"| `{name}` | {len(found)} | {sum(found):.1f} | {max(found):.1f} |")
+    for name, spent in sorted(SECONDS.items(), key=lambda item: -sum(item[1])):
+        print(f"| {name} | {len(spent)} | {sum(spent):.1f} | {max(spent):.1f} |")
     return 0
 
 
-COMPILE = """
-## Compiling
-
-Seconds of processor time for the programs counted above, in two precisions each where there are two, on one core of the
-machine that made this page, without XLA's cache of compiled programs. A card's compiler may take longer.
-
-| program | compiled | seconds in all | longest |
-|---|---|---|---|"""
-
-
-def report(found: dict[str, SimpleNamespace], policy: str) -> None:
+def report(found: dict[str, Stage], policy: str, host: float) -> None:
     """Print the tables of one molecule and policy."""
     print(f"`{policy}`, a label:\n")
-    print("| stage | Gflop | MB | bound on H200, 256 lanes | ms on H100 | ms on H200 |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| stage | ms of arithmetic | MB | launches of a batch | bound on H200, 256 lanes | ms on H100 | ms on H200 |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for name, stage in found.items():
-        if name.endswith("library"):
-            print(f"| {name} | | | one after the other | {1e3 * LIBRARY:.1f} | {1e3 * LIBRARY:.1f} |")
-            continue
-        on = {card: seconds(stage, rates, 256) for card, rates in CARDS.items()}
+        on = {card: stage.seconds(rates, 256) for card, rates in CARDS.items()}
         times = " | ".join(f"{1e3 * t:.3f}" for t, _ in on.values())
-        print(f"| {name} | {stage.flops / 1e9:.3f} | {stage.bytes / 1e6:.1f} | {on['H200'][1]} | {times} |")
-    common = [stage for name, stage in found.items() if not name.startswith("diagonalisation")]
+        print(f"| {name} | {1e3 * stage.arithmetic:.3f} | {stage.bytes / 1e6:.1f} | {stage.launches:,.0f} | "
+              f"{on['H200'][1]} | {times} |")  # fmt: skip
     print(
         "\n| labels a second | " + " | ".join(f"{card}, {n} lanes" for card in CARDS for n in BATCHES) + " |"
     )
     print("|---|" + "---|" * (len(CARDS) * len(BATCHES)))
-    for fused in (False, True):
-        common = [found["AO values"], *(found[BETTER[name] if fused else name] for name in BETTER)]
-        for name in ("library", "Jacobi", "purification"):
-            rates = []
-            for card in CARDS.values():
-                for lanes in BATCHES:
-                    label = sum(seconds(stage, card, lanes)[0] for stage in common)
-                    own = found[f"diagonalisation, {name}"]
-                    label += LIBRARY if name == "library" else seconds(own, card, lanes)[0]
-                    rates.append(f"{1.0 / label:,.0f}")
-            print(f"| {'fused' if fused else 'as counted'}, {name} | " + " | ".join(rates) + " |")
+    for name, more in (("the card alone", 0.0), ("one host core before it, as built", host)):
+        rates = [
+            f"{1.0 / (more + sum(stage.seconds(card, lanes)[0] for stage in found.values())):,.0f}"
+            for card in CARDS.values()
+            for lanes in BATCHES
+        ]
+        print(f"| {name} | " + " | ".join(rates) + " |")
     print()
-
-
-#: What stands in the place of a stage where loops are fused as far as they could be.
-BETTER = {
-    "integrals": "integrals, one kernel for two classes",
-    "J and K": "J and K, each integral read three times",
-    "exchange-correlation": "exchange-correlation, AO values read twice",
-}
 
 
 HEAD = """# Predicted: labels on an H100 and an H200
 
 Made by `benchmarks/gpu_prediction.py`, with jax {jax}, before any run on a device. **There has been none: every time
-and rate here is a prediction.** Operations and bytes are XLA's own counts of the programs compiled for the processor;
-its fusions for a GPU differ. B3LYP/STO-3G, grid level 0, tiles of {tile} pairs, {iterations} iterations.
+and rate here is a prediction.** Kernels, and the bytes that they read and write, are those that XLA compiles for an
+H200 ({lanes} lanes, tiles of {tile} pairs). B3LYP/STO-3G, grid level 0, {iterations} iterations, {squarings}
+squarings in each purification.
 
-Taken as reachable: {arithmetic:.0f} % of the published arithmetic without matrix units, {memory:.0f} % of the
-published bandwidth. Assumed: {launch:.0f} microseconds for a kernel to start, {round:.0f} for a loop with a dynamic end
-to go round once. Times on a card are the larger of arithmetic and memory, plus launches shared by the lanes. The host's
-part (points and weights, first density, orthogonaliser, transfers) is not in them.
+Taken as reachable: {memory:.0f} % of the published bandwidth, {arithmetic:.0f} % of the published arithmetic without
+matrix units, and in the kernels of integrals, whose instructions are counted in their code, {unit:.0f} % of what the
+busiest unit of a multiprocessor can do. A look-up in the Boys table takes a clock for each line of 128 bytes that a
+warp's 32 conformers read, counted on displaced geometries. Assumed: {launch:.0f} microseconds for a kernel to start,
+{round:.0f} for a loop whose end is found on the way to go round once. Times on a card are the larger of arithmetic and
+memory, plus launches and library calls shared by the lanes. Diagonalisation: {eigh:.0f} microseconds for a matrix of
+order 64 in a batch, twice what is reported for float32 (jax issue 31368, whose author names no card); once a label, for
+orbital energies. `mixed` is taken in its first phase; its last iterations are `float64`.
 
-Rows with a remark are what a stage would take if its loops were fused as far as they could be: integrals of two classes
-in one kernel that keeps intermediates in registers and loops over primitives itself; J and K that read each integral
-three times an iteration; a quadrature that reads the AO values twice. *As counted* leaves these out, *fused* puts them
-in the place of their stages: what a GPU's compiler makes of the programs lies between, and nearer to the first for the
-integrals, whose loops over primitives it does not fuse.
+The host's part is timed on one core of the machine that made this page, which has no GPU. As built nothing overlaps:
+the host prepares a batch, then the card works. Not in it: copying points to the card, and results into rows of a
+dataset."""
 
-Diagonalisation is a library call, which XLA does not count. Three ways are set beside each other. *Library*: one matrix
-after the other at 0.7 ms, what a divide-and-conquer solver may take for a small matrix that is a call of its own
-(assumed). *Jacobi* in lanes and *purification* (SP2: Niklasson, Phys. Rev. B 66, 155115 (2002)) are counts of what
-they would do; **neither is built**: `jnp.linalg.eigh` runs today, as the installed jaxlib does it for many matrices."""
+KERNELS = """
+## The kernels of integrals
+
+Floating-point, special-function and memory instructions, and all, of one round of the loop over the bra's primitives
+and over the ket's; registers of a thread and bytes that it spills, as NVIDIA's assembler says.
+
+| integrals | dtype | bra | ket | registers | spilled | seconds to compile |
+|---|---|---|---|---|---|---|"""
+
+COMPILE = """
+## Compiling
+
+Seconds of processor time for the programs above, for the card, on the machine that made this page, which was busy with
+other work; without XLA's cache of compiled programs.
+
+| program | compiled | seconds in all | longest |
+|---|---|---|---|"""
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Hessians by differences of gradients against PySCF's analytic ones, and the frequencies that follow from both.
 
-    python benchmarks/hessians.py [--molecules 10] [--grid 5] [--precision float64] [--out TABLE.md]
+    python benchmarks/hessians.py [--molecules 10] [--only C=O] [--grid 5] [--precision float64] [--out TABLE.md]
 
 Ten small molecules, B3LYP; geometries relaxed by scfx at the level of the comparison (`gau_tight`). Ours: central
 differences of analytic gradients that follow the grid (step 0.005 bohr). Theirs: `RKS.Hessian().kernel()`, analytic and
@@ -143,6 +143,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--molecules", type=int, default=len(MOLECULES))
+    parser.add_argument("--only", nargs="+", help="of these, the molecules with such SMILES")
     parser.add_argument("--grid", type=int, default=5)
     parser.add_argument("--precision", default="float64")
     parser.add_argument("--out", help="a Markdown file")
@@ -150,6 +151,8 @@ def main() -> None:
     lib.num_threads(1)
     rows = []
     for smiles, basis in MOLECULES[: options.molecules]:
+        if options.only and smiles not in options.only:
+            continue
         began = time.process_time()
         rows.append(compared(smiles, basis, options.grid, options.precision))
         print(f"{rows[-1]}  {time.process_time() - began:.0f} s of CPU", flush=True)

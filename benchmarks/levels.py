@@ -93,7 +93,7 @@ def main() -> None:
         ours = scfx.solve(
             systems, functional=functional, basis=basis, backend=arguments.backend, grid=arguments.grid,
             nonlocal_grid=arguments.grid, convergence="tight", threads=1, registry=registry,
-            linear_dependence=overlap_zero_eigenvalue_threshold,
+            linear_dependence_threshold=overlap_zero_eigenvalue_threshold,
         ).raise_for_status()  # fmt: skip
         middle = time.perf_counter()
         theirs = [pyscf_energy(pyscf_molecule(s, basis, registry), level, arguments.grid) for s in systems]

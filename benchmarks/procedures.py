@@ -2,9 +2,10 @@
 
     python benchmarks/procedures.py --markdown docs/measurements/iterations.md     # some ten minutes
     python benchmarks/procedures.py --levels hf/sto-3g --sets usual                # under a minute
+    python benchmarks/procedures.py --recovery --precision mixed --sets hard      # rungs of the ladder too
 
-Counts do not depend on the machine's load. The ladder of recovery is off: what the plain procedure leaves would climb.
-float64, default thresholds, no coarse grid.
+Counts do not depend on the machine's load. Unless `--recovery` is given the ladder is off: what the plain procedure
+leaves would climb it. Default thresholds; float64 has no coarse grid.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def systems_of(name: str) -> list[scfx.System]:
     return scfx.System.all_from_xyz(HARD)
 
 
-def row(systems: list[scfx.System], level: str, guess: Guess, diis: DIIS) -> tuple[str, np.ndarray]:
+def row(
+    systems: list[scfx.System], level: str, guess: Guess, diis: DIIS, precision: str, recovery: bool
+) -> tuple[str, np.ndarray]:
     """A row of the table, and the energies (NaN where not converged)."""
     functional, basis, *grid = level.split("/")
     result = scfx.solve(
@@ -53,12 +56,17 @@ def row(systems: list[scfx.System], level: str, guess: Guess, diis: DIIS) -> tup
         grid=int(grid[0]) if grid else 0,
         guess=guess,
         diis=diis,
-        recovery=False,
+        precision=precision,
+        recovery=recovery,
     )
     done = np.asarray(result.converged)
     counts = result.iterations[done]
-    left = ", ".join(str(result.systems[i].name or i) for i in map(int, np.flatnonzero(~done)))
-    text = f"| {level} | {guess} | {diis} | {counts.mean():.1f} | {counts.max()} | {(~done).sum()} | {left} |"
+    climbed = done & np.array([bool(rung) for rung in result.rung])
+    left = ", ".join(str(result.systems[i].name or i) for i in map(int, np.flatnonzero(~done | climbed)))
+    text = (
+        f"| {level}, {precision} | {guess} | {diis} | {counts.mean():.1f} | {counts.max()} | {climbed.sum()} "
+        f"| {(~done).sum()} | {left} |"
+    )
     return text, np.where(done, result.energy, np.nan)
 
 
@@ -68,6 +76,8 @@ def main() -> None:
         "--levels", nargs="+", default=["hf/6-31g*", "b3lyp/sto-3g/0"], help="functional/basis/grid"
     )
     parser.add_argument("--sets", nargs="+", default=["usual", "hard"], choices=["usual", "hard"])
+    parser.add_argument("--precision", default="float64")
+    parser.add_argument("--recovery", action="store_true", help="with the ladder, whose climbers are counted")
     parser.add_argument("--markdown", help="write the tables to this file")
     arguments = parser.parse_args()
     lines = [describe(), ""]
@@ -75,13 +85,14 @@ def main() -> None:
         systems = systems_of(name)
         lines += [
             f"{name} molecules ({len(systems)})", "",
-            "| level | guess | DIIS | iterations, mean | most | not converged in 60 | which | other solution |",
-            "|---|---|---|---|---|---|---|---|",
+            "| level | guess | DIIS | iterations, mean | most | climbed | not converged | which of both "
+            "| other solution |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]  # fmt: skip
         for level in arguments.levels:
             lowest, rows = np.full(len(systems), np.inf), []
             for procedure in PROCEDURES:
-                text, energy = row(systems, level, *procedure)
+                text, energy = row(systems, level, *procedure, arguments.precision, arguments.recovery)
                 lowest = np.fmin(lowest, energy)
                 rows.append((text, energy))
             for text, energy in rows:

@@ -1,14 +1,15 @@
 """All columns of QM9 from SMILES, against QM9's own records: MAE and worst of each, molecule by molecule.
 
     python benchmarks/qm9_columns.py QM9.parquet OUT.jsonl [--from 0] [--count 50] [--heavy 7] [--hours 1]
-                                     [--table TABLE.md]
+                                     [--pick 11 712] [--table TABLE.md]
 
 QM9.parquet: columns idx, smiles_gdb, z, pos (angstrom), mu, alpha, homo, lumo, gap, r2, zpve, u0, u298, h298, g298, cv,
-in QM9's units. Molecules are taken by their number of heavy atoms, then by their index: `--count` of them from the
-one with number `--from`. Each is a line of OUT.jsonl, written whole when it is done. A run may be cut at any moment:
-the next one passes over what is there (a line that was cut is made again), and so several runs of other molecules can
-share the file, one after another. `--hours` stops before a molecule that would begin after that time. The table is of
-all lines of the file; `--count 0` only makes the table.
+in QM9's units. Molecules are numbered by their heavy atoms, then by their index: `--count` of them are taken from
+number `--from` on, or those with the numbers of `--pick`, in that order. Each is a line of OUT.jsonl, written whole
+when it is done. A run may be cut at any moment: the next one passes over what is there (a line that was cut is made
+again), and so several runs of other molecules can share the file, one after another. Set JAX_COMPILATION_CACHE_DIR,
+and what one run has compiled serves the next. `--hours` stops before a molecule that would begin after that time. The
+table is of all lines of the file; `--count 0` only makes the table.
 
 For each: SMILES -> ETKDG conformers, MMFF -> the conformer whose relaxed geometry is to be QM9's -> gau_tight ->
 Hessian, polarizability, <r2>. QM9's geometry says which conformer that is: of the MMFF conformers the one with the
@@ -44,6 +45,9 @@ LEVEL = {
     "grid": 3,
     "threads": 1,
     "convergence": "forces",
+    # No label depends on these; a few GB are enough.
+    "memory_budget": "2 GiB",
+    "lane_width": 8,
 }
 SAME_CONFORMER = 0.1  # angstrom
 KELVIN_IN_HARTREE = 3.166811563e-6
@@ -71,11 +75,14 @@ COLUMNS = {
 }
 
 
-def molecules(path: str, heavy: int, first: int, count: int) -> list[dict]:
-    """The chosen rows of QM9's table, the smallest molecules first."""
-    table = pq.read_table(path).to_pylist()
-    rows = [row for row in table if sum(z > 1 for z in row["z"]) <= heavy]
-    return sorted(rows, key=lambda row: (sum(z > 1 for z in row["z"]), row["idx"]))[first : first + count]
+def molecules(options: argparse.Namespace) -> list[dict]:
+    """The chosen rows of QM9's table."""
+    table = pq.read_table(options.qm9).to_pylist()
+    rows = [row for row in table if sum(z > 1 for z in row["z"]) <= options.heavy]
+    rows.sort(key=lambda row: (sum(z > 1 for z in row["z"]), row["idx"]))
+    if options.pick:
+        return [rows[number] for number in options.pick]
+    return rows[options.first : options.first + options.count]
 
 
 def finished(path: Path) -> list[dict]:
@@ -177,6 +184,11 @@ def compared(row: dict) -> dict:
     began = time.process_time()
     found = frequencies(solver, relaxed, labels=labels)
     out["seconds_frequencies"] = time.process_time() - began
+    out["displaced_iterations"] = found.differences.iterations
+    out["stages"] = {
+        name: round(solver.profile.get(name, 0.0) + labels.profile.get(name, 0.0), 1)
+        for name in sorted({*solver.profile, *labels.profile})
+    }
     thermo, label = found.thermochemistry, found.label
     out["doubt"] = "; ".join(text for text in (found.doubt, thermo.reason) if text)
     out["lowest_cm1"] = float(found.modes.frequencies[0]) if len(found.modes.frequencies) else None
@@ -278,6 +290,7 @@ def main() -> None:
     parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--heavy", type=int, default=7)
+    parser.add_argument("--pick", type=int, nargs="+")
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--table")
     options = parser.parse_args()
@@ -285,7 +298,7 @@ def main() -> None:
     path, began = Path(options.out), time.perf_counter()
     lines = finished(path)
     known = {line["idx"] for line in lines}
-    for row in molecules(options.qm9, options.heavy, options.first, options.count):
+    for row in molecules(options):
         if row["idx"] in known or time.perf_counter() - began > 3600 * options.hours:
             continue
         try:

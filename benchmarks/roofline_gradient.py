@@ -14,15 +14,34 @@ Counted by formulas that follow the kernels' loops, with the screening of each q
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
+import jax
 import numpy as np
-from roofline_counts import Operations, Pair, ao_values, boys, composites, hermite, pairs, quartet
-from scfx_simd.two_electron import PRIMITIVE_FRACTION
+from integrals import in_batch_order
+from roofline_counts import (
+    Operations,
+    Pair,
+    ao_values,
+    boys,
+    composites,
+    hermite,
+    pairs,
+    quartet,
+    thresholds,
+)
+from roofline_rates import Stage
+from roofline_stages import MEMORY_BUDGET, TILE_POINTS, Bench
+from scfx_simd.two_electron import PRIMITIVE_FRACTION, ROUNDED_FROM_D
 
-if TYPE_CHECKING:
-    from scfx.model.basis import BasisSet
-    from scfx.model.batch import Batch
+from scfx.config.precision import FLOAT64
+from scfx.contracts.derivatives import TwoElectronEnergy
+from scfx.energy.exchange_correlation.gradient import (
+    exchange_correlation_gradient as exchange_correlation_forces,
+)
+from scfx.grid import owned_grids
+from scfx.model.basis import BasisSet
+from scfx.model.batch import Batch
 
 #: By degree of a pair of composites (s, or s with p): weights that meet each Hermite function of the bra, of one degree
 #: more, and of two more; and potentials by Hermite functions of the bra one degree down, of its own, of one more.
@@ -120,3 +139,66 @@ def exchange_correlation_gradient(
 def weight_response(natm: int, points: int) -> Operations:
     """The cells alone: 26 operations for each pair of atoms, 9 for each distance."""
     return Operations(0.0, points * (13.0 * natm * (natm - 1) + 9.0 * natm))
+
+
+def stages(bench: Bench) -> list[Stage]:
+    """The stages of a nuclear gradient, at converged densities in the batch's own order."""
+    with jax.enable_x64(True):
+        return _stages(bench)
+
+
+def _stages(bench: Bench) -> list[Stage]:
+    ordered = [in_batch_order(bench.batch, i) for i in range(len(bench.batch))]
+    batch = Batch.from_systems(ordered, bench.basis)
+    matrices = bench.solvers["mixed"].solve(ordered, return_density=True).density
+    assert matrices is not None
+    density = np.stack(matrices)
+    owned = owned_grids(batch.atomic_numbers, bench.grids, bench.resolved.grid)
+    screening = bench.backend.definition()["screening"]
+    energies = [TwoElectronEnergy(coulomb=1.0, exchange=0.2)]
+    out = []
+    for name in ("float32", "mixed"):
+        policy = bench.solvers[name].resolved.precision
+        single, double = thresholds(policy, screening)
+        seconds = bench.per_conformer(
+            lambda policy=policy: bench.backend.two_electron_gradient(
+                batch, bench.lanes, density, energies, policy
+            )
+        )
+        operations = two_electron_gradient(
+            batch, bench.basis, 0, (single, max(single, min(double, ROUNDED_FROM_D))), density[0, 0], 0.2
+        )
+        out.append(Stage("two-electron gradient", name, "label", operations, 2 * 8 * batch.nao**2, seconds))
+    for dtype in ("float32", "float64"):
+        policy = replace(FLOAT64, name=dtype, orbitals=dtype)
+        points, weights = [p for p, _ in bench.grids], [w for _, w in bench.grids]
+        operator = bench.backend.grid_operator(batch, points, weights, "gga", policy, MEMORY_BUDGET)
+        try:
+            kept, size = operator.kept_bytes / len(batch), np.dtype(dtype).itemsize
+            covered = -(-bench.points // TILE_POINTS) * TILE_POINTS
+            rows = kept / (4 * size * covered)
+            seconds = bench.per_conformer(
+                lambda operator=operator, policy=policy: exchange_correlation_forces(
+                    batch, owned, bench.resolved.functional, policy, density, bench.lanes,
+                    operator=operator, response=False,
+                )
+            )  # fmt: skip
+            operations = exchange_correlation_gradient(batch, points[0], rows, covered, dtype)
+            out.append(Stage("exchange-correlation gradient", dtype, "label", operations, kept, seconds))
+            weights_seconds = bench.per_conformer(
+                lambda operator=operator: [
+                    operator.weight_gradient(
+                        lane, batch.atomic_numbers[lane], batch.positions[lane], grid, grid.weights
+                    )
+                    for lane, grid in enumerate(owned)
+                ]
+            )
+        finally:
+            operator.close()
+    out.append(
+        Stage(
+            "response of the weights", "float64", "label",
+            weight_response(batch.natm, bench.points), 6 * 8 * bench.points, weights_seconds,
+        )
+    )  # fmt: skip
+    return out

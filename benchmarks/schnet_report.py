@@ -1,7 +1,9 @@
 """Puts what was measured into docs/measurements/schnet.md, between its `<!-- measured: NAME -->` marks, with figures.
 
     python benchmarks/schnet_report.py --scaling out/scaling --qm9 out/qm9-curve --finetune out/finetune \
-        --variants out/variants --compute out/equal-compute --speed out/schnet_speed.json
+        --variants out/variants --compute out/equal-compute --speed out/schnet_speed.json \
+        --quality out/label-quality --forces out/potential-scaling/curves --potential out/potential \
+        --fidelity out/potential-finetune --pcq out/finetune-pcq --force-speed out/schnet_force_speed.json --budget out
 
 Every part that is given replaces its section; the others stay. Numbers come from the tasks' own summary.json and
 from benchmarks/schnet_speed.py, so that no number on the page is typed by hand.
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pages import DOCS, picture, put
+from potentials_report import budget, forces, headed, potential, quality, with_spread
 
 
 def scaling(folder: Path) -> str:
@@ -23,11 +26,6 @@ def scaling(folder: Path) -> str:
         + "\n"
         + headed(folder)
     )
-
-
-def headed(folder: Path) -> str:
-    """The task's own summary, its headings one level down."""
-    return (folder / "summary.md").read_text(encoding="utf-8").replace("### ", "#### ")
 
 
 def qm9(folder: Path) -> str:
@@ -47,18 +45,34 @@ def mev(errors: dict[str, Any] | None) -> str:
     return f"{1000 * errors['mean'][0]:.0f}" if errors else ""
 
 
-def finetune(folder: Path) -> str:
+def finetune(folder: Path, data: str = "QM9's gap", figure: str = "schnet_finetune.png") -> str:
     facts = json.loads((folder / "summary.json").read_text())["facts"]
+    removed = (
+        f"{facts['molecules_removed']:,} molecules ({facts['rows_removed']:,} of {facts['rows']:,} rows) occur in the "
+        f"{facts['pretraining_rows']:,} rows of the generated set and are removed."
+        if facts["rows_removed"]
+        else f"{facts['rows']:,} rows, and {facts['pretraining_rows']:,} of cheap labels; no molecule that is asked "
+        "about is in a pre-training."
+    )
     text = (
-        f"Pre-trained on generated labels, fine-tuned on QM9's gap: {facts['molecules_removed']:,} of QM9's molecules "
-        f"({facts['rows_removed']:,} of {facts['rows']:,} rows) occur in the {facts['pretraining_rows']:,} rows of the "
-        f"generated set and are removed. {facts['training']['steps']:,} updates of {facts['training']['batch_size']} "
-        f"either way; MAE in meV on {facts['test']:,} test molecules, means over seeds.\n\n"
+        f"{data}: {removed} {facts['training']['steps']:,} updates of {facts['training']['batch_size']} on the better "
+        f"labels, {facts.get('pretraining', facts['training'])['steps']:,} on the cheap ones before (`heads`: all of "
+        f"them at once); MAE on {facts['test']:,} test rows, means over seeds.\n\n"
     )
     table = (folder / "summary.md").read_text(encoding="utf-8")
-    return (
-        text + table + picture(folder / "finetune.png", "schnet_finetune.png", "from scratch and pre-trained")
-    )
+    return text + table + picture(folder / "finetune.png", figure, "each way against from scratch")
+
+
+def fidelity(folder: Path) -> str:
+    return finetune(folder, "Energies and forces in 6-31G*, the cheap ones in STO-3G", "schnet_fidelity.png")
+
+
+def pcq(folder: Path) -> str:
+    return finetune(folder, "The gap of a sample of PCQM4Mv2", "schnet_pcq.png")
+
+
+def force_speed(path: Path) -> str:
+    return speed(path).replace("Updates on batches", "Updates on energies and forces, on batches")
 
 
 def variants(folder: Path) -> str:
@@ -103,10 +117,6 @@ def judged(folder: Path) -> str:
     )
 
 
-def with_spread(errors: dict[str, Any] | None) -> str:
-    return f"{1000 * errors['mean'][0]:.0f} ± {1000 * errors['std'][0]:.0f}" if errors else ""
-
-
 def speed(path: Path) -> str:
     found = json.loads(path.read_text())
     lines = [
@@ -129,9 +139,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = {
         "scaling": scaling, "qm9": qm9, "finetune": finetune, "variants": variants, "compute": compute, "speed": speed,
+        "quality": quality, "forces": forces, "potential": potential, "fidelity": fidelity, "pcq": pcq,
+        "force_speed": force_speed, "budget": budget,
     }  # fmt: skip
     for name in parts:
-        parser.add_argument(f"--{name}", type=Path)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
     given = vars(parser.parse_args())
     put(
         DOCS / "measurements" / "schnet.md",

@@ -1,6 +1,10 @@
 """Training speed of scfx's SchNet against PyTorch Geometric's: same weights, batches, optimiser and threads.
 
     python benchmarks/schnet_speed.py --threads 1 --molecules 32 --rounds 15 --json out/schnet_speed.json
+    python benchmarks/schnet_speed.py --forces --clock cpu --json out/schnet_force_speed.json
+
+With `--forces` the loss is of energies and forces, minus their derivative: scfx's training then takes operations that
+PyTorch differentiates twice. Only models without a limit of neighbours can do that.
 
 Both take turns, update by update, so that what else the machine does hits both alike; the ratio is that of each
 pair of updates, its median is reported with the quartiles. Molecules have the sizes of 9 to 11 heavy atoms with
@@ -23,6 +27,7 @@ import numpy as np
 import torch
 from scfx_schnet import build
 from scfx_schnet.batch import PackedMolecules, pack
+from scfx_schnet.forces import WithForces
 from scfx_schnet.presets import PRESETS
 
 
@@ -55,7 +60,9 @@ def graph_of(batch: PackedMolecules, cutoff: float):
     return graph
 
 
-def compare(name: str, batch: PackedMolecules, rounds: int, clock: Callable[[], float]) -> dict:
+def compare(
+    name: str, batch: PackedMolecules, rounds: int, clock: Callable[[], float], with_forces: bool
+) -> dict:
     from torch_geometric.nn.models import SchNet
 
     o = PRESETS[name][2]
@@ -65,24 +72,41 @@ def compare(name: str, batch: PackedMolecules, rounds: int, clock: Callable[[], 
         interaction_graph=graph_of(batch, o["cutoff"]), readout=o["readout"],
     )  # fmt: skip
     ours = build(name).load_pyg(theirs.state_dict())  # type: ignore[operator]
-    target = torch.randn(batch.n_molecules, 1)
+    target, pushed = torch.randn(batch.n_molecules, 1), torch.randn(len(batch.numbers), 3)
+    ours_with_forces = WithForces(ours, 0).train()
     optimizers = [torch.optim.AdamW(m.parameters(), lr=1e-5, fused=True) for m in (ours, theirs)]
 
     def predict(which: int) -> torch.Tensor:
         return ours(batch) if which == 0 else theirs(batch.numbers, batch.positions, batch.molecule)
 
+    def forces(which: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if which == 0:
+            return ours_with_forces(batch)
+        positions = batch.positions.detach().requires_grad_(True)
+        energies = theirs(batch.numbers, positions, batch.molecule)
+        return energies, -torch.autograd.grad(energies.sum(), positions, create_graph=True)[0]
+
+    def loss(which: int) -> torch.Tensor:
+        if not with_forces:
+            return (predict(which) - target).abs().mean()
+        energies, found = forces(which)
+        return (energies - target).abs().mean() + (found - pushed).abs().mean()
+
     def update(which: int) -> float:
         begun = clock()
         optimizers[which].zero_grad(set_to_none=True)
-        (predict(which) - target).abs().mean().backward()
+        loss(which).backward()
         optimizers[which].step()
         return clock() - begun
 
     with torch.no_grad():
         wrong = float((predict(0) - predict(1)).abs().max() / predict(1).abs().max().clamp_min(1))
     assert wrong < 1e-5, f"{name}: predictions differ by {wrong}"
+    if with_forces:
+        own, other = (forces(which)[1].detach() for which in (0, 1))
+        assert (own - other).abs().max() <= 1e-4 * other.abs().max(), f"{name}: forces"
     for which in (0, 1):
-        (predict(which) - target).abs().mean().backward()
+        loss(which).backward()
     gradients = {k: p.grad for k, p in theirs.named_parameters()}
     for k, p in ours.named_parameters():
         assert (p.grad - gradients[k]).abs().max() <= 1e-4 * gradients[k].abs().max() + 1e-9, (
@@ -108,11 +132,12 @@ def compare(name: str, batch: PackedMolecules, rounds: int, clock: Callable[[], 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--presets", nargs="+", default=[n for n in PRESETS if n.startswith("schnet")])
+    parser.add_argument("--presets", nargs="+", help="default: every SchNet that can do what is asked")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--molecules", type=int, default=32, help="in a batch")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--forces", action="store_true", help="train on energies and forces")
     parser.add_argument(
         "--clock",
         choices=("wall", "cpu"),
@@ -123,15 +148,16 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if options.clock == "cpu" and options.threads > 1:
         parser.error("--clock cpu adds up threads: take --threads 1")
+    schnets = [name for name in PRESETS if name.startswith("schnet")]
+    able = [n for n in schnets if not (options.forces and PRESETS[n][2].get("max_neighbors"))]
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     batch = molecules(options.molecules, seed=0)
     print(f"torch {torch.__version__}, {options.threads} threads, {options.molecules} molecules, "
           f"{len(batch.numbers)} atoms; updates a second of each in turn")  # fmt: skip
     rows = []
-    for name in options.presets:
-        row = compare(
-            name, batch, max(3, options.rounds // 4) if name == "schnet-9m" else options.rounds, clock
-        )
+    for name in options.presets or able:
+        rounds = max(3, options.rounds // 4) if name == "schnet-9m" else options.rounds
+        row = compare(name, batch, rounds, clock, options.forces)
         rows.append(row)
         low, high = row["ratio_quartiles"]
         print(

@@ -4,6 +4,7 @@
     taskset -c 0 python benchmarks/throughput.py --forces            # energies with forces (forces.py)
     taskset -c 0 python benchmarks/throughput.py --conformers 8 --grids 0 --molecules 1
     taskset -c 0 python benchmarks/throughput.py --alone --basis 6-31g* --grids 3 --smiles "CC(N)=O" --peer-conformers 2
+    taskset -c 0 python benchmarks/throughput.py --settle --clock processor                       # on a shared machine
 
 With `--alone` every policy has two rows: conformers in batches, and each of them solved by itself.
 Both programs get the same molecules, basis numbers, functional, grid level and convergence rule: energy change and
@@ -14,6 +15,8 @@ solved before it is timed or timed twice by one program: compilation is warmed u
 seconds are reported apart. Every timed label is then checked: convergence, and the error against PySCF converged
 tightly on the same grid (from its own solution, outside the timing). With `--peer-conformers N` PySCF, and `--alone`,
 solve the first N of each chunk only: rates are per label either way.
+`--settle`: each program solves conformers of other seeds untimed just before its turn, as in a running job, where no
+memory lies idle while another program works. `--clock processor` counts the seconds of the process, not of the wall.
 """
 
 from __future__ import annotations
@@ -24,13 +27,16 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np  # noqa: E402
 import pyscf  # noqa: E402
+import throughput_report  # noqa: E402
 from pyscf import dft, gto, lib  # noqa: E402
 
 import scfx  # noqa: E402
@@ -39,6 +45,7 @@ from scfx.model.elements import SYMBOLS  # noqa: E402
 
 MOLECULES = ("FC=C1C2CN2N=C1C=O", "Fc1nocnc(=O)c1=O", "CC(=O)OC1CCNC1", "CCCCCCCCC")
 MEV = 27211.386245988
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 #: Ends the name of a policy whose conformers are solved one by one.
 ALONE = "alone"
 
@@ -47,6 +54,7 @@ ALONE = "alone"
 class Timed:
     """Seconds and labels of one program on one molecule."""
 
+    clock: Callable[[], float] = time.perf_counter
     seconds: list[float] = field(default_factory=list)
     energy: list[float] = field(default_factory=list)
     gap: list[float] = field(default_factory=list)
@@ -107,7 +115,7 @@ def run_pyscf(
 ) -> None:
     """Solve with PySCF under scfx's own convergence rule, timing everything from the geometry on."""
     for system in systems:
-        start = time.perf_counter()
+        start = into.clock()
         molecule = mole(system, basis)
         mf = dft.RKS(molecule, xc=xc)
         mf.grids.level = level
@@ -129,7 +137,7 @@ def run_pyscf(
 
         mf.check_convergence = settled
         energy = mf.kernel()
-        into.seconds.append(time.perf_counter() - start)
+        into.seconds.append(into.clock() - start)
         into.energy.append(energy)
         into.gap.append(gap(mf))
         density = mf.make_rdm1()
@@ -150,10 +158,10 @@ def gap(mf: dft.rks.RKS) -> float:
 def run_scfx(solver: scfx.Solver, systems: list[scfx.System], into: Timed) -> None:
     """Solve one batch with scfx."""
     before = solver.profile.get("compile", 0.0)
-    start = time.perf_counter()
+    start = into.clock()
     result = solver.solve(systems)
     compiling = solver.profile.get("compile", 0.0) - before
-    into.seconds.append(time.perf_counter() - start - compiling)
+    into.seconds.append(into.clock() - start - compiling)
     into.energy += result.energy.tolist()
     into.gap += result.gap.tolist()
     into.residual += result.residual.tolist()
@@ -171,6 +179,7 @@ def made(policy: str, level: int, arguments: argparse.Namespace) -> scfx.Solver:
         grid=level,
         threads=1,
         convergence={"energy": arguments.threshold, "gradient": arguments.threshold},
+        memory_budget=arguments.memory_budget,
     )
 
 
@@ -179,7 +188,7 @@ def compare(smiles: str, level: int, arguments: argparse.Namespace) -> list[dict
     solvers = {policy: made(policy, level, arguments) for policy in arguments.policies}
     if arguments.alone:
         solvers |= {f"{policy} {ALONE}": made(policy, level, arguments) for policy in arguments.policies}
-    timed = {name: Timed() for name in (*solvers, "pyscf")}
+    timed = {name: Timed(CLOCKS[arguments.clock]) for name in (*solvers, "pyscf")}
     warm = conformers(smiles, arguments.chunk, 100_000)
     for name, solver in solvers.items():
         solver.solve(warm[:1] if name.endswith(ALONE) else warm)
@@ -202,8 +211,15 @@ def compare(smiles: str, level: int, arguments: argparse.Namespace) -> list[dict
         few = chunk[: arguments.peer_conformers]
         compared += range(start, start + len(few))
         for name, solver in solvers.items():
+            if arguments.settle:
+                before = dict(solver.profile)
+                solver.solve(warm[:1] if name.endswith(ALONE) else warm)
+                for stage, seconds in solver.profile.items():  # not to be counted
+                    profiles[name][stage] = profiles[name].get(stage, 0.0) + seconds - before.get(stage, 0.0)
             for part in [[system] for system in few] if name.endswith(ALONE) else [chunk]:
                 run_scfx(solver, part, timed[name])
+        if arguments.settle:
+            run_pyscf(warm[:1], basis, level, arguments.functional, rule, Timed())
         run_pyscf(few, basis, level, arguments.functional, rule, timed["pyscf"])
     rows = []
     peer = timed["pyscf"]
@@ -241,27 +257,17 @@ def compare(smiles: str, level: int, arguments: argparse.Namespace) -> list[dict
     return rows
 
 
-def markdown(rows: list[dict]) -> str:
-    """The rows as a table."""
-    lines = [
-        "| molecule | AOs | grid | policy | scfx labels/s | PySCF labels/s | ratio | energy MAE (max), meV "
-        "| gap MAE (max), meV "
-        "| iterations (PySCF) | largest residual (PySCF) |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| `{r['molecule']}` | {r['nao']} | {r['grid']} | {r['policy']} | {r['scfx_labels_per_s']:.1f} "
-        f"| {r['pyscf_labels_per_s']:.2f} | **{r['ratio']:.1f}** | {r['energy_mae_mev']:.4f} "
-        f"({r['energy_max_mev']:.4f}) | {r['gap_mae_mev']:.4f} ({r['gap_max_mev']:.4f}) "
-        f"| {r['iterations']:.1f} ({r['pyscf_iterations']:.1f}) | {r['residual']:.0e} ({r['pyscf_residual']:.0e}) |"
-        for r in rows
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def basis_size(system: scfx.System, basis: BasisSet) -> int:
     """Number of AOs."""
     return sum(basis.nao(int(z)) for z in system.atomic_numbers)
+
+
+def write(rows: list[dict], tables: str, arguments: argparse.Namespace) -> None:
+    """Write tables and rows to the files that were asked for."""
+    if arguments.markdown:
+        Path(arguments.markdown).write_text(tables, encoding="utf-8")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 def with_forces(arguments: argparse.Namespace) -> None:
@@ -274,12 +280,7 @@ def with_forces(arguments: argparse.Namespace) -> None:
             for row in forces.compare(smiles, level, arguments):
                 rows.append(row)
                 print(forces.line(row), flush=True)
-    if arguments.markdown:
-        with open(arguments.markdown, "w", encoding="utf-8") as handle:
-            handle.write(forces.markdown(rows))
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as handle:
-            json.dump(rows, handle, indent=1)
+    write(rows, forces.markdown(rows), arguments)
 
 
 def main() -> None:
@@ -293,7 +294,12 @@ def main() -> None:
     parser.add_argument("--grids", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--policies", nargs="+", default=["float32", "mixed"])
     parser.add_argument("--alone", action="store_true", help="each conformer by itself too")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="whose seconds are counted")
+    parser.add_argument(
+        "--settle", action="store_true", help="solve other conformers untimed before each turn"
+    )
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--memory-budget", default="4 GiB", help="of scfx; PySCF may take 16 GB")
     parser.add_argument("--functional", default="b3lyp")
     parser.add_argument("--basis", default="sto-3g")
     parser.add_argument(
@@ -311,7 +317,10 @@ def main() -> None:
     print(
         f"scfx {scfx.__version__}, PySCF {pyscf.__version__}, {cores} core(s) in the affinity mask, 1 thread each"
     )
-    print(f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule")
+    print(
+        f"{arguments.functional}/{arguments.basis}, {arguments.conformers} conformers a molecule, memory budget "
+        f"{arguments.memory_budget}, {arguments.clock} seconds, load average {os.getloadavg()[0]:.1f}"
+    )
     if arguments.forces and arguments.alone:
         raise SystemExit("--alone is of energies; --forces --chunk 1 solves one molecule at a time")
     if arguments.forces:
@@ -322,37 +331,9 @@ def main() -> None:
         for smiles in arguments.smiles or MOLECULES[: arguments.molecules]:
             for row in compare(smiles, level, arguments):
                 rows.append(row)
-                print(
-                    f"grid {row['grid']} {row['molecule']:20s} nao {row['nao']:3d} {row['policy']:14s} "
-                    f"scfx {row['scfx_labels_per_s']:6.2f}/s PySCF {row['pyscf_labels_per_s']:5.2f}/s "
-                    f"ratio {row['ratio']:5.1f}  dE {row['energy_mae_mev']:.4f} (max {row['energy_max_mev']:.4f}) "
-                    f"dgap {row['gap_mae_mev']:.4f} (max {row['gap_max_mev']:.4f}) meV  "
-                    f"converged {row['converged']} ({row['pyscf_converged']})  "
-                    f"iterations {row['iterations']:.1f} ({row['pyscf_iterations']:.1f})  residual "
-                    f"{row['residual']:.0e} ({row['pyscf_residual']:.0e})  compile {row['compile_s']:.1f} s",
-                    flush=True,
-                )
-                print(
-                    "      ms a label: " + ", ".join(f"{k} {v:.1f}" for k, v in row["stage_ms"].items()),
-                    flush=True,
-                )
-    for policy in dict.fromkeys(r["policy"] for r in rows):
-        ratios = [r["ratio"] for r in rows if r["policy"] == policy]
-        compiling = sum(r["compile_s"] for r in rows if r["policy"] == policy)
-        labelling = 10_000 * np.mean([1 / r["scfx_labels_per_s"] for r in rows if r["policy"] == policy])
-        print(
-            f"{policy}: compiling {compiling:.1f} s in all, "
-            f"{100 * compiling / (compiling + labelling):.1f} % of 10,000 labels like these"
-        )
-        print(
-            f"{policy}: ratio to PySCF min {min(ratios):.1f}, median {np.median(ratios):.1f}, max {max(ratios):.1f}"
-        )
-    if arguments.markdown:
-        with open(arguments.markdown, "w", encoding="utf-8") as handle:
-            handle.write(markdown(rows))
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as handle:
-            json.dump(rows, handle, indent=1)
+                print("\n".join(throughput_report.row_lines(row)), flush=True)
+    print("\n".join(throughput_report.summary(rows)))
+    write(rows, throughput_report.markdown(rows), arguments)
 
 
 if __name__ == "__main__":

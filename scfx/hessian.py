@@ -1,6 +1,7 @@
 """`hessian`: second derivatives of the energy by the positions, from gradients of displaced geometries.
 
-The 6N displaced geometries are molecules of one structure, so they are one batch.
+The 6N displaced geometries are molecules of one structure, so they are batches. Those moved back begin from the density
+that those moved forth and the molecule in between give to first order, and so take few iterations.
 """
 
 from __future__ import annotations
@@ -31,25 +32,27 @@ class Hessian:
     `matrix` [3 natm, 3 natm] in hartree/bohr², symmetric, rows and columns by atom, then x, y, z, in the system's own
     order. `asymmetry` is the largest difference between an element and its mirror image before they were averaged, in
     the same unit: how far the differences are to be believed. `step` in bohr. `result` is that of the system itself,
-    with energy, gradient and all else that its solver computes; `displaced` has each coordinate's displacement forth
-    and back.
+    with energy, gradient and all else that its solver computes; `forth` and `back` have it with each coordinate
+    displaced that way.
     """
 
     matrix: Float64[np.ndarray, "n n"]
     asymmetry: float
     step: float
     result: SCFResult
-    displaced: SCFResult
+    forth: SCFResult
+    back: SCFResult
 
 
 def hessian(solver: Solver, system: System, step: float = STEP, *, centre: Solver | None = None) -> Hessian:
     """Return the Hessian of `system` by central differences of gradients, `step` bohr forth and back along each
     coordinate.
 
-    All 6 natm displaced geometries are one call of `solver.solve`, which must compute the gradient
+    The 3 natm geometries displaced one way are one call of `solver.solve`, which must compute the gradient
     (`properties="gradient"`). The system itself is solved before, from the standard guess, by `centre` if that is given
-    (a solver of the same level that computes more properties); the others start from its density. So the matrix depends
-    on the geometry alone. Ghost atoms are displaced like the others.
+    (a solver of the same level that computes more properties). From its density D0 those displaced forth start, and
+    from 2 D0 - D(forth), which is right to first order in the step, those displaced back. So the matrix depends on the
+    geometry alone. Ghost atoms are displaced like the others.
 
     Raises `InputError` for a solver without gradients or a step that is not positive, and `ConvergenceError` naming
     the displacement where one did not converge or has no gradient.
@@ -63,29 +66,35 @@ def hessian(solver: Solver, system: System, step: float = STEP, *, centre: Solve
         raise InputError(f"step is {step!r}, expected a positive length in bohr, such as {STEP}")
     result = (centre or solver).solve([system], return_density=True)
     _gradient(result, 0, "the undisplaced geometry")
-    systems = _displaced(system, step)
     assert result.density is not None
-    displaced = solver.solve(systems, initial_density=[np.array(result.density[0])] * len(systems))
-    gradients = np.stack([_gradient(displaced, i, _moved(i, step)) for i in range(len(systems))])
-    matrix = (gradients[0::2] - gradients[1::2]) / (2 * step)
+    centre_density = np.array(result.density[0])
+    systems = _displaced(system, step)
+    forth = solver.solve(systems, return_density=True, initial_density=[centre_density] * len(systems))
+    assert forth.density is not None
+    beyond = [2.0 * centre_density - np.asarray(density) for density in forth.density]
+    back = solver.solve(_displaced(system, -step), initial_density=beyond)
+    rows = [
+        _gradient(forth, i, _moved(i, step)) - _gradient(back, i, _moved(i, -step))
+        for i in range(len(systems))
+    ]
+    matrix = np.stack(rows) / (2 * step)
     asymmetry = float(np.abs(matrix - matrix.T).max())
-    return Hessian(0.5 * (matrix + matrix.T), asymmetry, step, result, displaced)
+    return Hessian(0.5 * (matrix + matrix.T), asymmetry, step, result, forth, back)
 
 
 def _displaced(system: System, step: float) -> list[System]:
+    """The system with each coordinate moved by `step` bohr."""
     out = []
-    for atom in range(system.natm):
-        for axis in range(3):
-            for sign in (1, -1):
-                positions = np.array(system.positions)
-                positions[atom, axis] += sign * step
-                out.append(replace(system, positions=positions))
+    for coordinate in range(3 * system.natm):
+        positions = np.array(system.positions)
+        positions.flat[coordinate] += step
+        out.append(replace(system, positions=positions))
     return out
 
 
-def _moved(index: int, step: float) -> str:
-    atom, axis = divmod(index // 2, 3)
-    return f"atom {atom} moved by {-step if index % 2 else step} bohr along {'xyz'[axis]}"
+def _moved(coordinate: int, step: float) -> str:
+    atom, axis = divmod(coordinate, 3)
+    return f"atom {atom} moved by {step} bohr along {'xyz'[axis]}"
 
 
 def _gradient(result: SCFResult, index: int, where: str) -> Float64[np.ndarray, "n"]:

@@ -126,7 +126,7 @@ def _computed(input_data: AtomicInput, config: TaskConfig) -> AtomicResult:
         extras |= {
             "hessian_asymmetry": differences.asymmetry,
             "hessian_step": differences.step,
-            "hessian_gradients": len(differences.displaced),
+            "hessian_gradients": len(differences.forth) + len(differences.back),
         }
     else:
         wants_orbitals = specification.protocols.wavefunction.value != "none"

@@ -8,13 +8,24 @@ import jax
 import numpy as np
 
 from scfx.contracts.backend import OneElectron
+from scfx.execution.device import running
 from scfx.model.batch import Batch
 from scfx_jax.boys import boys_table
-from scfx_jax.pairs import PairTables, Products, molecules_of, pair_tables, power_of_two, products_of_class
-from scfx_jax.repulsion import quartets
+from scfx_jax.pairs import (
+    REPULSION_ROOT,
+    PairClass,
+    PairTables,
+    Products,
+    molecules_of,
+    pair_tables,
+    power_of_two,
+    products_of_class,
+)
+from scfx_jax.repulsion import needs_expansion, quartets
 
 #: Exponent of the Gaussian that stands for a nucleus: so large that sums with others' exponents are itself.
 _POINT = 1e24
+_SS = PairClass((0, True), (0, True))
 
 
 def one_electron_matrices(batch: Batch, start: int, lanes: int, width: int) -> OneElectron:
@@ -25,14 +36,14 @@ def one_electron_matrices(batch: Batch, start: int, lanes: int, width: int) -> O
     nuclei, n_tiles = _nuclei(molecules, classes, width)
     out = np.zeros((6, entries, n, n))
     for tables in classes:
-        products, moments = products_of_class(molecules, tables)
+        products, moments = products_of_class(molecules, tables, needs_expansion([tables.kind, _SS]))
         nuclear = _nuclear(products, nuclei, tables, n_tiles, power_of_two(classes[0].n_tiles))
         made = [moments.overlap, moments.kinetic, *np.asarray(moments.position), nuclear]
         kept = tables.ao[0] >= 0
         i, j = tables.ao[0][kept], tables.ao[1][kept]
         for to, matrix in zip(out, made, strict=True):
             # [lane, tile, width, function], as `tables.ao`
-            values = np.asarray(matrix)[:, : tables.n_tiles, :entries].transpose(2, 1, 3, 0)[:, kept]
+            values = np.asarray(matrix)[:, : tables.n_tiles, :, :entries].transpose(3, 1, 2, 0)[:, kept]
             to[:, i, j] = values
             to[:, j, i] = values
     overlap, kinetic, nuclear = out[0], out[1], out[5]
@@ -50,37 +61,41 @@ def _nuclei(molecules: Any, classes: tuple[PairTables, ...], width: int) -> tupl
     lanes, atoms = molecules.charge.shape
     n_tiles = -(-atoms // width)
     slabs = max(power_of_two(n_tiles), len(classes[0].slab_tile))
-    charge, position = np.zeros((lanes, slabs * width)), np.zeros((lanes, slabs * width, 3))
-    charge[:, :atoms], position[:, :atoms] = molecules.charge, molecules.position
-    expansion = -charge.reshape(lanes, slabs, width) * (_POINT / np.pi) ** 1.5
+    charge, position = np.zeros((slabs * width, lanes)), np.zeros((slabs * width, lanes, 3))
+    charge[:atoms], position[:atoms] = molecules.charge.T, np.swapaxes(molecules.position, 0, 1)
+    values = np.zeros((slabs, 9, width, lanes))
+    values[:, 0], values[:, 1] = _POINT, 0.5 / _POINT
+    # 4π: the transform of two s functions divides by it.
+    factor = 4.0 * np.pi * (_POINT / np.pi) ** 1.5 * REPULSION_ROOT / _POINT
+    values[:, 2] = -factor * charge.reshape(slabs, width, lanes)
     return Products(
-        np.full((slabs, lanes, width), _POINT),
-        np.moveaxis(position.reshape(lanes, slabs, width, 3), (0, 3), (2, 1)),
-        np.moveaxis(expansion, 0, 1)[:, None, None],
+        values,
+        np.moveaxis(position.reshape(slabs, width, lanes, 3), 3, 1),
+        np.full((slabs, 1, 1, width, lanes), _SS.transform.item()),
     ), n_tiles
 
 
 def _nuclear(
     products: Products, nuclei: Products, tables: PairTables, n_tiles: int, n_items: int
 ) -> np.ndarray:
-    """Return the attraction to the nuclei [function, tile, lane, width]. `n_items`: least length of a list of tiles."""
+    """Return the attraction to the nuclei [function, tile, width, lane]. `n_items`: least length of a list of tiles."""
     out = []
     for tile in range(tables.n_tiles):
-        items = np.zeros((power_of_two(n_tiles, n_items), 4), dtype=np.int32)
-        items[:n_tiles, :2] = tables.tile_start[tile], tables.tile_count[tile]
-        items[:n_tiles, 2], items[:n_tiles, 3] = np.arange(n_tiles), 1
-        order = tables.kind.order
+        items = np.zeros((power_of_two(n_tiles, n_items), 6), dtype=np.int32)
+        items[:n_tiles, :3] = tables.slabs(tile)
+        items[:n_tiles, 3], items[:n_tiles, 4:] = np.arange(n_tiles), (1, tables.ao.shape[2])
         made = quartets(
             products,
             nuclei,
             items,
             n_tiles,
             0.0,
-            boys_table(order),
-            order_x=order,
-            order_y=0,
+            boys_table(tables.kind.order),
+            kind_x=tables.kind,
+            kind_y=_SS,
             dtype="float64",
+            on_gpu=running().platform == "gpu",
         )
-        # [item, function, 1, lane, width, nucleus]: few nuclei, added up in their order
-        out.append(np.asarray(made)[:, :, 0].sum(axis=(0, 4)))
+        # [item, function, 1, width, nucleus, lane]: few nuclei, added up in their order
+        out.append(np.asarray(made)[:, :, 0].sum(axis=(0, 3)))
     return np.stack(out, axis=1)

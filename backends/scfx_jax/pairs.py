@@ -71,6 +71,11 @@ class PairTables:
         """Return the number of tiles."""
         return len(self.tile_start)
 
+    def slabs(self, tile: int) -> tuple[int, int, int]:
+        """Return first slab, slabs and pairs of a tile."""
+        pairs = int((self.ao[0, tile, :, 0] >= 0).sum())
+        return int(self.tile_start[tile]), int(self.tile_count[tile]), pairs
+
 
 def power_of_two(count: int, least: int = 1) -> int:
     """Return the power of two that is not below `count`, nor below `least`: so that few shapes are compiled."""
@@ -126,14 +131,20 @@ def _tables(layout: ShellLayout, width: int, kind: PairClass, pairs: list[tuple[
 
 
 class Products(NamedTuple):
-    """Products of primitives of one class, by slab: exponent, centre, and expansion in Hermite Gaussians.
+    """Products of primitives of one class, by slab, in float64.
 
-    In `expansion` stand contraction coefficients, angular factors and exp(-mu R_AB²).
+    `values`: exponent p, 1/2p, a factor, P - A and P - B. The factor is contraction coefficients and exp(-mu R_AB²),
+    times sqrt(2) π^(5/4) / p. `expansion` in Hermite Gaussians, without the factor, but with angular ones; it has no
+    functions where nothing asks for it.
     """
 
-    exponent: Any  # [slab, lane, width]
-    centre: Any  # [slab, 3, lane, width]
-    expansion: Any  # [slab function hermite lane width]
+    values: Any  # [slab, 9, width, lane]
+    centre: Any  # [slab, 3, width, lane]
+    expansion: Any  # [slab function hermite width lane]
+
+
+#: sqrt(2) π^(5/4): two of them are the constant of a repulsion integral.
+REPULSION_ROOT = float(np.sqrt(2.0) * np.pi**1.25)
 
 
 class MoleculeArrays(NamedTuple):
@@ -165,7 +176,7 @@ def molecules_of(batch: Batch, start: int, lanes: int) -> MoleculeArrays:
 
 
 class Moments(NamedTuple):
-    """One-electron integrals of a class, summed over primitives: [function, tile, lane, width] each, `position` about
+    """One-electron integrals of a class, summed over primitives: [function, tile, width, lane] each, `position` about
     the origin of `MoleculeArrays` with x, y, z before.
     """
 
@@ -174,7 +185,7 @@ class Moments(NamedTuple):
     position: Any
 
 
-@partial(jax.jit, static_argnames=("kind",), compiler_options=COMPILER_OPTIONS)
+@partial(jax.jit, static_argnames=("kind", "expanded"), compiler_options=COMPILER_OPTIONS)
 def products_of(
     molecules: MoleculeArrays,
     primitive: Int32[Array, "2 slab width"],
@@ -182,31 +193,39 @@ def products_of(
     slabs: Float64[Array, "tile slab"],
     *,
     kind: PairClass,
+    expanded: bool,
 ) -> tuple[Products, Moments]:
     """Return the products of a class and their one-electron integrals, in float64.
 
-    `slabs`: 1 where a tile has a slab.
+    `slabs`: 1 where a tile has a slab. `expanded`: with the expansion.
     """
     (la, _), (lb, _) = kind
-    # [2, slab, lane, width], from [lane, ...] rows
-    exponents = jnp.moveaxis(molecules.exponent[:, primitive], 0, 2)
-    coefficients = jnp.moveaxis(molecules.coefficient[:, primitive], 0, 2)
-    centres = jnp.moveaxis(molecules.position[:, atom], (0, 4), (3, 1))
+    # [2, slab, width, lane], from [lane, ...] rows
+    exponents = jnp.moveaxis(molecules.exponent[:, primitive], 0, -1)
+    coefficients = jnp.moveaxis(molecules.coefficient[:, primitive], 0, -1)
+    centres = jnp.moveaxis(molecules.position[:, atom], (0, 4), (4, 1))
     a, b = exponents[0], exponents[1]
     p = a + b
     centre = (a[None] * centres[0] + b[None] * centres[1]) / p[None]
     distance = jnp.sum((centres[0] - centres[1]) ** 2, axis=0)
     factor = coefficients[0] * coefficients[1] * jnp.exp(-(a * b / p) * distance)
     one_dimensional = expansion_1d(la, lb + 2, p, centre - centres[0], centre - centres[1])
-    keys, table = expansion_tables(la, lb, hermite_indices(kind.order))
-    e = jnp.stack([*(one_dimensional[key] for key in keys), jnp.zeros_like(centre)])
     transform = jnp.asarray(kind.transform)
-    cartesian = e[table[0], 0] * e[table[1], 1] * e[table[2], 2]  # [cartesian, hermite, slab, lane, width]
-    expansion = jnp.tensordot(transform, cartesian, axes=1) * factor[None, None]
+    expansion = jnp.zeros((0, 1, *p.shape))
+    if expanded:
+        keys, table = expansion_tables(la, lb, hermite_indices(kind.order))
+        e = jnp.stack([*(one_dimensional[key] for key in keys), jnp.zeros_like(centre)])
+        cartesian = (
+            e[table[0], 0] * e[table[1], 1] * e[table[2], 2]
+        )  # [cartesian, hermite, slab, width, lane]
+        expansion = jnp.tensordot(transform, cartesian, axes=1)
+    values = jnp.stack(
+        [p, 0.5 / p, factor * (REPULSION_ROOT / p), *(centre - centres[0]), *(centre - centres[1])]
+    )
     simple = jnp.tensordot(transform, _moments(one_dimensional, b, centre, kind), axes=((1,), (1,)))
     weighted = simple * (factor * (np.pi / p) ** 1.5)[None, None]
-    summed = jnp.einsum("ts,fmslw->mftlw", slabs, weighted)
-    products = Products(p, jnp.moveaxis(centre, 1, 0), jnp.moveaxis(expansion, 2, 0))
+    summed = jnp.einsum("ts,fmswl->mftwl", slabs, weighted)
+    products = Products(*(jnp.moveaxis(a, axis, 0) for a, axis in ((values, 1), (centre, 1), (expansion, 2))))
     return products, Moments(summed[0], summed[1], summed[2:])
 
 
@@ -236,9 +255,11 @@ def _moments(e: Any, b: Any, centre: Any, kind: PairClass) -> Any:
     return jnp.stack([s[0] * s[1] * s[2], kinetic_energy, *positions])
 
 
-def products_of_class(molecules: MoleculeArrays, tables: PairTables) -> tuple[Products, Moments]:
+def products_of_class(
+    molecules: MoleculeArrays, tables: PairTables, expanded: bool
+) -> tuple[Products, Moments]:
     """Return products and one-electron integrals of a class, for which `tables` has the indices."""
     slabs = np.zeros((power_of_two(tables.n_tiles), len(tables.slab_tile)))
     real = np.flatnonzero(tables.slab_tile >= 0)
     slabs[tables.slab_tile[real], real] = 1.0
-    return products_of(molecules, tables.primitive, tables.atom, slabs, kind=tables.kind)
+    return products_of(molecules, tables.primitive, tables.atom, slabs, kind=tables.kind, expanded=expanded)

@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Int32
 from scfx.execution.lanes import COMPILER_OPTIONS
 from scfx_jax.boys import boys
 from scfx_jax.hermite import coulomb_integrals, hermite_count, ket_signs, sum_table
-from scfx_jax.pairs import Products
+from scfx_jax.pairs import PairClass, Products
+from scfx_jax.straight_line import UNROLLED_ORDER, unrolled_quartets
 
 #: Sums over so many Hermite Gaussians are written out; longer ones are loops, so that programs stay small.
 _UNROLLED = 10
@@ -40,38 +41,57 @@ def _hermite_sum(table: np.ndarray | None, left: Any, right: Any, shape: tuple[i
     return jax.lax.fori_loop(0, n, lambda h, total: total + term(h), jnp.zeros(shape, right.dtype))
 
 
-@partial(jax.jit, static_argnames=("order_x", "order_y", "dtype"), compiler_options=COMPILER_OPTIONS)
+def needs_expansion(kinds: list[PairClass]) -> bool:
+    """Return whether some two classes of these have too high an angular momentum for recursions written out."""
+    return 2 * max(kind.order for kind in kinds) > UNROLLED_ORDER
+
+
+@partial(jax.jit, static_argnames=("kind_x", "kind_y", "dtype", "on_gpu"), compiler_options=COMPILER_OPTIONS)
 def quartets(
     x: Products,
     y: Products,
-    items: Int32[Array, "item 4"],
+    items: Int32[Array, "item 6"],
     count: Any,
     inverse_omega2: Any,
     table: Float[Array, "row term"],
     *,
-    order_x: int,
-    order_y: int,
+    kind_x: PairClass,
+    kind_y: PairClass,
     dtype: str,
-) -> Float[Array, "item fx fy lane wx wy"]:
-    """Return (ab|cd) of the first `count` items, each (first slab, slabs) of a tile of `x` and of one of `y`.
+    on_gpu: bool,
+) -> Float[Array, "item fx fy wx wy lane"]:
+    """Return (ab|cd) of the first `count` items, each (first slab, slabs, pairs) of a tile of `x` and of one of `y`.
 
-    `inverse_omega2`: 0 for 1/r, 1/omega² for erf(omega r)/r. `table`: `boys_table(order_x + order_y)`. Centres and
+    `inverse_omega2`: 0 for 1/r, 1/omega² for erf(omega r)/r. `table`: `boys_table` of the order and dtype. Centres and
     their distances are float64; what follows, and the sums over primitives, are `dtype`.
     """
+    if kind_x.order + kind_y.order <= UNROLLED_ORDER:
+        return unrolled_quartets(
+            x,
+            y,
+            items,
+            count,
+            inverse_omega2,
+            table,
+            kind_x=kind_x,
+            kind_y=kind_y,
+            dtype=dtype,
+            on_gpu=on_gpu,
+        )
+    order_x, order_y = kind_x.order, kind_y.order
     order = order_x + order_y
-    lanes, wx, wy = x.exponent.shape[1], x.exponent.shape[2], y.exponent.shape[2]
+    (wx, lanes), wy = x.values.shape[2:], y.values.shape[2]
     hx, fx, fy = hermite_count(order_x), x.expansion.shape[1], y.expansion.shape[1]
-    tile = (lanes, wx, wy)
+    tile = (wx, wy, lanes)
     signs = ket_signs(order_y)
 
-    def hermite(p: Any, q: Any, centre_p: Any, centre_q: Any) -> Any:
-        p, q = jnp.broadcast_to(p[:, :, None], tile), jnp.broadcast_to(q[:, None, :], tile)
-        distance = (centre_p[:, :, :, None] - centre_q[:, :, None, :]).astype(dtype)
-        alpha = p * q / (p + q)
-        screened = 1.0 / (1.0 + alpha * inverse_omega2)
-        # With erf the exponent is alpha omega² / (alpha + omega²), and the integral has the root of its share.
-        prefactor = (2.0 * np.pi**2.5) / (p * q * jnp.sqrt(p + q)) * jnp.sqrt(screened)
-        alpha = (alpha * screened).astype(dtype)
+    def hermite(of_x: Any, of_y: Any, centre_p: Any, centre_q: Any) -> Any:
+        p, q = jnp.broadcast_to(of_x[0][:, None], tile), jnp.broadcast_to(of_y[0][None], tile)
+        distance = (centre_p[:, :, None] - centre_q[:, None]).astype(dtype)
+        # With erf(omega r)/r, 1/omega² joins 1/p + 1/q.
+        root = jax.lax.rsqrt(p + q + p * q * inverse_omega2)
+        prefactor = of_x[2][:, None] * of_y[2][None] * root
+        alpha = (p * q * root * root).astype(dtype)
         functions = boys(order, alpha * jnp.sum(distance * distance, axis=0), table)
         start, power = [], prefactor.astype(dtype)
         for n in range(order + 1):
@@ -81,11 +101,9 @@ def quartets(
 
     def ket(slab_x: Any, slab_y: Any, total: Any) -> Any:
         at = partial(jax.lax.dynamic_index_in_dim, axis=0, keepdims=False)
-        r = hermite(
-            at(x.exponent, slab_x), at(y.exponent, slab_y), at(x.centre, slab_x), at(y.centre, slab_y)
-        )
+        r = hermite(at(x.values, slab_x), at(y.values, slab_y), at(x.centre, slab_x), at(y.centre, slab_y))
         right = at(y.expansion, slab_y).astype(dtype) * jnp.asarray(signs, dtype)[None, :, None, None]
-        return total + _hermite_sum(sum_table(order_x, order_y), r, right[:, :, :, None, :], total.shape)
+        return total + _hermite_sum(sum_table(order_x, order_y), r, right[:, :, None], total.shape)
 
     def bra(slab_x: Any, first: Any, last: Any, total: Any) -> Any:
         inner = jax.lax.fori_loop(
@@ -93,10 +111,10 @@ def quartets(
         )
         left = jax.lax.dynamic_index_in_dim(x.expansion, slab_x, 0, keepdims=False).astype(dtype)
         # [fy, fx]: the same sum with the parts of bra and ket exchanged
-        return total + _hermite_sum(None, inner, left[:, :, :, :, None], total.shape)
+        return total + _hermite_sum(None, inner, left[:, :, :, None], total.shape)
 
     def item(k: Any, out: Any) -> Any:
-        xs, nx, ys, ny = (items[k, c] for c in range(4))
+        xs, nx, ys, ny = (items[k, c] for c in (0, 1, 3, 4))
         zero = jnp.zeros((fy, fx, *tile), dtype)
         made = jax.lax.fori_loop(xs, xs + nx, lambda s, total: bra(s, ys, ys + ny, total), zero)
         return jax.lax.dynamic_update_index_in_dim(out, jnp.swapaxes(made, 0, 1), k, 0)

@@ -19,11 +19,12 @@ from jaxtyping import Array, Float, Float64, Int32
 from scfx.contracts.two_electron import AbstractDeviceTwoElectron
 from scfx.energy.two_electron.lane_operator import SelectiveTwoElectron
 from scfx.errors import InputError
+from scfx.execution.device import running
 from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket
 from scfx_jax.boys import boys_table
 from scfx_jax.hermite import hermite_count
 from scfx_jax.pairs import PairTables, Products, molecules_of, pair_tables, power_of_two, products_of_class
-from scfx_jax.repulsion import quartets
+from scfx_jax.repulsion import needs_expansion, quartets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,10 +102,10 @@ def row_plan(layout: ShellLayout, width: int) -> RowPlan:
 
 
 def _as_columns(
-    made: Float[Array, "item fx fy lane wx wy"], swapped: bool
+    made: Float[Array, "item fx fy wx wy lane"], swapped: bool
 ) -> Float[Array, "lane row column"]:
     """Return integrals of a bra tile with all tiles of a class as rows and columns; `swapped`: it was made the ket."""
-    axes = (3, 5, 2, 0, 4, 1) if swapped else (3, 4, 1, 0, 5, 2)
+    axes = (5, 4, 2, 0, 3, 1) if swapped else (5, 3, 1, 0, 4, 2)
     lane, width, functions, items, other, theirs = (made.shape[a] for a in axes)
     return jnp.transpose(made, axes).reshape(lane, width * functions, items * other * theirs)
 
@@ -154,13 +155,20 @@ def _contract(
     at_j = jax.nn.one_hot(row_j, n, dtype=jnp.float64)
     off_diagonal = (row_i != row_j).astype(jnp.float64)
     values = block.astype(working)[:, None]  # [lane, 1, row, n, n]
+    # All sums go over l alone, so that one kernel of a GPU makes them and reads each integral once; the barrier keeps
+    # XLA from joining the sum over k to the one over l.
+    sums = []
     if coulomb:
-        rows = jnp.sum(values * density[:, :, None], axis=(3, 4)).astype(jnp.float64)
+        sums.append(jnp.sum(values * density[:, :, None], axis=4))
+    if exchange:
+        sums += [jnp.sum(values * density[:, :, at, None, :], axis=4) for at in (row_j, row_i)]
+    sums = [made.astype(jnp.float64) for made in jax.lax.optimization_barrier(sums)]  # [lane, spin, row, k]
+    if coulomb:
+        rows = jnp.sum(sums[0], axis=3)
         half = jnp.einsum("ri,lsr,rj->lsij", at_i, rows * (0.5 + 0.5 * off_diagonal)[None, None], at_j)
         j = j + half + jnp.swapaxes(half, 2, 3)
     if exchange:
-        with_j = jnp.sum(values * density[:, :, row_j, None, :], axis=4).astype(jnp.float64)
-        with_i = jnp.sum(values * density[:, :, row_i, None, :], axis=4).astype(jnp.float64)
+        with_j, with_i = sums[-2:]
         k = k + jnp.einsum("ri,lsrk->lsik", at_i, with_j)
         at_j = at_j * (weight * off_diagonal)[:, None]
         k = k + jnp.einsum("rj,lsrk->lsjk", at_j, with_i)
@@ -184,7 +192,10 @@ class Integrals:
         self._operators = inverse_omega2
         self._dtype = dtype
         molecules = jax.tree.map(jax.device_put, molecules_of(batch, start, lanes))
-        self._products: list[Products] = [products_of_class(molecules, tables)[0] for tables in plan.classes]
+        expanded = needs_expansion([tables.kind for tables in plan.classes])
+        self._products: list[Products] = [
+            products_of_class(molecules, tables, expanded)[0] for tables in plan.classes
+        ]
 
     def block(self, number: int, tile: int) -> Float[Array, "lane row n n"]:
         """Return the rows of one tile of the class `number`."""
@@ -225,11 +236,11 @@ class Integrals:
         # Classes in one order only, so that each two share a program whichever is the bra.
         swapped = other > number
         mine, theirs = self._plan.classes[number], self._plan.classes[other]
-        items = np.zeros((power_of_two(theirs.n_tiles), 4), dtype=np.int32)
-        own = np.array([mine.tile_start[tile], mine.tile_count[tile]])
+        items = np.zeros((power_of_two(theirs.n_tiles), 6), dtype=np.int32)
+        own = mine.slabs(tile)
         for k in range(theirs.n_tiles):
-            their = np.array([theirs.tile_start[k], theirs.tile_count[k]])
-            items[k] = np.concatenate([their, own] if swapped else [own, their])
+            their = theirs.slabs(k)
+            items[k] = (*their, *own) if swapped else (*own, *their)
         x, y = (other, number) if swapped else (number, other)
         kinds = [self._plan.classes[c].kind for c in (x, y)]
         return quartets(
@@ -238,10 +249,11 @@ class Integrals:
             items,
             theirs.n_tiles,
             inverse_omega2,
-            boys_table(kinds[0].order + kinds[1].order).astype(self._dtype),
-            order_x=kinds[0].order,
-            order_y=kinds[1].order,
+            boys_table(kinds[0].order + kinds[1].order, self._dtype),
+            kind_x=kinds[0],
+            kind_y=kinds[1],
             dtype=self._dtype,
+            on_gpu=running().platform == "gpu",
         )
 
 

@@ -23,7 +23,8 @@ class Differences:
     `hessian` [3 natm, 3 natm] in hartree/bohr², symmetrised; `asymmetry` is the largest difference of two elements
     that should be equal, before that. `acoustic_sum` is the largest of the sums over atoms of a row's elements along
     one axis, which are 0 where moving the molecule as a whole changes no gradient. `dipole_derivatives` [3 natm, 3] in
-    elementary charges. `result` is that of the geometry itself.
+    elementary charges. `result` is that of the geometry itself, `iterations` the SCF iterations of all displaced ones
+    together.
     """
 
     system: System
@@ -35,17 +36,18 @@ class Differences:
     step: float
     asymmetry: float
     acoustic_sum: float
+    iterations: int
 
 
 def differences(solver: Any, system: System, step: float, labels: Any = None) -> Differences:
-    """Solve 6 natm geometries in one call of the solver, each coordinate moved by `step` bohr both ways.
+    """Solve 6 natm geometries in two calls of the solver, each coordinate moved by `step` bohr one way in each.
 
     `labels`: the solver of the geometry itself, if that is to have more properties.
 
     Raises `InputError` for a step that is not positive, `ConvergenceError` if a geometry does not converge.
     """
     found = hessian(solver, system, step, centre=labels)
-    result, dipoles = found.result, np.asarray(found.displaced.dipole)
+    result = found.result
     assert result.gradient is not None
     sums = found.matrix.reshape(-1, system.natm, 3).sum(axis=1)
     return Differences(
@@ -54,9 +56,9 @@ def differences(solver: Any, system: System, step: float, labels: Any = None) ->
         energy=float(result.energy[0]),
         gradient=np.array(result.gradient[0]),
         hessian=found.matrix,
-        # Each coordinate's displacement forth and back.
-        dipole_derivatives=(dipoles[0::2] - dipoles[1::2]) / (2 * step),
+        dipole_derivatives=(np.asarray(found.forth.dipole) - np.asarray(found.back.dipole)) / (2 * step),
         step=step,
         asymmetry=found.asymmetry,
         acoustic_sum=float(np.abs(sums).max()),
+        iterations=int(found.forth.iterations.sum() + found.back.iterations.sum()),
     )

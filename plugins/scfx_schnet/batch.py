@@ -26,7 +26,8 @@ class PackedMolecules:
 
     `molecule` says which molecule an atom belongs to; `first` < `second` are all pairs of atoms of one molecule,
     each once, whatever their distance. `targets` are those of the training, if there are any, else empty; `forces`
-    [atom, 3] are those to be learnt, in the unit that the targets are in, None where there are none.
+    [atom, 3] are those to be learnt, in the unit that the targets are in, None where there are none. `head`: which kind
+    of labels a molecule has, where a network learns several (`scfx_schnet.fidelity.Heads`).
     """
 
     numbers: Int[torch.Tensor, "atom"]
@@ -37,6 +38,7 @@ class PackedMolecules:
     targets: Float[torch.Tensor, "molecule target"]
     n_molecules: int
     forces: Float[torch.Tensor, "atom 3"] | None = None
+    head: Int[torch.Tensor, "molecule"] | None = None
 
     def to(self, device: torch.device | str) -> PackedMolecules:
         """Return the batch on a device."""

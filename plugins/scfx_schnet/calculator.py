@@ -15,6 +15,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 
 from scfx.errors import InputError
@@ -103,3 +104,48 @@ def _results(potential: Potential, images: Sequence[Any]) -> list[dict[str, Any]
         {"energy": float(energy), "free_energy": float(energy), "forces": force}
         for energy, force in zip(energies, forces, strict=True)
     ]
+
+
+class SeparateMolecules(Calculator):
+    """Molecules that do not feel each other, as one Atoms: many trajectories for the price of one call a step.
+
+    `sizes`: atoms of each molecule, one after the other. `energies` [molecule] in eV are those of the last call. Where
+    a molecule's positions are not finite, nor are its energy and forces, and the others do not notice.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
+
+    def __init__(self, potential: Potential, sizes: Sequence[int]):
+        super().__init__()
+        self._potential, self._ends = potential, np.cumsum(sizes)[:-1]
+        self.energies = np.zeros(len(sizes))
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Compute the energies of all and the forces on all atoms, as ASE asks for them."""
+        super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
+        parts = (np.split(values, self._ends) for values in (self.atoms.numbers, self.atoms.positions))
+        self.energies, forces = self._potential(*parts)
+        total = float(self.energies.sum())
+        self.results = {"energy": total, "free_energy": total, "forces": np.concatenate(forces)}
+
+
+def relaxed(
+    potential: Potential, numbers: np.ndarray, positions: np.ndarray, fmax: float = 0.01, steps: int = 300
+) -> tuple[Atoms, bool]:
+    """Return a molecule after ASE's BFGS with the potential, and whether it got there.
+
+    `positions` in angstrom; `fmax`: the largest force that is left, eV/angstrom.
+    """
+    from ase import Atoms
+    from ase.optimize import BFGS
+
+    atoms = Atoms(numbers, positions)
+    atoms.calc = SeparateMolecules(potential, [len(atoms)])
+    done = BFGS(atoms, logfile=None).run(fmax=fmax, steps=steps)
+    return atoms, bool(done)

@@ -41,10 +41,13 @@ def load_model(
     `standardiser.to_ev(module(batch).numpy(), counts)` gives eV. Forces, where they are among the targets, are what
     `scfx_schnet.forces.WithForces` and `scfx_schnet.potential.Potential` make of the energy.
     """
-    from scfx_schnet import build
+    from scfx.registry import Registry
+    from scfx_schnet.fidelity import Form
     from scfx_schnet.targets import Standardiser, scalars
 
     content = torch.load(path, map_location="cpu", weights_only=True)
-    model = build(**content["model_choice"], registry=registry, num_targets=len(scalars(content["targets"])))
+    registry = registry or Registry.discover()
+    form = Form(**content.get("form", {}))
+    model = form.build(content["model_choice"], len(scalars(content["targets"])), registry)
     model.load_state_dict(content["model"])
     return model.eval(), Standardiser.from_state(content["standardiser"]), tuple(content["targets"])

@@ -1,27 +1,32 @@
-"""The `finetune` task asks whether training on generated labels first helps on better ones."""
+"""The `finetune` task asks whether generated labels help a network that learns better ones, and in which way."""
 
 from __future__ import annotations
 
-import csv
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
-from scfx.errors import ConfigError
-from scfx_schnet.fit import interval
+from scfx.errors import ConfigError, InputError
+from scfx_schnet.checkpoint import load_model
+from scfx_schnet.fidelity import Form, Joined, balanced, predicted, shifted
+from scfx_schnet.finetune_report import write_report
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
+from scfx_schnet.objective import check_elements
 from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
 from scfx_schnet.processes import Processes, processes
-from scfx_schnet.runs import Runs, write_json
+from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
-from scfx_schnet.split import subset
-from scfx_schnet.targets import FORCES, checked_targets, thousandth
+from scfx_schnet.split import Split, subset
+from scfx_schnet.targets import FORCES, Standardiser, checked_targets, scalars
 from scfx_schnet.training import TrainingJob
+
+Way = Literal["scratch", "pretrained", "delta", "heads"]
 
 
 class Pretraining(BaseModel):
@@ -51,6 +56,16 @@ class FinetuneOptions(BaseModel):
     pretraining: Pretraining
     targets: tuple[str, ...] = ("gap",)
     model: str | dict[str, Any] = "schnet-laptop"
+    ways: tuple[Way, ...] = Field(
+        ("scratch", "pretrained"),
+        description="scratch; pretrained: go on from those weights; delta: learn what the pre-trained network is off "
+        "by; heads: both kinds of labels at once, a head for each",
+    )
+    overlap: Literal["remove", "split"] = Field(
+        "remove",
+        description="molecules of both data sets: remove them from `data`; or split both alike, so that pre-training "
+        "sees none that is asked about",
+    )
     sizes: tuple[int, ...] = Field((1000,), description="rows of the nested fine-tuning subsets")
     seeds: tuple[int, ...] = (0, 1, 2)
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
@@ -63,7 +78,7 @@ class FinetuneOptions(BaseModel):
 
 
 class FinetuneTask(AbstractTask):
-    """From scratch and from pre-trained weights: the same rows, seeds, updates and batches (docs/schnet.md)."""
+    """From scratch and with the help of cheap labels: the same rows, seeds, updates and batches (docs/schnet.md)."""
 
     Options = FinetuneOptions
 
@@ -75,6 +90,15 @@ class FinetuneTask(AbstractTask):
         if {"steps", "batch_size"} & set(options.finetuning):
             raise ConfigError(
                 "task.finetuning", "the budget (steps, batch_size) is the same for both: set it in training"
+            )
+        if "scratch" not in options.ways or len(set(options.ways)) != len(options.ways):
+            raise ConfigError(
+                "task.ways", f"got {list(options.ways)}: each once, and 'scratch' to compare with"
+            )
+        if options.pretraining.model is not None and options.overlap == "split":
+            raise ConfigError(
+                "task.overlap",
+                "'split' is for a pre-training done here: what pretraining.model saw is not known",
             )
         self._tuning = options.training.merged(options.finetuning, "task.finetuning")
         self._pretraining = options.training.merged(options.pretraining.training, "task.pretraining.training")
@@ -92,80 +116,98 @@ class FinetuneTask(AbstractTask):
 
     def _run(self, runs: Runs, group: Processes, context: TaskContext) -> int:
         options, root = self.options, Path(self.options.output)
-        cache, registry = root / "cache", context.registry
         forces = FORCES in self.targets
-        generated = open_shared(
-            options.pretraining.data, cache, group, registry, "task.pretraining.data", forces
-        )
-        better = open_shared(options.data, cache, group, registry, forces=forces)
-        for molecules in (generated, better):
-            molecules.check(self.targets, "task.targets")
-        kept = np.flatnonzero(~np.isin(better.keys, generated.keys))
-        if not len(kept):
-            raise ConfigError(
-                "task.data", "every molecule of it occurs in the pre-training data: nothing is left"
+        opened = [
+            open_shared(data, root / "cache", group, context.registry, key, forces)
+            for data, key in (
+                (options.pretraining.data, "task.pretraining.data"),
+                (options.data, "task.data"),
             )
-        split = options.split.divide(better.keys[kept])
-        pool, validation, test = kept[split.pool], kept[split.validation], kept[split.test]
+        ]
+        parts = _Parts.of(*opened, options.split, options.overlap == "remove")
+        for molecules in opened:
+            molecules.check(self.targets, "task.targets")
+        if "energy" in self.targets:
+            asked = {"validation": parts.validation, "test": parts.test}
+            check_elements(parts.better, parts.pool, asked, "task.split.seed", "Take another seed")
         results, missing = [], 0
         for seed in options.seeds:
-            start = None if options.report_only else self._pretrained(generated, seed, runs, group)
+            start = None if options.report_only else self._start(parts, seed, runs, group, context)
             for size in options.sizes:
-                for way in ("scratch", "pretrained"):
+                rows = subset(parts.better.keys, parts.pool, size, seed)
+                for way in options.ways:
                     name = f"{way}/n{size}-seed{seed}"
                     if options.report_only:
                         result = runs.result(name)
                     else:
-                        job = TrainingJob(
-                            better,
-                            subset(better.keys, pool, size, seed),
-                            validation,
-                            test,
-                            self.targets,
-                            self._choice,
-                            options.training if way == "scratch" else self._tuning,
-                            seed,
-                            None if way == "scratch" else start,
-                        )
+                        job = self._job(way, parts, rows, seed, start)
                         result = runs.train(name, job, {"start": way, "size": size, "seed": seed})
                     missing += result is None
                     results += [] if result is None else [result]
         if group.first and results:
             facts = {
-                "rows": len(better),
-                "units": {target: better.unit(target) for target in self.targets},
-                "rows_removed": len(better) - len(kept),
-                "molecules_removed": len(np.intersect1d(better.keys, generated.keys)),
-                "validation": len(validation),
-                "test": len(test),
-                "pretraining_rows": len(generated),
+                **parts.facts(),
+                "units": {target: parts.better.unit(target) for target in self.targets},
                 "model": self._choice,
                 "training": options.training.model_dump(mode="json"),
+                "pretraining": self._pretraining.model_dump(mode="json"),
                 "finetuning": self._tuning.model_dump(mode="json"),
             }
-            written = write_report(root, results, facts, self.targets[0])
+            written = write_report(root, results, facts, self.targets)
             runs.say(f"wrote {', '.join(written)} in {options.output}")
         return 1 if missing else 0
 
-    def _pretrained(
-        self, generated: Molecules, seed: int, runs: Runs, group: Processes
-    ) -> dict[str, torch.Tensor]:
-        """Weights after pre-training: of the given file, or of this task's own run for the seed."""
+    def _job(self, way: Way, parts: _Parts, rows: np.ndarray, seed: int, start: _Start | None) -> TrainingJob:
+        """The training of one way: the same rows, seed and updates; `heads` does those of the pre-training too."""
+        plain = TrainingJob(
+            parts.better, rows, parts.validation, parts.test, self.targets, self._choice, self.options.training, seed
+        )  # fmt: skip
+        if way == "scratch":
+            return plain
+        if way == "heads":
+            cheap = parts.cheap_rows(self.options.pretraining.rows, seed)
+            both = Joined(parts.better, parts.cheap, rows, cheap, self.targets)
+            steps = self._pretraining.steps + self._tuning.steps
+            options = self.options.training.merged({"steps": steps}, "task.training")
+            return replace(
+                plain,
+                molecules=both,
+                rows=balanced(rows, both.cheap(cheap)),
+                options=options,
+                form=Form(heads=2),
+            )
+        assert start is not None
+        moved = None
+        if "energy" in self.targets or way == "delta":
+            # What atoms add differs from one level of theory to the next: fitted to what is off, not anew.
+            names = scalars(self.targets)
+            off = parts.better.targets(rows, names) - start.predicted(parts.better, rows)
+            moved = shifted(start.standardiser, names, off, parts.better.atom_counts(rows))
+        if way == "delta":
+            weights = {f"base.{name}": value for name, value in start.weights.items()}
+            return replace(
+                plain, options=self._tuning, start=weights, form=Form(delta=True), standardiser=moved
+            )
+        return replace(plain, options=self._tuning, start=start.weights, standardiser=moved)
+
+    def _start(
+        self, parts: _Parts, seed: int, runs: Runs, group: Processes, context: TaskContext
+    ) -> _Start | None:
+        """The network after pre-training: of the given file, or of this task's own run for the seed."""
+        if not {"pretrained", "delta"} & set(self.options.ways):
+            return None
         options = self.options.pretraining
         if options.model is not None:
             path = Path(options.model)
             if not path.exists():
                 raise ConfigError("task.pretraining.model", f"{options.model!r} does not exist")
         else:
-            split = self.options.split.divide(generated.keys)
-            rows = subset(
-                generated.keys, split.pool, options.rows or len(split.pool), seed, "task.pretraining.rows"
-            )
+            rows = parts.cheap_rows(options.rows, seed)
             job = TrainingJob(
-                generated,
+                parts.cheap,
                 rows,
-                split.validation,
-                split.test,
+                parts.cheap_split.validation,
+                parts.cheap_split.test,
                 self.targets,
                 self._choice,
                 self._pretraining,
@@ -183,67 +225,72 @@ class FinetuneTask(AbstractTask):
                 f"{path} is a {content['model_choice']} for {content['targets']}, this task trains {self._choice} for "
                 f"{list(self.targets)}",
             )
-        return content["model"]
+        if content.get("form"):
+            raise ConfigError(
+                "task.pretraining.model", f"{path} is a network of {content['form']}; take a plain one"
+            )
+        network, standardiser, _ = load_model(path, context.registry)
+        return _Start(network, standardiser, content["model"])
 
 
-def compare(results: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return, by size, test MAE (meV) by seed of both ways, and their paired difference with its 95% interval
-    (Student's t).
-    """
-    out: dict[int, dict[str, Any]] = {}
-    for size in sorted({r["size"] for r in results}):
-        mev = {
-            way: {
-                r["seed"]: 1000 * r["test_mae_ev"][0]
-                for r in results
-                if r["size"] == size and r["start"] == way
-            }
-            for way in ("scratch", "pretrained")
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """A pre-trained network, its standardiser, and its weights."""
+
+    network: torch.nn.Module
+    standardiser: Standardiser
+    weights: dict[str, torch.Tensor]
+
+    def predicted(self, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
+        return predicted(self.network, self.standardiser, molecules, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Both data sets, and which rows of them are for what: none that is asked about is in a pre-training."""
+
+    cheap: Molecules
+    better: Molecules
+    cheap_split: Split
+    pool: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    removed: int
+
+    @classmethod
+    def of(cls, cheap: Molecules, better: Molecules, options: SplitOptions, remove: bool) -> _Parts:
+        kept = np.arange(len(better))
+        if remove:
+            kept = np.flatnonzero(~np.isin(better.keys, cheap.keys))
+            if not len(kept):
+                raise ConfigError(
+                    "task.data",
+                    "every molecule of it occurs in the pre-training data: nothing is left. overlap = 'split' keeps "
+                    "them, and pre-trains on none that is asked about",
+                )
+        split, cheap_split = options.divide(better.keys[kept]), options.divide(cheap.keys)
+        pool, validation, test = kept[split.pool], kept[split.validation], kept[split.test]
+        asked = better.keys[np.concatenate([validation, test])]
+        if np.isin(cheap.keys[cheap_split.pool], asked).any():
+            raise InputError(
+                "molecules that are asked about are in the pre-training subset: the splits differ"
+            )
+        return cls(cheap, better, cheap_split, pool, validation, test, len(better) - len(kept))
+
+    def cheap_rows(self, size: int | None, seed: int) -> np.ndarray:
+        """Return the pre-training subset of a seed."""
+        pool = self.cheap_split.pool
+        return subset(self.cheap.keys, pool, size or len(pool), seed, "task.pretraining.rows")
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts for the report."""
+        return {
+            "rows": len(self.better),
+            "rows_removed": self.removed,
+            "molecules_removed": len(np.intersect1d(self.better.keys, self.cheap.keys))
+            if self.removed
+            else 0,
+            "validation": len(self.validation),
+            "test": len(self.test),
+            "pretraining_rows": len(self.cheap),
         }
-        both = sorted(set(mev["scratch"]) & set(mev["pretrained"]))
-        if both:
-            gains = [mev["scratch"][s] - mev["pretrained"][s] for s in both]
-            mean, low, high = interval(gains)
-            out[size] = {
-                "seeds": both,
-                "scratch_mev": [mev["scratch"][s] for s in both],
-                "pretrained_mev": [mev["pretrained"][s] for s in both],
-                "gain_mev": mean,
-                "gain_low_mev": low,
-                "gain_high_mev": high,
-            }
-    return out
-
-
-def write_report(root: Path, results: list[dict[str, Any]], facts: dict[str, Any], target: str) -> list[str]:
-    """Write `results.csv`, `summary.json`, `summary.md` and a figure for each size."""
-    from scfx_schnet import plots
-
-    unit = thousandth(facts.get("units", {}).get(target, "eV"))
-    with (root / "results.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["start", "size", "seed", "train_mae_mev", "validation_mae_mev", "test_mae_mev", "seconds"]
-        )
-        for r in results:
-            errors = [round(1000 * r[f"{kind}_mae_ev"][0], 3) for kind in ("train", "validation", "test")]
-            writer.writerow([r["start"], r["size"], r["seed"], *errors, r["seconds"]])
-    sizes = compare(results)
-    write_json(root / "summary.json", {"facts": facts, "sizes": sizes})
-    head = "" if unit == "meV" else f", {unit}"
-    lines = [
-        f"| rows | seeds | from scratch{head} | pre-trained | gain, 95% interval |",
-        "|---|---|---|---|---|",
-    ]
-    for size, row in sizes.items():
-        lines.append(
-            f"| {size:,} | {len(row['seeds'])} | {np.mean(row['scratch_mev']):.1f} | "
-            f"{np.mean(row['pretrained_mev']):.1f} | {row['gain_mev']:.1f} [{row['gain_low_mev']:.1f}, "
-            f"{row['gain_high_mev']:.1f}] |"
-        )
-    (root / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    written = ["results.csv", "summary.json", "summary.md"]
-    if sizes:
-        plots.paired_bars(root / "finetune.png", sizes, target, unit)
-        written.append("finetune.png")
-    return written

@@ -105,3 +105,33 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
         return mean, mean, mean
     half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
     return mean, mean - half, mean + half
+
+
+def crossed_interval(differences: np.ndarray) -> tuple[float, float, float]:
+    """Return (mean, low, high) of differences [seed, molecule]: 95% interval for other seeds and other molecules.
+
+    Seeds and molecules are crossed random effects: the variance of the mean is (MS_seed + MS_molecule - MS_rest) / n,
+    with Satterthwaite's degrees of freedom (Searle, Casella, McCulloch, Variance Components, 1992, chapter 4). With one
+    seed it is that of the molecules alone.
+    """
+    values = np.asarray(differences, dtype=float)
+    seeds, molecules = values.shape
+    mean = float(values.mean())
+    if molecules < 2:
+        return interval(values[:, 0].tolist())
+    if seeds < 2:
+        return interval(values[0].tolist())
+    of_seed, of_molecule = values.mean(axis=1), values.mean(axis=0)
+    rest = values - of_seed[:, None] - of_molecule[None] + mean
+    freedom = np.array([seeds - 1, molecules - 1, (seeds - 1) * (molecules - 1)], dtype=float)
+    squares = np.array([
+        molecules * np.sum((of_seed - mean) ** 2), seeds * np.sum((of_molecule - mean) ** 2), np.sum(rest**2),
+    ]) / freedom  # fmt: skip
+    both = float(squares @ [1.0, 1.0, -1.0])
+    # Less than what is left over says that one of the two effects is nil.
+    if both < squares[2]:
+        both, squares, freedom = float(squares.max()), squares.max(keepdims=True), freedom[[squares.argmax()]]
+    if both == 0:
+        return mean, mean, mean
+    half = stats.t.ppf(0.975, both**2 / np.sum(squares**2 / freedom)) * math.sqrt(both / values.size)
+    return mean, mean - float(half), mean + float(half)

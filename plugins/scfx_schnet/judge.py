@@ -30,6 +30,16 @@ class Judge:
         size = min(calibration, len(split.pool))
         self._calibration = subset(molecules.keys, split.pool, size, seed=0)
 
+    @property
+    def molecules(self) -> Molecules:
+        """Return the labels that judge."""
+        return self._molecules
+
+    @property
+    def asked(self) -> np.ndarray:
+        """Return the rows that are asked."""
+        return self._asked
+
     def __call__(self, training: Training) -> dict[str, Any]:
         """{"judged_mae_ev", "judged_line_mae_ev", "calibration_rows", "judged_rows"}, lists target by target."""
         asked = self._asked

@@ -116,6 +116,11 @@ class Molecules:
         atoms, sizes = self._atoms(rows)
         return pack_arrays(self._numbers[atoms], self._positions[atoms], sizes, targets, forces)
 
+    def geometry(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the atomic numbers [natm] and positions [natm, 3] (angstrom) of a row."""
+        atoms, _ = self._atoms(np.array([row]))
+        return self._numbers[atoms].astype(np.int64), self._positions[atoms].astype(np.float64)
+
     def forces(self, rows: np.ndarray) -> np.ndarray:
         """Return forces on the concatenated atoms of some rows, [atom, 3], eV/angstrom. `InputError` without any."""
         if self._forces is None:

@@ -14,6 +14,7 @@ from scfx_schnet.targets import FORCES, Standardiser, scalars
 
 if TYPE_CHECKING:
     from scfx_schnet.batch import PackedMolecules
+    from scfx_schnet.fidelity import Joined
     from scfx_schnet.molecules import Molecules
     from scfx_schnet.options import TrainingOptions
 
@@ -31,21 +32,28 @@ class Objective:
     """
 
     def __init__(
-        self, molecules: Molecules, rows: np.ndarray, targets: Sequence[str], options: TrainingOptions
+        self,
+        molecules: Molecules | Joined,
+        rows: np.ndarray,
+        targets: Sequence[str],
+        options: TrainingOptions,
+        standardiser: Standardiser | None = None,
     ):
         self._molecules, self._options = molecules, options
         self._names = scalars(targets)
         self.with_forces = FORCES in targets
         self.energy = self._names.index("energy") if self.with_forces else None
         _check(options, self.with_forces, "energy" in self._names)
-        some = rows[:_FITTED_ROWS]
-        counts = molecules.atom_counts(some)
-        self.standardiser = Standardiser.fit(
+        self.standardiser = standardiser or self._fit(rows[:_FITTED_ROWS])
+
+    def _fit(self, rows: np.ndarray) -> Standardiser:
+        counts = self._molecules.atom_counts(rows)
+        return Standardiser.fit(
             self._names,
-            molecules.targets(some, self._names),
+            self._molecules.targets(rows, self._names),
             counts,
-            molecules.forces(some) if self.with_forces else None,
-            _atom_energies(options, counts),
+            self._molecules.forces(rows) if self.with_forces else None,
+            _atom_energies(self._options, counts),
         )
 
     def batch(self, rows: np.ndarray) -> PackedMolecules:
@@ -60,19 +68,22 @@ class Objective:
     def loss(
         self, predicted: torch.Tensor | tuple[torch.Tensor, torch.Tensor], batch: PackedMolecules
     ) -> torch.Tensor:
-        """Return a number to be made small, from what the network says of a batch (`WithForces`, with forces)."""
-        if isinstance(predicted, torch.Tensor):
-            return self._penalty(predicted.float() - batch.targets).mean()
-        values, forces = predicted
-        assert batch.forces is not None
-        assert self.energy is not None
-        natm = torch.bincount(batch.molecule, minlength=batch.n_molecules)[:, None].to(batch.targets.dtype)
+        """Return a number to be made small, from what the network says of a batch.
+
+        With forces that is what `WithForces` says, or the network alone where nothing is learnt of them.
+        """
+        values, forces = (predicted, None) if isinstance(predicted, torch.Tensor) else predicted
         wrong = values.float() - batch.targets
+        if self.energy is None:
+            return self._penalty(wrong).mean()
+        natm = torch.bincount(batch.molecule, minlength=batch.n_molecules)[:, None].to(batch.targets.dtype)
         others = [column for column in range(wrong.shape[1]) if column != self.energy]
-        of_atoms = self._penalty(forces.float() - batch.forces).mean(dim=1, keepdim=True)
-        of_molecules = torch.zeros_like(natm).index_add(0, batch.molecule, of_atoms) / natm
         total = self._options.energy_weight * self._penalty(wrong[:, [self.energy]] / natm).mean()
-        total = total + self._options.force_weight * of_molecules.mean()
+        if forces is not None:
+            assert batch.forces is not None
+            of_atoms = self._penalty(forces.float() - batch.forces).mean(dim=1, keepdim=True)
+            of_molecules = torch.zeros_like(natm).index_add(0, batch.molecule, of_atoms) / natm
+            total = total + self._options.force_weight * of_molecules.mean()
         if others:
             total = total + self._penalty(wrong[:, others]).mean(dim=0).sum()
         return total
@@ -96,6 +107,8 @@ def _check(options: TrainingOptions, with_forces: bool, with_energy: bool) -> No
             )
     if options.atom_energies and not with_energy:
         raise ConfigError("task.training.atom_energies", "are for the target 'energy', which is not learnt")
+    if with_forces and not options.energy_weight and not options.force_weight:
+        raise ConfigError("task.training.force_weight", "is 0, and so is energy_weight: nothing is learnt")
     if with_forces and options.compile:
         raise ConfigError(
             "task.training.compile",
@@ -147,7 +160,22 @@ def median_mae(
     return [found[name] for name in names]
 
 
-def check_reach(network: torch.nn.Module, molecules: Molecules, with_forces: bool) -> None:
+def check_elements(
+    molecules: Molecules, rows: np.ndarray, asked: dict[str, np.ndarray], key: str, remedy: str
+) -> None:
+    """Raise `ConfigError` with `key` and `remedy` if parts that are `asked` have elements that no training row has."""
+    known = set(molecules.elements(rows))
+    for name, part in asked.items():
+        unknown = set(molecules.elements(part)) - known
+        if unknown:
+            raise ConfigError(
+                key,
+                f"the {name} part has {', '.join(SYMBOLS[z] for z in sorted(unknown))}, which no training row has: its "
+                f"errors would say nothing. {remedy}",
+            )
+
+
+def check_reach(network: torch.nn.Module, molecules: Molecules | Joined, with_forces: bool) -> None:
     """Raise `ConfigError` if the network keeps so few neighbours that its energy would jump as they change."""
     limit = getattr(network, "max_neighbors", None)
     largest = int(molecules.sizes.max())

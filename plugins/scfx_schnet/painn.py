@@ -13,7 +13,7 @@ from torch import nn
 from scfx.errors import InputError
 from scfx_schnet.convolution import at_least_float32
 from scfx_schnet.graph import pair_graph
-from scfx_schnet.readout import per_target, read_out
+from scfx_schnet.readout import columns, per_target, read_out
 
 if TYPE_CHECKING:
     from scfx_schnet.batch import PackedMolecules
@@ -104,7 +104,7 @@ class PaiNN(nn.Module):
         self.out = nn.Sequential(
             nn.Linear(hidden_channels, hidden_channels // 2),
             nn.SiLU(),
-            nn.Linear(hidden_channels // 2, num_targets),
+            nn.Linear(hidden_channels // 2, columns(self.readouts)),
         )
 
     def forward(self, batch: PackedMolecules) -> Float[torch.Tensor, "molecule target"]:

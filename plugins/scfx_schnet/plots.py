@@ -107,20 +107,24 @@ def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
 
 
 def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str, unit: str = "meV") -> None:
-    """Draw fine-tuning against from scratch: means as bars, every seed as a pair of points joined by a line."""
+    """Draw each way against from scratch: means as bars, every seed as a line of points through them."""
     figure, ((axes,),) = panels(1, 1, 6.4, 4.4)
+    ways = list(next(iter(sizes.values()))["ways"])
+    names = ["from scratch", *("pre-trained" if way == "pretrained" else way for way in ways)]
+    step = 0.8 / len(names)
     for place, row in enumerate(sizes.values()):
-        both = (row["scratch_mev"], row["pretrained_mev"])
-        for x, values, colour in zip((place - 0.2, place + 0.2), both, COLOURS, strict=False):
-            axes.bar(x, float(np.mean(values)), color=colour, alpha=0.35, width=0.36)
-            axes.plot([x] * len(values), values, "o", color=colour, ms=5)
-            axes.annotate(f"{np.mean(values):.0f}", (x, 0), ha="center", va="bottom", xytext=(0, 4),
+        columns = [row["scratch"], *(row["ways"][way]["errors"] for way in ways)]
+        x = place + step * (np.arange(len(columns)) - (len(columns) - 1) / 2)
+        for left, values, colour in zip(x, columns, COLOURS, strict=False):
+            axes.bar(left, float(np.mean(values)), color=colour, alpha=0.35, width=0.9 * step)
+            axes.plot([left] * len(values), values, "o", color=colour, ms=5)
+            axes.annotate(f"{np.mean(values):.0f}", (left, 0), ha="center", va="bottom", xytext=(0, 4),
                           textcoords="offset points")  # fmt: skip
-        axes.plot([place - 0.2, place + 0.2], both, color="0.4", lw=0.8)
+        axes.plot(x, np.array(columns), color="0.4", lw=0.8)
     axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
     axes.set_xlabel("rows of the fine-tuning subset")
     axes.set_ylabel(f"test MAE of the {target} / {unit}")
-    for label, colour in zip(("from scratch", "pre-trained"), COLOURS, strict=False):
+    for label, colour in zip(names, COLOURS, strict=False):
         axes.bar(0, 0, color=colour, alpha=0.35, label=label)
     legend(axes)
     axes.grid(True, axis="y", alpha=0.3)

@@ -8,12 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
-from scfx.errors import ConfigError
-from scfx.model.elements import SYMBOLS
+from scfx_schnet import dynamics, relaxation
+from scfx_schnet.dynamics import DynamicsOptions
+from scfx_schnet.examination import Examination
 from scfx_schnet.logs import console_of
-from scfx_schnet.objective import median_mae
+from scfx_schnet.objective import check_elements, median_mae
 from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
 from scfx_schnet.processes import processes
+from scfx_schnet.relaxation import RelaxationOptions
 from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import subset
@@ -37,6 +39,12 @@ class PotentialOptions(BaseModel):
         None, ge=1, description="of the training subset; left out: all that are not set apart"
     )
     seed: int = Field(0, ge=0, description="of subset and initial weights")
+    dynamics: DynamicsOptions | None = Field(
+        None, description="molecular dynamics with the potential, of molecules that it was not trained on"
+    )
+    relaxation: RelaxationOptions | None = Field(
+        None, description="relaxations with the potential, judged by the level of [scf]"
+    )
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
     training: TrainingOptions = Field(default_factory=lambda: TrainingOptions())  # type: ignore[call-arg]
 
@@ -62,22 +70,24 @@ class PotentialTask(AbstractTask):
             rows = subset(
                 molecules.keys, split.pool, options.rows or len(split.pool), options.seed, "task.rows"
             )
-            for name, part in (("validation", split.validation), ("test", split.test)):
-                unknown = set(molecules.elements(part)) - set(molecules.elements(rows))
-                if unknown:
-                    raise ConfigError(
-                        "task.split.seed",
-                        f"the {name} part has {', '.join(SYMBOLS[z] for z in sorted(unknown))}, which no training row "
-                        "has: its errors would say nothing. Take another seed, or more molecules",
-                    )
+            asked = {"validation": split.validation, "test": split.test}
+            remedy = "Take another seed, or more molecules"
+            check_elements(molecules, rows, asked, "task.split.seed", remedy)
             job = TrainingJob(
                 molecules, rows, split.validation, split.test, _TARGETS, model_table(options.model), options.training,
                 options.seed,
             )  # fmt: skip
             lazy = median_mae(molecules, rows, split.validation, _TARGETS)
             facts = {"size": len(rows), "seed": options.seed, "median_mae_ev": lazy}
+            spec = None
+            if options.relaxation is not None:
+                spec = options.relaxation.spec(context.spec, {}, "task.relaxation.level")
+            exam = Examination(
+                molecules, split, None, False, options.dynamics, options.relaxation, spec,
+                folder / "cache" / "minima", context.registry,
+            )  # fmt: skip
             try:
-                result = runs.train(folder.name, job, facts)
+                result = runs.train(folder.name, job, facts, exam.largest, exam.asks(largest=True))
             except KeyboardInterrupt:
                 runs.say("stopped; run the same command again to go on from the last checkpoint")
                 return 130
@@ -89,7 +99,9 @@ class PotentialTask(AbstractTask):
 
 
 def summary(result: dict[str, Any], validation: int, test: int) -> str:
-    """Return errors of energy and forces in meV and meV/angstrom, beside those of knowing nothing."""
+    """Return errors of energy and forces in meV and meV/angstrom, beside those of knowing nothing, and what became of
+    molecules that the potential moved.
+    """
     lines = [
         f"Trained on {result['size']:,} rows in {result['seconds']:.0f} s ({result['epochs']:.0f} epochs). Mean "
         "absolute errors, of the energy in meV a molecule, of force components in meV/angstrom:",
@@ -107,4 +119,7 @@ def summary(result: dict[str, Any], validation: int, test: int) -> str:
         if result[key]:
             energy, forces = (f"{1000 * value:,.1f}" for value in result[key])
             lines.append(f"| {name} | {energy} | {forces} |")
+    for section, sentence in (("relaxation", relaxation.sentence), ("dynamics", dynamics.sentence)):
+        if section in result:
+            lines += ["", sentence(result[section])]
     return "\n".join(lines) + "\n"

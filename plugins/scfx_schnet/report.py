@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from scfx_schnet import plots
+from scfx_schnet import comparison_plots, dynamics, plots, relaxation
+from scfx_schnet.comparisons import at_equal_compute, compare, compute_table, difference_table
 from scfx_schnet.fit import DATA_LIMITED, MET, data_limited, fit_power_law, meeting_size
 from scfx_schnet.runs import write_json
-from scfx_schnet.targets import thousandth
+from scfx_schnet.targets import FORCES, thousandth
 
 
 def write_scaling_report(
@@ -31,9 +32,25 @@ def write_scaling_report(
     _write_runs(root / "results.csv", targets, units, results)
     summary = {name: _summary(runs, facts[name]) for name, runs in by_curve.items()}
     write_json(root / "summary.json", summary)
-    (root / "summary.md").write_text(_markdown(summary, targets), encoding="utf-8")
+    text = _markdown(summary, targets)
     plots.scaling_curve(root / "scaling.png", summary, targets[0], options.reference)
     written = ["results.csv", "summary.json", "summary.md", "scaling.png"]
+    pairs = [(curve.name, curve.against) for curve in options.curves if curve.against]
+    if pairs:
+        differences = compare(root / "runs", pairs, results, units)
+        equal = at_equal_compute(pairs, results, targets, units)
+        write_json(root / "differences.json", {"differences": differences, "equal_compute": equal})
+        written.append("differences.json")
+        if differences:
+            text += "\n".join(["### Differences", "", *difference_table(differences), "", ""])
+            comparison_plots.differences(root / "differences.png", differences)
+            written.append("differences.png")
+        if equal:
+            text += "\n".join(["### At the same time of making labels", "", *compute_table(equal), "", ""])
+    if len(targets) > 1 and all(c["facts"]["seconds_per_label"] for c in summary.values()):
+        comparison_plots.label_compute(root / "label_compute.png", summary, targets)
+        written.append("label_compute.png")
+    (root / "summary.md").write_text(text + _moved(results), encoding="utf-8")
     if any("judged_mae_ev" in r for r in results):
         plots.judged_curves(root / "judged.png", summary, targets[0])
         written.append("judged.png")
@@ -94,32 +111,65 @@ def _markdown(summary: dict[str, Any], targets: Sequence[str]) -> str:
     lines = []
     for name, curve in summary.items():
         facts = curve["facts"]
-        training, unit = facts["training"], thousandth(facts["units"][targets[0]])
+        training, cost = facts["training"], facts["seconds_per_label"]
         lines += [
             f"### {name}",
             "",
             f"Model `{facts['model']['name']}`, {training['steps']:,} updates of {training['batch_size']}; pool "
-            f"{facts['pool']:,} rows, validation {facts['validation']:,}, test {facts['test']:,}. MAE of the "
-            f"{targets[0]} in {unit}, mean ± standard deviation over seeds; predicting the pool's median: "
-            f"{1000 * facts['median_mae_ev'][0]:.0f}.",
+            f"{facts['pool']:,} rows, validation {facts['validation']:,}, test {facts['test']:,}"
+            + (f"; {1000 * cost:.0f} ms a label" if cost else "")
+            + ". "
+            + " ".join(_explained(target, facts, column) for column, target in enumerate(targets)),
             "",
-            "| rows | seeds | train | validation | test |",
-            "|---|---|---|---|---|",
         ]
+        kinds = [k for k in ("train", "validation", "test", "judged") if _has(curve, k)]
+        many = len(targets) > 1
+        heads = [f"{kind}, {target}" if many else kind for target in targets for kind in kinds]
+        lines += [f"| rows | seeds | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
         for size, row in curve["sizes"].items():
             cells = [
-                _cell(row.get(f"{kind}_mae_ev"), row["seeds"]) for kind in ("train", "validation", "test")
+                _cell(row.get(f"{kind}_mae_ev"), row["seeds"], column)
+                for column in range(len(targets))
+                for kind in kinds
             ]
             lines.append(f"| {size:,} | {row['seeds']} | {' | '.join(cells)} |")
         lines += ["", _law_text(curve), ""]
     return "\n".join(lines)
 
 
-def _cell(errors: dict[str, Any] | None, seeds: int) -> str:
+def _explained(target: str, facts: dict[str, Any], column: int) -> str:
+    unit, lazy = thousandth(facts["units"][target]), 1000 * facts["median_mae_ev"][column]
+    if target == FORCES:
+        return f"MAE of the forces in {unit}; predicting zero: {lazy:.0f}."
+    return (
+        f"MAE of the {target} in {unit}, mean ± standard deviation over seeds; predicting the pool's median: "
+        f"{lazy:.0f}."
+    )
+
+
+def _has(curve: dict[str, Any], kind: str) -> bool:
+    """Whether there is anything under a kind of error; training, validation and test always have a column."""
+    return kind != "judged" or any(f"{kind}_mae_ev" in row for row in curve["sizes"].values())
+
+
+def _moved(results: Sequence[dict[str, Any]]) -> str:
+    """What molecules did that the potentials moved, run by run."""
+    lines = []
+    for section, sentence in (("relaxation", relaxation.sentence), ("dynamics", dynamics.sentence)):
+        found = [result for result in results if section in result]
+        if found:
+            lines += [f"### {section.capitalize()}", ""]
+            lines += [f"- {result['run']}: {sentence(result[section])}" for result in found]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(errors: dict[str, Any] | None, seeds: int, column: int = 0) -> str:
     """Mean in thousandths of the unit, and its spread where there are seeds enough for one."""
     if not errors:
         return ""
-    return f"{1000 * errors['mean'][0]:.0f}" + (f" ± {1000 * errors['std'][0]:.0f}" if seeds > 1 else "")
+    mean, spread = (1000 * errors[name][column] for name in ("mean", "std"))
+    return f"{mean:.0f}" + (f" ± {spread:.0f}" if seeds > 1 else "")
 
 
 def _law_text(curve: dict[str, Any]) -> str:

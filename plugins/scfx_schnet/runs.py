@@ -26,9 +26,10 @@ class Runs:
         job: TrainingJob,
         facts: dict[str, Any],
         after: Callable[[Training], dict[str, Any]] | None = None,
+        asked: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return the result of the run `name`, trained now if it is not there; `facts` and what `after` returns go with
-        it.
+        it. What `after` is `asked` is kept too: where that was another thing, the trained network is asked again.
 
         Raises `InputError` if the folder holds another training's result.
         """
@@ -41,12 +42,18 @@ class Runs:
                     f"{folder} holds a run of another configuration (data, split, model, training or seed differ). "
                     "Take another `output`, or remove that folder"
                 )
-            return found
+            if found.get("asked", {}) == (asked or {}):
+                return found
         training = Training(job, folder, self._registry, self._group, self._console)
-        errors = training.train()
+        if found is None:
+            errors = training.train()
+        else:
+            training.reopen()
+            errors = found
         shown = thousandth(job.molecules.unit(job.targets[0]))
-        result = {"run": name, "shown_unit": shown, **facts, **errors}
+        result = {"run": name, "shown_unit": shown, **errors, **facts}
         result |= {**(after(training) if after else {}), "identity": identity}
+        result |= {"asked": asked} if asked else {}
         if self._group.first:
             write_json(folder / "result.json", result)
             self.say(_line(result))

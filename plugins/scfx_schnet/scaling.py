@@ -12,16 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError
-from scfx.registry import Registry
+from scfx_schnet.dynamics import DynamicsOptions
+from scfx_schnet.examination import Examination
 from scfx_schnet.judge import Judge
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
-from scfx_schnet.objective import median_mae
+from scfx_schnet.objective import check_elements, median_mae
 from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
 from scfx_schnet.processes import Processes, processes
+from scfx_schnet.relaxation import RelaxationOptions
 from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
-from scfx_schnet.split import Split, check_size, subset
+from scfx_schnet.split import Growth, Split, check_size, subset
 from scfx_schnet.targets import FORCES, checked_targets
 from scfx_schnet.training import TrainingJob
 
@@ -37,11 +39,27 @@ class Curve(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict, description="keys of [task.training] that differ")
     sizes: tuple[int, ...] | None = None
     seeds: tuple[int, ...] | None = None
+    conformers: int | None = Field(None, ge=1, description="of each molecule at most so many")
+    molecules: int | None = Field(
+        None, ge=1, description="only so many molecules: sizes grow by conformers of them, not by molecules"
+    )
     judge: DataOptions | None = Field(
         None, description="labels of the same kind of molecules by which this curve is judged too"
     )
+    level: dict[str, Any] = Field(
+        default_factory=dict,
+        description="keys that differ from [scf]: the level at which this curve's relaxations are judged, where it is "
+        "not task.relaxation.level",
+    )
+    against: str | None = Field(
+        None,
+        description="the curve from which this one's errors are subtracted, seed by seed, molecule by molecule",
+    )
     seconds_per_label: float | None = Field(
-        None, gt=0, description="thread seconds; left out: as the dataset's records say"
+        None,
+        gt=0,
+        description="thread seconds; left out: as the dataset's records say, without the gradients where force_weight "
+        "is 0",
     )
 
 
@@ -68,6 +86,12 @@ class ScalingOptions(BaseModel):
         ge=2,
         description="judged curves: rows of the judge's pool that fit the line from one label to the other",
     )
+    dynamics: DynamicsOptions | None = Field(
+        None, description="molecular dynamics with the potentials of each curve's largest size"
+    )
+    relaxation: RelaxationOptions | None = Field(
+        None, description="relaxations with the potentials of each curve's largest size"
+    )
     reference: dict[str, float] = Field(
         default_factory=dict, description="horizontal lines in the plot: legend -> MAE in meV"
     )
@@ -87,9 +111,32 @@ class ScalingTask(AbstractTask):
         self.curves = options.curves or (Curve(name="curve"),)  # type: ignore[call-arg]
         if len({c.name for c in self.curves}) != len(self.curves):
             raise ConfigError("task.curves", "two curves have one name")
+        self._check_comparisons()
         self._trainings = {
             c.name: options.training.merged(c.training, f"task.curves.{c.name}.training") for c in self.curves
         }
+
+    def _check_comparisons(self) -> None:
+        """Raise `ConfigError` for curves that are compared with none of them, or have no potential to try."""
+        names = {c.name: c for c in self.curves}
+        for curve in self.curves:
+            key = f"task.curves.{curve.name}"
+            if curve.against is not None:
+                other = names.get(curve.against)
+                if other is None or other is curve:
+                    raise ConfigError(
+                        f"{key}.against", f"{curve.against!r} is no other curve; there are {', '.join(names)}"
+                    )
+                if curve.judge != other.judge:
+                    raise ConfigError(
+                        f"{key}.against",
+                        f"{curve.against!r} is not judged by the same labels: give both one judge",
+                    )
+            if curve.level and self.options.relaxation is None:
+                raise ConfigError(f"{key}.level", "is for relaxations, and there is no task.relaxation")
+        for name in ("dynamics", "relaxation"):
+            if getattr(self.options, name) is not None and FORCES not in self.targets:
+                raise ConfigError(f"task.{name}", "is of potentials: targets = ['energy', 'forces']")
 
     def run(self, context: TaskContext) -> int:
         """Run the task; exit code 0: every run is done; 1: some are not (`report_only`)."""
@@ -102,18 +149,20 @@ class ScalingTask(AbstractTask):
             root.mkdir(parents=True, exist_ok=True)
         runs = Runs(root / "runs", context.registry, group, console_of(context))
         # All curves' data first: what is missing or too small is said before hours of training, not after.
-        plans = [self._plan(curve, root / "cache", group, context.registry) for curve in self.curves]
+        plans = [self._plan(curve, root / "cache", group, context) for curve in self.curves]
         results, missing = [], 0
         try:
             for plan in plans:
                 for size, job in self._jobs(plan):
-                    name = f"{plan.curve.name}/n{size}-seed{job.seed}"
+                    name = run_name(plan.curve.name, size, job.seed)
                     about = {"curve": plan.curve.name, "size": size, "seed": job.seed}
                     about["seconds_per_label"] = plan.facts["seconds_per_label"]
                     if self.options.report_only:
                         result = runs.result(name)
                     else:
-                        result = runs.train(name, job, about, after=plan.judge)
+                        exam, largest = plan.examination, size == max(plan.sizes)
+                        after = exam.largest if largest else exam
+                        result = runs.train(name, job, about, after, exam.asks(largest))
                     missing += result is None
                     results += [] if result is None else [result]
         except KeyboardInterrupt:
@@ -127,9 +176,9 @@ class ScalingTask(AbstractTask):
             runs.say(f"wrote {', '.join(written)} in {self.options.output}")
         return 1 if missing else 0
 
-    def _plan(self, curve: Curve, cache: Path, group: Processes, registry: Registry) -> _CurvePlan:
+    def _plan(self, curve: Curve, cache: Path, group: Processes, context: TaskContext) -> _CurvePlan:
         """Opens the curve's data, splits it and takes the subsets. Raises `ConfigError` for what is not there."""
-        key = f"task.curves.{curve.name}"
+        key, registry = f"task.curves.{curve.name}", context.registry
         data, where = (curve.data, f"{key}.data") if curve.data else (self.options.data, "task.data")
         with_forces = FORCES in self.targets
         molecules = open_shared(data, cache, group, registry, where, with_forces)
@@ -143,9 +192,11 @@ class ScalingTask(AbstractTask):
                 judged, self.options.split.divide(judged.keys), self.targets, self.options.calibration_rows
             )
         choice, training = model_table(curve.model or self.options.model), self._trainings[curve.name]
-        cost = curve.seconds_per_label or molecules.description.get("seconds_per_label")
+        learnt = "seconds_per_label" if training.force_weight or not with_forces else "seconds_per_energy"
+        cost = curve.seconds_per_label or molecules.description.get(learnt)
         facts = {
             "model": choice,
+            "labels": " ".join(filter(None, (data.path, data.option))),
             "rows": len(molecules),
             "molecules": len(np.unique(molecules.keys)),
             "pool": len(split.pool),
@@ -157,16 +208,34 @@ class ScalingTask(AbstractTask):
             "training": training.model_dump(mode="json"),
         }
         sizes, where = (curve.sizes, f"{key}.sizes") if curve.sizes else (self.options.sizes, "task.sizes")
-        check_size(split.pool, max(sizes), where)
+        growth = Growth(curve.conformers, curve.molecules)
+        if growth != Growth():
+            where = f"{key}.{'conformers' if curve.conformers else 'molecules'}"
+        check_size(growth.rows(molecules.keys, split.pool, 0), max(sizes), where)
+        options, against = self.options, {c.against for c in self.curves}
+        spec = None
+        if options.relaxation is not None:
+            where = f"{key}.level" if curve.level else "task.relaxation.level"
+            spec = options.relaxation.spec(context.spec, curve.level, where)
+        examination = Examination(
+            molecules, split, judge, curve.against is not None or curve.name in against, options.dynamics,
+            options.relaxation, spec, cache / "minima", registry,
+        )  # fmt: skip
         return _CurvePlan(
-            curve, molecules, split, judge, sizes, curve.seeds or self.options.seeds, training, facts
+            curve, molecules, split, examination, growth, sizes, curve.seeds or options.seeds, training, facts
         )
 
     def _jobs(self, plan: _CurvePlan) -> Iterator[tuple[int, TrainingJob]]:
         """(size, training) of every run of a curve, one subset in memory at a time."""
         for seed in plan.seeds:
             for size in plan.sizes:
-                rows = subset(plan.molecules.keys, plan.split.pool, size, seed)
+                rows = subset(plan.molecules.keys, plan.split.pool, size, seed, growth=plan.growth)
+                if FORCES in self.targets:
+                    asked = {"validation": plan.split.validation, "test": plan.split.test}
+                    key = f"task.curves.{plan.curve.name}.sizes"
+                    check_elements(
+                        plan.molecules, rows, asked, key, f"Take more than {size} rows, or another seed"
+                    )
                 yield (
                     size,
                     TrainingJob(
@@ -176,6 +245,11 @@ class ScalingTask(AbstractTask):
                 )  # fmt: skip
 
 
+def run_name(curve: str, size: int, seed: int) -> str:
+    """Return the name of a run, which is that of its folder."""
+    return f"{curve}/n{size}-seed{seed}"
+
+
 @dataclass(frozen=True)
 class _CurvePlan:
     """A curve whose data is open, split, and large enough; `facts` are for the report."""
@@ -183,7 +257,8 @@ class _CurvePlan:
     curve: Curve
     molecules: Molecules
     split: Split
-    judge: Judge | None
+    examination: Examination
+    growth: Growth
     sizes: tuple[int, ...]
     seeds: tuple[int, ...]
     training: TrainingOptions

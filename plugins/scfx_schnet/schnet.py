@@ -12,7 +12,7 @@ from torch import nn
 from scfx.errors import InputError
 from scfx_schnet.convolution import Smearing, at_least_float32, pair_convolution, shifted_softplus
 from scfx_schnet.graph import PairGraph, pair_graph
-from scfx_schnet.readout import per_target, read_out
+from scfx_schnet.readout import columns, per_target, read_out
 
 if TYPE_CHECKING:
     from scfx_schnet.batch import PackedMolecules
@@ -53,10 +53,10 @@ class SchNet(nn.Module):
 
     `hidden_channels`: features of an atom. `num_filters`: of a filter. `num_gaussians`: of the distance, between 0 and
     `cutoff` (angstrom). `max_neighbors`: of each atom only so many nearest neighbours; None: all within the cutoff.
-    `readout`: "add" or "mean" over atoms, or one for each of `num_targets` targets. With one target the parameters are
-    those of PyTorch Geometric's `SchNet`, which `load_pyg` accepts. `filter_gain` multiplies the initial weights of the
-    filters' last layers. At 1, as published, an interaction's share starts at a tenth of the features that it is added
-    to, and short trainings spend their updates on making it larger.
+    `readout`: "add", "mean" or "softmax" (`read_out`) over atoms, or one for each of `num_targets` targets. With one
+    target and no softmax the parameters are those of PyTorch Geometric's `SchNet`, which `load_pyg` accepts.
+    `filter_gain` multiplies the initial weights of the filters' last layers. At 1, as published, an interaction's share
+    starts at a tenth of the features that it is added to, and short trainings spend their updates on making it larger.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class SchNet(nn.Module):
             _Interaction(hidden_channels, num_filters, num_gaussians) for _ in range(num_interactions)
         )
         self.lin1 = nn.Linear(hidden_channels, hidden_channels // 2)
-        self.lin2 = nn.Linear(hidden_channels // 2, num_targets)
+        self.lin2 = nn.Linear(hidden_channels // 2, columns(self.readouts))
         self.centres: torch.Tensor
         self.register_buffer("centres", torch.linspace(0.0, self.cutoff, num_gaussians), persistent=False)
         for name, parameter in self.named_parameters():

@@ -17,6 +17,7 @@ from scfx.model.same_molecule import molecule_key
 from scfx.registry import Registry
 from scfx_schnet import qm9
 from scfx_schnet.molecules import Chunk, Molecules, open_or_write
+from scfx_schnet.studies import is_study, open_study
 from scfx_schnet.surface import Surface
 from scfx_schnet.targets import FORCES, TARGETS
 
@@ -25,21 +26,24 @@ if TYPE_CHECKING:
 
     from scfx_schnet.processes import Processes
 
-Layout = Literal["auto", "scfx", "xyz", "table"]
+Layout = Literal["auto", "scfx", "study", "xyz", "table"]
 #: Where a dataset of labels has its forces.
 FORCES_COLUMN = "forces_ev_per_angstrom"
 
 
 class DataOptions(BaseModel):
-    """Where labels are. `layout` "auto" goes by what is there: a dataset of labels that a plugin can read, a folder
-    or archive of .xyz files is QM9's own form, .parquet and .csv are tables."""
+    """Where labels are. `layout` "auto" goes by what is there: a dataset of labels that a plugin can read, the output
+    of a study, a folder or archive of .xyz files is QM9's own form, .parquet and .csv are tables."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(
-        description="a dataset's folder, a folder or .tar.bz2 of dsgdb9nsd xyz files, .parquet or .csv"
+        description="a dataset's folder, a study's, a folder or .tar.bz2 of dsgdb9nsd xyz files, .parquet or .csv"
     )
     layout: Layout = "auto"
+    option: str | None = Field(
+        None, description="of a study's folder: the label of the option whose labels are read"
+    )
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="tables: which column is which of smiles, numbers, positions, gap, homo, lumo, energy, forces",
@@ -73,8 +77,14 @@ def open_data(
     registry = Registry.discover() if registry is None else registry
     layout = _layout(path, options, key, registry)
     surface = Surface(key, options.path) if forces else None
+    if options.option is not None and layout != "study":
+        raise ConfigError(f"{key}.option", f"is for the folder of a study; {options.path!r} is none")
     if layout == "scfx":
         identity, description, chunks = _dataset(open_dataset(registry, path), surface)
+    elif layout == "study":
+        labels = open_study(path, options.option, key, registry, FORCES_COLUMN if forces else None)
+        _, description, chunks = _dataset(labels.dataset, surface, labels.absent)
+        identity = labels.identity
     elif layout == "table":
         identity, description, chunks = _table(path, options, surface)
     else:
@@ -84,7 +94,7 @@ def open_data(
     parts = [
         layout,
         identity,
-        options.model_dump(exclude={"path", "layout"}),
+        options.model_dump(exclude={"path", "layout", *(() if options.option else ("option",))}),
         *(["forces"] if forces else []),
     ]
     identity = json.dumps(parts, sort_keys=True)
@@ -122,13 +132,15 @@ def _layout(path: Path, options: DataOptions, key: str, registry: Registry) -> s
         return options.layout
     if is_dataset(registry, path):
         return "scfx"
+    if is_study(path):
+        return "study"
     if path.name.endswith((".parquet", ".csv")):
         return "table"
     if path.is_dir() or path.name.endswith((".tar.bz2", ".tar.gz", ".tar", ".xyz")):
         return "xyz"
     raise ConfigError(
         f"{key}.layout",
-        f"cannot tell what {options.path!r} is; name it: 'scfx' (a dataset of labels), 'xyz' or 'table'",
+        f"cannot tell what {options.path!r} is; name it: 'scfx' (a dataset of labels), 'study', 'xyz' or 'table'",
     )
 
 
@@ -158,8 +170,9 @@ def _limited(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
 
 
 def _dataset(
-    dataset: AbstractDataset, surface: Surface | None
+    dataset: AbstractDataset, surface: Surface | None, absent: frozenset[int] = frozenset()
 ) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
+    """The rows of a dataset that are ok and not among `absent`."""
     ok = dataset.filter(status="ok")
     description = {"rows_planned": dataset.planned, **_label_cost(dataset)}
     names = [name for name in ("smiles", "inchikey") if name in dataset.schema.names]
@@ -172,16 +185,32 @@ def _dataset(
     targets = {name: column for name, (column, _) in properties.items()} | {t: f"{t}_ev" for t in TARGETS}
     columns = [*names, "atomic_numbers", "positions_angstrom", *targets.values()]
     units = {name: unit for name, (_, unit) in properties.items() if name not in TARGETS and unit != "eV"}
-    chunks = (_from_arrow(table, targets, units, surface) for table in ok.shards(columns) if table.num_rows)
+    columns += ["row_id"] if absent and "row_id" not in columns else []
+    tables = (_without(table, absent) for table in ok.shards(columns))
+    chunks = (_from_arrow(table, targets, units, surface) for table in tables if table.num_rows)
     return dataset.identity, description, chunks
 
 
+def _without(table: pa.Table, absent: frozenset[int]) -> pa.Table:
+    if not absent:
+        return table
+    return table.filter(np.array([row not in absent for row in table["row_id"].to_pylist()], dtype=bool))
+
+
 def _label_cost(dataset: AbstractDataset) -> dict[str, Any]:
-    """Thread seconds that a label took, all stages of all workers, failed rows included, from the commit records."""
+    """Thread seconds that a label took, all stages of all workers, failed rows included, from the commit records.
+
+    `seconds_per_energy` is that without the gradients. Neither has the time of compiling, which does not grow with the
+    number of labels. Stages that are called "gradient: ..." are parts of "gradient".
+    """
     summary = dataset.summary()
-    seconds = sum(s for stage, s in summary["worker_seconds"].items() if stage != "total")
-    labels = summary["statuses"]["ok"]
-    return {"seconds_per_label": seconds / labels} if seconds and labels else {}
+    known = ("total", "compile", "start")
+    stages = {s: v for s, v in summary["worker_seconds"].items() if s not in known and ": " not in s}
+    seconds, labels = sum(stages.values()), summary["statuses"]["ok"]
+    if not (seconds and labels):
+        return {}
+    forces = stages.get("gradient", 0.0)
+    return {"seconds_per_label": seconds / labels, "seconds_per_energy": (seconds - forces) / labels}
 
 
 def _from_arrow(

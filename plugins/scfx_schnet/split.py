@@ -70,17 +70,52 @@ def split_by_molecule(
     return split
 
 
-def subset(keys: np.ndarray, pool: np.ndarray, size: int, seed: int, key: str = "task.sizes") -> np.ndarray:
+@dataclass(frozen=True)
+class Growth:
+    """How training subsets grow: by molecules, with at most `conformers` of each, or by conformers of `molecules`.
+
+    `molecules` None: molecule after molecule, each with all its conformers (or the first `conformers` of them).
+    Else only so many molecules are taken, and conformer after conformer of them: `size` / `molecules` of each.
+    """
+
+    conformers: int | None = None
+    molecules: int | None = None
+
+    def rows(self, keys: np.ndarray, pool: np.ndarray, seed: int) -> np.ndarray:
+        """Return the rows of the pool in the order in which subsets take them."""
+        # Two molecules of one rank (a chance of 1e-11) are told apart by their keys.
+        order = np.lexsort((pool, keys[pool], rank(keys[pool], seed + 1_000_003)))
+        rows = pool[order]
+        first = np.flatnonzero(np.concatenate([[True], keys[rows][1:] != keys[rows][:-1]]))
+        sizes = np.diff(np.append(first, len(rows)))
+        molecule = np.repeat(np.arange(len(first)), sizes)
+        conformer = np.arange(len(rows)) - np.repeat(first, sizes)
+        kept = np.ones(len(rows), dtype=bool)
+        if self.conformers is not None:
+            kept &= conformer < self.conformers
+        if self.molecules is not None:
+            kept &= molecule < self.molecules
+            rows, kept = (values[np.lexsort((molecule, conformer))] for values in (rows, kept))
+        return rows[kept]
+
+
+def subset(
+    keys: np.ndarray,
+    pool: np.ndarray,
+    size: int,
+    seed: int,
+    key: str = "task.sizes",
+    growth: Growth | None = None,
+) -> np.ndarray:
     """Return `size` rows of the pool, molecule after molecule in an order that the seed gives: smaller ones lie in
     larger.
 
-    Whole molecules are taken, so that every size has as many conformers a molecule as the data; the last one may be
-    cut. Raises `ConfigError` if the pool is smaller.
+    Whole molecules are taken, so that every size has as many conformers a molecule as the data (or as `growth` says);
+    the last one may be cut. Raises `ConfigError` if the pool is smaller.
     """
-    check_size(pool, size, key)
-    # Two molecules of one rank (a chance of 1e-11) are told apart by their keys.
-    order = np.lexsort((pool, keys[pool], rank(keys[pool], seed + 1_000_003)))
-    return pool[order[:size]]
+    rows = (growth or Growth()).rows(keys, pool, seed)
+    check_size(rows, size, key)
+    return rows[:size]
 
 
 def check_size(pool: np.ndarray, size: int, key: str) -> None:

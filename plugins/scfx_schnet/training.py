@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from scfx.errors import InputError
 from scfx_schnet import checkpoint
+from scfx_schnet.fidelity import Form, Joined
 from scfx_schnet.forces import WithForces
 from scfx_schnet.logs import MetricLog, TrainingProgress
 from scfx_schnet.molecules import Molecules
@@ -22,7 +24,9 @@ from scfx_schnet.objective import Objective, check_reach
 from scfx_schnet.options import TrainingOptions
 from scfx_schnet.processes import Processes, choose_device
 from scfx_schnet.sampling import Sampler
-from scfx_schnet.targets import FORCES, scalars
+from scfx_schnet.targets import FORCES, Standardiser, scalars
+
+_PLAIN = Form()
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +34,12 @@ class TrainingJob:
     """What is trained on what. `rows`, `validation`, `test` are rows of `molecules`.
 
     With "forces" among the targets, which go with "energy", the network is trained on the derivative of its energy too.
-    `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning).
+    `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning),
+    of the whole network that `form` makes of the model, or of some of its parts. `standardiser` replaces the fit to the
+    training subset.
     """
 
-    molecules: Molecules
+    molecules: Molecules | Joined
     rows: np.ndarray
     validation: np.ndarray
     test: np.ndarray
@@ -42,12 +48,17 @@ class TrainingJob:
     options: TrainingOptions
     seed: int
     start: dict[str, torch.Tensor] | None = None
+    form: Form = _PLAIN
+    standardiser: Standardiser | None = None
 
     def identity(self) -> str:
         """Return a hash of all that decides the weights."""
         digest = hashlib.sha256(self.molecules.identity.encode())
         digest.update(np.ascontiguousarray(self.rows).tobytes())
         plain = [self.targets, self.model, self.options.identity(), self.seed]
+        plain += [self.form.plain()] if self.form.plain() else []
+        if self.standardiser is not None:
+            plain += [{k: v.tolist() for k, v in self.standardiser.state().items()}]
         digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
         for name, tensor in sorted((self.start or {}).items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -73,15 +84,15 @@ class Training:
         if self.options.threads:
             torch.set_num_threads(self.options.threads)
         folder.mkdir(parents=True, exist_ok=True)
-        self._objective = Objective(job.molecules, job.rows, job.targets, job.options)
+        self._objective = Objective(job.molecules, job.rows, job.targets, job.options, job.standardiser)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.seed)
             outputs = len(scalars(job.targets))
-            self.model = registry.model({**job.model, "num_targets": outputs}, key="task.model")
+            self.model = job.form.build(job.model, outputs, registry)
         check_reach(self.model, job.molecules, self._objective.with_forces)
         self.model.to(self.device)
         if job.start is not None:
-            self.model.load_state_dict(job.start)
+            self._begin(job.start)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=1.0, weight_decay=self.options.weight_decay, fused=True
@@ -89,6 +100,15 @@ class Training:
         on_gpu = self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler("cuda", enabled=on_gpu and self.options.precision == "float16")
         self.step, self.seconds = 0, 0.0
+
+    def _begin(self, start: dict[str, torch.Tensor]) -> None:
+        """Take the weights to begin with; what has none keeps its random ones."""
+        unknown = self.model.load_state_dict(start, strict=False).unexpected_keys
+        missing = set(self.model.state_dict()) - set(start)
+        if unknown or (missing and not self.job.form.plain()):
+            raise InputError(
+                f"the weights to begin with are of another network: {sorted(missing) or unknown}"
+            )
 
     # ---- running -------------------------------------------------------------------------------------------------
 
@@ -99,7 +119,7 @@ class Training:
         """
         self._resume()
         options, sampler = self.options, Sampler(self.job.rows, self.options.batch_size, self.job.seed)
-        trained = self.group.wrap(self._with_forces(self.model), self.device)
+        trained = self.group.wrap(self._trained(), self.device)
         if options.compile:
             trained = torch.compile(trained, dynamic=True)  # type: ignore[assignment]
         first = self.group.first
@@ -157,6 +177,10 @@ class Training:
         self._average()
         return loss.detach()
 
+    def _trained(self) -> torch.nn.Module:
+        """What an update calls: without derivatives where no force is learnt."""
+        return self._with_forces(self.model) if self.options.force_weight else self.model
+
     def _with_forces(self, network: torch.nn.Module) -> torch.nn.Module:
         energy = self._objective.energy
         return network if energy is None else WithForces(network, energy).train(network.training)
@@ -181,7 +205,7 @@ class Training:
         return self.predictions(molecules, rows)[0]
 
     @torch.no_grad()
-    def predictions(self, molecules: Molecules, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predictions(self, molecules: Molecules | Joined, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return those, and the forces on the concatenated atoms of the rows, [atom, 3] in eV/angstrom.
 
         Of forces there are none, [0, 3], if they are not among the targets.
@@ -211,6 +235,35 @@ class Training:
         mine = rows[self.group.rank :: self.group.world]
         wrong = torch.from_numpy(self._absolute_errors(mine)).to(self.device)
         return (self.group.sum(wrong).cpu().numpy() / self._counts(rows)).tolist()
+
+    def by_molecule(
+        self, molecules: Molecules | Joined, rows: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return the keys of the molecules of some rows, and their mean absolute errors [molecule] by target.
+
+        Each in its target's unit; of forces, over the components of all atoms of the molecule's rows. "relative energy"
+        is the energy less the mean over the molecule's rows: what is off between its conformers.
+        """
+        found, forces = self.predictions(molecules, rows)
+        off = found - molecules.targets(rows, scalars(self.job.targets))
+        keys, molecule = np.unique(molecules.keys[rows], return_inverse=True)
+        wrong = {}
+        for column, name in zip(off.T, scalars(self.job.targets), strict=True):
+            wrong[name] = _means(np.abs(column), molecule, len(keys))
+            if name == "energy":
+                shared = _means(column, molecule, len(keys))[molecule]
+                wrong["relative energy"] = _means(np.abs(column - shared), molecule, len(keys))
+        if FORCES in self.job.targets:
+            of_atoms = np.abs(forces - molecules.forces(rows)).mean(axis=1)
+            wrong[FORCES] = _means(of_atoms, np.repeat(molecule, molecules.sizes[rows]), len(keys))
+        return keys, wrong
+
+    def reopen(self) -> None:
+        """Take the weights of the folder's `model.pt`, which this very job left there."""
+        content = torch.load(self.folder / "model.pt", map_location=self.device, weights_only=True)
+        if content["identity"] != self.job.identity():
+            raise InputError(f"{self.folder / 'model.pt'} is of another training; remove its folder")
+        self.average.load_state_dict(content["model"])
 
     def _absolute_errors(self, rows: np.ndarray) -> np.ndarray:
         """Summed over rows, or over components of forces: [target]."""
@@ -286,8 +339,13 @@ class Training:
             "identity": self.job.identity(),
             "model_choice": self.job.model,
             "targets": list(self.job.targets),
+            "form": self.job.form.plain(),
             "model": self.average.state_dict(),
             "standardiser": self._objective.standardiser.state(),
             "elements": self.job.molecules.elements(self.job.rows),
             "charges": self.job.molecules.description.get("charges", []),
         }
+
+
+def _means(values: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
+    return np.bincount(group, values, minlength=count) / np.bincount(group, minlength=count)

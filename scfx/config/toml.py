@@ -75,7 +75,8 @@ def _entry(entries: list[Any], text: str, key: str) -> int:
     names = ", ".join(
         f"{i} ({e.get('name')})" if isinstance(e, Mapping) else str(i) for i, e in enumerate(entries)
     )
-    raise ConfigError(key, f"{text!r} is not one of the entries: {names}")
+    whole = key.partition(".")[0]
+    raise ConfigError(key, f"{text!r} is not one of the entries: {names}; set a key of one as {whole}.0.KEY")
 
 
 def validation_error(error: ValidationError, model: type[BaseModel], prefix: str) -> ConfigError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int, Int32
 
 from scfx.errors import InputError
+from scfx.execution.device import running
 from scfx.grid.angular import lebedev, rotation
 from scfx.grid.pruning import angular_counts
 from scfx.grid.radial import treutler_ahlrichs
@@ -58,17 +59,30 @@ def molecular_grid(
     """
     numbers, positions = system if isinstance(system, tuple) else (system.atomic_numbers, system.positions)
     numbers, positions = _checked(numbers, positions)
-    parts = atomic_parts(numbers, spec)
-    points = np.concatenate(
-        [part[0] + centre[:, None] for part, centre in zip(parts, positions, strict=True)], axis=1
-    )
-    weights = np.concatenate([part[1] for part in parts])
-    if numbers.size > 1:
-        from scfx.grid.partition import becke_fractions
+    local, weights, owners = _undivided(tuple(numbers.tolist()), spec)
+    points = local + positions.T[:, owners]
+    if numbers.size == 1:
+        return np.ascontiguousarray(points.T), weights.copy()
+    from scfx.grid.partition import becke_fractions
 
-        owners = np.repeat(np.arange(numbers.size, dtype=np.int32), [part[1].size for part in parts])
-        weights *= becke_fractions(numbers, positions, points, owners)
-    return np.ascontiguousarray(points.T), weights
+    return np.ascontiguousarray(points.T), weights * becke_fractions(numbers, positions, points, owners)
+
+
+@lru_cache(maxsize=8)
+def _undivided(
+    numbers: tuple[int, ...], spec: GridSpec
+) -> tuple[Float64[np.ndarray, "3 npoint"], Float64[np.ndarray, "npoint"], Int32[np.ndarray, "npoint"]]:
+    """Return points about their own nuclei, the weights that they have there, and whose they are. Read-only."""
+    parts = atomic_parts(numbers, spec)
+    owners = np.repeat(np.arange(len(numbers), dtype=np.int32), [part[1].size for part in parts])
+    made = (
+        np.concatenate([part[0] for part in parts], axis=1),
+        np.concatenate([part[1] for part in parts]),
+        owners,
+    )
+    for array in made:
+        array.setflags(write=False)
+    return made
 
 
 def batch_grids(
@@ -78,19 +92,32 @@ def batch_grids(
 ) -> list[PointsAndWeights]:
     """Return `molecular_grid` of every entry, as a list: lengths may differ between entries with different elements.
 
-    Each entry is computed on its own, so its bits do not depend on its neighbours. Errors name the entry.
+    Each entry is computed on its own, so its bits do not depend on its neighbours. Errors name the entry. Where all
+    lanes are worked on at once, so are these.
     """
     if len(atomic_numbers) != len(positions):
         raise InputError(
             f"batch_grids: {len(atomic_numbers)} rows of atomic numbers, {len(positions)} of positions"
         )
-    grids = []
+    at_once = running().batched and len(positions) > 1 and positions.shape[1] > 1
+    made: list[Any] = []
     for entry, (numbers, centres) in enumerate(zip(atomic_numbers, positions, strict=True)):
         try:
-            grids.append(molecular_grid((numbers, centres), spec))
+            checked = _checked(numbers, centres)
+            if not at_once:
+                made.append(molecular_grid(checked, spec))
+                continue
+            local, weights, owners = _undivided(tuple(checked[0].tolist()), spec)
+            made.append((local + checked[1].T[:, owners], weights, owners))
         except InputError as error:
             raise InputError(f"batch entry {entry}: {error}") from error
-    return grids
+    if not at_once:
+        return made
+    from scfx.grid.partition import becke_fractions_of_lanes
+
+    points, weights, owners = (list(part) for part in zip(*made, strict=True))
+    shares = becke_fractions_of_lanes(atomic_numbers, positions, points, owners)
+    return [(r.T, w * share) for r, w, share in zip(points, weights, shares, strict=True)]
 
 
 def atomic_parts(

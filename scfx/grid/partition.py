@@ -61,6 +61,41 @@ def becke_fractions(
         return np.concatenate([np.asarray(share) for share in shares])[:npoint]
 
 
+def becke_fractions_of_lanes(
+    atomic_numbers: Int[np.ndarray, "lane natm"],
+    positions: Float64[np.ndarray, "lane natm 3"],
+    points: list[Float64[np.ndarray, "3 _"]],
+    owners: list[Int32[np.ndarray, "_"]],
+) -> list[Float64[np.ndarray, "_"]]:
+    """Return what `becke_fractions` does of each lane, from all lanes at once: a few launches of an accelerator."""
+    tables = []
+    for lane, of_lane in enumerate(zip(atomic_numbers, positions, strict=True)):
+        try:
+            tables.append(cell_tables(*of_lane))
+        except InputError as error:
+            raise InputError(f"batch entry {lane}: {error}") from error
+    centres, inverse_distances, shifts = (np.stack(table) for table in zip(*tables, strict=True))
+    most = -(-max(own.size for own in owners) // POINT_BLOCK) * POINT_BLOCK
+    every_point, every_owner = np.zeros((len(points), 3, most)), np.zeros((len(points), most), dtype=np.int32)
+    for lane, (r, own) in enumerate(zip(points, owners, strict=True)):
+        every_point[lane, :, : own.size], every_owner[lane, : own.size] = r, own
+    with jax.enable_x64(True):
+        cells = _compiled_for_lanes()
+        shares = [
+            cells(
+                every_point[:, :, start : start + POINT_BLOCK],
+                every_owner[:, start : start + POINT_BLOCK],
+                centres,
+                inverse_distances,
+                shifts,
+                np.int32(positions.shape[1]),
+            )
+            for start in range(0, most, POINT_BLOCK)
+        ]
+        every = np.concatenate([np.asarray(share) for share in shares], axis=1)
+    return [row[: own.size] for row, own in zip(every, owners, strict=True)]
+
+
 def cell_tables(
     atomic_numbers: Int[np.ndarray, "natm"], positions: Float64[np.ndarray, "natm 3"]
 ) -> tuple[
@@ -100,6 +135,12 @@ def _inverse_distances(positions: Float64[np.ndarray, "natm 3"]) -> Float64[np.n
 @lru_cache(maxsize=1)
 def _compiled() -> Any:
     return jax.jit(_owner_shares, compiler_options={"xla_cpu_multi_thread_eigen": False})
+
+
+@lru_cache(maxsize=1)
+def _compiled_for_lanes() -> Any:
+    mapped = jax.vmap(_owner_shares, in_axes=(0, 0, 0, 0, 0, None))
+    return jax.jit(mapped, compiler_options={"xla_cpu_multi_thread_eigen": False})
 
 
 def _owner_shares(

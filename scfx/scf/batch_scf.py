@@ -56,14 +56,16 @@ def purified(
     density: Float64[np.ndarray, "nao nao"], overlap: Float64[np.ndarray, "nao nao"]
 ) -> Float64[np.ndarray, "nao nao"]:
     """Return the idempotent density near one whose eigenvalues are near 0 and 1: McWeeny, Rev. Mod. Phys. 32, 335
-    (1960).
+    (1960). One too far from that comes back as it is not idempotent.
     """
     for _ in range(20):
         square = density @ overlap @ density
         new = 3.0 * square - 2.0 * square @ overlap @ density
-        if np.abs(new - density).max() < 1e-12:
-            return new
+        change = np.abs(new - density).max()
         density = new
+        # Eigenvalues outside (-0.37, 1.37) run away, and soon overflow.
+        if change < 1e-12 or change > 1e3:
+            break
     return density
 
 

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float64, Int
 
 from scfx.energy.hamiltonian import FockParts
-from scfx.execution.lanes import COMPILER_OPTIONS, for_lanes, in_lanes
+from scfx.execution.lanes import COMPILER_OPTIONS, ActiveLanes, for_lanes, in_lanes
 from scfx.scf.diis import DIISState, combined, remember
 from scfx.scf.fock import fock_and_energy, roothaan, symmetrised
 from scfx.scf.occupation import aufbau, density_matrix, frontier, orthonormalise
+from scfx.scf.purification import purified
 
 
 class Fixed(NamedTuple):
@@ -113,39 +114,82 @@ def _with_new_density(
     from_guess: Any,
     dtype: str,
     shared: bool,
-) -> SCFState:
-    """Damp, shift and diagonalise one lane's Fock matrix, and put its density in place."""
+    purify: bool,
+) -> tuple[SCFState, Any]:
+    """Damp and shift one lane's Fock matrix and put its density in place, by orbitals in `dtype`, or by purification in
+    float64; return too whether that was found.
+    """
     per_orbital = 2.0 if s.density.shape[0] == 1 else 1.0
     damping = jnp.where(from_guess, 0.0, c.damping)
     fock = (1.0 - damping) * fock + damping * s.previous_fock
     # F' + b (1 - D'/f): the virtual space goes up by b (Saunders and Hillier 1973).
     filled = jnp.mean(s.density_orth, axis=0, keepdims=True) if shared else s.density_orth
     fock = symmetrised(fock - c.level_shift * filled / per_orbital)
+    small = small._replace(previous_fock=small.previous_fock.at[lane].set(fock))
+    if purify:
+        projector, found = purified(fock, f.n_occupied, f.n_orbitals)
+        return _with_density(small, lane, f, per_orbital * projector), found
+    return _with_diagonalised(small, lane, f, fock, dtype), jnp.array(True)
+
+
+def _with_diagonalised(small: SCFState, lane: Any, f: Fixed, fock: Any, dtype: str) -> SCFState:
+    """Put the density of the lowest orbitals of a Fock matrix in place."""
+    per_orbital = 2.0 if fock.shape[0] == 1 else 1.0
     _, orbitals = _diagonalise(fock, f.n_orbitals, dtype)
-    orbitals = orthonormalise(orbitals)
     occupation = aufbau(f.n_occupied, fock.shape[-1])
-    density_orth = density_matrix(orbitals, occupation, per_orbital)
+    return _with_density(small, lane, f, density_matrix(orthonormalise(orbitals), occupation, per_orbital))
+
+
+def _with_density(small: SCFState, lane: Any, f: Fixed, density_orth: Any) -> SCFState:
+    density = symmetrised(f.orthogonaliser @ density_orth @ f.orthogonaliser.T)
     return small._replace(
-        density=small.density.at[lane].set(symmetrised(f.orthogonaliser @ density_orth @ f.orthogonaliser.T)),
+        density=small.density.at[lane].set(density),
         density_orth=small.density_orth.at[lane].set(density_orth),
-        previous_fock=small.previous_fock.at[lane].set(fock),
     )
+
+
+def _purifies(lanes: Any) -> bool:
+    """Return whether densities are purified: where all lanes are worked on at once, as on an accelerator."""
+    return isinstance(lanes, ActiveLanes) and lanes.batched
+
+
+def _diagonalised_where(
+    missed: Any, state: SCFState, fixed: Fixed, lanes: Any, count: Any, dtype: str
+) -> SCFState:
+    """Diagonalise after all if any lane has no gap that purification could tell, and take it for those lanes."""
+
+    def one(lane: Any, state: SCFState, fixed: Fixed, missed: Any) -> SCFState:
+        f: Fixed = jax.tree.map(lambda a: a[lane], fixed)
+        made = _with_diagonalised(state, lane, f, state.previous_fock[lane], dtype)
+        return jax.tree.map(lambda new, old: jnp.where(missed[lane], new, old), made, state)
+
+    def again(state: SCFState) -> SCFState:
+        return in_lanes(one, lanes, count, state, fixed, missed)
+
+    diis = state.diis
+    small = state._replace(
+        diis=DIISState(diis.count, diis.count, diis.count)
+    )  # nothing of the history is touched
+    return jax.lax.cond(jnp.any(missed), again, lambda state: state, small)._replace(diis=diis)
 
 
 @partial(jax.jit, static_argnames=("dtype", "shared"), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
 def advance(
     state: SCFState, fixed: Fixed, control: Control, lanes: Any, count: Any, *, dtype: str, shared: bool
 ) -> SCFState:
-    """Extrapolate, diagonalise in `dtype`, and put the new density in place."""
+    """Extrapolate, diagonalise in `dtype`, and put the new density in place.
 
-    diis = state.diis
+    Where lanes are worked on at once, the density is purified in float64; only lanes without a gap are diagonalised.
+    """
+    purify, diis = _purifies(lanes), state.diis
+    missed = jnp.zeros(state.energy.shape, bool)
     # The history lives outside the loop's per-lane slices, so that only the slot written is touched.
     small = state._replace(diis=DIISState(diis.count, diis.count, diis.count))
 
     def one(
-        lane: Any, carry: tuple[SCFState, DIISState], fixed: Fixed, control: Control
-    ) -> tuple[SCFState, DIISState]:
-        small, diis = carry
+        lane: Any, carry: tuple[SCFState, DIISState, Any], fixed: Fixed, control: Control
+    ) -> tuple[SCFState, DIISState, Any]:
+        small, diis, missed = carry
         s: SCFState = jax.tree.map(lambda a: a[lane], small)
         f: Fixed = jax.tree.map(lambda a: a[lane], fixed)
         c: Control = jax.tree.map(lambda a: a[lane], control)
@@ -155,10 +199,12 @@ def advance(
         # does not see. In H2, or an atom, it commutes by symmetry, and DIIS would take it for converged.
         from_guess = ~jnp.isfinite(s.energy_change)
         diis = diis._replace(count=diis.count.at[lane].set(jnp.where(from_guess, 0, diis.count[lane])))
-        return _with_new_density(small, lane, s, f, c, fock, from_guess, dtype, shared), diis
+        small, found = _with_new_density(small, lane, s, f, c, fock, from_guess, dtype, shared, purify)
+        return small, diis, missed.at[lane].set(~found)
 
-    small, diis = in_lanes(one, lanes, count, (small, diis), fixed, control)
-    return small._replace(diis=diis)
+    small, diis, missed = in_lanes(one, lanes, count, (small, diis, missed), fixed, control)
+    new = small._replace(diis=diis)
+    return _diagonalised_where(missed, new, fixed, lanes, count, dtype) if purify else new
 
 
 @partial(jax.jit, static_argnames=("dtype", "shared"), donate_argnums=(0,), compiler_options=COMPILER_OPTIONS)
@@ -178,15 +224,24 @@ def advance_with(
     DIIS makes.
     """
 
-    def one(lane: Any, state: SCFState, fixed: Fixed, control: Control, given: Any, share: Any) -> SCFState:
+    def one(
+        lane: Any, carry: tuple[SCFState, Any], fixed: Fixed, control: Control, given: Any, share: Any
+    ) -> tuple[SCFState, Any]:
+        state, missed = carry
         s, f, c = (jax.tree.map(lambda a: a[lane], tree) for tree in (state, fixed, control))
         diis = remember(state.diis, lane, s.fock_orth, commutator(s.fock_orth, s.density_orth))
         fock = share[lane] * given[lane] + (1.0 - share[lane]) * combined(diis, lane)
         from_guess = ~jnp.isfinite(s.energy_change)
         diis = diis._replace(count=diis.count.at[lane].set(jnp.where(from_guess, 0, diis.count[lane])))
-        return _with_new_density(state._replace(diis=diis), lane, s, f, c, fock, from_guess, dtype, shared)
+        state = state._replace(diis=diis)
+        state, found = _with_new_density(
+            state, lane, s, f, c, fock, from_guess, dtype, shared, _purifies(lanes)
+        )
+        return state, missed.at[lane].set(~found)
 
-    return in_lanes(one, lanes, count, state, fixed, control, given, share)
+    carry = (state, jnp.zeros(state.energy.shape, bool))
+    new, missed = in_lanes(one, lanes, count, carry, fixed, control, given, share)
+    return _diagonalised_where(missed, new, fixed, lanes, count, dtype) if _purifies(lanes) else new
 
 
 class Orbitals(NamedTuple):

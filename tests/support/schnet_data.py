@@ -111,3 +111,16 @@ def write_surface(path: Path, count: int, conformers: int = 4, seed: int = 0) ->
 
     pq.write_table(pa.table(surface_rows(count, conformers, seed)), path)
     return path
+
+
+def run(task, options, registry) -> int:
+    """The exit code of a training task with a tiny budget and no console."""
+    from rich.console import Console
+
+    from scfx.abstract import TaskContext
+
+    training = {"steps": 4, "batch_size": 4, "threads": 1}
+    split_options = {"validation": 0.2, "test": 0.2}
+    table = {"training": training, "split": split_options, **options}
+    context = TaskContext(spec=None, registry=registry, console=Console(quiet=True))
+    return task(task.Options.model_validate(table)).run(context)

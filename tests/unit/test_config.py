@@ -329,7 +329,7 @@ def test_overrides_are_toml_values_or_text_and_reach_into_tables_and_tasks(tmp_p
         (
             "[[task]]\nname = 'echo'\n",
             ["task.1.x=2"],
-            r"task\.1\.x: '1' is not one of the entries: 0 \(echo\)",
+            r"task\.1\.x: '1' is not one of the entries: 0 \(echo\); set a key of one as task\.0\.KEY",
         ),
         ("title = 'x'\n", ["title.y=2"], r"title\.y: cannot set 'y' inside 'x'"),
     ],

@@ -12,6 +12,7 @@ from scfx.model.basis import BasisSet
 from scfx.model.batch import Batch
 from scfx.scf import potential_guess
 from scfx.scf.adiis import DensityHistory, minimum_on_simplex, share, weights
+from scfx.scf.batch_scf import purified
 from scfx.scf.step import build
 
 WATER = "O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587"
@@ -113,3 +114,15 @@ def test_what_a_procedure_is_not_for_is_refused_with_a_remedy():
         with pytest.raises(scfx.ConfigError, match=word) as caught:
             scfx.Solver(functional="hf", diis="adiis", backend="simd", **options)
         assert caught.value.key == "scf.diis"
+
+
+def test_purifying_ends_at_a_determinant_or_says_that_none_is_near():
+    rng = np.random.default_rng(3)
+    half = rng.normal(size=(3, 3))
+    overlap = half @ half.T + np.eye(3)
+    lengths, vectors = np.linalg.eigh(overlap)
+    back = vectors / np.sqrt(lengths)  # to a basis where the overlap is 1
+    near, far = (back @ np.diag(numbers) @ back.T for numbers in ([1.3, 0.9, -0.1], [1.7, 0.9, -0.1]))
+    np.testing.assert_allclose(purified(near, overlap), back @ np.diag([1.0, 1.0, 0.0]) @ back.T, atol=1e-12)
+    # Without overflowing (a warning is an error here), and not to be taken for one of two electrons.
+    assert abs(np.trace(purified(far, overlap) @ overlap) - 2.0) > 1.0

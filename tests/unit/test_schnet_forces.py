@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import schnet_data
 from cut_training import killed_in_step
+from schnet_data import run
 
 torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
@@ -369,18 +370,6 @@ def test_a_model_that_hears_few_neighbours_is_refused(folder, registry, tmp_path
     with pytest.raises(ConfigError, match="jump") as raised:
         Training(job, tmp_path, registry)
     assert raised.value.key == "task.model"
-
-
-def run(task, options, registry) -> int:
-    from rich.console import Console
-
-    from scfx.abstract import TaskContext
-
-    training = {"steps": 4, "batch_size": 4, "threads": 1}
-    split_options = {"validation": 0.2, "test": 0.2}
-    table = {"training": training, "split": split_options, **options}
-    context = TaskContext(spec=None, registry=registry, console=Console(quiet=True))
-    return task(task.Options.model_validate(table)).run(context)
 
 
 def test_the_potential_task_leaves_a_model_that_opens(folder, registry, tmp_path):

@@ -131,6 +131,21 @@ def test_readouts_are_sum_and_mean_of_atoms(registry, batch):
     torch.testing.assert_close(out[:, 0], out[:, 1] * natm, rtol=1e-5, atol=1e-5)
 
 
+def test_a_softmax_readout_weighs_the_atoms_of_each_molecule(batch):
+    from scfx_schnet.readout import columns, read_out
+
+    readouts = ("add", "softmax", "mean")
+    assert columns(readouts) == 4
+    atoms = torch.randn(len(batch.numbers), 4, generator=torch.Generator().manual_seed(0))
+    atoms[:, 3] *= 40  # far beyond what exp can do without care
+    out = read_out(atoms, batch, readouts)
+    for molecule in range(batch.n_molecules):
+        own = atoms[batch.molecule == molecule].double()
+        weights = torch.softmax(own[:, 3], dim=0)
+        expected = torch.stack([own[:, 0].sum(), (weights * own[:, 1]).sum(), own[:, 2].mean()])
+        torch.testing.assert_close(out[molecule].double(), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_the_gain_of_the_filters_changes_their_start_and_nothing_else(registry, batch):
     networks = []
     for gain in (1.0, 6.0):

@@ -16,7 +16,8 @@ import schnet_data
 torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
 from scfx_schnet import fit  # noqa: E402
-from scfx_schnet.finetune import FinetuneTask, compare  # noqa: E402
+from scfx_schnet.finetune import FinetuneTask  # noqa: E402
+from scfx_schnet.finetune_report import compare  # noqa: E402
 from scfx_schnet.options import TrainingOptions  # noqa: E402
 from scfx_schnet.scaling import ScalingTask  # noqa: E402
 
@@ -161,13 +162,13 @@ def test_the_gain_is_paired_by_seed_with_students_interval():
         for way, values in (("scratch", scratch), ("pretrained", pretrained))
         for seed, mev in enumerate(values)
     ]
-    found = compare(results)[10]
+    found = compare(results)[10]["ways"]["pretrained"]
     gains = np.subtract(scratch, pretrained)
     # t(0.975, 2 degrees of freedom) = 4.3027 (any table of Student's distribution).
     half = 4.3027 * gains.std(ddof=1) / math.sqrt(3)
-    assert found["gain_mev"] == pytest.approx(gains.mean())
-    assert found["gain_low_mev"] == pytest.approx(gains.mean() - half, rel=1e-4)
-    assert found["gain_high_mev"] == pytest.approx(gains.mean() + half, rel=1e-4)
+    assert found["gain"] == pytest.approx(gains.mean())
+    assert found["low"] == pytest.approx(gains.mean() - half, rel=1e-4)
+    assert found["high"] == pytest.approx(gains.mean() + half, rel=1e-4)
 
 
 def made_up(exponent, sizes, train_share, noise=0.0, seeds=3):
@@ -301,17 +302,22 @@ def test_a_property_of_a_third_partys_dataset_is_a_target_and_errors_are_in_its_
 
 
 def test_the_examples_are_valid(project_root, registry):
-    found = 0
-    for path in sorted((project_root / "examples").glob("schnet_*.toml")):
-        config = Config.from_table(tomllib.loads(path.read_text()))
-        assert config.tasks(registry), path
-        found += 1
-    assert found >= 3
+    found = []
+    for path in sorted((project_root / "examples").glob("*.toml")):
+        table = tomllib.loads(path.read_text())
+        if {"scaling", "finetune", "potential"} & {task["name"] for task in table["task"]}:
+            assert Config.from_table(table).tasks(registry), path
+            found.append(path.stem)
+    assert len(found) >= 10
+    assert {"potential", "potential_finetune", "study_label_quality"} <= set(found)
 
 
 def test_every_option_is_documented(project_root):
+    from scfx_schnet.dynamics import DynamicsOptions
     from scfx_schnet.finetune import FinetuneOptions, Pretraining
     from scfx_schnet.options import TrainingOptions
+    from scfx_schnet.potential_task import PotentialOptions
+    from scfx_schnet.relaxation import RelaxationOptions
     from scfx_schnet.scaling import Curve, ScalingOptions, SplitOptions
     from scfx_schnet.sources import DataOptions
 
@@ -324,6 +330,9 @@ def test_every_option_is_documented(project_root):
         ScalingOptions,
         SplitOptions,
         DataOptions,
+        DynamicsOptions,
+        PotentialOptions,
+        RelaxationOptions,
     ):
         for name in model.model_fields:
             assert f"`{name}`" in text, f"docs/schnet.md does not mention {name} of {model.__name__}"

@@ -67,9 +67,11 @@ def grid_components(
 ) -> Any:
     """Return rho, ∇rho, tau of one symmetric density matrix; rho = Σ_ij D_ij φ_i φ_j."""
     product = density @ orbitals[0]
-    out: list[Any] = [jnp.sum(product * orbitals[0], axis=0)]
+    # One sum for all components: a GPU then reads the orbitals once for it.
+    sums = jnp.sum(product[None] * (orbitals[:1] if family == "lda" else orbitals), axis=1)
+    out: list[Any] = [sums[0]]
     if family != "lda":
-        out += [2.0 * jnp.sum(product * orbitals[c], axis=0) for c in (1, 2, 3)]
+        out += [2.0 * sums[c] for c in (1, 2, 3)]
     if family == "mgga":
         out.append(0.5 * sum(jnp.sum((density @ orbitals[c]) * orbitals[c], axis=0) for c in (1, 2, 3)))
     return jnp.stack(out)
@@ -112,21 +114,26 @@ def _quadrature_blocks(
     def lane(t: Totals, orbitals: Any, weights: Any, density: Any) -> Totals:
         d = density.astype(working)
 
-        def block(b: Any, t: Totals) -> Totals:
-            values = orbitals[b]
+        def block(values: Any, weights: Any, d: Any) -> Totals:
             components = jnp.stack([grid_components(values, d[s], family) for s in range(d.shape[0])])
             # The barriers keep XLA from fusing (and repeating) the functional into the products over functions.
             components = jax.lax.optimization_barrier(components)
-            energy, electrons, v = _evaluate(functional.functional, components, weights[b], dtype)
+            energy, electrons, v = _evaluate(functional.functional, components, weights, dtype)
             v = jax.lax.optimization_barrier(v.astype(working))
             potential = jnp.stack([grid_potential(values, v[s], family) for s in range(d.shape[0])])
-            return Totals(
-                t.energy + energy.astype(jnp.float64),
-                t.electrons + electrons.astype(jnp.float64),
-                t.potential + potential.astype(jnp.float64),
-            )
+            return Totals(*(part.astype(jnp.float64) for part in (energy, electrons, potential)))
 
-        return jax.lax.fori_loop(0, orbitals.shape[0], block, t)
+        if isinstance(lanes, ActiveLanes) and lanes.batched:  # all blocks at once, as all lanes
+            # A density for each block: products of one density with all would want the orbitals in another order.
+            each = jnp.broadcast_to(d[None], (len(orbitals), *d.shape))
+            made = jax.vmap(block)(orbitals, weights, each)
+            return jax.tree.map(lambda t, parts: t + jnp.sum(parts, axis=0), t, made)
+        return jax.lax.fori_loop(
+            0,
+            orbitals.shape[0],
+            lambda b, t: jax.tree.map(jnp.add, t, block(orbitals[b], weights[b], d)),
+            t,
+        )
 
     return for_lanes(lane, lanes, count, totals, orbitals, weights, density)
 
@@ -156,18 +163,15 @@ class PortableQuadrature:
         points = np.zeros((nchunk, capacity, BLOCKS, 3, BLOCK))
         weights = np.zeros((nchunk, capacity, BLOCKS, BLOCK))
         for lane, (r, w) in enumerate(grids):
-            for c in range(int(self._lane_chunks[lane])):
-                part = slice(c * chunk, (c + 1) * chunk)
-                padded = np.zeros((chunk, 4))
-                padded[: len(w[part]), :3] = r[part]
-                padded[: len(w[part]), 3] = w[part]
-                if not c and not len(w):
-                    continue
-                # Padded points sit on the first point of the chunk, with zero weight.
-                padded[len(w[part]) :, :3] = r[part][0]
-                block = padded.reshape(BLOCKS, BLOCK, 4)
-                points[c, lane] = block[..., :3].transpose(0, 2, 1)
-                weights[c, lane] = block[..., 3]
+            if not len(w):
+                continue
+            own = int(self._lane_chunks[lane])
+            flat, flat_weights = np.empty((3, own * chunk)), np.zeros(own * chunk)
+            flat[:, : len(w)], flat_weights[: len(w)] = r.T, w
+            # Padded points sit on the first point of the chunk, with zero weight.
+            flat[:, len(w) :] = r[(own - 1) * chunk][:, None]
+            points[:own, lane] = flat.reshape(3, own, BLOCKS, BLOCK).transpose(1, 2, 0, 3)
+            weights[:own, lane] = flat_weights.reshape(own, BLOCKS, BLOCK)
         self._points, self._weights = points, weights
         components = 4 if self._derivatives else 1
         size = capacity * chunk * components * self._n * policy.dtype("orbitals").itemsize * nchunk

@@ -1,0 +1,210 @@
+"""Sections about potentials for `schnet_report.py`, from the folders that the tasks write."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pages import DOCS, picture
+
+EXAMPLES = DOCS.parent / "examples"
+
+
+def headed(folder: Path) -> str:
+    """The task's own summary, its headings one level down."""
+    return (folder / "summary.md").read_text(encoding="utf-8").replace("### ", "#### ")
+
+
+def with_spread(errors: dict[str, Any] | None, column: int = 0) -> str:
+    return f"{1000 * errors['mean'][column]:.0f} ± {1000 * errors['std'][column]:.0f}" if errors else ""
+
+
+def differences(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    found = json.loads((folder / "differences.json").read_text())
+    return found["differences"], found["equal_compute"]
+
+
+def quality(folder: Path) -> str:
+    """What each kind of labels costs and does; the differences that its intervals tell from nothing are marked."""
+    potentials = folder / "potentials"
+    summary = json.loads((potentials / "summary.json").read_text())
+    first = next(iter(summary.values()))
+    size, about = list(first["sizes"].items())[-1]
+    training = first["facts"]["training"]
+    lines = [
+        f"{first['facts']['rows']:,} geometries of {first['facts']['molecules']} molecules; "
+        f"`{first['facts']['model']['name']}`, {int(size):,} rows, {training['steps']:,} updates of "
+        f"{training['batch_size']}, {about['seeds']} seeds; judged on {about['judged_rows']:,} rows of molecules that "
+        "nobody was trained on. Mean absolute errors by the judge's labels, mean ± standard deviation over seeds:",
+        "",
+        "| labels | ms a label | forces, meV/angstrom | by own labels |",
+        "|---|---|---|---|",
+    ]
+    for name, curve in summary.items():
+        row = list(curve["sizes"].values())[-1]
+        cost = curve["facts"]["seconds_per_label"]
+        own = {k: [sum(v) / 2 for v in zip(row["validation_mae_ev"][k], row["test_mae_ev"][k], strict=True)]
+               for k in ("mean", "std")}  # fmt: skip
+        lines.append(
+            f"| `{name}` | {1000 * cost:.0f} | {with_spread(row['judged_mae_ev'], 1)} | {with_spread(own, 1)} |"
+        )
+    lines += [
+        "",
+        "Differences of what is asked of the networks, with 95 % intervals over seeds and molecules; bold: the "
+        "interval does not contain zero.",
+        "",
+        *difference_lines(differences(potentials)[0]),
+        "",
+        *moved(potentials),
+        "",
+    ]
+    caption = "differences between kinds of labels"
+    return "\n".join(lines) + picture(potentials / "differences.png", "schnet_label_quality.png", caption)
+
+
+def difference_lines(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| labels | against | rows | quantity | its own | the other's | difference |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        digits = 3 if row["unit"] == "angstrom" or row["error"] < 1 else 1
+        own, other, mean, low, high = (
+            f"{row[k]:.{digits}f}" for k in ("error", "other", "difference", "low", "high")
+        )
+        told = f"{mean} [{low}, {high}]"
+        told = f"**{told}**" if row["low"] > 0 or row["high"] < 0 else told
+        lines.append(
+            f"| `{row['curve']}` | `{row['against']}` | {row['size']:,} | {row['quantity']}, {row['unit']} | {own} | "
+            f"{other} | {told} |"
+        )
+    return lines
+
+
+def moved(folder: Path) -> list[str]:
+    """What became of the molecules that the potentials moved, a line for each curve, all seeds together."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("runs/*/*/result.json")):
+        result = json.loads(path.read_text())
+        if "dynamics" in result:
+            found.setdefault(result["curve"], []).append(result)
+    if not found:
+        return []
+    options = next(iter(found.values()))[0]["dynamics"]["options"]
+    lines = [
+        f"Dynamics of {options['picoseconds']:g} ps in steps of {options['timestep']:g} fs, and relaxations, of "
+        "molecules that nobody was trained on; all seeds:",
+        "",
+        "| labels | trajectories | with a broken bond | drift, median, meV per atom and ps | largest | relaxed | above "
+        "the level's minimum, median, meV | largest |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, results in found.items():
+        broken = [b for r in results for b in r["dynamics"]["broken"]]
+        drifts = sorted(
+            abs(d) for r in results for d in r["dynamics"]["drift_mev_per_atom_ps"] if d is not None
+        )
+        relaxed = [done for r in results for done in r.get("relaxation", {}).get("relaxed", [])]
+        above = sorted(
+            a for r in results for a in r.get("relaxation", {}).get("above_mev", []) if a is not None
+        )
+        cells = [
+            len(broken), sum(map(bool, broken)), f"{statistics.median(drifts):.3f}", f"{drifts[-1]:.3f}",
+            f"{sum(relaxed)} of {len(relaxed)}",
+            f"{statistics.median(above):.1f}" if above else "", f"{above[-1]:.1f}" if above else "",
+        ]  # fmt: skip
+        lines.append(f"| `{name}` | {' | '.join(map(str, cells))} |")
+    return lines
+
+
+def forces(folder: Path) -> str:
+    """Curves by molecules, by conformers and of energies alone; differences at equal rows and equal compute."""
+    rows, equal = differences(folder)
+    lines = [
+        headed(folder).partition("#### Differences")[0].rstrip(), "", "At equal rows:", "", *difference_lines(rows), "",
+        "At the same time of making labels:", "",
+        "| curve | rows | against | rows for the same time | quantity | its own | the other's | difference |",
+        "|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in equal:
+        numbers = [f"{row[k]:.1f}" for k in ("error", "other", "difference", "low", "high")]
+        lines.append(
+            f"| `{row['curve']}` | {row['size']:,} | `{row['against']}` | {row['other_size']:,.0f} | "
+            f"{row['quantity']}, {row['unit']} | {numbers[0]} | {numbers[1]} | {numbers[2]} "
+            f"[{numbers[3]}, {numbers[4]}] |"
+        )
+    return "\n".join(lines) + "\n" + picture(
+        folder / "label_compute.png", "schnet_label_compute.png", "errors against the time of making labels"
+    )  # fmt: skip
+
+
+def potential(folder: Path) -> str:
+    return (folder / "summary.md").read_text(encoding="utf-8")
+
+
+def budget(folder: Path) -> str:
+    """What the examples ask for as they stand, and what was run of them, at the rates of the runs below `folder`."""
+    lines = [
+        "| example | labels | hours | samples seen | hours | run here: labels | samples | hours in all |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    examples = (
+        ("study_label_quality", folder / "label-quality" / "potentials"),
+        ("potential_scaling", folder / "potential-scaling" / "curves"),
+        ("potential_finetune", folder / "potential-finetune"),
+    )
+    for name, runs in examples:
+        if not (runs / "summary.json").exists():
+            continue
+        found = [json.loads(path.read_text()) for path in runs.glob("runs/**/result.json")]
+        done = json.loads((runs / "summary.json").read_text())
+        table = tomllib.loads((EXAMPLES / f"{name}.toml").read_text())
+        tasks = {task["name"]: task for task in table["task"]}
+        labels, label_hours, made, made_hours = _labels(tasks, done)
+        training = tasks.get("scaling", tasks.get("finetune"))
+        per_sample = statistics.median(r["seconds"] / r["examples"] for r in found)
+        samples = _samples(training)
+        seen = sum(r["examples"] for r in found)
+        hours = (made_hours + sum(r["seconds"] for r in found)) / 3600
+        lines.append(
+            f"| `{name}.toml` | {labels:,} | {label_hours / 3600:.1f} | {samples:,} | "
+            f"{samples * per_sample / 3600:.1f} | {made:,} | {seen:,} | {hours:.1f} |"
+        )
+    return "\n".join(lines) + (
+        "\n\nHours are by what each label and each sample took here, without compiling, the judge's labels, dynamics "
+        "and relaxations.\n"
+    )
+
+
+def _labels(tasks: dict[str, Any], done: dict[str, Any]) -> tuple[int, float, int, float]:
+    """(labels of the file as it stands, seconds for them, labels made here, seconds for them)."""
+    maker = tasks.get("study", tasks.get("dataset"))
+    if maker is None:
+        return 0, 0.0, 0, 0.0
+    smiles = (EXAMPLES / maker["molecules"]).read_text().split()
+    geometries = len(smiles[: maker.get("limit")]) * maker["conformers"]
+    cost: dict[str, float] = {}
+    for curve in done.values():
+        facts = curve["facts"]
+        key = facts.get("labels", "labels")
+        cost[key] = max(cost.get(key, 0.0), facts["seconds_per_label"])
+    made = next(iter(done.values()))["facts"]["rows"]
+    seconds = sum(cost.values())
+    return geometries * len(cost), geometries * seconds, made * len(cost), made * seconds
+
+
+def _samples(training: dict[str, Any]) -> int:
+    """Examples that the trainings of a task see, those before fine-tuning included."""
+    seeds, batch = len(training["seeds"]), training["training"]["batch_size"]
+    steps = training["training"]["steps"]
+    if "ways" in training:
+        first = training["pretraining"]["training"]["steps"]
+        of_sizes = len(training["sizes"]) * (
+            steps * len(training["ways"]) + first * ("heads" in training["ways"])
+        )
+        return seeds * batch * (of_sizes + first)
+    runs = sum(len(curve.get("sizes", training.get("sizes", ()))) for curve in training["curves"])
+    return seeds * batch * steps * runs

@@ -1,0 +1,169 @@
+"""Curves against curves: differences of errors, seed by seed and molecule by molecule, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scfx_schnet.examination import BY_MOLECULE
+from scfx_schnet.fit import crossed_interval, interval
+from scfx_schnet.targets import thousandth
+
+#: Quantities of `Minima` and `dynamics` that are compared molecule by molecule: their section, key, name and unit.
+_MOVED = (
+    ("relaxation", "above_mev", "minimum above the level's own", "meV"),
+    ("relaxation", "rmsd_angstrom", "distance of the minima", "angstrom"),
+    ("dynamics", "drift_mev_per_atom_ps", "size of the energy drift", "meV per atom and ps"),
+)
+
+
+def compare(
+    folder: Path,
+    pairs: Sequence[tuple[str, str]],
+    results: Sequence[dict[str, Any]],
+    units: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Return one row for each pair of curves, size and quantity: both means, the difference and its 95% interval.
+
+    `folder` is that of the runs. Errors of energies and forces are in thousandths of their unit. Taken are the seeds
+    that both have, and molecules that nobody was trained on.
+    """
+    rows = []
+    by_curve: dict[str, dict[tuple[int, int], dict[str, Any]]] = {}
+    for result in results:
+        by_curve.setdefault(result["curve"], {})[result["size"], result["seed"]] = result
+    for curve, against in pairs:
+        mine, theirs = by_curve.get(curve, {}), by_curve.get(against, {})
+        both = sorted(set(mine) & set(theirs))
+        for size in sorted({n for n, _ in both}):
+            seeds = [seed for n, seed in both if n == size]
+            chosen = [([mine[size, s] for s in seeds]), ([theirs[size, s] for s in seeds])]
+            for name, unit, one, other in _quantities(folder, chosen, units):
+                mean, low, high = crossed_interval(one - other)
+                rows.append({
+                    "curve": curve, "against": against, "size": size, "seeds": len(seeds), "molecules": one.shape[1],
+                    "quantity": name, "unit": unit, "error": float(one.mean()), "other": float(other.mean()),
+                    "difference": mean, "low": low, "high": high,
+                })  # fmt: skip
+    return rows
+
+
+def _quantities(
+    folder: Path, chosen: Sequence[Sequence[dict[str, Any]]], units: Mapping[str, str]
+) -> list[tuple[str, str, np.ndarray, np.ndarray]]:
+    """(name, unit, one [seed, molecule], other [seed, molecule]) of all that two curves have in common."""
+    errors = [[_errors(folder / result["run"]) for result in runs] for runs in chosen]
+    out = []
+    if all(each is not None for runs in errors for each in runs):
+        one, other = ([each for each in runs if each is not None] for runs in errors)
+        keys = one[0].pop("keys")
+        assert all(np.array_equal(each.pop("keys"), keys) for each in (*one[1:], *other)), "other molecules"
+        for name in one[0]:
+            unit = thousandth(units.get(name, "eV"))
+            values = [np.array([1000 * each[name] for each in runs]) for runs in (one, other)]
+            out.append((name, unit, *values))
+    for section, key, name, unit in _MOVED:
+        found = [[result[section][key] for result in runs if section in result] for runs in chosen]
+        if (
+            not found[0]
+            or len(found[0]) != len(found[1])
+            or len({len(v) for v in (*found[0], *found[1])}) != 1
+        ):
+            continue
+        values = np.abs(np.array(found, dtype=float))  # [curve, seed, molecule]
+        known = np.isfinite(values).all(axis=(0, 1))
+        if known.any():
+            out.append((name, unit, values[0][:, known], values[1][:, known]))
+    return out
+
+
+def _errors(folder: Path) -> dict[str, np.ndarray] | None:
+    if not (folder / BY_MOLECULE).exists():
+        return None
+    with np.load(folder / BY_MOLECULE) as content:
+        return {name: content[name] for name in content.files}
+
+
+def at_equal_compute(
+    pairs: Sequence[tuple[str, str]],
+    results: Sequence[dict[str, Any]],
+    targets: Sequence[str],
+    units: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Return, for each size of a curve, the error of the other one at the same time of making labels.
+
+    By test rows (validation rows where there are none). The other curve is read between its sizes by straight lines in
+    the logarithms, seed by seed; sizes beyond its reach are left out.
+    """
+    rows = []
+    for curve, against in pairs:
+        mine, theirs = ([r for r in results if r["curve"] == name] for name in (curve, against))
+        costs = [{r["seconds_per_label"] for r in runs} for runs in (mine, theirs)]
+        if any(len(cost) != 1 or None in cost for cost in costs):
+            continue
+        own, other = (cost.pop() for cost in costs)
+        if own == other:
+            continue
+        for size in sorted({r["size"] for r in mine}):
+            for column, target in enumerate(targets):
+                pairs_of_errors = []
+                for result in (r for r in mine if r["size"] == size):
+                    line = sorted(
+                        (r["size"] * other, _asked(r)[column]) for r in theirs if r["seed"] == result["seed"]
+                    )
+                    if len(line) > 1 and line[0][0] <= size * own <= line[-1][0]:
+                        x, y = np.log(np.array(line)).T
+                        pairs_of_errors.append(
+                            (_asked(result)[column], np.exp(np.interp(np.log(size * own), x, y)))
+                        )
+                if pairs_of_errors:
+                    both = 1000 * np.array(pairs_of_errors)
+                    mean, low, high = interval((both[:, 0] - both[:, 1]).tolist())
+                    rows.append({
+                        "curve": curve, "against": against, "size": size, "label_seconds": size * own,
+                        "other_size": size * own / other, "seeds": len(both), "quantity": target,
+                        "unit": thousandth(units.get(target, "eV")), "error": float(both[:, 0].mean()),
+                        "other": float(both[:, 1].mean()), "difference": mean, "low": low, "high": high,
+                    })  # fmt: skip
+    return rows
+
+
+def _asked(result: dict[str, Any]) -> list[float]:
+    return result.get("test_mae_ev") or result["validation_mae_ev"]
+
+
+def difference_table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the lines of a Markdown table of `compare`'s rows."""
+    lines = [
+        "| curve | against | rows | quantity | its own | the other's | difference, 95 % interval |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        digits = 3 if row["unit"] == "angstrom" or row["error"] < 1 else 1
+        own, other, mean, low, high = (
+            f"{row[k]:.{digits}f}" for k in ("error", "other", "difference", "low", "high")
+        )
+        lines.append(
+            f"| {row['curve']} | {row['against']} | {row['size']:,} | {row['quantity']}, {row['unit']} | {own} | "
+            f"{other} | {mean} [{low}, {high}] |"
+        )
+    return lines
+
+
+def compute_table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the lines of a Markdown table of `at_equal_compute`'s rows."""
+    lines = [
+        "| curve | rows | label seconds | against | rows for the same | quantity | its own | the other's | difference, "
+        "95 % interval |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['curve']} | {row['size']:,} | {row['label_seconds']:.0f} | {row['against']} | "
+            f"{row['other_size']:,.0f} | {row['quantity']}, {row['unit']} | {row['error']:.1f} | {row['other']:.1f} | "
+            f"{row['difference']:.1f} [{row['low']:.1f}, {row['high']:.1f}] |"
+        )
+    return lines

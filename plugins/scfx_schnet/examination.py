@@ -1,0 +1,112 @@
+"""What a trained network is asked after its training: better labels, each molecule, relaxations, dynamics."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scfx.errors import ConfigError
+from scfx_schnet.dynamics import DynamicsOptions, Geometry, dynamics
+from scfx_schnet.judge import Judge
+from scfx_schnet.molecules import Molecules
+from scfx_schnet.potential import Potential
+from scfx_schnet.relaxation import Minima, RelaxationOptions
+from scfx_schnet.split import Split, rank
+
+if TYPE_CHECKING:
+    from scfx.config.spec import SCFSpec
+    from scfx.registry import Registry
+    from scfx_schnet.training import Training
+
+#: Errors by molecule, in the folder of a run.
+BY_MOLECULE = "by_molecule.npz"
+
+
+class Examination:
+    """Asks the networks of one curve, or the network of a `potential` task; `largest` also lets it move molecules.
+
+    `by_molecule`: errors of the asked rows are kept molecule by molecule, for comparisons with another curve; asked are
+    the judge's validation and test rows, or the curve's own without a judge.
+    """
+
+    def __init__(
+        self,
+        molecules: Molecules,
+        split: Split,
+        judge: Judge | None,
+        by_molecule: bool,
+        moving: DynamicsOptions | None,
+        relaxing: RelaxationOptions | None,
+        spec: SCFSpec | None,
+        folder: Path,
+        registry: Registry,
+    ):
+        self._judge, self._by_molecule, self._registry = judge, by_molecule, registry
+        self._moving, self._relaxing, self._spec, self._folder = moving, relaxing, spec, folder
+        self._molecules = molecules if judge is None else judge.molecules
+        self._asked = np.concatenate([split.validation, split.test]) if judge is None else judge.asked
+        self._minima: Minima | None = None
+        charges = self._molecules.description.get("charges") or [0]
+        if relaxing is not None and charges != [0]:
+            raise ConfigError(
+                "task.relaxation",
+                f"relaxes neutral molecules, and the data has the charges {charges}: which one a geometry has, the "
+                "training does not keep. Leave relaxation out",
+            )
+
+    def asks(self, largest: bool) -> dict[str, Any]:
+        """Return what is asked beside the judge's errors, as plain data: {} if nothing is."""
+        found: dict[str, Any] = {}
+        if self._by_molecule:
+            found["by_molecule"] = [self._molecules.identity, len(self._asked)]
+        if largest and self._moving is not None:
+            found["dynamics"] = self._moving.model_dump(mode="json")
+        if largest and self._relaxing is not None:
+            assert self._spec is not None
+            level = self._spec.resolve(self._registry).spec_hash
+            found["relaxation"] = {
+                **self._relaxing.model_dump(mode="json", exclude={"level"}),
+                "spec_hash": level,
+            }
+        return found
+
+    def __call__(self, training: Training) -> dict[str, Any]:
+        """Return the judge's errors, if there is one; writes `by_molecule.npz` where errors are compared."""
+        found = {} if self._judge is None else self._judge(training)
+        if self._by_molecule:
+            keys, errors = training.by_molecule(self._molecules, self._asked)
+            if training.group.first:
+                np.savez(training.folder / BY_MOLECULE, keys=keys, **errors)  # pyright: ignore[reportArgumentType]
+        return found
+
+    def largest(self, training: Training) -> dict[str, Any]:
+        """Return those, and what becomes of molecules that the potential moves."""
+        found = self(training)
+        if not training.group.first or not (self._moving or self._relaxing):
+            return found
+        device = str(training.device)
+        potential = Potential.load(training.folder / "model.pt", device=device, registry=self._registry)
+        return found | self.moved(potential)
+
+    def moved(self, potential: Potential) -> dict[str, Any]:
+        """Return what `dynamics` and `Minima` say of a potential, under these names; of those that were asked for."""
+        found: dict[str, Any] = {}
+        if self._relaxing is not None:
+            if self._minima is None:
+                assert self._spec is not None
+                geometries = self._geometries[: self._relaxing.molecules]
+                self._minima = Minima(geometries, self._relaxing, self._spec, self._folder, self._registry)
+            found["relaxation"] = self._minima(potential)
+        if self._moving is not None:
+            found["dynamics"] = dynamics(potential, self._geometries[: self._moving.molecules], self._moving)
+        return found
+
+    @cached_property
+    def _geometries(self) -> list[Geometry]:
+        """The first row of each molecule that is asked, molecules in an order that their keys give."""
+        keys, first = np.unique(self._molecules.keys[self._asked], return_index=True)
+        rows = self._asked[first[np.argsort(rank(keys, 0), kind="stable")]]
+        return [self._molecules.geometry(int(row)) for row in rows]
