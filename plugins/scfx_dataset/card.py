@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from scfx_dataset.reader import Dataset
 
 
+#: Names of the data end in a hexadecimal digit; those of files beside them, such as `.matrices.parquet`, do not.
+_DATA_FILES = "attempts/*[0-9a-f].parquet"
 #: Words that YAML takes for something else than text.
 _WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
@@ -84,7 +86,7 @@ tags:
 - molecules
 configs:
 - config_name: default
-  data_files: attempts/*.parquet
+  data_files: {_DATA_FILES}
 ---
 # {level} labels of {source}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -176,6 +177,9 @@ def test_matrices_are_in_a_file_beside_the_rows_that_is_committed_with_them(fold
         assert energies[4:6] == pytest.approx([row["homo_ev"], row["lumo_ev"]], abs=1e-3)
     # Both files are named by one commit: without the second the shard is not whole.
     (name,) = (path.name for path in (folder / "out" / "attempts").glob("*.matrices.parquet"))
+    # Readers of the card, as Hugging Face's, take the rows alone: the columns of the other file are not theirs.
+    pattern = re.search(r"data_files: (\S+)", (folder / "out" / "README.md").read_text())[1]
+    assert [path.name for path in (folder / "out").glob(pattern)] == [name.replace(".matrices", "")]
     copied = folder / "copied"
     shutil.copytree(folder / "out", copied)
     (copied / "attempts" / name).unlink()

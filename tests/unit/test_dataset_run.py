@@ -167,7 +167,7 @@ def test_card_summary_and_histogram_are_written(tmp_path):
     header = text.split("---")[1]
     assert "license: cc0-1.0" in header
     assert "- n<1K" in header
-    assert "data_files: attempts/*.parquet" in header
+    assert "data_files: attempts/*[0-9a-f].parquet" in header
     for expected in (
         "| ok | 60 |",
         "| filter `elements` | 1 |",
