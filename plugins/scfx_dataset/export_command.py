@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.core import ParameterSource
 
 
 @click.command()
@@ -33,7 +34,9 @@ import click
     metavar="NAME[=LIMIT],...",
     help="Leave rows out: max_force=10, max_net_force=0.001 (eV/angstrom), not_relaxed, broken_bonds.",
 )
+@click.pass_context
 def export(
+    context: click.Context,
     path: str,
     form: str,
     output: str | None,
@@ -56,8 +59,15 @@ def export(
     chosen = parse(filters)
     if form not in FORMATS:
         raise scfx.InputError(f"--format: got {form!r}, expected one of {', '.join(FORMATS)}")
+    splits = part is not None or FORMATS[form].parts
+    for name in ("fractions", "seed"):
+        if not splits and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise scfx.InputError(
+                f"--{name}: the format {form!r} has all molecules in one file; say with --part which part of them, or "
+                f"leave --{name} out"
+            )
     dataset, parts = scfx_dataset.open(path), None
-    if part is not None or FORMATS[form].parts:
+    if splits:
         try:
             train, validation, test = (float(share) for share in fractions.split(","))
         except ValueError:
@@ -65,11 +75,13 @@ def export(
                 f"--fractions: got {fractions!r}, expected three numbers as 0.8,0.1,0.1"
             ) from None
         shares = {"train": train, "validation": validation, "test": test}
-        made = dataset.split({k: v for k, v in shares.items() if v > 0}, seed)
+        made = dataset.split({k: v for k, v in shares.items() if v != 0}, seed)
         if part is None:
             parts = made
-        else:
+        elif part in made:
             dataset = made[part]
+        else:
+            raise scfx.InputError(f"--part: the share of {part} is 0 (--fractions {fractions})")
     if output is None:
         rows, target = export_beside(dataset, form, f"export-{part}" if part else "export", chosen, parts)
     else:

@@ -141,7 +141,7 @@ def export_beside(
         raise InputError(f"output: {store.where(name)!r} exists; remove it or choose another name")
     # Formats are written to files: SQLite seeks.
     with tempfile.TemporaryDirectory(prefix="scfx-export-") as scratch:
-        rows = export(dataset, form, Path(scratch) / name)
+        rows = export(dataset, form, Path(scratch) / name, parts=parts)
         with (Path(scratch) / name).open("rb") as made, store.writer(name) as handle:
             shutil.copyfileobj(made, handle)
     return rows, store.where(name)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import scfx_dataset
 from dataset_fake import SMILES, FakeSpec, run_fake, write_smiles
-from scfx_dataset.exports import FORMATS, TARGETS, default_name, export
+from scfx_dataset.exports import FORMATS, TARGETS, default_name, export, export_beside
 
 import scfx
 from scfx.cli import main
@@ -189,6 +189,35 @@ def test_exported_parts_are_disjoint_and_complete(dataset, rows, tmp_path, capsy
         smiles.append(set(pq.read_table(f"{tmp_path}/{part}")["smile"].to_pylist()))
     assert sum(map(len, smiles)) == len(set.union(*smiles)) == 8
     assert "positions in bohr" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--fractions", "0.5,0.25,0.25"],
+            "--fractions: the format 'qm1b' has all molecules in one file; say with",
+        ),
+        (["--seed", "0"], "--seed: the format 'qm1b' has all molecules in one file"),
+        (
+            ["--part", "train", "--fractions", "0.9,-0.1,0.1"],
+            "expected positive numbers whose sum is at most 1",
+        ),
+        (["--part", "test", "--fractions", "0.9,0.1,0"], "--part: the share of test is 0"),
+        (["--part", "train", "--fractions", "0.9"], "expected three numbers as 0.8,0.1,0.1"),
+    ],
+)
+def test_what_is_said_of_parts_is_heeded_or_refused(dataset, tmp_path, capsys, arguments, said):
+    command = ["dataset", "export", dataset.plan.store.where(), "--format", "qm1b", "-o", f"{tmp_path}/x"]
+    assert main([*command, *arguments]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "x").exists()
+
+
+def test_parts_for_a_format_of_one_file_are_refused_in_a_bucket_too(dataset, monkeypatch):
+    monkeypatch.setattr(type(dataset.plan.store), "local_path", lambda *arguments: None)
+    with pytest.raises(scfx.InputError, match="'qm1b' is one file; export one part at a time"):
+        export_beside(dataset, "qm1b", parts=dataset.split({"train": 0.5}))
 
 
 def test_a_file_that_exists_is_not_overwritten_and_formats_are_named(dataset, tmp_path, capsys):
