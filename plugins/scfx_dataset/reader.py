@@ -127,12 +127,15 @@ class Dataset(AbstractDataset):
         return self.plan.schema
 
     def filter(self, status: str | Sequence[str]) -> Dataset:
-        """Return the rows of some statuses only: "ok", "not_converged", "failed", "poison"."""
+        """Return the rows of some statuses only: "ok", "not_converged", "failed", "poison". A filter of a filtered
+        dataset keeps the rows that pass both.
+        """
         statuses = (status,) if isinstance(status, str) else tuple(status)
         for asked in statuses:
             if asked not in STATUSES:
                 raise InputError(f"status: got {asked!r}, expected one of {', '.join(STATUSES)}")
-        return Dataset(self._store.url, statuses, self._part)
+        kept = tuple(s for s in statuses if self._statuses is None or s in self._statuses)
+        return Dataset(self._store.url, kept, self._part)
 
     @overload
     def split(self, fractions: Mapping[str, float] | None = None, seed: int = 0) -> dict[str, Dataset]: ...
@@ -250,7 +253,7 @@ class Dataset(AbstractDataset):
             needed = list(dict.fromkeys([*columns, "status", *extra]))
         table = self.read_shard(shard, needed)
         if self._statuses is not None:
-            table = table.filter(pc.field("status").isin(list(self._statuses)))
+            table = table.filter(pc.field("status").isin(pa.array(self._statuses, pa.string())))
         if self._part is not None:
             table = table.filter(pa.array(self._part.mask(table)))
         return table if columns is None else table.select(list(columns))

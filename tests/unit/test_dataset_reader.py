@@ -71,6 +71,16 @@ def test_a_frame_has_the_columns_of_the_table(dataset):
     assert list(dataset.to_pandas().columns) == SCHEMA.names
 
 
+def test_a_filter_of_a_filtered_dataset_keeps_what_passes_both(dataset):
+    both = dataset.filter(("ok", "failed")).filter(("ok", "poison"))
+    assert both.to_table().equals(dataset.filter("ok").to_table())
+    assert 0 < len(both) < len(dataset)
+    nothing = dataset.filter("failed").filter("ok")
+    assert len(nothing) == nothing.to_table().num_rows == 0
+    # What is made of rows that are ok is made of those of the restricted dataset.
+    assert len(dataset.filter("failed").torch()) == 0
+
+
 def test_a_dataset_shows_itself_in_one_line(dataset):
     text = repr(dataset.filter("ok"))
     assert "70 planned rows, status in ('ok',)" in text
