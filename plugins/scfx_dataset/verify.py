@@ -61,7 +61,10 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Differences (dataset minus reference) of the sampled rows in meV: `differences[quantity]`, one for each row."""
+    """Differences (dataset minus reference) of the sampled rows in meV: `differences[quantity]`, one for each row.
+
+    NaN where neither has a value (no virtual orbital), infinite where the row or the reference alone has none.
+    """
 
     row_ids: tuple[int, ...]
     differences: dict[str, np.ndarray]
@@ -78,11 +81,17 @@ class Comparison:
         ]
         for name, values in self.differences.items():
             bound, sizes = self.bounds.allows(name), np.abs(values)
-            if sizes.size and np.nanmean(sizes) > bound:
+            lines += [
+                f"row {row}: {name} is missing here or in the reference, and the other has it"
+                for row in np.array(self.row_ids)[np.isinf(sizes)].tolist()
+                if row not in self.unsolved
+            ]
+            there = sizes[np.isfinite(sizes)]
+            if there.size and there.mean() > bound:
                 lines.append(
-                    f"{name}: mean difference {np.nanmean(sizes):.4g} meV, the policy's bound is {bound:g}"
+                    f"{name}: mean difference {there.mean():.4g} meV, the policy's bound is {bound:g}"
                 )
-            for row, size in zip(self.row_ids, sizes, strict=True):
+            for row, size in zip(self.row_ids, np.where(np.isfinite(sizes), sizes, 0.0), strict=True):
                 if size > _SINGLE * bound:
                     lines.append(
                         f"row {row}: {name} differs by {size:.4g} meV, {_SINGLE * bound:g} is allowed"
@@ -94,15 +103,23 @@ class Comparison:
         return {
             "rows": len(self.row_ids),
             "row_ids": list(self.row_ids),
-            "mean_absolute_mev": {k: _number(np.nanmean, v) for k, v in self.differences.items()},
-            "largest_mev": {k: _number(np.nanmax, v) for k, v in self.differences.items()},
+            "mean_absolute_mev": {k: _number(np.mean, v) for k, v in self.differences.items()},
+            "largest_mev": {k: _number(np.max, v) for k, v in self.differences.items()},
             "bound_mev": {k: self.bounds.allows(k) for k in self.differences},
             "forces": self.forces.as_dict() if self.forces else None,
         }
 
 
 def _number(statistic: Any, values: np.ndarray) -> float | None:
-    return float(statistic(np.abs(values))) if np.isfinite(values).any() else None
+    there = np.abs(values[np.isfinite(values)])
+    return float(statistic(there)) if there.size else None
+
+
+def difference_mev(label: float | None, reference: float) -> float:
+    """Return label minus reference (both eV) in meV; NaN where neither has a value, infinite where one lacks it."""
+    if (label is None) != bool(np.isnan(reference)):
+        return np.inf
+    return np.nan if label is None else 1e3 * (label - reference)
 
 
 def recompute(dataset: Dataset, n: int, seed: int = 0, registry: scfx.Registry | None = None) -> Comparison:
@@ -150,8 +167,7 @@ def recompute(dataset: Dataset, n: int, seed: int = 0, registry: scfx.Registry |
                 unsolved[row["row_id"]] = result.reason[i] or result.status[i].explain()
             for name in _QUANTITIES:
                 reference = float(getattr(result, name)[i]) * HARTREE_IN_EV
-                label = row[f"{name}_ev"]
-                differences[name].append(np.nan if label is None else 1e3 * (label - reference))
+                differences[name].append(difference_mev(row[f"{name}_ev"], reference))
         if with_forces:
             target = target_of(policy, given.convergence)
             forces = compare_forces(rows, systems, result, spec, registry, target, seed)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scfx_dataset
-from scfx_dataset.verify import Bounds
+from scfx_dataset.verify import Bounds, Comparison, difference_mev
 from scfx_dataset.verify_forces import MEV_PER_ANGSTROM, compare_forces, target_of
 
 import scfx
@@ -183,3 +183,17 @@ def test_the_bounds_are_the_aims_of_each_policy(registry):
     assert Bounds.for_policy(FLOAT64, default) == Bounds(0.05, 0.005)
     # 1e-4 hartree against 5e-7.
     assert Bounds.for_policy(FLOAT64, loose).orbital == pytest.approx(0.005 * 200)
+
+
+def test_a_label_that_is_missing_is_found_and_one_that_nobody_has_is_none():
+    pairs = ((-1.0, -1.0), (None, np.nan), (None, 5.0), (5.0, np.nan))
+    gaps = np.array([difference_mev(*pair) for pair in pairs])
+    nobody = np.full(4, np.nan)
+    found = Comparison((3, 5, 8, 9), {"gap": gaps, "lumo": nobody}, Bounds(1.0, 1.0), {})
+    assert found.problems() == [
+        f"row {row}: gap is missing here or in the reference, and the other has it" for row in (8, 9)
+    ]
+    assert found.as_dict()["largest_mev"] == {"gap": 0.0, "lumo": None}
+    # Of one that the reference does not converge that is all there is to say.
+    (line, _) = replace(found, unsolved={9: "why"}).problems()
+    assert line == "row 9: the reference does not converge: why"
