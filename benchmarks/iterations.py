@@ -2,9 +2,11 @@
 
     taskset -c 0 python benchmarks/iterations.py --markdown iterations.md          # about two minutes
     python benchmarks/iterations.py --molecules 1                                  # some seconds
+    python benchmarks/iterations.py --counts --level pbe0/def2-svp/3 --policy mixed --smiles "CCNC(C)=O" --conformers 1
 
 Counts are read off the operators of a calculation as it runs (backend `simd`), so all but the seconds of the last
-table are independent of the machine's load. B3LYP/STO-3G, grid level 0, the threshold of throughput.py.
+table are independent of the machine's load. B3LYP/STO-3G, grid level 0, unless `--level` says otherwise, the threshold
+of throughput.py. `--counts`: the first table alone.
 """
 
 from __future__ import annotations
@@ -72,33 +74,43 @@ class Watch:
         BackendQuadrature.evaluate, SimdTwoElectron.coulomb_exchange_lanes, SimdTwoElectron.close = self._kept  # type: ignore[method-assign]
 
 
+POLICIES = {"float32": FLOAT32, "mixed": MIXED}
+
+
 def solve(
-    systems: list[scfx.System], policy: scfx.PrecisionPolicy, basis: str = "sto-3g", **options: Any
+    systems: list[scfx.System], policy: scfx.PrecisionPolicy, level: str = "b3lyp/sto-3g/0", **options: Any
 ) -> tuple[scfx.SCFResult, Watch]:
-    """One batch, watched; `options` are further keys of `[scf]`."""
+    """One batch at functional/basis/grid, watched; `options` are further keys of `[scf]`."""
+    functional, basis, grid = level.split("/")
     solver = scfx.Solver(
-        functional="b3lyp", basis=basis, backend="simd", precision=policy, grid=0, convergence=THRESHOLD,
-        threads=1, lane_width=len(systems), **options,
+        functional=functional, basis=basis, backend="simd", precision=policy, grid=int(grid),
+        convergence=THRESHOLD, threads=1, lane_width=len(systems), **options,
     )  # fmt: skip
     with Watch() as watch:
         return solver.solve(systems), watch
 
 
-def coarse_grid(smiles: str, count: int) -> tuple[str, float]:
+def coarse_grid(smiles: str, count: int, policy: scfx.PrecisionPolicy, level: str) -> tuple[str, float]:
     """A row of the first table; the largest energy difference (hartree) between mixed with and without."""
     systems = conformers(smiles, count, 1)
-    whole, all_full = solve(systems, dataclasses.replace(FLOAT32, early_grid=None))
-    stepped, some = solve(systems, FLOAT32)
-    assert whole.converged.all()
-    assert stepped.converged.all()
+    runs = {
+        (name, early): solve(
+            systems, policy if early else dataclasses.replace(policy, early_grid=None), level
+        )
+        for name, policy in {policy.name: policy, MIXED.name: MIXED}.items()
+        for early in (False, True)
+    }
+    assert all(result.converged.all() for result, _ in runs.values())
+    whole, all_full = runs[policy.name, False]
+    stepped, some = runs[policy.name, True]
     least_full = min(all_full.points)
     full, coarse = ([n for n in some.points if (n >= least_full) == wanted] for wanted in (True, False))
     row = (
         f"| `{smiles}` | {statistics.mean(full):,.0f} and {statistics.mean(coarse):,.0f} "
         f"| {whole.iterations.mean():.1f} | {stepped.iterations.mean():.1f} | {len(full) / count:.1f} |"
     )
-    exact = [solve(systems, p)[0] for p in (MIXED, dataclasses.replace(MIXED, early_grid=None))]
-    return row, float(np.abs(exact[0].energy - exact[1].energy).max())
+    apart = runs[MIXED.name, True][0].energy - runs[MIXED.name, False][0].energy
+    return row, float(np.abs(apart).max())
 
 
 def idle_lanes(smiles: str, count: int) -> str:
@@ -129,7 +141,7 @@ def differences(
             for screens in (True, False):
                 SimdTwoElectron.screens_small_densities = screens
                 try:
-                    result, watch = solve(systems, policy, basis, memory_budget=budget)
+                    result, watch = solve(systems, policy, f"b3lyp/{basis}/0", memory_budget=budget)
                 finally:
                     SimdTwoElectron.screens_small_densities = True
                 assert result.converged.all()
@@ -150,19 +162,25 @@ def main() -> None:
     parser.add_argument(
         "--molecules", type=int, default=len(MOLECULES), help="the first so many of throughput.py"
     )
+    parser.add_argument("--smiles", nargs="+", help="these molecules instead")
+    parser.add_argument("--level", default="b3lyp/sto-3g/0", help="functional/basis/grid of the first table")
+    parser.add_argument("--policy", choices=POLICIES, default="float32", help="of the first table")
+    parser.add_argument("--counts", action="store_true", help="the first table alone")
     parser.add_argument("--conformers", type=int, default=4, help="of each, for the coarse grid")
     parser.add_argument("--lanes", type=int, default=16, help="conformers of a batch, for the rest")
     parser.add_argument("--rounds", type=int, default=3, help="of differences and full builds, in turn")
     parser.add_argument("--markdown", help="write the tables to this file")
     arguments = parser.parse_args()
     lines = [
-        describe(), "",
+        describe(), "", f"{arguments.level}, {arguments.policy}:", "",
         "| molecule | points, full and coarse | iterations, full grid only | with the coarse grid | on the full grid |",
         "|---|---|---|---|---|",
     ]  # fmt: skip
     off = 0.0
-    for smiles in MOLECULES[: arguments.molecules]:
-        row, difference = coarse_grid(smiles, arguments.conformers)
+    for smiles in arguments.smiles or MOLECULES[: arguments.molecules]:
+        row, difference = coarse_grid(
+            smiles, arguments.conformers, POLICIES[arguments.policy], arguments.level
+        )
         lines.append(row)
         off = max(off, difference)
         print(row, flush=True)
@@ -171,6 +189,10 @@ def main() -> None:
         f"`mixed` with and without the coarse grid: energies differ by {off:.0e} hartree at most.",
         "",
     ]
+    if arguments.counts:
+        print("\n".join(lines))
+        lines_to(lines, arguments.markdown)
+        return
     lines += [idle_lanes(MOLECULES[0], arguments.lanes), ""]
     float64 = scfx.PrecisionPolicy("float64")
     lines += differences(

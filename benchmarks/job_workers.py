@@ -198,6 +198,8 @@ def main() -> None:
     parser.add_argument("--grid", type=int, default=0)
     parser.add_argument("--markdown", help="write the table to this file")
     given = parser.parse_args()
+    if given.workers < 2:
+        raise SystemExit("--workers: what a second worker brings needs at least two")
     cores = sorted(os.sched_getaffinity(0))[: given.workers]
     if len(cores) < given.workers:
         raise SystemExit(f"--workers {given.workers}: this process may use {len(cores)} core(s)")
