@@ -42,7 +42,7 @@ CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 def pyscf_fitted(molecule: Any, level: str, grid: int, memory: int) -> float:
     """Solve with PySCF, J and K fitted, within so many bytes; returns the energy in hartree without D3(BJ)."""
-    mf = dft.RKS(molecule, xc="wb97m_v")
+    mf: Any = dft.RKS(molecule, xc="wb97m_v")
     mf.disp, mf.small_rho_cutoff = None, 0
     if level == "spice":
         mf.nlc = 0

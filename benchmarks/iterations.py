@@ -32,7 +32,7 @@ from throughput import MOLECULES, conformers  # noqa: E402
 import scfx  # noqa: E402
 from scfx.energy.exchange_correlation.backend import BackendQuadrature  # noqa: E402
 
-THRESHOLD = {"energy": 5e-6, "gradient": 5e-6}
+THRESHOLD: Any = {"energy": 5e-6, "gradient": 5e-6}
 
 
 class Watch:
@@ -158,7 +158,7 @@ def differences(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--molecules", type=int, default=len(MOLECULES), help="the first so many of throughput.py"
     )

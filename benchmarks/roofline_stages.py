@@ -102,6 +102,7 @@ class Bench:
         if policy.schwarz_float64 is not None:  # integrals in float64 alone: this is their threshold
             split = (policy.schwarz_float64, policy.schwarz_float64)
             with SimdTwoElectron(self.batch, FLOAT64, MEMORY_BUDGET, split, threads=1) as in_float64:
+                assert isinstance(in_float64, SimdTwoElectron)
                 in_double = in_float64.stored_bytes / len(self.batch)
         streamed = in_double / 8 + (stored - in_double) / 4
         return [
