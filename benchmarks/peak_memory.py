@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/peak_memory.py --markdown peak_memory.md      # some minutes
     OMP_NUM_THREADS=1 python benchmarks/peak_memory.py --levels sto-3g/0 --smiles "CC(N)=O"
 
-Each figure is the largest resident size of a process of its own, in GiB, with Python, JAX or PySCF and the compilation
+Each figure is the largest resident size of a process of its own, in GiB, with Python, JAX, PySCF and the compilation
 of all functions in it. scfx runs the policy `mixed` with its own memory budget, on one thread. PySCF may take 16 GB.
 Fitted levels have both J and K fitted in both programs. The machine's load does not matter.
 """

@@ -44,7 +44,7 @@ def markdown(rows: list[dict]) -> str:
     ]
     lines += [
         f"| `{r['molecule']}` | {r['nao']} | {r['grid']} | {r['policy']} | {r['scfx_labels_per_s']:.3g} "
-        f"| {r['pyscf_labels_per_s']:.2g} | **{r['ratio']:.1f}** | {r['energy_mae_mev']:.4f} "
+        f"| {r['pyscf_labels_per_s']:.3g} | **{r['ratio']:.1f}** | {r['energy_mae_mev']:.4f} "
         f"({r['energy_max_mev']:.4f}) | {r['gap_mae_mev']:.4f} ({r['gap_max_mev']:.4f}) "
         f"| {r['iterations']:.1f} ({r['pyscf_iterations']:.1f}) | {r['residual']:.0e} ({r['pyscf_residual']:.0e}) |"
         for r in rows
