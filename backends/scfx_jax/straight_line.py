@@ -119,11 +119,11 @@ class Plan(NamedTuple):
     def turns(self) -> int:
         """Return how many programs share the functions of the ket.
 
-        Of four p shells three do: each has those whose first function lies along its own axis, which it calls x. So the
-        code is a third, and a program's sums fit the registers.
+        Of three and four p shells three do: each has those whose first function lies along its own axis, which it calls
+        x. So the code is a third, and a program's sums fit the registers.
         """
-        only_p = all(l == 1 for kind in (self.kind_x, self.kind_y) for l, _ in kind)
-        return 3 if only_p else 1
+        shells = [l for kind in (self.kind_x, self.kind_y) for l, _ in kind]
+        return 3 if max(shells) == 1 and sum(shells) > 2 else 1
 
 
 def _kernel(
@@ -194,12 +194,16 @@ def _kernel(
 
     found = jax.lax.fori_loop(first_x, first_x + n_x, bra, (zero,) * (len(functions_x) * len(functions_y)))
 
-    def place(function: int) -> Any:
-        return 3 * axis(function // 3) + axis(function % 3) if plan.turns > 1 else function
+    def place(function: int, kind: PairClass) -> Any:
+        if plan.turns == 1:
+            return function
+        return axis(function) if kind.order == 1 else 3 * axis(function // 3) + axis(function % 3)
 
     for f in functions_y:
         for g in functions_x:
-            out[item, place(g), place(f), at_x, at_y, at_lane] = found[f * len(functions_x) + g]
+            out[item, place(g, kind_x), place(f, kind_y), at_x, at_y, at_lane] = found[
+                f * len(functions_x) + g
+            ]
 
 
 def block_of(width: int, lanes: int, on_gpu: bool) -> tuple[int, int, int]:

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float64, Int, Int32
 
 from scfx.errors import InputError
-from scfx.execution.device import running
 from scfx.grid.angular import lebedev, rotation
 from scfx.grid.pruning import angular_counts
 from scfx.grid.radial import treutler_ahlrichs
@@ -99,6 +98,8 @@ def batch_grids(
         raise InputError(
             f"batch_grids: {len(atomic_numbers)} rows of atomic numbers, {len(positions)} of positions"
         )
+    from scfx.execution.device import running  # imports JAX, which the grid itself does not
+
     at_once = running().batched and len(positions) > 1 and positions.shape[1] > 1
     made: list[Any] = []
     for entry, (numbers, centres) in enumerate(zip(atomic_numbers, positions, strict=True)):

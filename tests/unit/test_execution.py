@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from molecules import molecule
 
 import scfx
-from scfx.errors import ConfigError, ResourceError
+from scfx.errors import ConfigError, InputError, ResourceError
 from scfx.execution import device
 from scfx.execution.device import Execution, chosen, executing, running
+from scfx.grid import GridSpec, batch_grids
 from scfx.model.system import System
 
 
@@ -108,10 +110,32 @@ def test_a_backend_without_the_platform_is_refused_by_name(monkeypatch, registry
     assert scfx.Solver(device="gpu", backend="jax", registry=registry).resolved.execution.platform == "gpu"
 
 
-def test_the_execution_in_force_ends_with_its_block():
+def test_the_execution_in_force_ends_with_its_block(monkeypatch):
     with executing(Execution("cpu", True)):
         assert running().batched
+        assert jax.config.jax_default_matmul_precision is None
     assert not running().batched
+    # A GPU would round the factors of float32 products to 10 bits.
+    cpu = device._first("cpu")
+    monkeypatch.setattr(device, "_first", lambda platform: cpu)
+    with executing(Execution("gpu", True)):
+        assert jax.config.jax_default_matmul_precision == "highest"
+    assert jax.config.jax_default_matmul_precision is None
+
+
+def test_grids_of_lanes_at_once_are_those_one_by_one():
+    water = molecule("H2O")
+    numbers = np.stack([water.atomic_numbers] * 2)
+    positions = np.stack([water.positions, 1.1 * water.positions + 0.3])
+    spec = GridSpec.from_config({"atom_grid": [10, 14]})
+    right = batch_grids(numbers, positions, spec)
+    with executing(Execution("cpu", True)):
+        for (r, w), (points, weights) in zip(batch_grids(numbers, positions, spec), right, strict=True):
+            assert (r == points).all()
+            assert np.abs(w - weights).max() < 1e-14 * np.abs(weights).max()
+        positions[1, 2] = positions[1, 1]
+        with pytest.raises(InputError, match="batch entry 1: atoms 1 and 2 coincide"):
+            batch_grids(numbers, positions, spec)
 
 
 @pytest.mark.slow

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import jax
 import numpy as np
 import pytest
 from molecules import molecule
+from scfx_jax import straight_line
 from scfx_jax.backend import JaxBackend
+from scfx_jax.boys import boys_table
+from scfx_jax.pairs import PairClass, Products
+from scfx_jax.repulsion import quartets
 from scfx_libcint.backend import LibcintBackend
 
 import scfx
@@ -115,6 +122,48 @@ def test_d_shells_are_those_of_libcint():
     )
     assert _errors(JaxBackend(tile=4), batch, FLOAT64, TwoElectronRequest()) < 1e-11
     assert _errors(JaxBackend(tile=4), batch, FLOAT64, TwoElectronRequest("erf", 0.4)) < 1e-11
+
+
+def _class_arguments(kind_x, kind_y, dtype):
+    """Two classes of made-up products in tiles of 8 pairs, the last three of which are filling, for 2 molecules."""
+    random, shape = np.random.default_rng(3), (2, 9, 8, 2)
+    products = []
+    for _ in range(2):
+        values = random.uniform(0.3, 2.0, size=shape)
+        values[:, 1] = 0.5 / values[:, 0]
+        values[:, 2, 5:] = 0.0
+        centre = random.normal(size=(2, 3, 8, 2))
+        products.append(Products(values, centre, np.zeros((2, 0, 1, 8, 2))))
+    items = np.array([[0, 2, 5, 1, 1, 5], [1, 1, 5, 0, 2, 5]], dtype=np.int32)
+    table = boys_table(kind_x.order + kind_y.order, dtype)
+    return (*products, items, np.int32(2), np.float64(0.0), table), {
+        "kind_x": kind_x, "kind_y": kind_y, "dtype": dtype
+    }  # fmt: skip
+
+
+def test_blocks_of_a_gpu_make_the_integrals_of_one_large_block(monkeypatch):
+    """A GPU's blocks have few pairs each; here, where the same kernel is read as JAX, both sizes are tried."""
+    kind = PairClass((1, True), (0, True))
+    made = []
+    for most in (4096, 4):
+        monkeypatch.setattr(straight_line, "_ON_CPU", most)
+        arguments, options = _class_arguments(kind, kind, "float64")
+        with jax.enable_x64(True):
+            kernel = jax.jit(partial(straight_line.unrolled_quartets, **options, on_gpu=False))
+            made.append(np.asarray(kernel(*arguments)))
+    assert made[0].shape == (2, 3, 3, 8, 8, 2)
+    assert np.abs(made[0] - made[1]).max() < 1e-13 * np.abs(made[0]).max()
+    assert made[0][..., :5, :5, :].all()
+    assert not made[0][..., 5:, :].any()
+
+
+def test_the_kernel_of_four_p_shells_is_lowered_for_a_gpu_by_triton():
+    kind = PairClass((1, True), (1, True))
+    arguments, options = _class_arguments(kind, kind, "float32")
+    with jax.enable_x64(True):
+        traced = quartets.trace(*arguments, **options, on_gpu=True)
+        program = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert program.count("stablehlo.custom_call @__gpu$xla.gpu.triton") == 1
 
 
 # ---- longer ------------------------------------------------------------------------------------------------
