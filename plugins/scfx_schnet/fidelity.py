@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ class Form:
         """Return the network of `outputs` targets, with random weights by torch's generator."""
 
         def one(count: int) -> nn.Module:
-            return registry.model({**model, "num_targets": count}, key="task.model")
+            return cast("nn.Module", registry.model({**model, "num_targets": count}, key="task.model"))
 
         if self.delta:
             return Delta(one(outputs), one(outputs))

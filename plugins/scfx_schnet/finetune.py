@@ -117,15 +117,12 @@ class FinetuneTask(AbstractTask):
     def _run(self, runs: Runs, group: Processes, context: TaskContext) -> int:
         options, root = self.options, Path(self.options.output)
         forces = FORCES in self.targets
-        opened = [
-            open_shared(data, root / "cache", group, context.registry, key, forces)
-            for data, key in (
-                (options.pretraining.data, "task.pretraining.data"),
-                (options.data, "task.data"),
-            )
-        ]
-        parts = _Parts.of(*opened, options.split, options.overlap == "remove")
-        for molecules in opened:
+        cache, registry = root / "cache", context.registry
+        first = options.pretraining.data
+        cheap = open_shared(first, cache, group, registry, "task.pretraining.data", forces)
+        better = open_shared(options.data, cache, group, registry, "task.data", forces)
+        parts = _Parts.of(cheap, better, options.split, options.overlap == "remove")
+        for molecules in (cheap, better):
             molecules.check(self.targets, "task.targets")
         if "energy" in self.targets:
             asked = {"validation": parts.validation, "test": parts.test}

@@ -102,6 +102,7 @@ def minima(tmp_path_factory, registry):
     return Minima([H2], options, spec, folder, registry), folder, spec
 
 
+@pytest.mark.slow
 def test_a_potential_that_is_right_leads_to_the_levels_own_minimum(minima, registry, monkeypatch):
     found, folder, spec = minima
     (path,) = found.paths
