@@ -473,8 +473,8 @@ KERNELS = """
 
 Floating-point, special-function and memory instructions, and all, of one round of the loop over the bra's primitives
 and over the ket's; registers of a thread and bytes that it spills, as NVIDIA's assembler says. In float64 the code of
-(ps|ss) and (ps|ps) interleaves the two loops, and their instructions are not rightly told apart here: by comparison with
-float32, the ket's rounds of these two are counted about 30 and 12 % too low.
+(ps|ss) and (ps|ps) interleaves the two loops, and their instructions are not rightly told apart here: by comparison
+with float32, the ket's rounds of these two are counted about 30 and 12 % too low.
 
 | integrals | dtype | bra | ket | registers | spilled | seconds to compile |
 |---|---|---|---|---|---|---|"""
