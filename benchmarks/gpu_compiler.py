@@ -203,12 +203,12 @@ def loops(code: str, name: str) -> list[Loop]:
     lines = code[start : code.find("\n}", start)].splitlines()
     labels = {m[1]: k for k, line in enumerate(lines) if (m := re.match(r"(\$L\w+):", line))}
     # The last jump back to a label ends its loop.
-    last: dict[int, int] = {}
+    ends: dict[int, int] = {}
     for k, line in enumerate(lines):
         jump = re.search(r"bra(?:\.uni)?\s+(\$L\w+);", line)
         if jump and labels[jump[1]] <= k:
-            last[labels[jump[1]]] = k
-    spans = list(last.items())
+            ends[labels[jump[1]]] = k
+    spans = list(ends.items())
     spans.sort(key=lambda span: span[0] - span[1])
     spans = [(-1, len(lines)), *spans]
     found = []

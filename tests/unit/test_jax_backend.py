@@ -114,16 +114,6 @@ def test_shells_and_core_potentials_that_it_lacks_are_refused_before_any_work(re
         JaxBackend().two_electron(batch, FLOAT64, BUDGET)
 
 
-def test_d_shells_are_those_of_libcint():
-    d = Shell.normalised(2, [1.2, 0.4], [0.6, 0.5])
-    positions = np.array([[0.0, 0.1, -0.2], [1.1, -0.4, 0.9]])
-    batch = Batch.from_systems(
-        [System(np.array([2, 2], dtype=np.int32), positions)], BasisSet("made", {2: (d,)})
-    )
-    assert _errors(JaxBackend(tile=4), batch, FLOAT64, TwoElectronRequest()) < 1e-11
-    assert _errors(JaxBackend(tile=4), batch, FLOAT64, TwoElectronRequest("erf", 0.4)) < 1e-11
-
-
 def _class_arguments(kind_x, kind_y, dtype):
     """Two classes of made-up products in tiles of 8 pairs, the last three of which are filling, for 2 molecules."""
     random, shape = np.random.default_rng(3), (2, 9, 8, 2)
@@ -212,6 +202,17 @@ def test_energies_are_those_of_libcint(name, basis, registry):
             scfx.solve([molecule(name)], backend=b, **options).raise_for_status() for b in ("jax", "libcint")
         )
         assert abs(found.energy - right.energy).max() < 1e-9
+
+
+@pytest.mark.slow
+def test_d_shells_are_those_of_libcint():
+    d = Shell.normalised(2, [1.2, 0.4], [0.6, 0.5])
+    positions = np.array([[0.0, 0.1, -0.2], [1.1, -0.4, 0.9]])
+    batch = Batch.from_systems(
+        [System(np.array([2, 2], dtype=np.int32), positions)], BasisSet("made", {2: (d,)})
+    )
+    assert _errors(JaxBackend(tile=4), batch, FLOAT64, TwoElectronRequest()) < 1e-11
+    assert _errors(JaxBackend(tile=4), batch, FLOAT64, TwoElectronRequest("erf", 0.4)) < 1e-11
 
 
 @pytest.mark.slow
