@@ -45,8 +45,7 @@ LEVEL = {
     "grid": 3,
     "threads": 1,
     "convergence": "forces",
-    # No label depends on these; a few GB are enough.
-    "memory_budget": "2 GiB",
+    # No label depends on it; fewer lanes need less memory.
     "lane_width": 8,
 }
 SAME_CONFORMER = 0.1  # angstrom
