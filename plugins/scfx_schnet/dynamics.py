@@ -159,7 +159,8 @@ def sentence(found: dict[str, Any]) -> str:
     lost = count - sum(found["finite"])
     kelvin = [k for k in found["kelvin"] if k is not None]
     return (
-        f"NVE of {count} molecules{fewer(count, options['molecules'])}, {options['picoseconds']:g} ps in steps of {options['timestep']:g} fs, "
+        f"NVE of {count} molecules{fewer(count, options['molecules'])}, {options['picoseconds']:g} ps in steps of "
+        f"{options['timestep']:g} fs, "
         f"{np.mean(kelvin):.0f} K on average: {torn} of them broke a bond (beyond {options['broken']:g} of its length "
         f"at the start), {sum(map(len, found['broken']))} bonds in all"
         + (f", {lost} left the finite" if lost else "")
