@@ -170,11 +170,11 @@ def rmsd(one: np.ndarray, other: np.ndarray) -> float:
 def sentence(found: dict[str, Any]) -> str:
     """Return what `Minima` found as a line of a report."""
     above = [value for value in found["above_mev"] if value is not None]
-    known = len(found["above_mev"])
+    known, asked = len(found["above_mev"]), found.get("asked", 0)
     if not above:
         return f"Relaxation of {found['molecules']} molecules: none could be judged."
     return (
-        f"Relaxation of {known} molecules{fewer(found['molecules'], found['asked'])}, judged at the level of the labels: "
+        f"Relaxation of {known} molecules{fewer(found['molecules'], asked)}, judged at the level of the labels: "
         f"{sum(found['relaxed'])} of them ended; energy above the level's own minimum, median and largest: "
         f"{np.median(above):.1f} and {max(above):.1f} meV; distance of the atoms, median: "
         f"{np.median(found['rmsd_angstrom']):.3f} angstrom; along the level's own path, forces are off by "
