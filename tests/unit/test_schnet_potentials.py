@@ -47,7 +47,7 @@ class Spring:
 
 
 class Torn(Spring):
-    """It holds its first molecule, pushes the second one apart, and says nothing finite of the third once it is longer."""
+    """It holds its first molecule, pushes the second apart, and says nothing finite of the third once it is longer."""
 
     def __call__(self, numbers, positions):
         energies, forces = super().__call__(numbers, positions)
