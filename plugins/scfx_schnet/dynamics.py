@@ -146,6 +146,11 @@ def _conservation(
     return out
 
 
+def fewer(count: int, asked: int) -> str:
+    """Return a remark where fewer molecules were set apart than were asked for."""
+    return f" ({asked} were asked for, and no more were set apart)" if count < asked else ""
+
+
 def sentence(found: dict[str, Any]) -> str:
     """Return what `dynamics` found as a line of a report."""
     options = found["options"]
@@ -154,7 +159,8 @@ def sentence(found: dict[str, Any]) -> str:
     lost = count - sum(found["finite"])
     kelvin = [k for k in found["kelvin"] if k is not None]
     return (
-        f"NVE of {count} molecules, {options['picoseconds']:g} ps in steps of {options['timestep']:g} fs, "
+        f"NVE of {count} molecules{fewer(count, options['molecules'])}, {options['picoseconds']:g} ps in steps of "
+        f"{options['timestep']:g} fs, "
         f"{np.mean(kelvin):.0f} K on average: {torn} of them broke a bond (beyond {options['broken']:g} of its length "
         f"at the start), {sum(map(len, found['broken']))} bonds in all"
         + (f", {lost} left the finite" if lost else "")

@@ -15,7 +15,7 @@ from scfx.config.spec import SCFSpec
 from scfx.errors import ConfigError, InputError
 from scfx.model.elements import SYMBOLS
 from scfx.model.system import HARTREE_IN_EV, System
-from scfx_schnet.dynamics import Geometry
+from scfx_schnet.dynamics import Geometry, fewer
 
 if TYPE_CHECKING:
     from scfx.registry import Registry
@@ -112,7 +112,12 @@ class Minima:
             usable = bool(result.converged[index])
             energy = float(result.energy[index]) * HARTREE_IN_EV
             out["above_mev"].append(1000 * (energy - least) if usable else None)
-        return {"spec_hash": self.solver.spec_hash, "molecules": len(self.geometries), **out}
+        return {
+            "spec_hash": self.solver.spec_hash,
+            "molecules": len(self.geometries),
+            "asked": self.options.molecules,
+            **out,
+        }
 
 
 def _walk(
@@ -165,11 +170,11 @@ def rmsd(one: np.ndarray, other: np.ndarray) -> float:
 def sentence(found: dict[str, Any]) -> str:
     """Return what `Minima` found as a line of a report."""
     above = [value for value in found["above_mev"] if value is not None]
-    known = len(found["above_mev"])
+    known, asked = len(found["above_mev"]), found.get("asked", 0)
     if not above:
         return f"Relaxation of {found['molecules']} molecules: none could be judged."
     return (
-        f"Relaxation of {known} molecules, judged at the level of the labels: "
+        f"Relaxation of {known} molecules{fewer(found['molecules'], asked)}, judged at the level of the labels: "
         f"{sum(found['relaxed'])} of them ended; energy above the level's own minimum, median and largest: "
         f"{np.median(above):.1f} and {max(above):.1f} meV; distance of the atoms, median: "
         f"{np.median(found['rmsd_angstrom']):.3f} angstrom; along the level's own path, forces are off by "
