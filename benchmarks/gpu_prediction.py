@@ -31,7 +31,7 @@ from gpu_compiler import compiled, shape
 from scfx_jax import repulsion
 from scfx_jax.boys import boys_table
 from scfx_jax.pairs import PairClass, Products, molecules_of, pair_tables, power_of_two, products_of_class
-from scfx_jax.straight_line import UNROLLED_ORDER, Plan, block_of
+from scfx_jax.straight_line import UNROLLED_ORDER, KernelPlan, block_of
 from scfx_jax.two_electron import _block, _contract, row_plan
 from scfx_precision import policies
 from scfx_xc.functionals import B3LYP
@@ -186,7 +186,7 @@ def integrals(plan: Any, dtype: str, lines: float) -> Stage:
                 for depth, loop in enumerate(quartet_kernel(x.kind, y.kind, dtype))
             )
             block = block_of(TILE, LANES, True)
-            turns = Plan(x.kind, y.kind, block, (1, 1, 1)).turns
+            turns = KernelPlan(x.kind, y.kind, block, (1, 1, 1)).turns
             for tile in range(x.n_tiles):
                 _, n_x, used_x = x.slabs(tile)
                 for other in range(y.n_tiles):

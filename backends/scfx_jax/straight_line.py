@@ -107,7 +107,7 @@ def _combined(terms: list[tuple[float, Any]]) -> Any:
     return total
 
 
-class Plan(NamedTuple):
+class KernelPlan(NamedTuple):
     """What a kernel is compiled for: two classes, and bra pairs, ket pairs and lanes of a block and their blocks."""
 
     kind_x: PairClass
@@ -128,7 +128,7 @@ class Plan(NamedTuple):
 
 def _kernel(
     items: Any, count: Any, inverse_omega2: Any, table: Any, x: Any, x_centre: Any, y: Any, y_centre: Any, out: Any,
-    *, plan: Plan,
+    *, plan: KernelPlan,
 ) -> None:  # fmt: skip
     kind_x, kind_y, (bx, by, bl), (_, y_blocks, lane_blocks) = plan
     order, dtype = kind_x.order + kind_y.order, out.dtype
@@ -229,7 +229,7 @@ def unrolled_quartets(
     """Return (ab|cd) of the first `count` items, as `repulsion.quartets` does. Inside `jit`."""
     width, lanes = x.values.shape[2:]
     block = block_of(width, lanes, on_gpu)
-    plan = Plan(kind_x, kind_y, block, (width // block[0], width // block[1], lanes // block[2]))
+    plan = KernelPlan(kind_x, kind_y, block, (width // block[0], width // block[1], lanes // block[2]))
     shape = (items.shape[0], kind_x.n_functions, kind_y.n_functions, width, width, lanes)
     options: dict[str, Any] = {"interpret": True}
     if on_gpu:
