@@ -25,6 +25,7 @@ DEFAULTS = {
     ("scfx/driver.py", "__init__"),
     ("plugins/scfx_dataset/verify.py", "recompute"),
     ("plugins/scfx_schnet/__init__.py", "build"),
+    ("plugins/scfx_schnet/checkpoint.py", "load_model"),
     ("plugins/scfx_schnet/sources.py", "open_data"),
     ("plugins/scfx_study/study.py", "__init__"),
 }
