@@ -109,7 +109,9 @@ def batch_grids(
     own = np.ones(np.shape(atomic_numbers), dtype=bool) if present is None else present
     for entry, (numbers, centres) in enumerate(zip(atomic_numbers, positions, strict=True)):
         try:
-            checked = _checked(numbers[own[entry]], centres[own[entry]])
+            if present is not None:
+                numbers, centres = numbers[present[entry]], centres[present[entry]]
+            checked = _checked(numbers, centres)
             if not at_once:
                 made.append(molecular_grid(checked, spec))
                 continue

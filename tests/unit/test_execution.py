@@ -113,18 +113,19 @@ def test_a_molecule_that_is_filled_up_keeps_its_labels_whoever_shares_the_launch
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "libcint"])
 def test_filled_lanes_have_the_labels_of_their_own_shape_on_a_grid(backend, registry):
-    """HF beside H2O and OH beside both, with p shells, a functional, recovery's rungs and open shells."""
+    """HF beside H2O, and BeH beside NH2: p shells, a functional, open shells."""
+    hydride = System.from_arrays(["Be", "H"], [[0, 0, 0], [0, 0, 1.34]], multiplicity=2)
     systems = [
         molecule("HF"),
         molecule("H2O"),
-        molecule("OH", multiplicity=2),
+        hydride,
         molecule("NH2", multiplicity=2),
     ]
     options = {"lane_width": 2, "grid": (12, 26), "registry": registry}
     padded = scfx.Solver(
         functional="b3lyp", basis="sto-3g", backend=backend, lane_mode="batched", lane_padding=0.5, **options
     )
-    batches, _ = padded._batching.batches(systems, padded._basis_of(frozenset({1, 7, 8, 9})))
+    batches, _ = padded._batching.batches(systems, padded._basis_of(frozenset({1, 4, 7, 8, 9})))
     assert [indices for indices, _ in batches] == [[0, 1], [2, 3]]
     found = padded.solve(systems).raise_for_status()
     right = scfx.solve(systems, "b3lyp", "sto-3g", "libcint", **options).raise_for_status()
@@ -133,6 +134,27 @@ def test_filled_lanes_have_the_labels_of_their_own_shape_on_a_grid(backend, regi
     assert np.abs(found.dipole - right.dipole).max() < 1e-6
     assert (found.n_grid == right.n_grid).all()
     assert np.abs(found.electrons_on_grid - right.electrons_on_grid).max() < 1e-7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "options"),
+    [
+        ("simd", {"guess": "core"}),
+        ("simd", {"guess": "sap", "precision": "mixed"}),
+        ("libcint", {"diis": "adiis", "convergence": {"max_iterations": 3}}),
+    ],
+)
+def test_every_guess_and_rung_serves_filled_lanes(backend, options, registry):
+    options = {"functional": "hf", "basis": "sto-3g", "registry": registry, "lane_width": 2, **options}
+    systems = [molecule("HF"), molecule("H2O")]
+    found, right = (
+        scfx.Solver(backend=backend, **options, **how).solve(systems).raise_for_status()
+        for how in ({"lane_mode": "batched", "lane_padding": 0.5}, {})
+    )
+    assert found.rung == right.rung == [("direct-minimisation" if "convergence" in options else "")] * 2
+    assert np.abs(found.energy - right.energy).max() < 1e-8
+    assert np.abs(found.gap - right.gap).max() < 1e-5
 
 
 @pytest.mark.parametrize(
