@@ -71,10 +71,10 @@ def test_a_lane_s_bits_depend_neither_on_company_nor_on_place(solver):
     assert (first[0].orbital_energies == second[1].orbital_energies).all()
 
 
-@pytest.fixture(scope="module")
-def filled_solver(registry):
+@pytest.fixture(scope="module", params=["libcint", pytest.param("jax", marks=pytest.mark.slow)])
+def filled_solver(request, registry):
     """Solver of which H2 is filled up to three atoms, so that it goes along with H3+."""
-    return _solver(registry, "hf", lane_mode="batched", lane_padding=0.8, backend={"name": "jax", "tile": 4})
+    return _solver(registry, "hf", lane_mode="batched", lane_padding=0.8, backend=request.param)
 
 
 def _triangle(side):
