@@ -1,12 +1,12 @@
-"""What it would cost to let molecules of other formulas share a launch, by the share of waste that is allowed.
+"""What `scf.lane_padding` does for molecules of many formulas, by the share of waste that is allowed.
 
     python benchmarks/gpu_padding.py molecules.smi [--count 1000] [--lanes 256]
 
-Lanes of a launch have one shell structure. A molecule with fewer atoms of a kind could go along with a larger one if
-the shells that it lacks were filled with functions whose coefficients are zero. Its waste is the share of the launch's
-work in its lane that is spent on them. Work is counted as the square of the number of pairs of functions, which is what
-stored integrals, J and K, and the making of integrals go by. Structures are taken from the largest down: the largest
-that has no launch yet opens one, and every other that fits into it with no more than the allowed waste goes along.
+Lanes of a launch have one shell structure. Where padding is allowed, a molecule is filled up with hydrogens (its
+smallest kind of atom) whose coefficients are zero, so far as `scfx.model.filling` says: by itself alone. Its waste is
+the share of its lane's work that is spent on them; work is counted as the square of the number of pairs of functions.
+For comparison: what would be had by filling up all kinds, with shapes chosen after all molecules are known, from the
+largest down. A molecule's bits would then depend on the others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import random
 import sys
 from collections import Counter
 from pathlib import Path
+
+from scfx.model.filling import filled_count, work
 
 #: Functions of an atom in STO-3G and in 6-31G*, by the row of its element.
 FUNCTIONS = {"sto-3g": (1, 5, 9), "6-31g*": (2, 15, 19)}
@@ -37,17 +39,37 @@ def structure_of(smiles: str) -> tuple[int, int, int]:
     return tuple(counts)  # type: ignore[return-value]
 
 
-def work(structure: tuple[int, ...], functions: tuple[int, ...]) -> float:
+def work_of(structure: tuple[int, ...], functions: tuple[int, ...]) -> float:
     """Return the square of the number of pairs of functions."""
-    n = sum(count * each for count, each in zip(structure, functions, strict=True))
-    return (n * (n + 1) / 2) ** 2
+    return work(sum(count * each for count, each in zip(structure, functions, strict=True)))
 
 
-def launches(
+def filled_structure(structure: tuple[int, ...], functions: tuple[int, ...], share: float) -> tuple[int, ...]:
+    """Return the structure that one is filled up to."""
+    kind = next(k for k, count in enumerate(structure) if count)
+    others = sum(
+        count * each for k, (count, each) in enumerate(zip(structure, functions, strict=True)) if k != kind
+    )
+    filled = list(structure)
+    filled[kind] = filled_count(structure[kind], functions[kind], others, share)
+    return tuple(filled)
+
+
+def steps(
+    structures: Counter[tuple[int, ...]], functions: tuple[int, ...], share: float
+) -> dict[tuple[int, ...], list[tuple[int, ...]]]:
+    """Return which structures are filled up to which."""
+    out: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for structure in structures:
+        out.setdefault(filled_structure(structure, functions, share), []).append(structure)
+    return out
+
+
+def chosen_shapes(
     structures: Counter[tuple[int, ...]], functions: tuple[int, ...], share: float
 ) -> dict[tuple[int, ...], list[tuple[int, ...]]]:
     """Return which structures go along in the launch of which."""
-    waiting = sorted(structures, key=lambda s: (-work(s, functions), s))
+    waiting = sorted(structures, key=lambda s: (-work_of(s, functions), s))
     out: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
     while waiting:
         whole = waiting[0]
@@ -55,7 +77,7 @@ def launches(
             s
             for s in waiting
             if all(a <= b for a, b in zip(s, whole, strict=True))
-            and 1.0 - work(s, functions) / work(whole, functions) <= share
+            and 1.0 - work_of(s, functions) / work_of(whole, functions) <= share
         ]
         out[whole] = along
         waiting = [s for s in waiting if s not in along]
@@ -81,22 +103,26 @@ def main() -> int:
     for basis, functions in FUNCTIONS.items():
         print(f"{basis}\n")
         print(
-            "| waste allowed | shapes | launches | lanes filled | waste in filled shells | with empty lanes |"
+            "| `lane_padding` | shapes | launches | lanes filled | waste in filled shells | with empty lanes | lanes "
+            "filled, shapes chosen after all are known |"
         )
-        print("|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|")
         for share in SHARES:
-            made = launches(structures, functions, share)
-            useful = sum(count * work(s, functions) for s, count in structures.items())
-            computed = held = batches = 0.0
+            made, best = (way(structures, functions, share) for way in (steps, chosen_shapes))
+            useful = sum(count * work_of(s, functions) for s, count in structures.items())
+            computed = held = 0.0
+            batches = [
+                sum(-(-sum(structures[s] for s in along) // arguments.lanes) for along in way.values())
+                for way in (made, best)
+            ]
             for whole, along in made.items():
                 lanes = sum(structures[s] for s in along)
-                own = -(-lanes // arguments.lanes)
-                batches += own
-                computed += lanes * work(whole, functions)
-                held += own * arguments.lanes * work(whole, functions)
+                computed += lanes * work_of(whole, functions)
+                held += -(-lanes // arguments.lanes) * arguments.lanes * work_of(whole, functions)
+            filled, at_best = (len(chosen) / (count * arguments.lanes) for count in batches)
             print(
-                f"| {share:.0%} | {len(made)} | {batches:.0f} | {len(chosen) / (batches * arguments.lanes):.0%} | "
-                f"{1 - useful / computed:.1%} | {1 - useful / held:.0%} |"
+                f"| {share:g} | {len(made)} | {batches[0]} | {filled:.0%} | {1 - useful / computed:.1%} | "
+                f"{1 - useful / held:.0%} | {at_best:.0%} |"
             )
         print()
     return 0

@@ -68,7 +68,7 @@ class Batching:
 
         The fewest threads to which every batch can go at once: memory that no batch would use is given to none.
         """
-        groups = group_by_structure(systems, basis)
+        groups = group_by_structure(systems, basis, padding=self._resolved.execution.padding)
         for _, batch in groups:
             _check_room(batch)
         for threads in range(1, self._threads() + 1):
@@ -80,7 +80,7 @@ class Batching:
 
     def batches_for(self, threads: int, systems: Sequence[System], basis: BasisSet) -> list[Placed]:
         """Return the batches that `threads` threads can work on side by side within the memory budget."""
-        groups = group_by_structure(systems, basis)
+        groups = group_by_structure(systems, basis, padding=self._resolved.execution.padding)
         return _cut(groups, [self._batch_size(batch, threads) for _, batch in groups])
 
     def _threads(self) -> int:
@@ -136,9 +136,11 @@ def _cut(groups: list[Placed], sizes: list[int]) -> list[Placed]:
 
 
 def _check_room(batch: Batch) -> None:
-    most = int(max(batch.n_alpha.max(), batch.n_beta.max()))
-    if most > batch.nao:
-        raise InputError(
-            f"scf.basis: {batch.basis.name!r} has {batch.nao} functions for {batch.systems[0]!r}, "
-            f"too few for {most} occupied orbitals"
-        )
+    for entry, system in enumerate(batch.systems):
+        most = int(max(batch.n_alpha[entry], batch.n_beta[entry]))
+        own = batch.nao if batch.present.all() else len(batch.functions_of(entry))
+        if most > own:
+            raise InputError(
+                f"scf.basis: {batch.basis.name!r} has {own} functions for {system!r}, too few for {most} "
+                "occupied orbitals"
+            )

@@ -74,6 +74,7 @@ class SCFOptions(TypedDict, total=False):
     threads: int | None
     device: Literal["cpu", "gpu", "auto"]
     lane_mode: Literal["auto", "loop", "batched"]
+    lane_padding: float
 
 
 class SCFKeywords(SCFOptions, total=False):

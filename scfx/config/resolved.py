@@ -101,7 +101,7 @@ def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | N
     from scfx.energy.integral_sources import IntegralSources
     from scfx.registry import Need
 
-    execution = chosen(spec.device, spec.lane_mode, spec.memory_budget)
+    execution = chosen(spec.device, spec.lane_mode, spec.memory_budget, spec.lane_padding)
     functional = registry.functional(spec.functional)
     basis = registry.basis(spec.basis)
     policy = registry.precision(spec.precision)
@@ -182,9 +182,30 @@ def resolve(spec: SCFSpec, registry: Registry, atomic_numbers: Sequence[int] | N
         convergence, integrals, dispersion, fitting, nonlocal_grid, properties,
         guess_potentials, execution,
     )  # fmt: skip
+    if execution.padding:
+        _check_padding(resolved)
     for each in properties.ordered:
         each.check(resolved)
     return resolved
+
+
+def _check_padding(resolved: ResolvedSpec) -> None:
+    """Refuse what does not know of shells that only fill molecules up."""
+    if resolved.properties.ordered:
+        what = "property " + repr(resolved.properties.ordered[0].name)
+    elif resolved.spec.quadrupole:
+        what = "scf.quadrupole"
+    elif resolved.fitting is not None:
+        what = "scf.density_fitting"
+    elif resolved.functional.vv10 is not None:
+        what = "VV10's correlation"
+    else:
+        return
+    raise ConfigError(
+        "scf.lane_padding",
+        f"is {resolved.execution.padding:g}, and {what} is not computed of molecules that are filled up; leave one of "
+        "the two out",
+    )
 
 
 def _fitting(

@@ -75,6 +75,8 @@ class SCFSpec(BaseModel):
     a GPU if there is one. On a GPU integrals come from backend = "jax".
     `lane_mode`: how XLA goes through the entries of a batch: "loop", one after the other; "batched", all at once;
     "auto" loops on a processor and batches on a GPU.
+    `lane_padding`: the largest share of an entry's work that may go to shells of zeros, by which molecules of other
+    formulas share a batch; 0: a batch has one shell structure. Only where all entries are worked on at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -101,6 +103,7 @@ class SCFSpec(BaseModel):
     threads: int | None = Field(default=None, ge=1)
     device: Literal["cpu", "gpu", "auto"] = "cpu"
     lane_mode: Literal["auto", "loop", "batched"] = "auto"
+    lane_padding: float = Field(default=0.0, ge=0.0, le=0.9)
     #: Left out of dumps, which have the keys that it stands for.
     level: Annotated[str | None, BeforeValidator(level_name)] = Field(default=None, exclude=True)
 

@@ -158,7 +158,7 @@ class EnergyFunctional:
         self.grids: list[PointsAndWeights] = []
         if resolved.functional.family != "none":
             with profile.stage("grid"):
-                self.grids = batch_grids(batch.atomic_numbers, batch.positions, resolved.grid)
+                self.grids = batch_grids(batch.atomic_numbers, batch.positions, resolved.grid, batch.present)
         self._shared: dict[Any, Term] = {}
 
     def hamiltonian(self, policy: PrecisionPolicy) -> Hamiltonian:
@@ -227,7 +227,7 @@ class EnergyFunctional:
         if first.early_grid is None or resolved.functional.family == "none" or not worthwhile(resolved.grid):
             return None
         with self.profile.stage("grid"):
-            grids = batch_grids(batch.atomic_numbers, batch.positions, COARSE)
+            grids = batch_grids(batch.atomic_numbers, batch.positions, COARSE, batch.present)
         made = CoarseGrid(grids, last, shape)
         self.memory.add(made)
         return made

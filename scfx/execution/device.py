@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -19,17 +19,23 @@ LaneMode = Literal["auto", "loop", "batched"]
 
 @dataclass(frozen=True)
 class Execution:
-    """A JAX platform ("cpu" or "gpu"), and whether all lanes are worked on at once (`scfx.execution.lanes`)."""
+    """A JAX platform ("cpu" or "gpu"), whether all lanes are worked on at once (`scfx.execution.lanes`), and the share
+    of their work that may go to shells which fill molecules up (`scfx.model.filling`).
+    """
 
     platform: str = "cpu"
     batched: bool = False
+    padding: float = 0.0
 
-    def provenance(self) -> dict[str, str]:
-        """Return what results say: the platform, the model of the device, and how lanes were gone through."""
+    def provenance(self) -> dict[str, Any]:
+        """Return what results say: the platform, the model of the device, and how lanes were gone through; where
+        molecules were filled up, up to which share too.
+        """
         return {
             "platform": self.platform,
             "device": str(_first(self.platform).device_kind),
             "lanes": "batched" if self.batched else "loop",
+            **({"padding": self.padding} if self.padding else {}),
         }
 
 
@@ -38,12 +44,14 @@ ONE_BY_ONE = Execution()
 _RUNNING: ContextVar[Execution] = ContextVar("execution", default=ONE_BY_ONE)
 
 
-def chosen(device: Device = "cpu", lane_mode: LaneMode = "auto", memory_budget: int = 0) -> Execution:
-    """Return the execution that `scf.device` and `scf.lane_mode` ask for.
+def chosen(
+    device: Device = "cpu", lane_mode: LaneMode = "auto", memory_budget: int = 0, padding: float = 0.0
+) -> Execution:
+    """Return the execution that `scf.device`, `scf.lane_mode` and `scf.lane_padding` ask for.
 
     "auto" takes a GPU if JAX sees one; nothing else does. A GPU works on all lanes at once, a processor on one after
     the other, unless `lane_mode` says otherwise. `ConfigError` for a GPU that is not there, or whose memory is less
-    than `memory_budget` bytes.
+    than `memory_budget` bytes, and for padding where lanes are not worked on at once.
     """
     platform = "gpu" if device == "gpu" or (device == "auto" and _has_gpu()) else "cpu"
     if platform == "gpu" and not _has_gpu():
@@ -55,7 +63,14 @@ def chosen(device: Device = "cpu", lane_mode: LaneMode = "auto", memory_budget: 
         )
     if platform == "gpu":
         _check_memory(memory_budget)
-    return Execution(platform, lane_mode == "batched" or (lane_mode == "auto" and platform != "cpu"))
+    batched = lane_mode == "batched" or (lane_mode == "auto" and platform != "cpu")
+    if padding and not batched:
+        raise ConfigError(
+            "scf.lane_padding",
+            f"is {padding:g}, and entries are gone through one after the other here, where filling them up is only "
+            "work; use lane_mode = 'batched', or leave lane_padding out",
+        )
+    return Execution(platform, batched, padding)
 
 
 def running() -> Execution:

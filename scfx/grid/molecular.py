@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Int32
+from jaxtyping import Bool, Float64, Int, Int32
 
 from scfx.errors import InputError
 from scfx.grid.angular import lebedev, rotation
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from scfx.grid.spec import GridSpec
     from scfx.model.system import System
+
+#: Bohr. Cells fall off so fast that an atom there takes less than one unit of rounding.
+_NOWHERE = 1e6
 
 PointsAndWeights = tuple[Float64[np.ndarray, "npoint 3"], Float64[np.ndarray, "npoint"]]
 
@@ -88,11 +91,12 @@ def batch_grids(
     atomic_numbers: Int[np.ndarray, "batch natm"],
     positions: Float64[np.ndarray, "batch natm 3"],
     spec: GridSpec,
+    present: Bool[np.ndarray, "batch natm"] | None = None,
 ) -> list[PointsAndWeights]:
     """Return `molecular_grid` of every entry, as a list: lengths may differ between entries with different elements.
 
     Each entry is computed on its own, so its bits do not depend on its neighbours. Errors name the entry. Where all
-    lanes are worked on at once, so are these.
+    lanes are worked on at once, so are these. An atom that is not `present` has no points and no share of space.
     """
     if len(atomic_numbers) != len(positions):
         raise InputError(
@@ -102,14 +106,18 @@ def batch_grids(
 
     at_once = running().batched and len(positions) > 1 and positions.shape[1] > 1
     made: list[Any] = []
+    own = np.ones(np.shape(atomic_numbers), dtype=bool) if present is None else present
     for entry, (numbers, centres) in enumerate(zip(atomic_numbers, positions, strict=True)):
         try:
+            if present is not None:
+                numbers, centres = numbers[present[entry]], centres[present[entry]]
             checked = _checked(numbers, centres)
             if not at_once:
                 made.append(molecular_grid(checked, spec))
                 continue
             local, weights, owners = _undivided(tuple(checked[0].tolist()), spec)
-            made.append((local + checked[1].T[:, owners], weights, owners))
+            places = np.flatnonzero(own[entry]).astype(np.int32)[owners]
+            made.append((local + checked[1].T[:, owners], weights, places))
         except InputError as error:
             raise InputError(f"batch entry {entry}: {error}") from error
     if not at_once:
@@ -117,6 +125,10 @@ def batch_grids(
     from scfx.grid.partition import becke_fractions_of_lanes
 
     points, weights, owners = (list(part) for part in zip(*made, strict=True))
+    if not own.all():
+        # So far away that the cells of the others do not know of them.
+        away = _NOWHERE * np.cumsum(~own, axis=1)[..., None] * np.array([1.0, 0.0, 0.0])
+        positions = np.where(own[..., None], positions, away)
     shares = becke_fractions_of_lanes(atomic_numbers, positions, points, owners)
     return [(r.T, w * share) for r, w, share in zip(points, weights, shares, strict=True)]
 

@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Bool, Float64, Int32
 
 from scfx.errors import InputError
 from scfx.model.basis import cart_to_sph
+from scfx.model.filling import filled_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,6 +113,10 @@ class Batch:
     telling where each starts, and may differ by entry. Where the basis has an effective core potential, the electrons
     that it replaces are missing from `nuclear_charges`, `n_alpha` and `n_beta`. A ghost atom has its element's number
     and functions, and `nuclear_charges` 0.
+
+    A system may be filled up to the batch's shape (`scfx.model.filling`): `filled` has it with the atoms that were
+    added behind its own. They are ghost atoms whose coefficients are zero, and `atom_order` counts them from the
+    system's `natm` on. `systems` are those that were given.
     """
 
     systems: tuple[System, ...]
@@ -125,13 +130,21 @@ class Batch:
     coefficients: Float64[np.ndarray, "batch nprim"]
     n_alpha: Int32[np.ndarray, "batch"]
     n_beta: Int32[np.ndarray, "batch"]
+    filled: tuple[System, ...]
 
     @classmethod
-    def from_systems(cls, systems: Sequence[System], basis: BasisSet) -> Batch:
-        """Stack systems of one shell structure; `InputError` if they do not share one (`group` first)."""
-        systems = tuple(systems)
-        if not systems:
+    def from_systems(cls, systems: Sequence[System], basis: BasisSet, padding: float = 0.0) -> Batch:
+        """Stack systems of one shell structure; `InputError` if they do not share one (`group` first).
+
+        `padding`: share of an entry's work that may go to shells that it is filled up with; 0: none is.
+        """
+        given = tuple(systems)
+        if not given:
             raise InputError("a Batch needs at least one System")
+        return cls._stacked(given, tuple(filled_up(system, basis, padding) for system in given), basis)
+
+    @classmethod
+    def _stacked(cls, given: tuple[System, ...], systems: tuple[System, ...], basis: BasisSet) -> Batch:
         keys = {structure_key(system, basis) for system in systems}
         if len(keys) > 1:
             raise InputError(
@@ -165,19 +178,23 @@ class Batch:
                     f"scf.basis: {basis.name!r} replaces {2 * replaced} electrons of {system!r} by core potentials, "
                     f"more than its {system.n_electrons} electrons allow"
                 )
+        present = np.array([s.natm for s in given])[:, None] > order
+        # A shell's coefficients are zero with its atom.
+        of_primitive = np.repeat(layout.atom, layout.n_primitives)
+        coefficients = np.stack([np.concatenate([s.coefficients for s in row]) for row in shells])
         arrays = {
             "atom_order": order,
             "atomic_numbers": numbers,
             "nuclear_charges": np.where(ghost, 0, numbers - core).astype(np.float64),
             "positions": positions,
             "exponents": np.stack([np.concatenate([s.exponents for s in row]) for row in shells]),
-            "coefficients": np.stack([np.concatenate([s.coefficients for s in row]) for row in shells]),
+            "coefficients": np.where(present[:, of_primitive], coefficients, 0.0),
             "n_alpha": (np.array([s.n_alpha for s in systems]) - pairs).astype(np.int32),
             "n_beta": (np.array([s.n_beta for s in systems]) - pairs).astype(np.int32),
         }
         for array in arrays.values():
             array.setflags(write=False)
-        return cls(systems, basis, layout, **arrays)
+        return cls(given, basis, layout, **arrays, filled=systems)
 
     def __len__(self) -> int:
         return len(self.systems)
@@ -193,11 +210,20 @@ class Batch:
         return self.positions.shape[1]
 
     @cached_property
+    def present(self) -> Bool[np.ndarray, "batch natm"]:
+        """Return which atoms are the systems' own; the others fill up."""
+        return np.array([system.natm for system in self.systems])[:, None] > self.atom_order
+
+    def functions_of(self, entry: int) -> Int32[np.ndarray, "own"]:
+        """Return which AOs are the entry's own, ascending; the others fill up and are zero."""
+        return np.flatnonzero(self.present[entry][self.layout.ao_atom]).astype(np.int32)
+
+    @cached_property
     def atom_basis(self) -> tuple[tuple[BasisSet, ...], ...]:
         """Return the basis set of each atom of each entry: `basis`, but for atoms whose label has one of its own."""
         return tuple(
             tuple(self.basis.of_atoms(system)[i] for i in order)
-            for system, order in zip(self.systems, self.atom_order, strict=True)
+            for system, order in zip(self.filled, self.atom_order, strict=True)
         )
 
     @cached_property
@@ -211,7 +237,9 @@ class Batch:
 
     def take(self, entries: Sequence[int]) -> Batch:
         """Return a Batch of some of the entries, in the given order (repeats allowed)."""
-        return Batch.from_systems([self.systems[i] for i in entries], self.basis)
+        return Batch._stacked(
+            tuple(self.systems[i] for i in entries), tuple(self.filled[i] for i in entries), self.basis
+        )
 
 
 def _atom_order(system: System, basis: BasisSet) -> np.ndarray:
@@ -236,19 +264,21 @@ def structure_key(system: System, basis: BasisSet) -> tuple:
 
 
 def group_by_structure(
-    systems: Sequence[System], basis: BasisSet, size: int | None = None
+    systems: Sequence[System], basis: BasisSet, size: int | None = None, padding: float = 0.0
 ) -> list[tuple[list[int], Batch]]:
     """Cut systems into batches of one structure and at most `size` entries, in order of first appearance.
 
     Returns [(indices into `systems`, Batch)]. Restricted (multiplicity 1) and open-shell systems are kept apart.
+    `padding`: share of an entry's work that may go to shells that it is filled up with, so that others go along.
     """
     groups: dict[tuple, list[int]] = defaultdict(list)
     for index, system in enumerate(systems):
-        groups[(system.multiplicity == 1, structure_key(system, basis))].append(index)
+        shape = structure_key(filled_up(system, basis, padding), basis)
+        groups[(system.multiplicity == 1, shape)].append(index)
     out = []
     for indices in groups.values():
         step = size or len(indices)
         for start in range(0, len(indices), step):
             part = indices[start : start + step]
-            out.append((part, Batch.from_systems([systems[i] for i in part], basis)))
+            out.append((part, Batch.from_systems([systems[i] for i in part], basis, padding)))
     return out

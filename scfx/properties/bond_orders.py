@@ -30,7 +30,7 @@ class BondOrders(AbstractProperty):
         lane, own = entry.lane, entry.own_atoms
         spins = lane.density if len(lane.density) == 2 else np.stack([0.5 * lane.density[0]] * 2)
         products = [density @ lane.overlap for density in spins]
-        return pair_sums(products, lane.owner, len(own))[np.ix_(own, own)]
+        return pair_sums(products, lane.owner, len(lane.charges))[np.ix_(own, own)]
 
 
 def pair_sums(

@@ -85,8 +85,9 @@ class ConvergedEntry:
 
     @cached_property
     def own_atoms(self) -> Int32[np.ndarray, "natm"]:
-        """Return where the system's atoms stand in the batch."""
-        return np.argsort(self.lane.batch.atom_order[self.lane.index]).astype(np.int32)
+        """Return where the system's atoms stand in the batch, without those that only fill it up."""
+        order = np.argsort(self.lane.batch.atom_order[self.lane.index])
+        return order[: self.system.natm].astype(np.int32)
 
     @cached_property
     def own_functions(self) -> Int32[np.ndarray, "nao"]:
@@ -201,7 +202,9 @@ class ConvergedEntry:
 
     @cached_property
     def _alone(self) -> Batch:
-        return self.lane.batch.take([self.lane.index])
+        from scfx.model.batch import Batch
+
+        return Batch.from_systems([self.system], self.basis)
 
     @cached_property
     def density_on_grid(self) -> Float64[np.ndarray, "npoint"]:

@@ -204,10 +204,11 @@ class BatchSCF:
         Each is [spin, nao, nao] with AOs in the order of the system's own atoms; of one total density each spin takes
         its share.
         """
-        n, owner = self.batch.nao, self.batch.layout.ao_atom
+        owner = self.batch.layout.ao_atom
         for lane, density in enumerate(initial):
             if density is None:
                 continue
+            n, natm = len(self.batch.functions_of(lane)), self.batch.systems[lane].natm
             given = np.asarray(density, dtype=np.float64)
             if given.ndim != 3 or given.shape[0] not in (1, 2) or given.shape[1:] != (n, n):
                 raise InputError(
@@ -215,9 +216,9 @@ class BatchSCF:
                     f"or (2, {n}, {n})"
                 )
             own = np.concatenate(
-                [np.flatnonzero(owner == p) for p in np.argsort(self.batch.atom_order[lane])]
+                [np.flatnonzero(owner == p) for p in np.argsort(self.batch.atom_order[lane])[:natm]]
             )
-            ordered = np.empty_like(given)
+            ordered = np.zeros((len(given), self.batch.nao, self.batch.nao))
             ordered[:, own[:, None], own[None, :]] = given
             counts = np.array([self.batch.n_alpha[lane], self.batch.n_beta[lane]], dtype=np.float64)
             if self.nspin == 1:

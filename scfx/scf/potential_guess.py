@@ -80,7 +80,7 @@ def screening_matrix(
             f"scf.guess: 'sap' has potentials of all electrons, and basis {batch.basis.name!r} replaces some of "
             f"{batch.systems[int(cores[0])]!r} by effective core potentials; use guess = 'atomic'"
         )
-    grids = batch_grids(batch.atomic_numbers, batch.positions, GRID)
+    grids = batch_grids(batch.atomic_numbers, batch.positions, GRID, batch.present)
     weighted = [
         weights * screening_potential(batch, entry, source, points)
         for entry, (points, weights) in enumerate(grids)

@@ -57,13 +57,13 @@ def failed_entry(batch: Batch, nspin: int, reason: str, done: bool = True) -> En
     """Return what the one system of a batch gets whose calculation could not be carried out, or (not `done`)
     was not.
     """
-    n, nan = batch.nao, math.nan
+    n, nan = len(batch.functions_of(0)), math.nan
     empty = np.full((nspin, n, n), nan)
     return Entry(
         energy=nan, homo=nan, lumo=nan, orbital_energies=np.full((nspin, n), nan), converged=False, iterations=0,
         residual=nan, energy_change=nan, rung="", nao=n, n_orbitals=0, n_grid=0, density=empty, overlap=empty[0],
         orbital_coefficients=np.full((nspin, n, 0), nan), history=np.zeros((0, 2)), energy_components={},
-        electrons=nan, values={}, reasons={}, natm=batch.natm, failure=reason,
+        electrons=nan, values={}, reasons={}, natm=batch.systems[0].natm, failure=reason,
         done=done,
     )  # fmt: skip
 
@@ -118,7 +118,8 @@ def system_entries(run: BatchSCF, converged: np.ndarray, rung: list[str]) -> lis
     out = []
     for b, entry in enumerate(seen):
         kept = entry.orbital_energies.shape[1]
-        energies = np.full((run.nspin, n), np.nan)
+        own = len(entry.own_functions)
+        energies = np.full((run.nspin, own), np.nan)
         energies[:, :kept] = entry.orbital_energies
         if b not in usable:
             entry.reasons |= {each.name: "the entry did not converge" for each in requested.ordered}
@@ -133,7 +134,7 @@ def system_entries(run: BatchSCF, converged: np.ndarray, rung: list[str]) -> lis
                 residual=entry.residual,
                 energy_change=float(np.asarray(state.energy_change)[b]),
                 rung=rung[b],
-                nao=n,
+                nao=own,
                 n_orbitals=kept,
                 n_grid=len(run.energy.grids[b][1]) if run.energy.grids else 0,
                 density=entry.density.copy(),
@@ -144,7 +145,7 @@ def system_entries(run: BatchSCF, converged: np.ndarray, rung: list[str]) -> lis
                 electrons=entry.electrons_on_grid,
                 values=entry.values,
                 reasons=entry.reasons,
-                natm=batch.natm,
+                natm=entry.natm,
             )
         )
     return out

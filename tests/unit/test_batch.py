@@ -13,6 +13,7 @@ from molecules import distorted, molecule, moved
 
 import scfx
 from scfx.model.basis import BasisSet
+from scfx.model.filling import filled_count, work
 
 FIELDS = ("energy", "homo", "lumo", "orbital_energies", "dipole", "residual", "iterations")
 
@@ -118,6 +119,32 @@ def test_groups_are_by_structure_and_keep_the_order_of_first_appearance(registry
         [4],
         [3],
     ]
+
+
+def test_a_molecule_is_filled_up_by_itself_alone_and_within_the_share(registry):
+    """Steps over the number of hydrogens on ten heavy atoms of STO-3G."""
+    for share, steps in [(0.05, [1, 2, 3, 4]), (0.1, [2, 4, 6, 8]), (0.2, [3, 7, 11, 15])]:
+        ends = [filled_count(count, 1, 50, share) for count in range(1, 19)]
+        assert ends == sorted(ends)
+        assert all(end >= count for count, end in enumerate(ends, 1))
+        for count, end in enumerate(ends, 1):
+            assert 1.0 - work(50 + count) / work(50 + end) <= share
+            assert filled_count(end, 1, 50, share) == end  # a full one is filled up no further
+        assert list(dict.fromkeys(ends))[: len(steps)] == steps
+    # Water and hydrogen fluoride, whose second hydrogen is there with coefficients of zero.
+    systems = [molecule("H2O"), molecule("HF"), molecule("NH3")]
+    basis = BasisSet.from_source(registry.basis("sto-3g"), [1, 7, 8, 9])
+    (first, together), (second, _) = scfx.group_by_structure(systems, basis, padding=0.5)
+    assert (first, second) == ([0, 1], [2])
+    assert together.systems[1] is systems[1]
+    np.testing.assert_array_equal(together.present, [[True] * 3, [True, True, False]])
+    assert together.functions_of(1).tolist() == list(range(6))
+    assert together.nuclear_charges[1].tolist() == [9.0, 1.0, 0.0]
+    assert together.coefficients[1, -3:].tolist() == [0.0] * 3
+    assert together.nuclear_repulsion[1] == scfx.Batch.from_systems([systems[1]], basis).nuclear_repulsion[0]
+    (alone,) = [batch for _, batch in scfx.group_by_structure([systems[1]], basis, padding=0.5)]
+    for name in ("positions", "exponents", "coefficients"):
+        assert (getattr(alone, name)[0] == getattr(together.take([1]), name)[0]).all()
 
 
 def test_atom_order_leads_back_to_the_systems_own_atoms(registry):

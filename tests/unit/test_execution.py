@@ -13,7 +13,7 @@ import scfx
 from scfx.errors import ConfigError, InputError, ResourceError
 from scfx.execution import device
 from scfx.execution.device import Execution, chosen, executing, running
-from scfx.grid import GridSpec, batch_grids
+from scfx.grid import GridSpec, batch_grids, molecular_grid
 from scfx.model.system import System
 
 
@@ -69,6 +69,110 @@ def test_a_lane_s_bits_depend_neither_on_company_nor_on_place(solver):
     second = solver.solve([three, one])
     assert first.energy[0] == second.energy[1]
     assert (first[0].orbital_energies == second[1].orbital_energies).all()
+
+
+@pytest.fixture(scope="module", params=["libcint", pytest.param("jax", marks=pytest.mark.slow)])
+def filled_solver(request, registry):
+    """Solver of which H2 is filled up to three atoms, so that it goes along with H3+."""
+    return _solver(registry, "hf", lane_mode="batched", lane_padding=0.8, backend=request.param)
+
+
+def _triangle(side):
+    corners = side * np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.75**0.5, 0.0]])
+    return System(np.array([1, 1, 1], dtype=np.int32), corners, charge=1)
+
+
+def test_a_molecule_that_is_filled_up_keeps_its_labels_whoever_shares_the_launch(filled_solver, registry):
+    """H2 and H3+ in one batch: everything of H2 is as without the third atom, and it has bits of its own."""
+    short, long = _hydrogens([1.3, 1.5])
+    found = filled_solver.solve([short, _triangle(1.7)], return_density=True)
+    alone = _solver(registry, "hf", backend="libcint")
+    for index, system in enumerate(found.systems):
+        right = alone.solve([system], return_density=True)
+        _check_labels(found[index : index + 1], right)
+        n, natm = system.natm, system.natm  # a function on each atom
+        assert (found.nao[index], found.n_orbitals[index]) == (n, n)
+        for name, shape in [
+            ("density", (1, n, n)), ("overlap", (n, n)), ("bond_orders", (natm, natm)),
+            ("mulliken_charges", (natm,)), ("loewdin_charges", (natm,)), ("dipole", (3,)),
+        ]:  # fmt: skip
+            ours, theirs = getattr(found, name)[index], getattr(right, name)[0]
+            assert ours.shape == shape
+            assert np.abs(ours - theirs).max() < 1e-6
+        assert np.abs(found.orbital_energies[index, :n] - right.orbital_energies[0]).max() < 1e-7
+    assert np.isnan(found.orbital_energies[0, 2])
+    assert found.provenance["execution"]["padding"] == 0.8
+    other = filled_solver.solve([long, short])
+    assert other.energy[1] == found.energy[0]
+    assert (other.orbital_energies[1] == found.orbital_energies[0, :2]).all()
+    begun = filled_solver.solve([short, _triangle(1.7)], initial_density=found.density)
+    assert begun.iterations.max() < found.iterations.min()
+    assert np.abs(begun.energy - found.energy).max() < 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "libcint"])
+def test_filled_lanes_have_the_labels_of_their_own_shape_on_a_grid(backend, registry):
+    """HF beside H2O, and BeH beside NH2: p shells, a functional, open shells."""
+    hydride = System.from_arrays(["Be", "H"], [[0, 0, 0], [0, 0, 1.34]], multiplicity=2)
+    systems = [
+        molecule("HF"),
+        molecule("H2O"),
+        hydride,
+        molecule("NH2", multiplicity=2),
+    ]
+    options = {"lane_width": 2, "grid": (12, 26), "registry": registry}
+    padded = scfx.Solver(
+        functional="b3lyp", basis="sto-3g", backend=backend, lane_mode="batched", lane_padding=0.5, **options
+    )
+    batches, _ = padded._batching.batches(systems, padded._basis_of(frozenset({1, 4, 7, 8, 9})))
+    assert [indices for indices, _ in batches] == [[0, 1], [2, 3]]
+    found = padded.solve(systems).raise_for_status()
+    right = scfx.solve(systems, "b3lyp", "sto-3g", "libcint", **options).raise_for_status()
+    assert np.abs(found.energy - right.energy).max() < 1e-8
+    assert np.abs(found.gap - right.gap).max() < 1e-6
+    assert np.abs(found.dipole - right.dipole).max() < 1e-6
+    assert (found.n_grid == right.n_grid).all()
+    assert np.abs(found.electrons_on_grid - right.electrons_on_grid).max() < 1e-7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "options"),
+    [
+        ("simd", {"guess": "core"}),
+        ("simd", {"guess": "sap", "precision": "mixed"}),
+        ("libcint", {"diis": "adiis", "convergence": {"max_iterations": 3}}),
+    ],
+)
+def test_every_guess_and_rung_serves_filled_lanes(backend, options, registry):
+    options = {"functional": "hf", "basis": "sto-3g", "registry": registry, "lane_width": 2, **options}
+    systems = [molecule("HF"), molecule("H2O")]
+    found, right = (
+        scfx.Solver(backend=backend, **options, **how).solve(systems).raise_for_status()
+        for how in ({"lane_mode": "batched", "lane_padding": 0.5}, {})
+    )
+    assert found.rung == right.rung == [("direct-minimisation" if "convergence" in options else "")] * 2
+    assert np.abs(found.energy - right.energy).max() < 1e-8
+    assert np.abs(found.gap - right.gap).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lane_mode": "loop"}, "one after the other here.*lane_mode = 'batched'"),
+        (
+            {"lane_mode": "batched", "properties": "gradient"},
+            "property 'gradient' is not computed.*leave one",
+        ),
+        ({"lane_mode": "batched", "quadrupole": True}, r"scf\.quadrupole is not computed"),
+        ({"lane_mode": "batched", "density_fitting": "auto", "basis": "def2-svp"}, "density_fitting is not"),
+        ({"lane_mode": "batched", "functional": "wb97x-v"}, "VV10's correlation is not computed"),
+    ],
+)
+def test_padding_is_refused_where_it_would_be_ignored_or_wrong(options, words, registry):
+    with pytest.raises(ConfigError, match=r"scf\.lane_padding: is 0\.2, and .*" + words):
+        scfx.Solver(lane_padding=0.2, backend="libcint", registry=registry, **options)
 
 
 def test_integrals_that_do_not_fit_beside_each_other_are_refused_with_numbers(registry):
@@ -133,6 +237,12 @@ def test_grids_of_lanes_at_once_are_those_one_by_one():
         for (r, w), (points, weights) in zip(batch_grids(numbers, positions, spec), right, strict=True):
             assert (r == points).all()
             assert np.abs(w - weights).max() < 1e-14 * np.abs(weights).max()
+        # Without one of the hydrogens it is the grid of OH: its cell is gone too.
+        present = np.array([[True, True, True], [True, False, True]])
+        _, (points, weights) = batch_grids(numbers, positions, spec, present)
+        r, w = molecular_grid((numbers[1, [0, 2]], positions[1, [0, 2]]), spec)
+        assert (r == points).all()
+        assert np.abs(w - weights).max() < 1e-14 * np.abs(weights).max()
         positions[1, 2] = positions[1, 1]
         with pytest.raises(InputError, match="batch entry 1: atoms 1 and 2 coincide"):
             batch_grids(numbers, positions, spec)
