@@ -1,6 +1,7 @@
 """Puts what was measured into docs/measurements/schnet.md, between its `<!-- measured: NAME -->` marks, with figures.
 
     python benchmarks/schnet_report.py --scaling out/scaling --qm9 out/qm9-curve --finetune out/finetune \
+        --qm9-levers out/qm9-curve \
         --variants out/variants --compute out/equal-compute --speed out/schnet_speed.json \
         --quality out/label-quality --forces out/potential-scaling/curves --potential out/potential \
         --fidelity out/potential-finetune --pcq out/finetune-pcq --force-speed out/schnet_force_speed.json --budget out
@@ -39,6 +40,33 @@ def qm9(folder: Path) -> str:
             )
     baseline = 1000 * next(iter(summary.values()))["facts"]["median_mae_ev"][0]
     return "\n".join(lines) + f"\n\nThe median predictor's validation error is {baseline:.0f} meV.\n"
+
+
+def qm9_levers(folder: Path) -> str:
+    """The curves of 2,000 updates, each with its model, beside each other."""
+    summary = json.loads((folder / "summary.json").read_text())
+    lines = [
+        "| network | readout | peak of the rate | updates | molecules | seeds | train | validation | test | minutes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, curve in summary.items():
+        training, model = curve["facts"]["training"], curve["facts"]["model"]
+        for size, row in curve["sizes"].items():
+            errors = [mev(row.get(f"{kind}_mae_ev")) for kind in ("train", "validation", "test")]
+            results = [
+                json.loads(p.read_text()) for p in folder.glob(f"runs/{name}/n{size}-seed*/result.json")
+            ]
+            minutes = sum(result["seconds"] for result in results) / len(results) / 60
+            cells = (
+                f"`{model['name']}`", model.get("readout", "mean"), f"{training['schedule']['peak']:g}",
+                f"{training['steps']:,}", f"{int(size):,}", row["seeds"], *errors, f"{minutes:.1f}",
+            )  # fmt: skip
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    facts = next(iter(summary.values()))["facts"]
+    return "\n".join(lines) + (
+        f"\n\n{facts['validation']:,} molecules for validation and {facts['test']:,} for test; the median predictor's "
+        f"validation error is {1000 * facts['median_mae_ev'][0]:.0f} meV.\n"
+    )
 
 
 def mev(errors: dict[str, Any] | None) -> str:
@@ -138,9 +166,9 @@ def speed(path: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = {
-        "scaling": scaling, "qm9": qm9, "finetune": finetune, "variants": variants, "compute": compute, "speed": speed,
-        "quality": quality, "forces": forces, "potential": potential, "fidelity": fidelity, "pcq": pcq,
-        "force_speed": force_speed, "budget": budget,
+        "scaling": scaling, "qm9": qm9, "qm9_levers": qm9_levers, "finetune": finetune, "variants": variants,
+        "compute": compute, "speed": speed, "quality": quality, "forces": forces, "potential": potential,
+        "fidelity": fidelity, "pcq": pcq, "force_speed": force_speed, "budget": budget,
     }  # fmt: skip
     for name in parts:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path)

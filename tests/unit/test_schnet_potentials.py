@@ -23,7 +23,7 @@ from scfx_schnet.split import Growth, subset  # noqa: E402
 
 import scfx  # noqa: E402
 from scfx.errors import ConfigError  # noqa: E402
-from scfx.model.system import HARTREE_IN_EV  # noqa: E402
+from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV  # noqa: E402
 
 H2 = np.array([1, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.80]])
 
@@ -135,6 +135,81 @@ def test_a_potential_that_is_right_leads_to_the_levels_own_minimum(minima, regis
     assert len(Minima([H2], found.options, spec, folder, registry).paths[0]["energies"]) == len(
         path["energies"]
     )
+
+
+@pytest.fixture
+def level(monkeypatch):
+    """In place of a level of theory the made-up surface, which takes no SCF. It has none for molecules of `lost`."""
+    from types import SimpleNamespace
+
+    from ase.calculators.calculator import Calculator, SCFError, all_changes
+
+    lost: list[list[int]] = []
+
+    class OnSurface(Calculator):
+        implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+        def __init__(self, **settings):
+            assert settings["functional"] == "hf"
+            assert settings["properties"] == ["gradient"]
+            super().__init__()
+
+        def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+            super().calculate(atoms, properties, system_changes)
+            if atoms.numbers.tolist() in lost:
+                raise SCFError("no SCF")
+            energy, forces = schnet_data.surface(atoms.numbers, atoms.positions)
+            self.results = {"energy": energy, "forces": forces}
+
+    class Solver:
+        spec_hash = "surface"
+
+        def __init__(self, spec, registry, atomic_numbers):
+            self.elements = atomic_numbers
+
+        def solve(self, systems):
+            numbers = [system.atomic_numbers for system in systems]
+            assert {int(z) for each in numbers for z in each} <= set(self.elements)
+            found = [
+                schnet_data.surface(z, system.positions * BOHR_IN_ANGSTROM)[0]
+                for z, system in zip(numbers, systems, strict=True)
+            ]
+            held = [list(z) not in lost for z in numbers]
+            return SimpleNamespace(energy=np.array(found) / HARTREE_IN_EV, converged=np.array(held))
+
+    monkeypatch.setattr(relaxation, "scfx", SimpleNamespace(Solver=Solver))
+    monkeypatch.setattr("scfx.ase.SCFX", OnSurface)
+    return lost
+
+
+def test_relaxations_are_judged_by_the_level_where_it_has_an_answer(level, registry, tmp_path):
+    options = RelaxationOptions(level={"functional": "hf"})
+    spec = options.spec(None, {}, "task.relaxation.level")
+    oh = np.array([8, 1]), H2[1]
+    level.append([8, 1])
+    found = Minima([H2, oh], options, spec, tmp_path, registry)
+    level.clear()
+    # The Morse function of the surface has its minimum at 1.2 angstrom; OH's relaxation did not end.
+    assert found.paths[1] is None
+    assert np.linalg.norm(np.diff(found.paths[0]["positions"][-1], axis=0)) == pytest.approx(1.2, abs=0.02)
+    (energies, forces), path = Spring(1.25)([], list(found.paths[0]["positions"])), found.paths[0]
+    answer = found(Spring(1.25))
+    assert (answer["molecules"], answer["relaxed"]) == (2, [True])
+    assert answer["rmsd_angstrom"][0] == pytest.approx(0.025, abs=0.01)
+    rise = schnet_data.surface([1, 1], [[0, 0, 0], [0, 0, 1.25]])[0] - path["energies"][-1]
+    assert answer["above_mev"][0] == pytest.approx(1000 * rise, abs=0.1)
+    assert answer["path_force_mae"][0] == pytest.approx(np.abs(np.array(forces) - path["forces"]).mean())
+    off = (energies - energies[-1]) - (path["energies"] - path["energies"][-1])
+    assert answer["path_energy_mae"][0] == pytest.approx(np.abs(off[:-1]).mean())
+    assert "Relaxation of 1 molecules" in relaxation.sentence(answer)
+    # No SCF where the potential ends: that molecule has no energy, and the sentence says so.
+    level.append([1, 1])
+    answer = found(Spring(1.25))
+    assert answer["above_mev"] == [None]
+    assert "none could be judged" in relaxation.sentence(answer)
+    # The known minimum comes from its file: this level would have none.
+    again = Minima([H2], options, spec, tmp_path, registry)
+    np.testing.assert_array_equal(again.paths[0]["energies"], path["energies"])
 
 
 def test_geometries_are_superposed_before_they_are_compared():
@@ -329,7 +404,7 @@ def folder(tmp_path_factory):
 
 
 def test_energies_alone_are_compared_with_forces_and_potentials_move_molecules(
-    folder, registry, tmp_path, monkeypatch
+    folder, registry, tmp_path, monkeypatch, level
 ):
     from scfx_schnet import runs
     from scfx_schnet.scaling import ScalingTask
@@ -359,12 +434,19 @@ def test_energies_alone_are_compared_with_forces_and_potentials_move_molecules(
     # What is asked for later is asked of the networks that are there.
     monkeypatch.setattr(runs.Training, "train", None)
     options["dynamics"] = {"picoseconds": 0.005, "molecules": 2}
+    options["relaxation"] = {"molecules": 2, "level": {"functional": "hf"}, "steps": 60, "fmax": 0.1}
     assert run(ScalingTask, options, registry) == 0
     after = json.loads((tmp_path / "runs" / "energies" / "n48-seed0" / "result.json").read_text())
     assert after["test_mae_ev"] == result["test_mae_ev"]
     assert len(after["dynamics"]["broken"]) == 2
+    moved = after["relaxation"]
+    # Where the level itself does not end in so many steps, nothing is asked.
+    assert moved["molecules"] == 2
+    assert 0 < len(moved["relaxed"]) == len(moved["above_mev"])
+    assert np.isfinite(moved["above_mev"] + moved["rmsd_angstrom"]).all()
     text = (tmp_path / "summary.md").read_text()
     assert "energies/n48-seed0: NVE of 2 molecules, 0.005 ps" in text
+    assert "energies/n48-seed0: Relaxation of" in text
     assert "| energies | both | 48 | forces, meV/angstrom |" in text
 
 
