@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float64, Int
 
-#: Squarings at most: enough for a gap of 1e-8 of the spectrum's width. 25 to 37 are usual.
+#: Squarings at most: enough for a gap of 1e-8 of the spectrum's width. Some thirty are usual.
 _MOST = 100
 #: tr(X - X²) that ends the iteration; the last step squares it.
 _IDEMPOTENT = 1e-10
