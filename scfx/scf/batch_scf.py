@@ -208,7 +208,7 @@ class BatchSCF:
         for lane, density in enumerate(initial):
             if density is None:
                 continue
-            n, natm = len(self.batch.functions_of(lane)), self.batch.systems[lane].natm
+            n, natm = int(self.batch.n_functions[lane]), self.batch.systems[lane].natm
             given = np.asarray(density, dtype=np.float64)
             if given.ndim != 3 or given.shape[0] not in (1, 2) or given.shape[1:] != (n, n):
                 raise InputError(
