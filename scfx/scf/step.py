@@ -14,7 +14,7 @@ from scfx.execution.lanes import COMPILER_OPTIONS, for_lanes, in_lanes, with_mod
 from scfx.scf.diis import DIISState, combined, remember
 from scfx.scf.fock import fock_and_energy, roothaan, symmetrised
 from scfx.scf.occupation import aufbau, density_matrix, frontier, orthonormalise
-from scfx.scf.purification import purified
+from scfx.scf.purification import lowest_projector
 
 
 class Fixed(NamedTuple):
@@ -127,7 +127,7 @@ def _with_new_density(
     fock = symmetrised(fock - c.level_shift * filled / per_orbital)
     small = small._replace(previous_fock=small.previous_fock.at[lane].set(fock))
     if purify:
-        projector, found = purified(fock, f.n_occupied, f.n_orbitals)
+        projector, found = lowest_projector(fock, f.n_occupied, f.n_orbitals)
         return _with_density(small, lane, f, per_orbital * projector), found
     return _with_diagonalised(small, lane, f, fock, dtype), jnp.array(True)
 
