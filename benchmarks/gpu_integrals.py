@@ -13,7 +13,15 @@ from gpu_kernel_code import Loop, loops, registers
 from gpu_rates import CLOCK, ISSUE, LANES, MULTIPROCESSORS, TILE, UNIT, Stage
 from scfx_jax import repulsion
 from scfx_jax.boys import boys_table
-from scfx_jax.pairs import PairClass, Products, molecules_of, pair_tables, power_of_two, products_of_class
+from scfx_jax.pairs import (
+    PairClass,
+    Products,
+    QuartetProgram,
+    molecules_of,
+    pair_tables,
+    power_of_two,
+    products_of_class,
+)
 from scfx_jax.straight_line import UNROLLED_ORDER, KernelPlan, block_of
 
 from scfx.model.batch import Batch
@@ -43,13 +51,14 @@ class QuartetKernel:
 
 
 @cache
-def quartet_kernel(x: PairClass, y: PairClass, dtype: str) -> QuartetKernel:
-    """Return the kernel of two classes."""
-    assert x.order + y.order <= UNROLLED_ORDER
-    table = boys_table(x.order + y.order, dtype)
+def quartet_kernel(program: QuartetProgram) -> QuartetKernel:
+    """Return the kernel of a program whose recursions are written out."""
+    assert program.order <= UNROLLED_ORDER
+    x, y, dtype, _ = program
+    table = boys_table(program.order, dtype)
     made = compiled(
         f"integrals, {dtype}", repulsion.quartets, _products(), _products(), shape(8, 6, dtype="int32"),
-        shape(dtype="int32"), shape(), shape(*table.shape, dtype=dtype), kind_x=x, kind_y=y, dtype=dtype, on_gpu=True,
+        shape(dtype="int32"), shape(), shape(*table.shape, dtype=dtype), program=program,
     )  # fmt: skip
     (code,) = (code for code in made.code if "entry _kernel(" in code)
     found = loops(code, "_kernel")
@@ -98,12 +107,13 @@ def integrals(plan: Any, dtype: str, lines: float) -> Stage:
     gathers = boys_table(0, dtype).shape[1] * (lines - 1.0)
     for number, x in enumerate(plan.classes):
         for y in plan.classes[: number + 1]:
+            program = QuartetProgram(x.kind, y.kind, dtype, True)
             outside, bra, ket = (
                 clocks(loop, dtype, gathers if depth == 2 else 0)
-                for depth, loop in enumerate(quartet_kernel(x.kind, y.kind, dtype).loops)
+                for depth, loop in enumerate(quartet_kernel(program).loops)
             )
             block = block_of(TILE, LANES, True)
-            turns = KernelPlan(x.kind, y.kind, block, (1, 1, 1)).turns
+            turns = KernelPlan(program, block, (1, 1, 1)).turns
             for tile in range(x.n_tiles):
                 _, n_x, used_x = x.slabs(tile)
                 for other in range(y.n_tiles):
