@@ -3,7 +3,8 @@
     taskset -c 0 python benchmarks/cold_start.py OLD/.venv/bin/python NEW/.venv/bin/python --runs 5
 
 Warm: what XLA compiles is kept from a run before. Cold: every run has a cache of its own, which is empty. Printed are
-medians (and the least) of processor and of wall seconds, and what the same energy takes as a script of PySCF.
+medians (and the least) of processor and of wall seconds, what the same energy takes as a script of PySCF, and what
+Python takes to import JAX and do nothing. For one checkout give it twice.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def main() -> None:
                 found.setdefault(f"{name}, warm", []).append(timed(command, folder, folder / name))
                 cold = folder / f"{name}-{run}"
                 found.setdefault(f"{name}, cold", []).append(timed(command, folder, cold))
-            found.setdefault("PySCF", []).append(timed([sys.executable, "-c", PYSCF], folder, folder))
+            for name, script in (("PySCF", PYSCF), ("import jax", "import jax")):
+                found.setdefault(name, []).append(timed([sys.executable, "-c", script], folder, folder))
     print(f"water, B3LYP/STO-3G, grid level 3, {given.runs} runs each in turn")
     for name in sorted(found):
         print(line(name, found[name]))

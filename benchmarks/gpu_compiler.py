@@ -1,4 +1,4 @@
-"""What XLA makes of a program for a GPU that is not here: its kernels, the bytes each moves, and a kernel's own code.
+"""What XLA makes of a program for a GPU that is not here: its kernels, the bytes each moves, and their code in PTX.
 
 XLA compiles for a described card without one (`jax.experimental.topologies`), down to PTX. Needed: JAX's CUDA plugin
 (`pip install jax-cuda12-plugin jax-cuda12-pjrt nvidia-cuda-nvcc-cu12`), of the version of JAX. Nothing runs.
@@ -6,13 +6,11 @@ XLA compiles for a described card without one (`jax.experimental.topologies`), d
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -81,8 +79,7 @@ class Compiled:
 
     kernels: list[Kernel]
     seconds: float
-    text: str
-    code: list[str] = field(default_factory=list)
+    code: list[str]
 
     @property
     def launches(self) -> float:
@@ -95,11 +92,26 @@ class Compiled:
         return sum(kernel.times * kernel.bytes for kernel in self.kernels)
 
 
-def compiled(function: Any, *arguments: Any, rounds: float = 1.0, **options: Any) -> Compiled:
+#: Processor seconds of every compilation, by the name that `compiled` was told.
+SECONDS: dict[str, list[float]] = defaultdict(list)
+_PROGRAMS: dict[str, Compiled] = {}
+
+
+def compiled(name: str, function: Any, *arguments: Any, rounds: float = 1.0, **options: Any) -> Compiled:
     """Return what XLA makes of a jitted function for the card; matrix products in the full precision of their dtype.
 
-    `rounds`: how often a loop goes round whose end is found on the way.
+    `rounds`: how often a loop goes round whose end is found on the way. What was compiled for these shapes before is
+    taken again. `name`: under which its seconds are kept.
     """
+    tree = (arguments, options, rounds)
+    key = str((function.__name__, jax.tree.structure(tree), jax.tree.leaves(tree)))
+    if key not in _PROGRAMS:
+        _PROGRAMS[key] = _compiled(function, arguments, options, rounds)
+        SECONDS[name].append(_PROGRAMS[key].seconds)
+    return _PROGRAMS[key]
+
+
+def _compiled(function: Any, arguments: tuple, options: dict[str, Any], rounds: float) -> Compiled:
     with jax.default_matmul_precision("highest"):
         lowered = function.trace(*arguments, **options).lower(lowering_platforms=("cuda",))
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +119,7 @@ def compiled(function: Any, *arguments: Any, rounds: float = 1.0, **options: Any
         text = lowered.compile({"xla_dump_to": folder}).as_text()
         seconds = time.process_time() - start
         code = [path.read_text() for path in Path(folder).glob("*.ptx")]
-    return Compiled(kernels(text, rounds), seconds, text, code)
+    return Compiled(kernels(text, rounds), seconds, code)
 
 
 def kernels(text: str, rounds: float) -> list[Kernel]:
@@ -185,72 +197,3 @@ def _bytes(shapes: str) -> float:
             size *= int(dimension)
         total += size
     return total
-
-
-@dataclass
-class Loop:
-    """Instructions of one round of a loop of a kernel's code, less those of loops inside it."""
-
-    arithmetic: int
-    special: int
-    loads: int
-    all: int
-
-
-def loops(code: str, name: str) -> list[Loop]:
-    """Return the code of a kernel [outside loops, outer loop, inner loop, ...] by nesting."""
-    start = code.index(f"entry {name}(")
-    lines = code[start : code.find("\n}", start)].splitlines()
-    labels = {m[1]: k for k, line in enumerate(lines) if (m := re.match(r"(\$L\w+):", line))}
-    # The last jump back to a label ends its loop.
-    ends: dict[int, int] = {}
-    for k, line in enumerate(lines):
-        jump = re.search(r"bra(?:\.uni)?\s+(\$L\w+);", line)
-        if jump and labels[jump[1]] <= k:
-            ends[labels[jump[1]]] = k
-    spans = list(ends.items())
-    spans.sort(key=lambda span: span[0] - span[1])
-    spans = [(-1, len(lines)), *spans]
-    found = []
-    for number, (first, last) in enumerate(spans):
-        inner = spans[number + 1] if number + 1 < len(spans) else (last, first)
-        own = [line for k, line in enumerate(lines) if first <= k <= last and not inner[0] <= k <= inner[1]]
-        found.append(_counted(own))
-    return found
-
-
-def _counted(lines: list[str]) -> Loop:
-    words = [
-        line.split()[0] if not line.strip().startswith("@") else line.split()[1]
-        for line in lines
-        if line.strip()
-    ]
-    code = [w for w in words if re.match(r"[a-z]", w) and not w.startswith("mov.b")]
-    loads = sum(line.count("ld.global") + line.count("st.global") for line in lines)
-    special = sum(bool(re.match(r"(ex2|rsqrt|rcp|sqrt|lg2)\.", w)) for w in code)
-    arithmetic = sum(bool(re.match(r"(add|sub|mul|fma|neg|min|max|div)\S*\.f(32|64)", w)) for w in code)
-    return Loop(arithmetic, special, loads, len(code) + loads)
-
-
-def registers(code: str) -> tuple[int, int]:
-    """Return the registers of a thread and the bytes that it spills, as NVIDIA's assembler says."""
-    import jax_plugins.xla_cuda12  # type: ignore[import-not-found]
-
-    ptxas = Path(jax_plugins.xla_cuda12.__file__).parents[2] / "nvidia" / "cuda_nvcc" / "bin" / "ptxas"
-    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
-        file.write(code)
-        file.flush()
-        said = subprocess.run(
-            [ptxas, "-v", "-arch=sm_90a", file.name, "-o", os.devnull],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stderr
-    used, spilled = re.search(r"Used (\d+) registers", said), re.search(r"(\d+) bytes spill stores", said)
-    if not used or not spilled:
-        raise RuntimeError(said)
-    return int(used[1]), int(spilled[1])
-
-
-if __name__ == "__main__":
-    print(__doc__, file=sys.stderr)

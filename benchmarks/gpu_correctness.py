@@ -23,7 +23,7 @@ POLICIES = ("float64", "mixed", "float32")
 
 def main() -> None:
     """Print a line for each molecule, policy and mode."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--basis", default="sto-3g")
     parser.add_argument("--markdown", help="write the table to this file too")
     arguments = parser.parse_args()

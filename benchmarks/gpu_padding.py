@@ -24,7 +24,7 @@ FUNCTIONS = {"sto-3g": (1, 5, 9), "6-31g*": (2, 15, 19)}
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
-def structure_of(smiles: str) -> tuple[int, int, int]:
+def structure_of(smiles: str) -> tuple[int, ...]:
     """Return the numbers of hydrogens, of second-row and of third-row atoms."""
     from rdkit import Chem
 
@@ -36,7 +36,7 @@ def structure_of(smiles: str) -> tuple[int, int, int]:
                 f"{smiles}: {atom.GetSymbol()} is beyond argon, for which this counts no functions"
             )
         counts[0 if z <= 2 else 1 if z <= 10 else 2] += 1
-    return tuple(counts)  # type: ignore[return-value]
+    return tuple(counts)
 
 
 def work_of(structure: tuple[int, ...], functions: tuple[int, ...]) -> float:

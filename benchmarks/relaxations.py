@@ -59,13 +59,18 @@ class Timed:
     iterations: list[int] = field(default_factory=list)
     #: SCF iterations of the last geometries from the standard guess, of scfx.
     standard: list[int] = field(default_factory=list)
-    #: How many of those that the first peer relaxed too end at its minimum.
-    same: int = 0
+    #: Of those that the first peer relaxed too: distances from where it ended, angstrom, and energies above, hartree.
+    apart: list[tuple[float, float]] = field(default_factory=list)
     ends: list[np.ndarray | None] = field(default_factory=list)
 
     @property
     def per_hour(self) -> float:
         return 3600 * len(self.ends) / self.seconds
+
+    @property
+    def same(self) -> int:
+        """How many end at the first peer's minimum."""
+        return sum(away < SAME_RMSD and abs(above) < SAME_ENERGY for away, above in self.apart)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def run_pyscf(
     logging.disable(logging.CRITICAL)
     for system in systems:
         start, count, steps = time.process_time(), [0], [0]
-        field_ = dft.RKS(throughput.mole(system, basis), xc=arguments.functional)
+        field_: Any = dft.RKS(throughput.mole(system, basis), xc=arguments.functional)
         field_.grids.level, field_.max_memory = arguments.grid, 16000
         field_.conv_tol, field_.conv_tol_grad = arguments.energy, arguments.gradient
         field_.callback = lambda _, count=count: count.__setitem__(0, count[0] + 1)
@@ -136,7 +141,7 @@ def energies(
             out.append(np.nan)
             continue
         moved = scfx.System.from_arrays(system.symbols, end, "angstrom", system.charge)
-        field_ = dft.RKS(throughput.mole(moved, basis), xc=arguments.functional)
+        field_: Any = dft.RKS(throughput.mole(moved, basis), xc=arguments.functional)
         field_.grids.level, field_.conv_tol = arguments.grid, 1e-11
         out.append(float(field_.kernel()))
     return out
@@ -208,17 +213,20 @@ def judge(
     basis: BasisSet,
     arguments: argparse.Namespace,
 ) -> None:
-    """Count who ends at the reference's minima, of the conformers of a chunk that it relaxed; outside the timing."""
+    """Tell how far from the reference's minima the others end, of the conformers of a chunk that it relaxed; outside
+    the timing.
+    """
     theirs = timed[reference].ends[len(timed[reference].ends) - len(few) :]
     lowest = energies(few, theirs, basis, arguments)
     for name, t in timed.items():
         at = start if name.startswith("scfx") else len(t.ends) - len(few)
         ours = t.ends[at : at + len(few)]
         found = lowest if name == reference else energies(few, ours, basis, arguments)
-        t.same += sum(
-            a is not None and b is not None and rmsd(a, b) < SAME_RMSD and abs(e - r) < SAME_ENERGY
+        t.apart += [
+            (rmsd(a, b), e - r)
             for a, b, e, r in zip(ours, theirs, found, lowest, strict=True)
-        )
+            if a is not None and b is not None
+        ]
 
 
 def table(timed: dict[str, Timed], arguments: argparse.Namespace) -> str:
@@ -228,15 +236,17 @@ def table(timed: dict[str, Timed], arguments: argparse.Namespace) -> str:
         f"of {arguments.chunk}; ratio: relaxations an hour over those of {PEERS[arguments.peers[0]]}",
         "",
         "| program | relaxed | an hour | ratio | steps | SCF iterations a step | from the standard guess | converged | "
-        "same minimum |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "same minimum | farthest from it, angstrom | energies above, hartree |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, t in timed.items():
         standard = f"{np.mean(t.standard):.1f}" if t.standard else ""
+        away, above = zip(*t.apart, strict=True) if t.apart else ((np.nan,), (np.nan,))
         rows.append(
             f"| {name} | {len(t.ends)} | {t.per_hour:.0f} | {t.per_hour / reference.per_hour:.1f} | "
             f"{np.mean(t.steps):.1f} | {sum(t.iterations) / max(sum(t.steps), 1):.1f} | {standard} | "
-            f"{sum(e is not None for e in t.ends)} | {t.same} of {len(reference.ends)} |"
+            f"{sum(e is not None for e in t.ends)} | {t.same} of {len(reference.ends)} | {max(away):.4f} | "
+            f"{min(above):.1e} to {max(above):.1e} |"
         )
     return "\n".join(rows) + "\n"
 

@@ -136,11 +136,9 @@ def _cut(groups: list[Placed], sizes: list[int]) -> list[Placed]:
 
 
 def _check_room(batch: Batch) -> None:
-    for entry, system in enumerate(batch.systems):
-        most = int(max(batch.n_alpha[entry], batch.n_beta[entry]))
-        own = batch.nao if batch.present.all() else len(batch.functions_of(entry))
-        if most > own:
-            raise InputError(
-                f"scf.basis: {batch.basis.name!r} has {own} functions for {system!r}, too few for {most} "
-                "occupied orbitals"
-            )
+    most, own = np.maximum(batch.n_alpha, batch.n_beta), batch.n_functions
+    for entry in np.flatnonzero(most > own):
+        raise InputError(
+            f"scf.basis: {batch.basis.name!r} has {own[entry]} functions for {batch.systems[entry]!r}, too few for "
+            f"{most[entry]} occupied orbitals"
+        )

@@ -16,6 +16,7 @@ from scfx_jax.pairs import (
     PairClass,
     PairTables,
     Products,
+    QuartetProgram,
     molecules_of,
     pair_tables,
     power_of_two,
@@ -91,10 +92,7 @@ def _nuclear(
             n_tiles,
             0.0,
             boys_table(tables.kind.order),
-            kind_x=tables.kind,
-            kind_y=_SS,
-            dtype="float64",
-            on_gpu=running().platform == "gpu",
+            program=QuartetProgram(tables.kind, _SS, "float64", running().platform == "gpu"),
         )
         # [item, function, 1, width, nucleus, lane]: few nuclei, added up in their order
         out.append(np.asarray(made)[:, :, 0].sum(axis=(0, 3)))

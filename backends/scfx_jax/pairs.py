@@ -143,6 +143,20 @@ class Products(NamedTuple):
     expansion: Any  # [slab function hermite width lane]
 
 
+class QuartetProgram(NamedTuple):
+    """What a program of repulsion integrals is compiled for: classes of bra and ket, dtype, and a GPU or not."""
+
+    kind_x: PairClass
+    kind_y: PairClass
+    dtype: str
+    on_gpu: bool
+
+    @property
+    def order(self) -> int:
+        """Return the sum of the four angular momenta."""
+        return self.kind_x.order + self.kind_y.order
+
+
 #: sqrt(2) π^(5/4): two of them are the constant of a repulsion integral.
 REPULSION_ROOT = float(np.sqrt(2.0) * np.pi**1.25)
 

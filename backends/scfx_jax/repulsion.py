@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int32
 from scfx.execution.lanes import COMPILER_OPTIONS
 from scfx_jax.boys import boys
 from scfx_jax.hermite import coulomb_integrals, hermite_count, ket_signs, sum_table
-from scfx_jax.pairs import PairClass, Products
+from scfx_jax.pairs import PairClass, Products, QuartetProgram
 from scfx_jax.straight_line import UNROLLED_ORDER, unrolled_quartets
 
 #: Sums over so many Hermite Gaussians are written out; longer ones are loops, so that programs stay small.
@@ -46,7 +46,7 @@ def needs_expansion(kinds: list[PairClass]) -> bool:
     return 2 * max(kind.order for kind in kinds) > UNROLLED_ORDER
 
 
-@partial(jax.jit, static_argnames=("kind_x", "kind_y", "dtype", "on_gpu"), compiler_options=COMPILER_OPTIONS)
+@partial(jax.jit, static_argnames=("program",), compiler_options=COMPILER_OPTIONS)
 def quartets(
     x: Products,
     y: Products,
@@ -55,31 +55,16 @@ def quartets(
     inverse_omega2: Any,
     table: Float[Array, "row term"],
     *,
-    kind_x: PairClass,
-    kind_y: PairClass,
-    dtype: str,
-    on_gpu: bool,
+    program: QuartetProgram,
 ) -> Float[Array, "item fx fy wx wy lane"]:
     """Return (ab|cd) of the first `count` items, each (first slab, slabs, pairs) of a tile of `x` and of one of `y`.
 
     `inverse_omega2`: 0 for 1/r, 1/omega² for erf(omega r)/r. `table`: `boys_table` of the order and dtype. Centres and
-    their distances are float64; what follows, and the sums over primitives, are `dtype`.
+    their distances are float64; what follows, and the sums over primitives, are of the program's dtype.
     """
-    if kind_x.order + kind_y.order <= UNROLLED_ORDER:
-        return unrolled_quartets(
-            x,
-            y,
-            items,
-            count,
-            inverse_omega2,
-            table,
-            kind_x=kind_x,
-            kind_y=kind_y,
-            dtype=dtype,
-            on_gpu=on_gpu,
-        )
-    order_x, order_y = kind_x.order, kind_y.order
-    order = order_x + order_y
+    if program.order <= UNROLLED_ORDER:
+        return unrolled_quartets(x, y, items, count, inverse_omega2, table, program)
+    order_x, order_y, order, dtype = program.kind_x.order, program.kind_y.order, program.order, program.dtype
     (wx, lanes), wy = x.values.shape[2:], y.values.shape[2]
     hx, fx, fy = hermite_count(order_x), x.expansion.shape[1], y.expansion.shape[1]
     tile = (wx, wy, lanes)

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int32
 from scfx.model.basis import cartesian_powers
 from scfx_jax.boys import boys
 from scfx_jax.hermite import hermite_indices
-from scfx_jax.pairs import PairClass, Products
+from scfx_jax.pairs import PairClass, Products, QuartetProgram
 
 #: Highest sum of four angular momenta whose recursions are written out: some 1,300 operations for four p shells.
 UNROLLED_ORDER = 4
@@ -108,10 +108,9 @@ def _combined(terms: list[tuple[float, Any]]) -> Any:
 
 
 class KernelPlan(NamedTuple):
-    """What a kernel is compiled for: two classes, and bra pairs, ket pairs and lanes of a block and their blocks."""
+    """What a kernel is compiled for: its program, and bra pairs, ket pairs and lanes of a block and their blocks."""
 
-    kind_x: PairClass
-    kind_y: PairClass
+    program: QuartetProgram
     block: tuple[int, int, int]
     blocks: tuple[int, int, int]
 
@@ -122,7 +121,7 @@ class KernelPlan(NamedTuple):
         Of three and four p shells three do: each has those whose first function lies along its own axis, which it calls
         x. So the code is a third, and a program's sums fit the registers.
         """
-        shells = [l for kind in (self.kind_x, self.kind_y) for l, _ in kind]
+        shells = [l for kind in self.program[:2] for l, _ in kind]
         return 3 if max(shells) == 1 and sum(shells) > 2 else 1
 
 
@@ -130,8 +129,8 @@ def _kernel(
     items: Any, count: Any, inverse_omega2: Any, table: Any, x: Any, x_centre: Any, y: Any, y_centre: Any, out: Any,
     *, plan: KernelPlan,
 ) -> None:  # fmt: skip
-    kind_x, kind_y, (bx, by, bl), (_, y_blocks, lane_blocks) = plan
-    order, dtype = kind_x.order + kind_y.order, out.dtype
+    (kind_x, kind_y, dtype, _), (bx, by, bl), (_, y_blocks, lane_blocks) = plan
+    order = plan.program.order
 
     def split(number: Any, by: int) -> tuple[Any, Any]:
         return jax.lax.div(number, jnp.int32(by)), jax.lax.rem(number, jnp.int32(by))
@@ -220,16 +219,13 @@ def unrolled_quartets(
     count: Any,
     inverse_omega2: Any,
     table: Float[Array, "row term"],
-    *,
-    kind_x: PairClass,
-    kind_y: PairClass,
-    dtype: str,
-    on_gpu: bool,
+    program: QuartetProgram,
 ) -> Float[Array, "item fx fy wx wy lane"]:
     """Return (ab|cd) of the first `count` items, as `repulsion.quartets` does. Inside `jit`."""
+    kind_x, kind_y, dtype, on_gpu = program
     width, lanes = x.values.shape[2:]
     block = block_of(width, lanes, on_gpu)
-    plan = KernelPlan(kind_x, kind_y, block, (width // block[0], width // block[1], lanes // block[2]))
+    plan = KernelPlan(program, block, (width // block[0], width // block[1], lanes // block[2]))
     shape = (items.shape[0], kind_x.n_functions, kind_y.n_functions, width, width, lanes)
     options: dict[str, Any] = {"interpret": True}
     if on_gpu:

@@ -23,7 +23,15 @@ from scfx.execution.device import running
 from scfx.execution.lanes import COMPILER_OPTIONS, ao_bucket
 from scfx_jax.boys import boys_table
 from scfx_jax.hermite import hermite_count
-from scfx_jax.pairs import PairTables, Products, molecules_of, pair_tables, power_of_two, products_of_class
+from scfx_jax.pairs import (
+    PairTables,
+    Products,
+    QuartetProgram,
+    molecules_of,
+    pair_tables,
+    power_of_two,
+    products_of_class,
+)
 from scfx_jax.repulsion import needs_expansion, quartets
 
 if TYPE_CHECKING:
@@ -242,18 +250,16 @@ class Integrals:
             their = theirs.slabs(k)
             items[k] = (*their, *own) if swapped else (*own, *their)
         x, y = (other, number) if swapped else (number, other)
-        kinds = [self._plan.classes[c].kind for c in (x, y)]
+        kind_x, kind_y = (self._plan.classes[c].kind for c in (x, y))
+        program = QuartetProgram(kind_x, kind_y, self._dtype, running().platform == "gpu")
         return quartets(
             self._products[x],
             self._products[y],
             items,
             theirs.n_tiles,
             inverse_omega2,
-            boys_table(kinds[0].order + kinds[1].order, self._dtype),
-            kind_x=kinds[0],
-            kind_y=kinds[1],
-            dtype=self._dtype,
-            on_gpu=running().platform == "gpu",
+            boys_table(program.order, program.dtype),
+            program=program,
         )
 
 

@@ -66,7 +66,7 @@ def pad_lanes(lanes: np.ndarray, capacity: int) -> ActiveLanes:
     return ActiveLanes(out, running().batched)
 
 
-def _with_mode(lanes: Any) -> ActiveLanes:
+def with_mode(lanes: Any) -> ActiveLanes:
     """Return `lanes`; bare indices, as callers before there were modes passed them, are visited one by one."""
     return lanes if isinstance(lanes, ActiveLanes) else ActiveLanes(lanes, False)
 
@@ -75,7 +75,7 @@ def for_lanes(body: Callable[..., Any], lanes: ActiveLanes, count: Any, out: Any
     """Set `out[lane] = body(out[lane], *inputs[lane])` for the first `count` of `lanes`; pytrees of [lane, ...]
     arrays.
     """
-    lanes = _with_mode(lanes)
+    lanes = with_mode(lanes)
     if lanes.batched:
         return _kept_where_active(jax.vmap(body)(out, *inputs), out, lanes, count)
 
@@ -98,7 +98,7 @@ def in_lanes(body: Callable[..., Any], lanes: ActiveLanes, count: Any, out: Any,
     For a body that touches a small part of its lane, which `for_lanes` would copy whole. Mapped over lanes it sees
     arrays of one lane, the first.
     """
-    lanes = _with_mode(lanes)
+    lanes = with_mode(lanes)
     if not lanes.batched:
         return lax.fori_loop(0, count, lambda k, out: body(lanes.index[k], out, *inputs), out)
 

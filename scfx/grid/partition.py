@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float64, Int, Int32
 
 from scfx.errors import InputError
+from scfx.execution.lanes import COMPILER_OPTIONS
 from scfx.grid.tables import BRAGG_RADIUS_ANGSTROM
 
 #: Points in one call: distances and cell functions of 20 atoms then take 0.6 MB and stay in the second-level
@@ -134,13 +135,13 @@ def _inverse_distances(positions: Float64[np.ndarray, "natm 3"]) -> Float64[np.n
 
 @lru_cache(maxsize=1)
 def _compiled() -> Any:
-    return jax.jit(_owner_shares, compiler_options={"xla_cpu_multi_thread_eigen": False})
+    return jax.jit(_owner_shares, compiler_options=COMPILER_OPTIONS)
 
 
 @lru_cache(maxsize=1)
 def _compiled_for_lanes() -> Any:
     mapped = jax.vmap(_owner_shares, in_axes=(0, 0, 0, 0, 0, None))
-    return jax.jit(mapped, compiler_options={"xla_cpu_multi_thread_eigen": False})
+    return jax.jit(mapped, compiler_options=COMPILER_OPTIONS)
 
 
 def _owner_shares(

@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Array, Float64, Int, Int32
 
 from scfx.errors import InputError
+from scfx.execution.lanes import COMPILER_OPTIONS
 from scfx.grid.partition import cell_tables
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def weight_gradient(
 
 @lru_cache(maxsize=1)
 def _compiled() -> Any:
-    return jax.jit(_block_gradient, compiler_options={"xla_cpu_multi_thread_eigen": False})
+    return jax.jit(_block_gradient, compiler_options=COMPILER_OPTIONS)
 
 
 def _block_gradient(

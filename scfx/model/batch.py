@@ -214,6 +214,11 @@ class Batch:
         """Return which atoms are the systems' own; the others fill up."""
         return np.array([system.natm for system in self.systems])[:, None] > self.atom_order
 
+    @cached_property
+    def n_functions(self) -> Int32[np.ndarray, "batch"]:
+        """Return how many AOs are each entry's own."""
+        return self.present[:, self.layout.ao_atom].sum(axis=1, dtype=np.int32)
+
     def functions_of(self, entry: int) -> Int32[np.ndarray, "own"]:
         """Return which AOs are the entry's own, ascending; the others fill up and are zero."""
         return np.flatnonzero(self.present[entry][self.layout.ao_atom]).astype(np.int32)

@@ -72,13 +72,10 @@ def batch_matrices(
     x = np.zeros((entries, nao, nao))
     n_orbitals = np.zeros(entries, dtype=np.int32)
     for b in range(entries):
-        if batch.present[b].all():
-            x[b], n_orbitals[b] = orthogonaliser(one.overlap[b], dtype, linear_dependence)
-        else:
-            # Functions that fill up are in no orbital: rows of zeros. Columns of orbitals come first.
-            own = batch.functions_of(b)
-            found, n_orbitals[b] = orthogonaliser(one.overlap[b][np.ix_(own, own)], dtype, linear_dependence)
-            x[b, own, : len(own)] = found
+        # Functions that fill up are in no orbital: rows of zeros. Columns of orbitals come first.
+        own = batch.functions_of(b)
+        found, n_orbitals[b] = orthogonaliser(one.overlap[b][np.ix_(own, own)], dtype, linear_dependence)
+        x[b, own, : len(own)] = found
         _check_orbitals(batch, b, int(n_orbitals[b]), linear_dependence)
     inverse = np.swapaxes(x, 1, 2) @ one.overlap
     n_occupied = np.stack([batch.n_alpha, batch.n_beta], axis=1)[:, :nspin].astype(np.int32)
@@ -102,10 +99,10 @@ def batch_matrices(
 def _check_orbitals(batch: Batch, entry: int, kept: int, linear_dependence: float) -> None:
     occupied = int(max(batch.n_alpha[entry], batch.n_beta[entry]))
     if kept < occupied:
-        own = len(batch.functions_of(entry))
         raise InputError(
-            f"scf.linear_dependence_threshold: only {kept} of {own} combinations of the functions of "
-            f"{batch.basis.name!r} on {batch.systems[entry]!r} have overlap eigenvalues above {linear_dependence:g}, "
+            f"scf.linear_dependence_threshold: only {kept} of {batch.n_functions[entry]} combinations of the functions "
+            f"of {batch.basis.name!r} on {batch.systems[entry]!r} have overlap eigenvalues above "
+            f"{linear_dependence:g}, "
             f"fewer than its {occupied} occupied orbitals; use a smaller threshold or a less diffuse basis, and look "
             "for atoms on top of each other"
         )

@@ -24,6 +24,7 @@ from scfx.scf.batch_matrices import (
 from scfx.scf.diis import empty_diis
 from scfx.scf.potential_guess import screening_matrix
 from scfx.scf.precision_phases import PrecisionPhase, precision_phases
+from scfx.scf.purification import purified
 from scfx.scf.step import (
     Control,
     Orbitals,
@@ -50,23 +51,6 @@ if TYPE_CHECKING:
 #: Diagonalising F' in float32 leaves a residual of some 2 to 3 units of rounding, 2^-24 max |F'|: 7e-5 hartree with
 #: bromine, whose 1s lies at -480. Below this many units of residual over max |F'|, float32 has no more to give.
 FLOAT32_EIGENVECTORS = 4 * 2.0**-24
-
-
-def purified(
-    density: Float64[np.ndarray, "nao nao"], overlap: Float64[np.ndarray, "nao nao"]
-) -> Float64[np.ndarray, "nao nao"]:
-    """Return the idempotent density near one whose eigenvalues are near 0 and 1: McWeeny, Rev. Mod. Phys. 32, 335
-    (1960). One too far from that comes back as it is not idempotent.
-    """
-    for _ in range(20):
-        square = density @ overlap @ density
-        new = 3.0 * square - 2.0 * square @ overlap @ density
-        change = np.abs(new - density).max()
-        density = new
-        # Eigenvalues outside (-0.37, 1.37) run away, and soon overflow.
-        if change < 1e-12 or change > 1e3:
-            break
-    return density
 
 
 def _with_rows(values: Array, rows: Int32[np.ndarray, "some"], new: Any) -> Array:
@@ -208,7 +192,7 @@ class BatchSCF:
         for lane, density in enumerate(initial):
             if density is None:
                 continue
-            n, natm = len(self.batch.functions_of(lane)), self.batch.systems[lane].natm
+            n, natm = int(self.batch.n_functions[lane]), self.batch.systems[lane].natm
             given = np.asarray(density, dtype=np.float64)
             if given.ndim != 3 or given.shape[0] not in (1, 2) or given.shape[1:] != (n, n):
                 raise InputError(

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float64, Int
 
 from scfx.energy.hamiltonian import FockParts
-from scfx.execution.lanes import COMPILER_OPTIONS, ActiveLanes, for_lanes, in_lanes
+from scfx.execution.lanes import COMPILER_OPTIONS, for_lanes, in_lanes, with_mode
 from scfx.scf.diis import DIISState, combined, remember
 from scfx.scf.fock import fock_and_energy, roothaan, symmetrised
 from scfx.scf.occupation import aufbau, density_matrix, frontier, orthonormalise
-from scfx.scf.purification import purified
+from scfx.scf.purification import lowest_projector
 
 
 class Fixed(NamedTuple):
@@ -127,7 +127,7 @@ def _with_new_density(
     fock = symmetrised(fock - c.level_shift * filled / per_orbital)
     small = small._replace(previous_fock=small.previous_fock.at[lane].set(fock))
     if purify:
-        projector, found = purified(fock, f.n_occupied, f.n_orbitals)
+        projector, found = lowest_projector(fock, f.n_occupied, f.n_orbitals)
         return _with_density(small, lane, f, per_orbital * projector), found
     return _with_diagonalised(small, lane, f, fock, dtype), jnp.array(True)
 
@@ -150,7 +150,7 @@ def _with_density(small: SCFState, lane: Any, f: Fixed, density_orth: Any) -> SC
 
 def _purifies(lanes: Any) -> bool:
     """Return whether densities are purified: where all lanes are worked on at once, as on an accelerator."""
-    return isinstance(lanes, ActiveLanes) and lanes.batched
+    return with_mode(lanes).batched
 
 
 def _diagonalised_where(

@@ -57,7 +57,7 @@ def failed_entry(batch: Batch, nspin: int, reason: str, done: bool = True) -> En
     """Return what the one system of a batch gets whose calculation could not be carried out, or (not `done`)
     was not.
     """
-    n, nan = len(batch.functions_of(0)), math.nan
+    n, nan = int(batch.n_functions[0]), math.nan
     empty = np.full((nspin, n, n), nan)
     return Entry(
         energy=nan, homo=nan, lumo=nan, orbital_energies=np.full((nspin, n), nan), converged=False, iterations=0,

@@ -11,7 +11,7 @@ from scfx.execution.device import Execution, executing
 from scfx.execution.lanes import pad_lanes
 from scfx.scf import step
 from scfx.scf.diis import empty_diis
-from scfx.scf.purification import purified
+from scfx.scf.purification import lowest_projector
 
 N = 8
 
@@ -37,7 +37,7 @@ CASES = [
 def test_purified_densities_are_those_of_the_lowest_orbitals():
     matrices = np.stack([_matrix(levels, k) for k, (levels, _) in enumerate(CASES)])
     with jax.enable_x64(True):
-        found, converged = jax.jit(jax.vmap(purified))(
+        found, converged = jax.jit(jax.vmap(lowest_projector))(
             matrices[:, None],
             np.array([[n] for _, n in CASES], dtype=np.int32),
             np.array([len(levels) for levels, _ in CASES], dtype=np.int32),

@@ -12,7 +12,7 @@ from scfx.model.basis import BasisSet
 from scfx.model.batch import Batch
 from scfx.scf import potential_guess
 from scfx.scf.adiis import DensityHistory, minimum_on_simplex, share, weights
-from scfx.scf.batch_scf import purified
+from scfx.scf.purification import purified
 from scfx.scf.step import build
 
 WATER = "O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587"

@@ -21,7 +21,7 @@ from scfx.energy.exchange_correlation.functional_at_points import (
     evaluate_spin_resolved,
 )
 from scfx.energy.orbitals import OrbitalTables, orbital_tables, orbital_values
-from scfx.execution.lanes import COMPILER_OPTIONS, ActiveLanes, ao_bucket, for_lanes, pad_lanes
+from scfx.execution.lanes import COMPILER_OPTIONS, ActiveLanes, ao_bucket, for_lanes, pad_lanes, with_mode
 from scfx.model.batch import Batch
 
 #: Points of a block: AO values of 56 functions in float64 then take 229 KB and stay in cache through both products.
@@ -123,7 +123,7 @@ def _quadrature_blocks(
             potential = jnp.stack([grid_potential(values, v[s], family) for s in range(d.shape[0])])
             return Totals(*(part.astype(jnp.float64) for part in (energy, electrons, potential)))
 
-        if isinstance(lanes, ActiveLanes) and lanes.batched:  # all blocks at once, as all lanes
+        if with_mode(lanes).batched:  # all blocks at once, as all lanes
             # A density for each block: products of one density with all would want the orbitals in another order.
             each = jnp.broadcast_to(d[None], (len(orbitals), *d.shape))
             made = jax.vmap(block)(orbitals, weights, each)
