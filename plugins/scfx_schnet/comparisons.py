@@ -136,34 +136,36 @@ def _asked(result: dict[str, Any]) -> list[float]:
 
 
 def difference_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the lines of a Markdown table of `compare`'s rows."""
+    """Return the lines of a Markdown table of `compare`'s rows; bold: the interval does not contain zero."""
     lines = [
         "| curve | against | rows | quantity | its own | the other's | difference, 95 % interval |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        digits = 3 if row["unit"] == "angstrom" or row["error"] < 1 else 1
-        own, other, mean, low, high = (
-            f"{row[k]:.{digits}f}" for k in ("error", "other", "difference", "low", "high")
-        )
-        lines.append(
-            f"| {row['curve']} | {row['against']} | {row['size']:,} | {row['quantity']}, {row['unit']} | {own} | "
-            f"{other} | {mean} [{low}, {high}] |"
-        )
+    lines += [f"| {r['curve']} | {r['against']} | {r['size']:,} | {_told(r)} |" for r in rows]
     return lines
 
 
 def compute_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the lines of a Markdown table of `at_equal_compute`'s rows."""
+    """Return the lines of a Markdown table of `at_equal_compute`'s rows; bold as in `difference_table`."""
     lines = [
         "| curve | rows | label seconds | against | rows for the same | quantity | its own | the other's | difference, "
         "95 % interval |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        lines.append(
-            f"| {row['curve']} | {row['size']:,} | {row['label_seconds']:.0f} | {row['against']} | "
-            f"{row['other_size']:,.0f} | {row['quantity']}, {row['unit']} | {row['error']:.1f} | {row['other']:.1f} | "
-            f"{row['difference']:.1f} [{row['low']:.1f}, {row['high']:.1f}] |"
-        )
+    lines += [
+        f"| {r['curve']} | {r['size']:,} | {r['label_seconds']:.0f} | {r['against']} | {r['other_size']:,.0f} | "
+        f"{_told(r)} |"
+        for r in rows
+    ]
     return lines
+
+
+def _told(row: dict[str, Any]) -> str:
+    """The quantity of a row, both errors, and their difference, bold where the interval is away from zero."""
+    digits = 3 if row["unit"] == "angstrom" or row["error"] < 1 else 1
+    own, other, mean, low, high = (
+        f"{row[k]:.{digits}f}" for k in ("error", "other", "difference", "low", "high")
+    )
+    # Of one seed, or of one molecule, there is no interval.
+    mark = "**" if row["low"] < row["high"] and (row["low"] > 0 or row["high"] < 0) else ""
+    return f"{row['quantity']}, {row['unit']} | {own} | {other} | {mark}{mean} [{low}, {high}]{mark}"
