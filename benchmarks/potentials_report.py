@@ -40,24 +40,20 @@ def quality(folder: Path) -> str:
         "nobody was trained on. Mean absolute errors, forces in meV/angstrom and energies in meV; of the labels "
         "against the reference, of the networks by the judge's labels, mean ± standard deviation over seeds:",
         "",
-        "| labels | ms a label | their forces are off by | their relative energies | network: forces | forces by its "
-        "own labels | relative energies |",
+        "| labels | ms a label | their forces are off by | their relative energies | network: forces | forces of the test "
+        "part by its own labels | relative energies |",
         "|---|---|---|---|---|---|---|",
     ]
     off = _label_errors(folder / "labels")
     for name, curve in summary.items():
         row, cost = list(curve["sizes"].values())[-1], curve["facts"]["seconds_per_label"]
         option = curve["facts"]["labels"].partition(" ")[2]
-        both = [
-            [sum(pair) / 2 for pair in zip(row["validation_mae_ev"][k], row["test_mae_ev"][k], strict=True)]
-            for k in ("mean", "std")
-        ]
         relative = [
             1000 * float(np.load(path)["relative energy"].mean())
-            for path in (potentials / "runs" / name).glob("*/by_molecule.npz")
+            for path in (potentials / "runs" / name).glob(f"n{size}-seed*/by_molecule.npz")
         ]
-        own = dict(zip(("mean", "std"), both, strict=True))
-        cells = [*off.get(option, ["-", "-"]), with_spread(row["judged_mae_ev"], 1), with_spread(own, 1)]
+        cells = [*off.get(option, ["-", "-"])]
+        cells += [with_spread(row[key], 1) for key in ("judged_mae_ev", "test_mae_ev")]
         cells.append(f"{np.mean(relative):.0f} ± {np.std(relative, ddof=1):.0f}" if len(relative) > 1 else "")
         lines.append(f"| `{name}` | {1000 * cost:.0f} | {' | '.join(cells)} |")
     lines += [

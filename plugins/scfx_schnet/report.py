@@ -134,7 +134,7 @@ def _markdown(summary: dict[str, Any], targets: Sequence[str]) -> str:
             ]
             lines.append(f"| {size:,} | {row['seeds']} | {' | '.join(cells)} |")
         lines += ["", _law_text(curve), ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
 def _explained(target: str, facts: dict[str, Any], column: int) -> str:
