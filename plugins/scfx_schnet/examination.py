@@ -58,8 +58,8 @@ class Examination:
             )
 
     def asks(self, largest: bool) -> dict[str, Any]:
-        """Return what is asked beside the judge's errors, as plain data: {} if nothing is."""
-        found: dict[str, Any] = {}
+        """Return what is asked beside the errors of the training, as plain data: {} if nothing is."""
+        found: dict[str, Any] = {} if self._judge is None else {"judge": self._judge.identity}
         if self._by_molecule:
             found["by_molecule"] = [self._molecules.identity, len(self._asked)]
         if largest and self._moving is not None:

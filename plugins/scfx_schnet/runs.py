@@ -49,7 +49,8 @@ class Runs:
             errors = training.train()
         else:
             training.reopen()
-            errors = found
+            # Answers to what was asked before go with the question.
+            errors = {key: found[key] for key in Training.RESULTS}
         shown = thousandth(job.molecules.unit(job.targets[0]))
         result = {"run": name, "shown_unit": shown, **errors, **facts}
         result |= {**(after(training) if after else {}), "identity": identity}

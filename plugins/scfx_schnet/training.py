@@ -68,6 +68,9 @@ class TrainingJob:
 class Training:
     """A `TrainingJob` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
 
+    #: What `train` returns.
+    RESULTS = ("train_mae_ev", "validation_mae_ev", "test_mae_ev", "seconds", "epochs", "examples")
+
     def __init__(
         self,
         job: TrainingJob,
@@ -115,7 +118,7 @@ class Training:
     def train(self) -> dict[str, Any]:
         """Train to the end, from the checkpoint if there is one; returns errors, each in its target's unit (mostly eV).
 
-        Keys: `train_mae_ev`, `validation_mae_ev`, `test_mae_ev` (lists, target by target), `seconds`, `epochs`.
+        Keys are `RESULTS`, the errors lists, target by target.
         """
         self._resume()
         options, sampler = self.options, Sampler(self.job.rows, self.options.batch_size, self.job.seed)

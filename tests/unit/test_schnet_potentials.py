@@ -448,6 +448,11 @@ def test_energies_alone_are_compared_with_forces_and_potentials_move_molecules(
     assert "energies/n48-seed0: NVE of 2 molecules, 0.005 ps" in text
     assert "energies/n48-seed0: Relaxation of" in text
     assert "| energies | both | 48 | forces, meV/angstrom |" in text
+    # What is no longer asked for is no longer answered.
+    del options["relaxation"], options["dynamics"]
+    assert run(ScalingTask, options, registry) == 0
+    last = json.loads((tmp_path / "runs" / "energies" / "n48-seed0" / "result.json").read_text())
+    assert last == result
 
 
 @pytest.mark.parametrize(("changes", "key"), [
