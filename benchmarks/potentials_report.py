@@ -40,8 +40,8 @@ def quality(folder: Path) -> str:
         "nobody was trained on. Mean absolute errors, forces in meV/angstrom and energies in meV; of the labels "
         "against the reference, of the networks by the judge's labels, mean ± standard deviation over seeds:",
         "",
-        "| labels | ms a label | their forces are off by | their relative energies | network: forces | forces of the test "
-        "part by its own labels | relative energies |",
+        "| labels | ms a label | their forces are off by | their relative energies | network: forces | forces of the "
+        "test part by its own labels | relative energies |",
         "|---|---|---|---|---|---|---|",
     ]
     off = _label_errors(folder / "labels")

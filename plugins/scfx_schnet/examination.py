@@ -57,6 +57,11 @@ class Examination:
                 "training does not keep. Leave relaxation out",
             )
 
+    @property
+    def asked_keys(self) -> np.ndarray:
+        """Return the keys of the molecules that are asked about, ascending, each once."""
+        return np.unique(self._molecules.keys[self._asked])
+
     def asks(self, largest: bool) -> dict[str, Any]:
         """Return what is asked beside the errors of the training, as plain data: {} if nothing is."""
         found: dict[str, Any] = {} if self._judge is None else {"judge": self._judge.identity}

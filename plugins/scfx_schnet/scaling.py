@@ -132,6 +132,11 @@ class ScalingTask(AbstractTask):
                         f"{key}.against",
                         f"{curve.against!r} is not judged by the same labels: give both one judge",
                     )
+                if curve.level != other.level:
+                    raise ConfigError(
+                        f"{key}.against",
+                        f"the relaxations of {curve.against!r} are judged at another level: give both one level",
+                    )
             if curve.level and self.options.relaxation is None:
                 raise ConfigError(f"{key}.level", "is for relaxations, and there is no task.relaxation")
         for name in ("dynamics", "relaxation"):
@@ -150,6 +155,7 @@ class ScalingTask(AbstractTask):
         runs = Runs(root / "runs", context.registry, group, console_of(context))
         # All curves' data first: what is missing or too small is said before hours of training, not after.
         plans = [self._plan(curve, root / "cache", group, context) for curve in self.curves]
+        _check_asked({plan.curve.name: plan for plan in plans})
         results, missing = [], 0
         try:
             for plan in plans:
@@ -263,3 +269,16 @@ class _CurvePlan:
     seeds: tuple[int, ...]
     training: TrainingOptions
     facts: dict[str, Any]
+
+
+def _check_asked(plans: dict[str, _CurvePlan]) -> None:
+    """Raise `ConfigError` for a curve that is compared with one that is asked about other molecules."""
+    for name, plan in plans.items():
+        if plan.curve.against is None:
+            continue
+        keys = [each.examination.asked_keys for each in (plan, plans[plan.curve.against])]
+        if not np.array_equal(*keys):
+            raise ConfigError(
+                f"task.curves.{name}.against",
+                f"{plan.curve.against!r} is asked about other molecules, as their data differ: give both one judge",
+            )

@@ -458,13 +458,20 @@ def test_energies_alone_are_compared_with_forces_and_potentials_move_molecules(
 @pytest.mark.parametrize(("changes", "key"), [
     ({"curves": [{"name": "a", "against": "b"}]}, "task.curves.a.against"),
     ({"curves": [{"name": "a", "level": {"grid": 0}}]}, "task.curves.a.level"),
+    ({"curves": [{"name": "a", "level": {"grid": 0}, "against": "b"}, {"name": "b"}], "relaxation": {}},
+     "task.curves.a.against"),
+    ({"curves": [{"name": "a", "data": {"path": "m.parquet", "limit": 48}, "against": "b"}, {"name": "b"}]},
+     "task.curves.a.against"),
     ({"targets": ["energy"], "dynamics": {}}, "task.dynamics"),
     ({"curves": [{"name": "a", "training": {"force_weight": 0, "energy_weight": 0}}]}, "task.training.force_weight"),
     ({"curves": [{"name": "a", "conformers": 1, "sizes": [60]}]}, "task.curves.a.conformers"),
 ])  # fmt: skip
-def test_curves_that_mean_nothing_are_refused_with_their_key(folder, registry, tmp_path, changes, key):
+def test_curves_that_mean_nothing_are_refused_with_their_key(
+    folder, registry, tmp_path, monkeypatch, changes, key
+):
     from scfx_schnet.scaling import ScalingTask
 
+    monkeypatch.chdir(folder)
     options = {
         "output": str(tmp_path), "data": {"path": str(folder / "m.parquet")}, "model": "schnet-potential",
         "targets": ["energy", "forces"], "sizes": [24], "seeds": [0], **changes,
