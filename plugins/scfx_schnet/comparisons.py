@@ -80,7 +80,9 @@ def _quantities(
 
 def _errors(folder: Path) -> dict[str, np.ndarray]:
     if not (folder / BY_MOLECULE).exists():
-        raise InputError(f"{folder} has no {BY_MOLECULE}: it was not compared before. Run it without report_only")
+        raise InputError(
+            f"{folder} has no {BY_MOLECULE}: it was not compared before. Run it without report_only"
+        )
     with np.load(folder / BY_MOLECULE) as content:
         return {name: content[name] for name in content.files}
 

@@ -151,7 +151,7 @@ def level(monkeypatch):
 
         def __init__(self, **settings):
             assert settings["functional"] == "hf"
-            assert settings["properties"] == ["gradient"]
+            assert list(settings["properties"]) == ["gradient"]
             super().__init__()
 
         def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
