@@ -152,7 +152,7 @@ def budget(folder: Path) -> str:
         if maker and next(iter(done.values()))["facts"]["labels"].split()[0] != maker["output"]:
             continue  # run on other labels, whose cost says nothing about these
         labels, label_hours, made, made_hours = _labels(tasks, done)
-        training = tasks.get("scaling", tasks.get("finetune"))
+        training = tasks["scaling" if "scaling" in tasks else "finetune"]
         per_sample = statistics.median(r["seconds"] / r["examples"] for r in found)
         samples = _samples(training)
         seen = sum(r["examples"] for r in found)

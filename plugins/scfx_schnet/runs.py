@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from scfx.errors import InputError
+from scfx_schnet.job import TrainingJob
 from scfx_schnet.processes import Processes
 from scfx_schnet.targets import thousandth
-from scfx_schnet.training import Training, TrainingJob
+from scfx_schnet.training import Training
 
 
 class Runs:

@@ -14,6 +14,7 @@ from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError
 from scfx_schnet.dynamics import DynamicsOptions
 from scfx_schnet.examination import Examination
+from scfx_schnet.job import TrainingJob
 from scfx_schnet.judge import Judge
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
@@ -25,7 +26,6 @@ from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import Growth, Split, check_size, subset
 from scfx_schnet.targets import FORCES, checked_targets
-from scfx_schnet.training import TrainingJob
 
 
 class Curve(BaseModel):
@@ -276,8 +276,8 @@ def _check_asked(plans: dict[str, _CurvePlan]) -> None:
     for name, plan in plans.items():
         if plan.curve.against is None:
             continue
-        keys = [each.examination.asked_keys for each in (plan, plans[plan.curve.against])]
-        if not np.array_equal(*keys):
+        other = plans[plan.curve.against]
+        if not np.array_equal(plan.examination.asked_keys, other.examination.asked_keys):
             raise ConfigError(
                 f"task.curves.{name}.against",
                 f"{plan.curve.against!r} is asked about other molecules, as their data differ: give both one judge",

@@ -19,10 +19,11 @@ torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
 from scfx_schnet import checkpoint, schedule, split  # noqa: E402
 from scfx_schnet.batch import pack  # noqa: E402
+from scfx_schnet.job import TrainingJob  # noqa: E402
 from scfx_schnet.objective import median_mae  # noqa: E402
 from scfx_schnet.options import TrainingOptions  # noqa: E402
 from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
-from scfx_schnet.training import Training, TrainingJob  # noqa: E402
+from scfx_schnet.training import Training  # noqa: E402
 
 from scfx.errors import ConfigError, InputError  # noqa: E402
 
