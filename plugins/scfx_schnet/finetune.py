@@ -66,8 +66,10 @@ class FinetuneOptions(BaseModel):
         description="molecules of both data sets: remove them from `data`; or split both alike, so that pre-training "
         "sees none that is asked about",
     )
-    sizes: tuple[int, ...] = Field((1000,), description="rows of the nested fine-tuning subsets")
-    seeds: tuple[int, ...] = (0, 1, 2)
+    sizes: tuple[int, ...] = Field(
+        (1000,), min_length=1, description="rows of the nested fine-tuning subsets"
+    )
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
     training: TrainingOptions = Field(default_factory=lambda: TrainingOptions())  # type: ignore[call-arg]
     finetuning: dict[str, Any] = Field(

@@ -37,8 +37,8 @@ class Curve(BaseModel):
     model: str | dict[str, Any] | None = None
     data: DataOptions | None = None
     training: dict[str, Any] = Field(default_factory=dict, description="keys of [task.training] that differ")
-    sizes: tuple[int, ...] | None = None
-    seeds: tuple[int, ...] | None = None
+    sizes: tuple[int, ...] | None = Field(None, min_length=1)
+    seeds: tuple[int, ...] | None = Field(None, min_length=1)
     conformers: int | None = Field(None, ge=1, description="of each molecule at most so many")
     molecules: int | None = Field(
         None, ge=1, description="only so many molecules: sizes grow by conformers of them, not by molecules"
@@ -77,7 +77,9 @@ class ScalingOptions(BaseModel):
     sizes: tuple[int, ...] = Field(
         (100, 316, 1000, 3162, 10000), min_length=1, description="rows of the nested training subsets"
     )
-    seeds: tuple[int, ...] = Field((0, 1, 2), description="each varies subset and initial weights")
+    seeds: tuple[int, ...] = Field(
+        (0, 1, 2), min_length=1, description="each varies subset and initial weights"
+    )
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
     training: TrainingOptions = Field(default_factory=lambda: TrainingOptions())  # type: ignore[call-arg]
     curves: tuple[Curve, ...] = Field((), description="left out: one, of the task's own options")

@@ -231,6 +231,14 @@ def test_mistakes_in_a_configuration_are_named_by_their_key(data, tmp_path, regi
     assert error.value.key == key
 
 
+def test_curves_without_sizes_or_seeds_are_refused():
+    from scfx_schnet.scaling import Curve
+
+    for none in ("sizes", "seeds"):
+        with pytest.raises(ValueError, match=none):
+            Curve.model_validate({"name": "empty", none: []})
+
+
 class ArchiveDataset(AbstractDataset):
     """A third party's dataset: one Parquet file, with a property of its own that is a number."""
 

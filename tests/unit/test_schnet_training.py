@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import schnet_data
@@ -205,8 +206,10 @@ def test_bfloat16_trains_to_a_like_error(folder, tmp_path, registry):
 @pytest.mark.filterwarnings(
     "ignore:.torch.jit.script_method:DeprecationWarning"
 )  # of torch, at its own import
-def test_a_compiled_network_trains_to_the_same_error(folder, tmp_path, registry):
-    # Minutes of compiling on CPU; torch.compile is meant for GPUs, where this test runs as well.
+def test_a_compiled_network_trains_to_the_same_error(folder, tmp_path, registry, monkeypatch):
+    # Minutes of compiling on CPU; torch.compile is meant for GPUs, where this test runs as well. It cannot look into the
+    # checks of shapes, which are the tests' own.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     jobs = {c: make_job(folder, steps=20, compile=c, checkpoint_every=1000) for c in (False, True)}
     mae = {
         c: Training(job, tmp_path / str(c), registry).train()["train_mae_ev"][0] for c, job in jobs.items()
