@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from pages import DOCS, picture
+from scfx_schnet.comparisons import difference_table
 
 EXAMPLES = DOCS.parent / "examples"
 
@@ -24,15 +25,11 @@ def with_spread(errors: dict[str, Any] | None, column: int = 0) -> str:
     return f"{1000 * errors['mean'][column]:.0f} ± {1000 * errors['std'][column]:.0f}" if errors else ""
 
 
-def differences(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    found = json.loads((folder / "differences.json").read_text())
-    return found["differences"], found["equal_compute"]
-
-
 def quality(folder: Path) -> str:
     """What each kind of labels costs and does; the differences that its intervals tell from nothing are marked."""
     potentials = folder / "potentials"
     summary = json.loads((potentials / "summary.json").read_text())
+    differences = json.loads((potentials / "differences.json").read_text())["differences"]
     first = next(iter(summary.values()))
     size, about = list(first["sizes"].items())[-1]
     training = first["facts"]["training"]
@@ -43,24 +40,20 @@ def quality(folder: Path) -> str:
         "nobody was trained on. Mean absolute errors, forces in meV/angstrom and energies in meV; of the labels "
         "against the reference, of the networks by the judge's labels, mean ± standard deviation over seeds:",
         "",
-        "| labels | ms a label | their forces are off by | their relative energies | network: forces | forces by its "
-        "own labels | relative energies |",
+        "| labels | ms a label | their forces are off by | their relative energies | network: forces | forces of the "
+        "test part by its own labels | relative energies |",
         "|---|---|---|---|---|---|---|",
     ]
     off = _label_errors(folder / "labels")
     for name, curve in summary.items():
         row, cost = list(curve["sizes"].values())[-1], curve["facts"]["seconds_per_label"]
         option = curve["facts"]["labels"].partition(" ")[2]
-        both = [
-            [sum(pair) / 2 for pair in zip(row["validation_mae_ev"][k], row["test_mae_ev"][k], strict=True)]
-            for k in ("mean", "std")
-        ]
         relative = [
             1000 * float(np.load(path)["relative energy"].mean())
-            for path in (potentials / "runs" / name).glob("*/by_molecule.npz")
+            for path in (potentials / "runs" / name).glob(f"n{size}-seed*/by_molecule.npz")
         ]
-        own = dict(zip(("mean", "std"), both, strict=True))
-        cells = [*off.get(option, ["-", "-"]), with_spread(row["judged_mae_ev"], 1), with_spread(own, 1)]
+        cells = [*off.get(option, ["-", "-"])]
+        cells += [with_spread(row[key], 1) for key in ("judged_mae_ev", "test_mae_ev")]
         cells.append(f"{np.mean(relative):.0f} ± {np.std(relative, ddof=1):.0f}" if len(relative) > 1 else "")
         lines.append(f"| `{name}` | {1000 * cost:.0f} | {' | '.join(cells)} |")
     lines += [
@@ -68,7 +61,7 @@ def quality(folder: Path) -> str:
         "Differences of what is asked of the networks, with 95 % intervals over seeds and molecules; bold: the "
         "interval does not contain zero.",
         "",
-        *difference_lines(differences(potentials)[0]),
+        *difference_table(differences),
         "",
         *moved(potentials),
         "",
@@ -89,25 +82,6 @@ def _label_errors(study: Path) -> dict[str, list[str]]:
         option: [f"{float(row['mae']):.3g}", f"{float(energies[option]['mae']):.3g}"]
         for option, row in forces.items()
     }
-
-
-def difference_lines(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        "| labels | against | rows | quantity | its own | the other's | difference |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        digits = 3 if row["unit"] == "angstrom" or row["error"] < 1 else 1
-        own, other, mean, low, high = (
-            f"{row[k]:.{digits}f}" for k in ("error", "other", "difference", "low", "high")
-        )
-        told = f"{mean} [{low}, {high}]"
-        told = f"**{told}**" if row["low"] > 0 or row["high"] < 0 else told
-        lines.append(
-            f"| `{row['curve']}` | `{row['against']}` | {row['size']:,} | {row['quantity']}, {row['unit']} | {own} | "
-            f"{other} | {told} |"
-        )
-    return lines
 
 
 def moved(folder: Path) -> list[str]:
@@ -148,23 +122,8 @@ def moved(folder: Path) -> list[str]:
 
 def forces(folder: Path) -> str:
     """Curves by molecules, by conformers and of energies alone; differences at equal rows and equal compute."""
-    rows, equal = differences(folder)
-    lines = [
-        headed(folder).partition("#### Differences")[0].rstrip(), "", "At equal rows:", "", *difference_lines(rows), "",
-        "At the same time of making labels:", "",
-        "| curve | rows | against | rows for the same time | quantity | its own | the other's | difference |",
-        "|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for row in equal:
-        numbers = [f"{row[k]:.1f}" for k in ("error", "other", "difference", "low", "high")]
-        lines.append(
-            f"| `{row['curve']}` | {row['size']:,} | `{row['against']}` | {row['other_size']:,.0f} | "
-            f"{row['quantity']}, {row['unit']} | {numbers[0]} | {numbers[1]} | {numbers[2]} "
-            f"[{numbers[3]}, {numbers[4]}] |"
-        )
-    return "\n".join(lines) + "\n" + picture(
-        folder / "label_compute.png", "schnet_label_compute.png", "errors against the time of making labels"
-    )  # fmt: skip
+    caption = "errors against the time of making labels"
+    return headed(folder) + picture(folder / "label_compute.png", "schnet_label_compute.png", caption)
 
 
 def potential(folder: Path) -> str:
@@ -193,7 +152,7 @@ def budget(folder: Path) -> str:
         if maker and next(iter(done.values()))["facts"]["labels"].split()[0] != maker["output"]:
             continue  # run on other labels, whose cost says nothing about these
         labels, label_hours, made, made_hours = _labels(tasks, done)
-        training = tasks.get("scaling", tasks.get("finetune"))
+        training = tasks["scaling" if "scaling" in tasks else "finetune"]
         per_sample = statistics.median(r["seconds"] / r["examples"] for r in found)
         samples = _samples(training)
         seen = sum(r["examples"] for r in found)

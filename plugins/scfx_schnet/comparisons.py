@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scfx.errors import InputError
 from scfx_schnet.examination import BY_MOLECULE
 from scfx_schnet.fit import crossed_interval, interval
 from scfx_schnet.targets import thousandth
@@ -40,7 +41,7 @@ def compare(
         both = sorted(set(mine) & set(theirs))
         for size in sorted({n for n, _ in both}):
             seeds = [seed for n, seed in both if n == size]
-            chosen = [([mine[size, s] for s in seeds]), ([theirs[size, s] for s in seeds])]
+            chosen = [[of[size, seed] for seed in seeds] for of in (mine, theirs)]
             for name, unit, one, other in _quantities(folder, chosen, units):
                 mean, low, high = crossed_interval(one - other)
                 rows.append({
@@ -57,14 +58,11 @@ def _quantities(
     """(name, unit, one [seed, molecule], other [seed, molecule]) of all that two curves have in common."""
     errors = [[_errors(folder / result["run"]) for result in runs] for runs in chosen]
     out = []
-    if all(each is not None for runs in errors for each in runs):
-        one, other = ([each for each in runs if each is not None] for runs in errors)
-        keys = one[0].pop("keys")
-        assert all(np.array_equal(each.pop("keys"), keys) for each in (*one[1:], *other)), "other molecules"
-        for name in one[0]:
-            unit = thousandth(units.get(name, "eV"))
-            values = [np.array([1000 * each[name] for each in runs]) for runs in (one, other)]
-            out.append((name, unit, *values))
+    first = errors[0][0]
+    assert all(np.array_equal(each["keys"], first["keys"]) for runs in errors for each in runs)
+    for name in (name for name in first if name != "keys"):
+        one, other = (np.array([1000 * each[name] for each in runs]) for runs in errors)
+        out.append((name, thousandth(units.get(name, "eV")), one, other))
     for section, key, name, unit in _MOVED:
         found = [[result[section][key] for result in runs if section in result] for runs in chosen]
         if (
@@ -80,9 +78,11 @@ def _quantities(
     return out
 
 
-def _errors(folder: Path) -> dict[str, np.ndarray] | None:
+def _errors(folder: Path) -> dict[str, np.ndarray]:
     if not (folder / BY_MOLECULE).exists():
-        return None
+        raise InputError(
+            f"{folder} has no {BY_MOLECULE}: it was not compared before. Run it without report_only"
+        )
     with np.load(folder / BY_MOLECULE) as content:
         return {name: content[name] for name in content.files}
 
@@ -136,34 +136,36 @@ def _asked(result: dict[str, Any]) -> list[float]:
 
 
 def difference_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the lines of a Markdown table of `compare`'s rows."""
+    """Return the lines of a Markdown table of `compare`'s rows; bold: the interval does not contain zero."""
     lines = [
         "| curve | against | rows | quantity | its own | the other's | difference, 95 % interval |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        digits = 3 if row["unit"] == "angstrom" or row["error"] < 1 else 1
-        own, other, mean, low, high = (
-            f"{row[k]:.{digits}f}" for k in ("error", "other", "difference", "low", "high")
-        )
-        lines.append(
-            f"| {row['curve']} | {row['against']} | {row['size']:,} | {row['quantity']}, {row['unit']} | {own} | "
-            f"{other} | {mean} [{low}, {high}] |"
-        )
+    lines += [f"| {r['curve']} | {r['against']} | {r['size']:,} | {_told(r)} |" for r in rows]
     return lines
 
 
 def compute_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the lines of a Markdown table of `at_equal_compute`'s rows."""
+    """Return the lines of a Markdown table of `at_equal_compute`'s rows; bold as in `difference_table`."""
     lines = [
         "| curve | rows | label seconds | against | rows for the same | quantity | its own | the other's | difference, "
         "95 % interval |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        lines.append(
-            f"| {row['curve']} | {row['size']:,} | {row['label_seconds']:.0f} | {row['against']} | "
-            f"{row['other_size']:,.0f} | {row['quantity']}, {row['unit']} | {row['error']:.1f} | {row['other']:.1f} | "
-            f"{row['difference']:.1f} [{row['low']:.1f}, {row['high']:.1f}] |"
-        )
+    lines += [
+        f"| {r['curve']} | {r['size']:,} | {r['label_seconds']:.0f} | {r['against']} | {r['other_size']:,.0f} | "
+        f"{_told(r)} |"
+        for r in rows
+    ]
     return lines
+
+
+def _told(row: dict[str, Any]) -> str:
+    """The quantity of a row, both errors, and their difference, bold where the interval is away from zero."""
+    digits = 3 if row["unit"] == "angstrom" or row["error"] < 1 else 1
+    own, other, mean, low, high = (
+        f"{row[k]:.{digits}f}" for k in ("error", "other", "difference", "low", "high")
+    )
+    # Of one seed, or of one molecule, there is no interval.
+    mark = "**" if row["low"] < row["high"] and (row["low"] > 0 or row["high"] < 0) else ""
+    return f"{row['quantity']}, {row['unit']} | {own} | {other} | {mark}{mean} [{low}, {high}]{mark}"

@@ -15,6 +15,7 @@ from scfx_schnet.molecules import Molecules
 from scfx_schnet.potential import Potential
 from scfx_schnet.relaxation import Minima, RelaxationOptions
 from scfx_schnet.split import Split, rank
+from scfx_schnet.targets import FORCES, scalars
 
 if TYPE_CHECKING:
     from scfx.config.spec import SCFSpec
@@ -57,9 +58,14 @@ class Examination:
                 "training does not keep. Leave relaxation out",
             )
 
+    @property
+    def asked_keys(self) -> np.ndarray:
+        """Return the keys of the molecules that are asked about, ascending, each once."""
+        return np.unique(self._molecules.keys[self._asked])
+
     def asks(self, largest: bool) -> dict[str, Any]:
-        """Return what is asked beside the judge's errors, as plain data: {} if nothing is."""
-        found: dict[str, Any] = {}
+        """Return what is asked beside the errors of the training, as plain data: {} if nothing is."""
+        found: dict[str, Any] = {} if self._judge is None else {"judge": self._judge.identity}
         if self._by_molecule:
             found["by_molecule"] = [self._molecules.identity, len(self._asked)]
         if largest and self._moving is not None:
@@ -77,7 +83,7 @@ class Examination:
         """Return the judge's errors, if there is one; writes `by_molecule.npz` where errors are compared."""
         found = {} if self._judge is None else self._judge(training)
         if self._by_molecule:
-            keys, errors = training.by_molecule(self._molecules, self._asked)
+            keys, errors = _errors_by_molecule(training, self._molecules, self._asked)
             if training.group.first:
                 np.savez(training.folder / BY_MOLECULE, keys=keys, **errors)  # pyright: ignore[reportArgumentType]
         return found
@@ -110,3 +116,31 @@ class Examination:
         keys, first = np.unique(self._molecules.keys[self._asked], return_index=True)
         rows = self._asked[first[np.argsort(rank(keys, 0), kind="stable")]]
         return [self._molecules.geometry(int(row)) for row in rows]
+
+
+def _errors_by_molecule(
+    training: Training, molecules: Molecules, rows: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The keys of the molecules of some rows, and their mean absolute errors [molecule] by target.
+
+    Each in its target's unit; of forces, over the components of all atoms of the molecule's rows. "relative energy"
+    is the energy less the mean over the molecule's rows: what is off between its conformers.
+    """
+    names = scalars(training.job.targets)
+    found, forces = training.predictions(molecules, rows)
+    off = found - molecules.targets(rows, names)
+    keys, molecule = np.unique(molecules.keys[rows], return_inverse=True)
+    wrong = {}
+    for column, name in zip(off.T, names, strict=True):
+        wrong[name] = _means(np.abs(column), molecule, len(keys))
+        if name == "energy":
+            shared = _means(column, molecule, len(keys))[molecule]
+            wrong["relative energy"] = _means(np.abs(column - shared), molecule, len(keys))
+    if FORCES in training.job.targets:
+        of_atoms = np.abs(forces - molecules.forces(rows)).mean(axis=1)
+        wrong[FORCES] = _means(of_atoms, np.repeat(molecule, molecules.sizes[rows]), len(keys))
+    return keys, wrong
+
+
+def _means(values: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
+    return np.bincount(group, values, minlength=count) / np.bincount(group, minlength=count)

@@ -15,6 +15,7 @@ from scfx.errors import ConfigError, InputError
 from scfx_schnet.checkpoint import load_model
 from scfx_schnet.fidelity import Form, Joined, balanced, predicted, shifted
 from scfx_schnet.finetune_report import write_report
+from scfx_schnet.job import TrainingJob
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
 from scfx_schnet.objective import check_elements
@@ -24,7 +25,6 @@ from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import Split, subset
 from scfx_schnet.targets import FORCES, Standardiser, checked_targets, scalars
-from scfx_schnet.training import TrainingJob
 
 Way = Literal["scratch", "pretrained", "delta", "heads"]
 
@@ -66,8 +66,10 @@ class FinetuneOptions(BaseModel):
         description="molecules of both data sets: remove them from `data`; or split both alike, so that pre-training "
         "sees none that is asked about",
     )
-    sizes: tuple[int, ...] = Field((1000,), description="rows of the nested fine-tuning subsets")
-    seeds: tuple[int, ...] = (0, 1, 2)
+    sizes: tuple[int, ...] = Field(
+        (1000,), min_length=1, description="rows of the nested fine-tuning subsets"
+    )
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
     training: TrainingOptions = Field(default_factory=lambda: TrainingOptions())  # type: ignore[call-arg]
     finetuning: dict[str, Any] = Field(

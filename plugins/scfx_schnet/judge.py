@@ -25,38 +25,34 @@ class Judge:
     """
 
     def __init__(self, molecules: Molecules, split: Split, targets: Sequence[str], calibration: int):
-        self._molecules, self._targets = molecules, tuple(targets)
-        self._asked = np.concatenate([split.validation, split.test])
+        #: The labels that judge, and the rows of them that are asked.
+        self.molecules, self.asked = molecules, np.concatenate([split.validation, split.test])
+        self._targets = tuple(targets)
         size = min(calibration, len(split.pool))
         self._calibration = subset(molecules.keys, split.pool, size, seed=0)
 
     @property
-    def molecules(self) -> Molecules:
-        """Return the labels that judge."""
-        return self._molecules
-
-    @property
-    def asked(self) -> np.ndarray:
-        """Return the rows that are asked."""
-        return self._asked
+    def identity(self) -> list[Any]:
+        """Return plain data that is the same for equal labels, rows that are asked, and rows for the line."""
+        return [self.molecules.identity, len(self.asked), len(self._calibration)]
 
     def __call__(self, training: Training) -> dict[str, Any]:
         """{"judged_mae_ev", "judged_line_mae_ev", "calibration_rows", "judged_rows"}, lists target by target."""
-        asked = self._asked
-        if np.isin(self._molecules.keys[asked], training.job.molecules.keys[training.job.rows]).any():
+        asked = self.asked
+        if np.isin(self.molecules.keys[asked], training.job.molecules.keys[training.job.rows]).any():
             raise InputError("molecules that the judge asks about were trained on: the splits differ")
         names = scalars(self._targets)
-        truth = self._molecules.targets(asked, names)
-        predicted, forces = training.predictions(self._molecules, asked)
-        seen = training.predict(self._molecules, self._calibration)
-        labels = self._molecules.targets(self._calibration, names)
+        truth = self.molecules.targets(asked, names)
+        predicted, forces = training.predictions(self.molecules, asked)
+        seen = training.predict(self.molecules, self._calibration)
+        labels = self.molecules.targets(self._calibration, names)
         plain, corrected = {}, {}
         for column, name in enumerate(names):
             slope, offset = np.polyfit(seen[:, column], labels[:, column], 1)
             plain[name] = np.abs(predicted[:, column] - truth[:, column]).mean()
             corrected[name] = np.abs(slope * predicted[:, column] + offset - truth[:, column]).mean()
             if name == "energy" and FORCES in self._targets:
-                better = self._molecules.forces(asked)
+                better = self.molecules.forces(asked)
                 plain[FORCES] = np.abs(forces - better).mean()
                 corrected[FORCES] = np.abs(slope * forces - better).mean()
         return {

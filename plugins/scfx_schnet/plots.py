@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def _points(curve: dict[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(sizes, mean, standard deviation) of the first target in thousandths of its unit."""
+def _points(curve: dict[str, Any], key: str, column: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(sizes, mean, standard deviation) of one target in thousandths of its unit."""
     rows = [(n, row[key]) for n, row in curve["sizes"].items() if key in row]
     sizes = np.array([n for n, _ in rows], dtype=float)
-    mean = 1000 * np.array([e["mean"][0] for _, e in rows])
-    return sizes, mean, 1000 * np.array([e["std"][0] for _, e in rows])
+    mean = 1000 * np.array([e["mean"][column] for _, e in rows])
+    return sizes, mean, 1000 * np.array([e["std"][column] for _, e in rows])
 
 
 def _unit(summary: dict[str, Any], target: str) -> str:
@@ -106,7 +107,53 @@ def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
     path.write_bytes(save(figure, "png"))
 
 
-def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str, unit: str = "meV") -> None:
+def label_compute(path: Path, summary: dict[str, Any], targets: Sequence[str]) -> None:
+    """Draw the test error of each target against the time of making the labels, a line for each curve."""
+    figure, grid = panels(1, len(targets), 4.6, 4.2)
+    for column, (axes, target) in enumerate(zip(grid[0], targets, strict=True)):
+        for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
+            tested = any("test_mae_ev" in row for row in curve["sizes"].values())
+            key = "test_mae_ev" if tested else "validation_mae_ev"
+            sizes, mean, spread = _points(curve, key, column)
+            cost = sizes * curve["facts"]["seconds_per_label"]
+            _draw(axes, (cost, mean, spread), ls="-", color=colour, label=name)
+        error = f"MAE of the {target} / {_unit(summary, target)}"
+        _logarithmic(axes, "thread seconds to make the labels", error)
+    legend(grid[0][0])
+    path.write_bytes(save(figure, "png"))
+
+
+def differences(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Draw the differences of each quantity, at the largest size of each curve, with their 95 % intervals."""
+    largest = {
+        curve: max(r["size"] for r in rows if r["curve"] == curve) for curve in (r["curve"] for r in rows)
+    }
+    shown = [row for row in rows if row["size"] == largest[row["curve"]]]
+    quantities = list(dict.fromkeys((row["quantity"], row["unit"]) for row in shown))
+    names = list(dict.fromkeys(f"{row['curve']} less {row['against']}" for row in shown))
+    figure, grid = panels(1, len(quantities), 2.7, 0.9 + 0.34 * len(names))
+    for axes, (quantity, unit) in zip(grid[0], quantities, strict=True):
+        for row in (r for r in shown if r["quantity"] == quantity):
+            place = names.index(f"{row['curve']} less {row['against']}")
+            reach = [[row["difference"] - row["low"]], [row["high"] - row["difference"]]]
+            axes.errorbar(
+                [row["difference"]],
+                [place],
+                xerr=reach,
+                fmt="o",
+                ms=5,
+                capsize=3,
+                color=COLOURS[place % len(COLOURS)],
+            )
+        axes.axvline(0, color="0.4", lw=1, ls=":")
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_yticks(range(len(names)), names if axes is grid[0][0] else [""] * len(names))
+        axes.set_xlabel(unit)
+        heading(axes, quantity)
+    path.write_bytes(save(figure, "png"))
+
+
+def paired_bars(path: Path, sizes: dict[int, dict[str, Any]], target: str, unit: str) -> None:
     """Draw each way against from scratch: means as bars, every seed as a line of points through them."""
     figure, ((axes,),) = panels(1, 1, 6.4, 4.4)
     ways = list(next(iter(sizes.values()))["ways"])

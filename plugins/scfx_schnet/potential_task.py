@@ -11,6 +11,7 @@ from scfx.abstract import AbstractTask, TaskContext
 from scfx_schnet import dynamics, relaxation
 from scfx_schnet.dynamics import DynamicsOptions
 from scfx_schnet.examination import Examination
+from scfx_schnet.job import TrainingJob
 from scfx_schnet.logs import console_of
 from scfx_schnet.objective import check_elements, median_mae
 from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
@@ -20,7 +21,6 @@ from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import subset
 from scfx_schnet.targets import FORCES
-from scfx_schnet.training import TrainingJob
 
 _TARGETS = ("energy", FORCES)
 

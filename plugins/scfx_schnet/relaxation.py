@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 import scfx
 from scfx.config.spec import SCFSpec
 from scfx.errors import ConfigError, InputError
-from scfx.model.elements import SYMBOLS
 from scfx.model.system import HARTREE_IN_EV, System
 from scfx_schnet.dynamics import Geometry, fewer
 
 if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
     from scfx.registry import Registry
     from scfx_schnet.potential import Potential
 
@@ -58,11 +59,13 @@ class Minima:
         folder: Path,
         registry: Registry | None = None,
     ):
+        from scfx.ase import SCFX
+
         self.geometries, self.options = list(geometries), options
         elements = tuple(sorted({int(z) for numbers, _ in geometries for z in numbers}))
         self.solver = scfx.Solver(spec, registry, atomic_numbers=elements)
-        self._registry, self._folder = registry, folder
-        self._scf = {**spec.model_dump(exclude_unset=True), "properties": ["gradient"]}
+        self._calculator = SCFX(registry=registry, charge=0, **spec.model_dump(exclude_unset=True))
+        self._folder = folder
         self.paths = [self._path(*geometry) for geometry in self.geometries]
 
     def _path(self, numbers: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray] | None:
@@ -71,7 +74,7 @@ class Minima:
         digest.update(np.ascontiguousarray(positions, dtype=np.float64).tobytes())
         file = self._folder / f"{digest.hexdigest()[:24]}.npz"
         if not file.exists():
-            found = _walk(numbers, positions, self.options, self._scf, self._registry)
+            found = _walk(numbers, positions, self.options, self._calculator)
             self._folder.mkdir(parents=True, exist_ok=True)
             scratch = file.with_name(f".{file.name}")
             with scratch.open("wb") as handle:
@@ -104,7 +107,7 @@ class Minima:
             off = (energies - energies[-1]) - (path["energies"] - path["energies"][-1])
             out["path_energy_mae"].append(float(np.abs(off[:-1]).mean()) if len(off) > 1 else 0.0)
             out["path_force_mae"].append(float(np.abs(np.array(forces) - path["forces"]).mean()))
-            systems.append(_system(numbers, atoms.positions))
+            systems.append(System.from_arrays(numbers, atoms.positions, unit="angstrom", multiplicity=None))
             minima.append(float(path["energies"][-1]))
         result = self.solver.solve(systems) if systems else None
         for index, least in enumerate(minima):
@@ -121,21 +124,14 @@ class Minima:
 
 
 def _walk(
-    numbers: np.ndarray,
-    positions: np.ndarray,
-    options: RelaxationOptions,
-    scf: dict[str, Any],
-    registry: Registry | None,
+    numbers: np.ndarray, positions: np.ndarray, options: RelaxationOptions, calculator: Calculator
 ) -> dict[str, Any]:
     """The level's own relaxation, every step of it; `done` False where it did not get there."""
     from ase import Atoms
     from ase.calculators.calculator import CalculationFailed, SCFError
     from ase.optimize import BFGS
 
-    from scfx.ase import SCFX
-
-    atoms = Atoms(numbers, positions)
-    atoms.calc = SCFX(registry=registry, charge=0, **scf)
+    atoms = Atoms(numbers, positions, calculator=calculator)
     frames: dict[str, list[Any]] = {"positions": [], "energies": [], "forces": []}
 
     def keep() -> None:
@@ -150,11 +146,6 @@ def _walk(
     except (SCFError, CalculationFailed):
         done = False
     return {**{name: np.array(values) for name, values in frames.items()}, "done": np.array(done)}
-
-
-def _system(numbers: np.ndarray, positions: np.ndarray) -> System:
-    symbols = [SYMBOLS[int(z)] for z in numbers]
-    return System.from_arrays(symbols, positions, unit="angstrom", multiplicity=None)
 
 
 def rmsd(one: np.ndarray, other: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scfx_schnet import comparison_plots, dynamics, plots, relaxation
+from scfx_schnet import dynamics, plots, relaxation
 from scfx_schnet.comparisons import at_equal_compute, compare, compute_table, difference_table
 from scfx_schnet.fit import DATA_LIMITED, MET, data_limited, fit_power_law, meeting_size
 from scfx_schnet.runs import write_json
@@ -43,12 +43,12 @@ def write_scaling_report(
         written.append("differences.json")
         if differences:
             text += "\n".join(["### Differences", "", *difference_table(differences), "", ""])
-            comparison_plots.differences(root / "differences.png", differences)
+            plots.differences(root / "differences.png", differences)
             written.append("differences.png")
         if equal:
             text += "\n".join(["### At the same time of making labels", "", *compute_table(equal), "", ""])
     if len(targets) > 1 and all(c["facts"]["seconds_per_label"] for c in summary.values()):
-        comparison_plots.label_compute(root / "label_compute.png", summary, targets)
+        plots.label_compute(root / "label_compute.png", summary, targets)
         written.append("label_compute.png")
     (root / "summary.md").write_text(text + _moved(results), encoding="utf-8")
     if any("judged_mae_ev" in r for r in results):
@@ -134,7 +134,7 @@ def _markdown(summary: dict[str, Any], targets: Sequence[str]) -> str:
             ]
             lines.append(f"| {size:,} | {row['seeds']} | {' | '.join(cells)} |")
         lines += ["", _law_text(curve), ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
 def _explained(target: str, facts: dict[str, Any], column: int) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from scfx.errors import InputError
+from scfx_schnet.job import TrainingJob
 from scfx_schnet.processes import Processes
 from scfx_schnet.targets import thousandth
-from scfx_schnet.training import Training, TrainingJob
+from scfx_schnet.training import Training
 
 
 class Runs:
@@ -49,7 +50,8 @@ class Runs:
             errors = training.train()
         else:
             training.reopen()
-            errors = found
+            # Answers to what was asked before go with the question.
+            errors = {key: found[key] for key in Training.RESULTS}
         shown = thousandth(job.molecules.unit(job.targets[0]))
         result = {"run": name, "shown_unit": shown, **errors, **facts}
         result |= {**(after(training) if after else {}), "identity": identity}

@@ -14,6 +14,7 @@ from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError
 from scfx_schnet.dynamics import DynamicsOptions
 from scfx_schnet.examination import Examination
+from scfx_schnet.job import TrainingJob
 from scfx_schnet.judge import Judge
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
@@ -25,7 +26,6 @@ from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import Growth, Split, check_size, subset
 from scfx_schnet.targets import FORCES, checked_targets
-from scfx_schnet.training import TrainingJob
 
 
 class Curve(BaseModel):
@@ -37,8 +37,8 @@ class Curve(BaseModel):
     model: str | dict[str, Any] | None = None
     data: DataOptions | None = None
     training: dict[str, Any] = Field(default_factory=dict, description="keys of [task.training] that differ")
-    sizes: tuple[int, ...] | None = None
-    seeds: tuple[int, ...] | None = None
+    sizes: tuple[int, ...] | None = Field(None, min_length=1)
+    seeds: tuple[int, ...] | None = Field(None, min_length=1)
     conformers: int | None = Field(None, ge=1, description="of each molecule at most so many")
     molecules: int | None = Field(
         None, ge=1, description="only so many molecules: sizes grow by conformers of them, not by molecules"
@@ -77,7 +77,9 @@ class ScalingOptions(BaseModel):
     sizes: tuple[int, ...] = Field(
         (100, 316, 1000, 3162, 10000), min_length=1, description="rows of the nested training subsets"
     )
-    seeds: tuple[int, ...] = Field((0, 1, 2), description="each varies subset and initial weights")
+    seeds: tuple[int, ...] = Field(
+        (0, 1, 2), min_length=1, description="each varies subset and initial weights"
+    )
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
     training: TrainingOptions = Field(default_factory=lambda: TrainingOptions())  # type: ignore[call-arg]
     curves: tuple[Curve, ...] = Field((), description="left out: one, of the task's own options")
@@ -132,6 +134,11 @@ class ScalingTask(AbstractTask):
                         f"{key}.against",
                         f"{curve.against!r} is not judged by the same labels: give both one judge",
                     )
+                if curve.level != other.level:
+                    raise ConfigError(
+                        f"{key}.against",
+                        f"the relaxations of {curve.against!r} are judged at another level: give both one level",
+                    )
             if curve.level and self.options.relaxation is None:
                 raise ConfigError(f"{key}.level", "is for relaxations, and there is no task.relaxation")
         for name in ("dynamics", "relaxation"):
@@ -150,6 +157,7 @@ class ScalingTask(AbstractTask):
         runs = Runs(root / "runs", context.registry, group, console_of(context))
         # All curves' data first: what is missing or too small is said before hours of training, not after.
         plans = [self._plan(curve, root / "cache", group, context) for curve in self.curves]
+        _check_asked({plan.curve.name: plan for plan in plans})
         results, missing = [], 0
         try:
             for plan in plans:
@@ -263,3 +271,16 @@ class _CurvePlan:
     seeds: tuple[int, ...]
     training: TrainingOptions
     facts: dict[str, Any]
+
+
+def _check_asked(plans: dict[str, _CurvePlan]) -> None:
+    """Raise `ConfigError` for a curve that is compared with one that is asked about other molecules."""
+    for name, plan in plans.items():
+        if plan.curve.against is None:
+            continue
+        other = plans[plan.curve.against]
+        if not np.array_equal(plan.examination.asked_keys, other.examination.asked_keys):
+            raise ConfigError(
+                f"task.curves.{name}.against",
+                f"{plan.curve.against!r} is asked about other molecules, as their data differ: give both one judge",
+            )

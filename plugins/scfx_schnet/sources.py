@@ -121,10 +121,9 @@ def open_shared(
     forces: bool = False,
 ) -> Molecules:
     """Do as `open_data`, of several processes by the first one first, so that the cache is written once."""
-    if group.first:
-        open_data(data, cache, key, registry, forces)
+    written = open_data(data, cache, key, registry, forces) if group.first else None
     group.wait()
-    return open_data(data, cache, key, registry, forces)
+    return open_data(data, cache, key, registry, forces) if written is None else written
 
 
 def _layout(path: Path, options: DataOptions, key: str, registry: Registry) -> str:
@@ -194,7 +193,7 @@ def _dataset(
 def _without(table: pa.Table, absent: frozenset[int]) -> pa.Table:
     if not absent:
         return table
-    return table.filter(np.array([row not in absent for row in table["row_id"].to_pylist()], dtype=bool))
+    return table.filter(~np.isin(table["row_id"].to_numpy(), list(absent)))
 
 
 def _label_cost(dataset: AbstractDataset) -> dict[str, Any]:

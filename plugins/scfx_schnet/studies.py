@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scfx.config.spec import SCFSpec
 from scfx.contracts.labels import AbstractDataset, open_dataset
@@ -81,9 +83,7 @@ def _absent(dataset: AbstractDataset, column: str | None) -> Iterator[int]:
     """Rows that are not ok, or have no value in the column."""
     asked = [] if column is None or column not in dataset.schema.names else [column]
     for table in dataset.shards(["row_id", "status", *asked]):
-        values: list[Any] = [table[name].is_valid().to_pylist() for name in asked]
-        for row, status, *known in zip(
-            table["row_id"].to_pylist(), table["status"].to_pylist(), *values, strict=True
-        ):
-            if status != "ok" or not all(known):
-                yield int(row)
+        usable = np.array([status == "ok" for status in table["status"].to_pylist()], dtype=bool)
+        for name in asked:
+            usable &= table[name].is_valid().to_numpy()
+        yield from table["row_id"].to_numpy()[~usable].tolist()

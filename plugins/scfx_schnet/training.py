@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,57 +13,22 @@ import torch
 
 from scfx.errors import InputError
 from scfx_schnet import checkpoint
-from scfx_schnet.fidelity import Form, Joined
+from scfx_schnet.fidelity import Joined
 from scfx_schnet.forces import WithForces
+from scfx_schnet.job import TrainingJob
 from scfx_schnet.logs import MetricLog, TrainingProgress
 from scfx_schnet.molecules import Molecules
 from scfx_schnet.objective import Objective, check_reach
-from scfx_schnet.options import TrainingOptions
 from scfx_schnet.processes import Processes, choose_device
 from scfx_schnet.sampling import Sampler
-from scfx_schnet.targets import FORCES, Standardiser, scalars
-
-_PLAIN = Form()
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingJob:
-    """What is trained on what. `rows`, `validation`, `test` are rows of `molecules`.
-
-    With "forces" among the targets, which go with "energy", the network is trained on the derivative of its energy too.
-    `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning),
-    of the whole network that `form` makes of the model, or of some of its parts. `standardiser` replaces the fit to the
-    training subset.
-    """
-
-    molecules: Molecules | Joined
-    rows: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    targets: tuple[str, ...]
-    model: dict[str, Any]
-    options: TrainingOptions
-    seed: int
-    start: dict[str, torch.Tensor] | None = None
-    form: Form = _PLAIN
-    standardiser: Standardiser | None = None
-
-    def identity(self) -> str:
-        """Return a hash of all that decides the weights."""
-        digest = hashlib.sha256(self.molecules.identity.encode())
-        digest.update(np.ascontiguousarray(self.rows).tobytes())
-        plain = [self.targets, self.model, self.options.identity(), self.seed]
-        plain += [self.form.plain()] if self.form.plain() else []
-        if self.standardiser is not None:
-            plain += [{k: v.tolist() for k, v in self.standardiser.state().items()}]
-        digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
-        for name, tensor in sorted((self.start or {}).items()):
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+from scfx_schnet.targets import FORCES, scalars
 
 
 class Training:
     """A `TrainingJob` in a folder: `metrics.csv`, `checkpoint.pt` while it runs, `model.pt` at the end."""
+
+    #: What `train` returns.
+    RESULTS = ("train_mae_ev", "validation_mae_ev", "test_mae_ev", "seconds", "epochs", "examples")
 
     def __init__(
         self,
@@ -115,7 +77,7 @@ class Training:
     def train(self) -> dict[str, Any]:
         """Train to the end, from the checkpoint if there is one; returns errors, each in its target's unit (mostly eV).
 
-        Keys: `train_mae_ev`, `validation_mae_ev`, `test_mae_ev` (lists, target by target), `seconds`, `epochs`.
+        Keys are `RESULTS`, the errors lists, target by target.
         """
         self._resume()
         options, sampler = self.options, Sampler(self.job.rows, self.options.batch_size, self.job.seed)
@@ -236,28 +198,6 @@ class Training:
         wrong = torch.from_numpy(self._absolute_errors(mine)).to(self.device)
         return (self.group.sum(wrong).cpu().numpy() / self._counts(rows)).tolist()
 
-    def by_molecule(
-        self, molecules: Molecules | Joined, rows: np.ndarray
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return the keys of the molecules of some rows, and their mean absolute errors [molecule] by target.
-
-        Each in its target's unit; of forces, over the components of all atoms of the molecule's rows. "relative energy"
-        is the energy less the mean over the molecule's rows: what is off between its conformers.
-        """
-        found, forces = self.predictions(molecules, rows)
-        off = found - molecules.targets(rows, scalars(self.job.targets))
-        keys, molecule = np.unique(molecules.keys[rows], return_inverse=True)
-        wrong = {}
-        for column, name in zip(off.T, scalars(self.job.targets), strict=True):
-            wrong[name] = _means(np.abs(column), molecule, len(keys))
-            if name == "energy":
-                shared = _means(column, molecule, len(keys))[molecule]
-                wrong["relative energy"] = _means(np.abs(column - shared), molecule, len(keys))
-        if FORCES in self.job.targets:
-            of_atoms = np.abs(forces - molecules.forces(rows)).mean(axis=1)
-            wrong[FORCES] = _means(of_atoms, np.repeat(molecule, molecules.sizes[rows]), len(keys))
-        return keys, wrong
-
     def reopen(self) -> None:
         """Take the weights of the folder's `model.pt`, which this very job left there."""
         content = torch.load(self.folder / "model.pt", map_location=self.device, weights_only=True)
@@ -345,7 +285,3 @@ class Training:
             "elements": self.job.molecules.elements(self.job.rows),
             "charges": self.job.molecules.description.get("charges", []),
         }
-
-
-def _means(values: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
-    return np.bincount(group, values, minlength=count) / np.bincount(group, minlength=count)

@@ -21,13 +21,14 @@ import scfx_schnet  # noqa: E402
 from scfx_schnet import sources, split  # noqa: E402
 from scfx_schnet.batch import pack  # noqa: E402
 from scfx_schnet.forces import WithForces  # noqa: E402
+from scfx_schnet.job import TrainingJob  # noqa: E402
 from scfx_schnet.objective import Objective, median_mae  # noqa: E402
 from scfx_schnet.options import TrainingOptions  # noqa: E402
 from scfx_schnet.potential import Potential  # noqa: E402
 from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
 from scfx_schnet.surface import Surface  # noqa: E402
 from scfx_schnet.targets import Standardiser, checked_targets  # noqa: E402
-from scfx_schnet.training import Training, TrainingJob  # noqa: E402
+from scfx_schnet.training import Training  # noqa: E402
 
 from scfx.errors import ConfigError, InputError  # noqa: E402
 

@@ -151,7 +151,7 @@ def level(monkeypatch):
 
         def __init__(self, **settings):
             assert settings["functional"] == "hf"
-            assert settings["properties"] == ["gradient"]
+            assert list(settings["properties"]) == ["gradient"]
             super().__init__()
 
         def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
@@ -448,18 +448,30 @@ def test_energies_alone_are_compared_with_forces_and_potentials_move_molecules(
     assert "energies/n48-seed0: NVE of 2 molecules, 0.005 ps" in text
     assert "energies/n48-seed0: Relaxation of" in text
     assert "| energies | both | 48 | forces, meV/angstrom |" in text
+    # What is no longer asked for is no longer answered.
+    del options["relaxation"], options["dynamics"]
+    assert run(ScalingTask, options, registry) == 0
+    last = json.loads((tmp_path / "runs" / "energies" / "n48-seed0" / "result.json").read_text())
+    assert last == result
 
 
 @pytest.mark.parametrize(("changes", "key"), [
     ({"curves": [{"name": "a", "against": "b"}]}, "task.curves.a.against"),
     ({"curves": [{"name": "a", "level": {"grid": 0}}]}, "task.curves.a.level"),
+    ({"curves": [{"name": "a", "level": {"grid": 0}, "against": "b"}, {"name": "b"}], "relaxation": {}},
+     "task.curves.a.against"),
+    ({"curves": [{"name": "a", "data": {"path": "m.parquet", "limit": 48}, "against": "b"}, {"name": "b"}]},
+     "task.curves.a.against"),
     ({"targets": ["energy"], "dynamics": {}}, "task.dynamics"),
     ({"curves": [{"name": "a", "training": {"force_weight": 0, "energy_weight": 0}}]}, "task.training.force_weight"),
     ({"curves": [{"name": "a", "conformers": 1, "sizes": [60]}]}, "task.curves.a.conformers"),
 ])  # fmt: skip
-def test_curves_that_mean_nothing_are_refused_with_their_key(folder, registry, tmp_path, changes, key):
+def test_curves_that_mean_nothing_are_refused_with_their_key(
+    folder, registry, tmp_path, monkeypatch, changes, key
+):
     from scfx_schnet.scaling import ScalingTask
 
+    monkeypatch.chdir(folder)
     options = {
         "output": str(tmp_path), "data": {"path": str(folder / "m.parquet")}, "model": "schnet-potential",
         "targets": ["energy", "forces"], "sizes": [24], "seeds": [0], **changes,

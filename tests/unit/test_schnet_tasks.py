@@ -87,13 +87,21 @@ def test_what_is_done_is_not_done_again_and_other_options_are_refused(data, tmp_
         scaling(data, tmp_path, registry, sizes=[8], seeds=[0], training={**TRAINING, "steps": 7})
 
 
-def test_kinds_of_labels_are_judged_by_the_better_ones_and_by_their_cost(data, tmp_path, registry):
+def test_kinds_of_labels_are_judged_by_the_better_ones_and_by_their_cost(
+    data, tmp_path, registry, monkeypatch
+):
+    from scfx_schnet import runs
+
     judge = {"path": str(data / "better.parquet")}
     curves = [
-        {"name": "cheap", "judge": judge, "seconds_per_label": 0.1},
-        {"name": "better", "judge": judge, "data": judge, "seconds_per_label": 1.0},
+        {"name": "cheap", "seconds_per_label": 0.1},
+        {"name": "better", "data": judge, "seconds_per_label": 1.0},
     ]
     training = {**TRAINING, "steps": 60, "batch_size": 16}
+    assert scaling(data, tmp_path, registry, curves=curves, seeds=[0], sizes=[60], training=training) == 0
+    # A judge who comes later judges the networks that are there.
+    monkeypatch.setattr(runs.Training, "train", None)
+    curves = [{**curve, "judge": judge} for curve in curves]
     assert scaling(data, tmp_path, registry, curves=curves, seeds=[0], sizes=[60], training=training) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     cheap, better = (summary[name]["sizes"]["60"] for name in ("cheap", "better"))
@@ -221,6 +229,14 @@ def test_mistakes_in_a_configuration_are_named_by_their_key(data, tmp_path, regi
     with pytest.raises(ConfigError) as error:
         scaling(data, tmp_path, registry, **options)
     assert error.value.key == key
+
+
+def test_curves_without_sizes_or_seeds_are_refused():
+    from scfx_schnet.scaling import Curve
+
+    for none in ("sizes", "seeds"):
+        with pytest.raises(ValueError, match=none):
+            Curve.model_validate({"name": "empty", none: []})
 
 
 class ArchiveDataset(AbstractDataset):

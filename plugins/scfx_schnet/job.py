@@ -1,0 +1,58 @@
+"""`TrainingJob`: all that decides the weights of one training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scfx_schnet.fidelity import Form
+
+if TYPE_CHECKING:
+    import torch
+
+    from scfx_schnet.fidelity import Joined
+    from scfx_schnet.molecules import Molecules
+    from scfx_schnet.options import TrainingOptions
+    from scfx_schnet.targets import Standardiser
+
+_PLAIN = Form()
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingJob:
+    """What is trained on what. `rows`, `validation`, `test` are rows of `molecules`.
+
+    With "forces" among the targets, which go with "energy", the network is trained on the derivative of its energy too.
+    `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning),
+    of the whole network that `form` makes of the model, or of some of its parts. `standardiser` replaces the fit to the
+    training subset.
+    """
+
+    molecules: Molecules | Joined
+    rows: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    targets: tuple[str, ...]
+    model: dict[str, Any]
+    options: TrainingOptions
+    seed: int
+    start: dict[str, torch.Tensor] | None = None
+    form: Form = _PLAIN
+    standardiser: Standardiser | None = None
+
+    def identity(self) -> str:
+        """Return a hash of all that decides the weights."""
+        digest = hashlib.sha256(self.molecules.identity.encode())
+        digest.update(np.ascontiguousarray(self.rows).tobytes())
+        plain = [self.targets, self.model, self.options.identity(), self.seed]
+        plain += [self.form.plain()] if self.form.plain() else []
+        if self.standardiser is not None:
+            plain += [{k: v.tolist() for k, v in self.standardiser.state().items()}]
+        digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
+        for name, tensor in sorted((self.start or {}).items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
