@@ -207,8 +207,8 @@ def test_bfloat16_trains_to_a_like_error(folder, tmp_path, registry):
     "ignore:.torch.jit.script_method:DeprecationWarning"
 )  # of torch, at its own import
 def test_a_compiled_network_trains_to_the_same_error(folder, tmp_path, registry, monkeypatch):
-    # Minutes of compiling on CPU; torch.compile is meant for GPUs, where this test runs as well. It cannot look into the
-    # checks of shapes, which are the tests' own.
+    # Minutes of compiling on CPU; torch.compile is meant for GPUs, where this test runs as well. It cannot look into
+    # the checks of shapes, which are the tests' own.
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     jobs = {c: make_job(folder, steps=20, compile=c, checkpoint_every=1000) for c in (False, True)}
     mae = {
