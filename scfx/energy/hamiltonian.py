@@ -16,7 +16,7 @@ from jaxtyping import Array, Float64, Int32
 
 from scfx.energy.core import CoreHamiltonian
 from scfx.energy.dispersion import Dispersion
-from scfx.energy.exchange_correlation.coarse_grid import COARSE, CoarseGrid, worthwhile
+from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid, coarse_spec
 from scfx.energy.exchange_correlation.term import ExchangeCorrelation
 from scfx.energy.memory import MemoryBudget
 from scfx.energy.nonlocal_correlation import NonlocalCorrelation
@@ -215,20 +215,19 @@ class EnergyFunctional:
             self.memory.add(self._shared[key])
         return self._shared[key]
 
-    def coarse_grid(
-        self, first: PrecisionPolicy, last: PrecisionPolicy, shape: tuple[int, int, int, int]
-    ) -> CoarseGrid | None:
+    def coarse_grid(self, first: PrecisionPolicy, shape: tuple[int, int, int, int]) -> CoarseGrid | None:
         """Return a coarse grid for early iterations, if the first phase's policy asks for one and the grid is large
         enough.
 
         `shape`: of the padded densities. Whoever asks closes it, and takes it off `memory`.
         """
         resolved, batch = self._resolved, self._batch
-        if first.early_grid is None or resolved.functional.family == "none" or not worthwhile(resolved.grid):
+        spec = coarse_spec(resolved.grid) if resolved.functional.family != "none" else None
+        if first.early_grid is None or spec is None:
             return None
         with self.profile.stage("grid"):
-            grids = batch_grids(batch.atomic_numbers, batch.positions, COARSE, batch.present)
-        made = CoarseGrid(grids, last, shape)
+            grids = batch_grids(batch.atomic_numbers, batch.positions, spec.grid, batch.present)
+        made = CoarseGrid(spec, grids, shape)
         self.memory.add(made)
         return made
 

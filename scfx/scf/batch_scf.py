@@ -124,7 +124,7 @@ class BatchSCF:
         `drop_coarse_grid`.
         """
         shape = (self.capacity, self.nspin, self.size, self.size)
-        return self.energy.coarse_grid(self.phases[0].policy, self.phases[-1].policy, shape)
+        return self.energy.coarse_grid(self.phases[0].policy, shape)
 
     def drop_coarse_grid(self, coarse: CoarseGrid | None) -> None:
         """Free a coarse grid."""

@@ -73,10 +73,11 @@ def _iterate(
                 if phase_of[lane] < last_phase and iteration >= max_iterations - 4:
                     phase_of[lane] += 1
                 continue
-            settled = residual[lane] < phase.gradient and change[lane] < phase.energy
+            before = run.history[lane][-2][1] if len(run.history[lane]) > 1 else np.inf
+            settled = phase.settled(float(residual[lane]), before, float(change[lane]))
             exact = coarse is None or coarse.on_full_grid(lane)
             if coarse is not None:
-                coarse.judge(lane, float(residual[lane]), phase.gradient)
+                coarse.judge(lane, float(residual[lane]), phase.gradient, phase_of[lane] == last_phase)
             if phase_of[lane] < last_phase:
                 # The refined phase rebuilds the Fock matrix of the density it is given, after one more step.
                 phase_of[lane] += int(settled)

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from scfx.config.precision import PrecisionPolicy
     from scfx.energy.hamiltonian import EnergyFunctional, Hamiltonian
 
-#: A cheap phase hands over to the refined one below this orbital gradient (or its own floor, if larger).
-HANDOVER_GRADIENT = 3e-5
+#: A cheap phase hands over to the refined one below this orbital gradient (or its own floor, if larger), so that the
+#: first Fock matrix there may be the last ...
+HANDOVER_GRADIENT = 1e-5
+#: ... or below this many times as much, once an iteration no longer halves it: rounding may leave no less.
+HANDOVER_STALLED = 3.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,15 @@ class PrecisionPhase:
     hamiltonian: Hamiltonian
     gradient: float
     energy: float
+    #: Also below this many times `gradient` where an iteration did not halve the orbital gradient.
+    stalled: float = 1.0
+
+    def settled(self, gradient: float, before: float, change: float) -> bool:
+        """Return whether an entry has done with the phase: its orbital gradient now and an iteration before, and its
+        energy change.
+        """
+        limit = self.gradient * (self.stalled if gradient > 0.5 * before else 1.0)
+        return gradient < limit and change < self.energy
 
     @property
     def policy(self) -> PrecisionPolicy:
@@ -38,6 +50,6 @@ def precision_phases(
     phases = []
     if policy.final is not None:
         handover = max(HANDOVER_GRADIENT, wanted.gradient, policy.gradient_floor)
-        phases.append(PrecisionPhase(energy.hamiltonian(policy), handover, np.inf))
+        phases.append(PrecisionPhase(energy.hamiltonian(policy), handover, np.inf, HANDOVER_STALLED))
     gradient, change = max(wanted.gradient, last.gradient_floor), max(wanted.energy, last.energy_floor)
     return [*phases, PrecisionPhase(energy.hamiltonian(last), gradient, change)]

@@ -17,6 +17,8 @@ from scfx.energy.exchange_correlation.backend import BackendQuadrature
 from scfx.energy.exchange_correlation.coarse_grid import CoarseGrid, Correction, _corrected
 from scfx.energy.exchange_correlation.portable import Totals
 from scfx.energy.nonlocal_correlation import NonlocalCorrelation
+from scfx.grid import GridSpec
+from scfx.scf.precision_phases import PrecisionPhase
 
 FORMAMIDE = "NC=O"
 
@@ -99,26 +101,56 @@ def test_hartree_fock_and_small_grids_take_no_coarse_grid(systems, monkeypatch):
         _solver("mixed").solve(systems[0])
 
 
-def test_an_entry_without_progress_stays_on_the_full_grid():
+def _judged() -> CoarseGrid:
     lanes = CoarseGrid.__new__(CoarseGrid)
+    lanes._spec = coarse_grid.COARSE[-1]
     lanes._wants_full, lanes._stays_full = np.ones(1, bool), np.zeros(1, bool)
     lanes._reference, lanes._since = np.full(1, np.inf), np.zeros(1, np.int32)
+    return lanes
+
+
+def test_an_entry_without_progress_stays_on_the_full_grid():
+    lanes = _judged()
     threshold = 5e-6
-    lanes.judge(0, 0.7, threshold)  # of the guess
+    lanes.judge(0, 0.7, threshold, True)  # of the guess
     assert not lanes.on_full_grid(0)
-    lanes.judge(0, 0.1, threshold)
+    lanes.judge(0, 0.1, threshold, True)
     assert not lanes.on_full_grid(0)
-    lanes.judge(0, 0.9 * coarse_grid.FIRST, threshold)
+    lanes.judge(0, 0.9 * lanes._spec.first, threshold, True)
     assert lanes.on_full_grid(0)
-    lanes.judge(0, 1e-3, threshold)
+    lanes.judge(0, 1e-3, threshold, True)
     for _ in range(coarse_grid.LONGEST):
         assert not lanes.on_full_grid(0)
-        lanes.judge(0, 9e-4, threshold)
+        lanes.judge(0, 9e-4, threshold, True)
     assert lanes.on_full_grid(0)
-    lanes.judge(0, 8e-4, threshold)  # no better than the last time there
+    lanes.judge(0, 8e-4, threshold, True)  # no better than the last time there
     for residual in (7e-4, 1e-5, 1e-3):
         assert lanes.on_full_grid(0)
-        lanes.judge(0, residual, threshold)
+        lanes.judge(0, residual, threshold, True)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_only_the_last_phase_ends_on_the_full_grid(last):
+    lanes = _judged()
+    for residual in (0.7, 1e-3, 1e-4):  # guess, coarse, full
+        lanes.judge(0, residual, 1e-5, last)
+    assert not lanes.on_full_grid(0)
+    lanes.judge(0, 1.5e-5, 1e-5, last)
+    assert lanes.on_full_grid(0) == last
+
+
+@pytest.mark.parametrize(("level", "shells"), [(0, 7), (1, 10), (2, 16), (3, 16), (5, 16)])
+def test_the_coarse_grid_grows_with_the_grid_of_the_labels(level, shells):
+    spec = coarse_grid.coarse_spec(GridSpec(level=level))
+    assert spec.grid.counts(6)[0] == shells
+
+
+def test_a_phase_that_no_longer_halves_its_residual_hands_over_a_little_earlier():
+    phase = PrecisionPhase(None, 1e-5, np.inf, stalled=3.0)  # type: ignore[arg-type]
+    assert phase.settled(9e-6, 1e-3, 1.0)
+    assert not phase.settled(2e-5, 1e-4, 1.0)
+    assert phase.settled(2e-5, 3e-5, 1.0)
+    assert not phase.settled(4e-5, 5e-5, 1.0)
 
 
 def test_corrected_energy_and_potential_are_those_of_the_full_grid_at_the_reference():

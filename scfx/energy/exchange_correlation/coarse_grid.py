@@ -42,16 +42,29 @@ if TYPE_CHECKING:
     from scfx.energy.nonlocal_correlation import NonlocalCorrelation
     from scfx.grid.molecular import PointsAndWeights
 
-#: Radial shells and angular points of every atom: 20 atoms fit one block of the backend's. With 10 shells an entry
-#: took as many iterations, within half a one, in four molecules of 9 heavy atoms; with 26 angular points too.
-COARSE = GridSpec(atom_grid=(7, 14))
-#: The full grid must be this many times larger (by the second period's numbers) for the detour to pay.
+
+class CoarseSpec(NamedTuple):
+    """A coarse grid, and at which residuals (hartree) an entry goes back to the full one."""
+
+    grid: GridSpec
+    #: The first time, below this: nearer to the guess DIIS takes no steps worth a correction ...
+    first: float
+    #: ... and later below this share of what it was there the last time.
+    share: float
+
+
+#: Finest first: the better the coarse grid, the further an entry gets on it before its residual there says little about
+#: that on the full one. With 7 shells at grid level 3 a label took two iterations and two or three visits more.
+COARSE = (
+    CoarseSpec(GridSpec(atom_grid=(16, 50)), first=5e-3, share=0.03),
+    CoarseSpec(GridSpec(atom_grid=(10, 26)), first=5e-3, share=0.03),
+    CoarseSpec(GridSpec(atom_grid=(7, 14)), first=2e-2, share=0.1),
+)
+#: The full grid must be this many times larger (by the second period's numbers) than all but the coarsest ...
+RATIO = 20
+#: ... and this many times than that one, for the detour to pay.
 LEAST_RATIO = 4
-#: Back to the full grid once the residual is below this share of what it was there the last time...
-SHARE = 0.1
-#: ... or, the first time, below this many hartree: nearer to the guess DIIS takes no steps worth a correction.
-FIRST = 2e-2
-#: ... or below this multiple of the threshold: one more step of DIIS reaches it.
+#: In the last phase: back to the full grid below this multiple of the threshold, which one more step of DIIS reaches.
 NEAR = 2.0
 #: At most this many iterations in a row on the coarse grid.
 LONGEST = 12
@@ -66,30 +79,29 @@ class Correction(NamedTuple):
     energy: Float64[Array, "lane"]  # E_f(D0) - E_c(D0) - tr [V_f(D0) - V_c(D0)] D0
 
 
-def worthwhile(full: GridSpec) -> bool:
-    """Return whether the grid of the labels is so much larger that iterations on the coarse one pay."""
+def coarse_spec(full: GridSpec) -> CoarseSpec | None:
+    """Return the finest coarse grid that is small beside the grid of the labels; None where none is."""
     carbon = 6
-    points, fewer = (int(np.prod(spec.counts(carbon))) for spec in (full, COARSE))
-    return points >= LEAST_RATIO * fewer
+    points = int(np.prod(full.counts(carbon)))
+    for spec in COARSE:
+        ratio = LEAST_RATIO if spec is COARSE[-1] else RATIO
+        if points >= ratio * int(np.prod(spec.grid.counts(carbon))):
+            return spec
+    return None
 
 
 class CoarseGrid:
     """The coarse quadrature of one batch, and which grid each of its entries is on."""
 
-    def __init__(
-        self, grids: list[PointsAndWeights], policy: PrecisionPolicy, shape: tuple[int, int, int, int]
-    ):
-        """`grids`: points and weights of `COARSE` by entry. `shape`: of the padded densities.
-
-        `policy` is that of the last iterations: it costs little here, and no residual should end in the noise of
-        another.
-        """
+    def __init__(self, spec: CoarseSpec, grids: list[PointsAndWeights], shape: tuple[int, int, int, int]):
+        """`grids`: points and weights of `spec` by entry. `shape`: of the padded densities."""
         entries = len(grids)
+        self._spec = spec
         self._grids = grids
-        self._policy = policy
         self._capacity = shape[0]
-        # Made when first needed: integrals and AO values on the full grid come first in the memory budget.
-        self._quadrature: PortableQuadrature | BackendQuadrature | None = None
+        # By precision policy, which is the full grid's. Made when first needed: integrals and AO values on the full
+        # grid come first in the memory budget.
+        self._quadratures: dict[PrecisionPolicy, PortableQuadrature | BackendQuadrature] = {}
         self._correction = Correction(jnp.zeros(shape), jnp.zeros(shape[0]))
         # Of non-local correlation, whose potential is the same for either spin: [lane n n], and [lane].
         self._nonlocal_potential = np.zeros((0, 0, 0))
@@ -113,11 +125,11 @@ class CoarseGrid:
         labels.
         """
         full.initialize()
-        if self._quadrature is None:
-            self._quadrature = full.on_grids(self._grids, self._policy)
+        if full.policy not in self._quadratures:
+            self._quadratures[full.policy] = full.on_grids(self._grids, full.policy)
         staying = self._stays_full[lanes]
         moving = self._wants_full[lanes] & ~staying
-        totals = self._quadrature.evaluate(density, lanes[~staying])
+        totals = self._quadratures[full.policy].evaluate(density, lanes[~staying])
         change = None
         if corrected := self._active(lanes[~(staying | moving)]):
             totals = _corrected(totals, self._correction, density, *corrected)
@@ -168,8 +180,12 @@ class CoarseGrid:
     def _nonlocal_slope(self, density: Float64[Array, "lane spin n n"], lane: int) -> float:
         return float(np.sum(self._nonlocal_potential[lane] * np.sum(np.asarray(density[lane]), axis=0)))
 
-    def judge(self, lane: int, residual: float, threshold: float) -> None:
-        """Decide, after a Fock matrix, which grid the entry's next one is built on; `threshold` of the residual."""
+    def judge(self, lane: int, residual: float, threshold: float, last: bool) -> None:
+        """Decide, after a Fock matrix, which grid the entry's next one is built on.
+
+        `threshold`: the residual with which the entry has done with its precision phase. `last`: that phase is the last
+        one, in which it converges on the full grid; the others need not see their end there.
+        """
         if self.on_full_grid(lane):
             progress = residual < PROGRESS * self._reference[lane]
             self._stays_full[lane] |= not progress
@@ -179,7 +195,9 @@ class CoarseGrid:
             self._wants_full[lane] = residual < threshold
             return
         self._since[lane] += 1
-        target = max(min(SHARE * self._reference[lane], FIRST), NEAR * threshold)
+        target = min(self._spec.share * self._reference[lane], self._spec.first)
+        if last:
+            target = max(target, NEAR * threshold)
         self._wants_full[lane] = residual < target or self._since[lane] >= LONGEST
 
     def restart(self, lane: int) -> None:
@@ -188,13 +206,13 @@ class CoarseGrid:
 
     def held_bytes(self) -> int:
         """Return the bytes of AO values held."""
-        return 0 if self._quadrature is None else self._quadrature.held_bytes()
+        return sum(quadrature.held_bytes() for quadrature in self._quadratures.values())
 
     def close(self) -> None:
         """Free AO values."""
-        if self._quadrature is not None:
-            self._quadrature.close()
-            self._quadrature = None
+        for quadrature in self._quadratures.values():
+            quadrature.close()
+        self._quadratures = {}
 
     def _active(self, lanes: np.ndarray) -> tuple[ActiveLanes, int] | None:
         return (pad_lanes(lanes, self._capacity), len(lanes)) if len(lanes) else None

@@ -86,7 +86,7 @@ class ExchangeCorrelation(Term):
         self._grids = grids
         self._spec = spec
         self._grid_response = grid_response
-        self._policy = policy
+        self.policy = policy
         self._capacity = capacity
         self._memory = memory
         self._quadrature: PortableQuadrature | BackendQuadrature | None = None
@@ -95,7 +95,7 @@ class ExchangeCorrelation(Term):
     def initialize(self) -> None:
         """Make the quadrature, which keeps AO values as far as the budget goes."""
         if self._quadrature is None:
-            self._quadrature = self.on_grids(self._grids, self._policy)
+            self._quadrature = self.on_grids(self._grids, self.policy)
 
     def on_grids(
         self, grids: list[PointsAndWeights], policy: PrecisionPolicy
@@ -134,7 +134,7 @@ class ExchangeCorrelation(Term):
             self._batch,
             owned_grids(self._batch.atomic_numbers, self._grids, self._spec),
             self._functional,
-            self._policy,
+            self.policy,
             density,
             lanes,
             response=self._grid_response,
