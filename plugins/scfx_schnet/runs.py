@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Runs:
         """Return the result of the run `name`, trained now if it is not there; `facts` and what `after` returns go with
         it. What `after` is `asked` is kept too: where that was another thing, the trained network is asked again.
 
-        Raises `InputError` if the folder holds another training's result.
+        Raises `InputError` if the folder holds another training's result, or if another process is at it.
         """
         folder = self.root / name
         found = self.result(name)
@@ -45,21 +46,22 @@ class Runs:
                 )
             if found.get("asked", {}) == (asked or {}):
                 return found
-        training = Training(job, folder, self._registry, self._group, self._console)
-        if found is None:
-            errors = training.train()
-        else:
-            training.reopen()
-            # Answers to what was asked before go with the question.
-            errors = {key: found[key] for key in Training.RESULTS}
-        shown = thousandth(job.molecules.unit(job.targets[0]))
-        result = {"run": name, "shown_unit": shown, **errors, **facts}
-        result |= {**(after(training) if after else {}), "identity": identity}
-        result |= {"asked": asked} if asked else {}
-        if self._group.first:
-            write_json(folder / "result.json", result)
-            self.say(_line(result))
-        self._group.wait()
+        with _alone_in(folder, self._group):
+            training = Training(job, folder, self._registry, self._group, self._console)
+            if found is None:
+                errors = training.train()
+            else:
+                training.reopen()
+                # Answers to what was asked before go with the question.
+                errors = {key: found[key] for key in Training.RESULTS}
+            shown = thousandth(job.molecules.unit(job.targets[0]))
+            result = {"run": name, "shown_unit": shown, **errors, **facts}
+            result |= {**(after(training) if after else {}), "identity": identity}
+            result |= {"asked": asked} if asked else {}
+            if self._group.first:
+                write_json(folder / "result.json", result)
+                self.say(_line(result))
+            self._group.wait()
         return result
 
     def result(self, name: str) -> dict[str, Any] | None:
@@ -71,6 +73,31 @@ class Runs:
         """Print a line, from one process only."""
         if self._group.first and self._console is not None:
             self._console.print(text, highlight=False)
+
+
+@contextmanager
+def _alone_in(folder: Path, group: Processes) -> Iterator[None]:
+    """Keep other processes out of a run's folder, whose checkpoints two would overwrite for each other."""
+    if not group.first or os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # Of the folder itself, and let go by the kernel when the process ends, however it ends.
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{folder}: another process is at this training. Wait for it, or take another `output`"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(held)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import math
+import os
 import tomllib
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +22,8 @@ from scfx_schnet import fit  # noqa: E402
 from scfx_schnet.finetune import FinetuneTask  # noqa: E402
 from scfx_schnet.finetune_report import compare  # noqa: E402
 from scfx_schnet.options import TrainingOptions  # noqa: E402
+from scfx_schnet.processes import Processes  # noqa: E402
+from scfx_schnet.runs import Runs  # noqa: E402
 from scfx_schnet.scaling import ScalingTask  # noqa: E402
 
 import scfx  # noqa: E402
@@ -177,6 +182,22 @@ def test_the_gain_is_paired_by_seed_with_students_interval():
     assert found["gain"] == pytest.approx(gains.mean())
     assert found["low"] == pytest.approx(gains.mean() - half, rel=1e-4)
     assert found["high"] == pytest.approx(gains.mean() + half, rel=1e-4)
+
+
+def test_two_processes_do_not_train_one_run(tmp_path, registry):
+    folder = tmp_path / "curve" / "n10-seed0"
+    folder.mkdir(parents=True)
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)  # as another process would
+    job = SimpleNamespace(identity=dict)
+    runs = Runs(tmp_path, registry, Processes(), None)
+    try:
+        with pytest.raises(scfx.InputError, match="another process"):
+            runs.train("curve/n10-seed0", job, {})
+    finally:
+        os.close(held)
+    with pytest.raises(AttributeError):  # alone it goes on, to what this job lacks
+        runs.train("curve/n10-seed0", job, {})
 
 
 def made_up(exponent, sizes, train_share, noise=0.0, seeds=3):
