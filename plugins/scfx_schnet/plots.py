@@ -123,8 +123,15 @@ def label_compute(path: Path, summary: dict[str, Any], targets: Sequence[str]) -
     path.write_bytes(save(figure, "png"))
 
 
+#: So many times the narrowest interval, and a linear axis would not show it.
+_FAR = 30
+
+
 def differences(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Draw the differences of each quantity, at the largest size of each curve, with their 95 % intervals."""
+    """Draw the differences of each quantity, at the largest size of each curve, with their 95 % intervals.
+
+    Where one difference is so large that the others' intervals would be dots, the axis is logarithmic away from zero.
+    """
     largest = {
         curve: max(r["size"] for r in rows if r["curve"] == curve) for curve in (r["curve"] for r in rows)
     }
@@ -133,7 +140,8 @@ def differences(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     names = list(dict.fromkeys(f"{row['curve']} less {row['against']}" for row in shown))
     figure, grid = panels(1, len(quantities), 2.7, 0.9 + 0.34 * len(names))
     for axes, (quantity, unit) in zip(grid[0], quantities, strict=True):
-        for row in (r for r in shown if r["quantity"] == quantity):
+        asked = [row for row in shown if row["quantity"] == quantity]
+        for row in asked:
             place = names.index(f"{row['curve']} less {row['against']}")
             reach = [[row["difference"] - row["low"]], [row["high"] - row["difference"]]]
             axes.errorbar(
@@ -145,6 +153,10 @@ def differences(path: Path, rows: Sequence[dict[str, Any]]) -> None:
                 capsize=3,
                 color=COLOURS[place % len(COLOURS)],
             )
+        widths = sorted(row["high"] - row["low"] for row in asked)
+        farthest = max(max(abs(row["low"]), abs(row["high"])) for row in asked)
+        if 0 < _FAR * widths[0] < farthest:
+            axes.set_xscale("symlog", linthresh=widths[len(widths) // 2])
         axes.axvline(0, color="0.4", lw=1, ls=":")
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), names if axes is grid[0][0] else [""] * len(names))
