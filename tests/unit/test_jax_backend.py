@@ -11,7 +11,7 @@ from molecules import molecule
 from scfx_jax import straight_line
 from scfx_jax.backend import JaxBackend
 from scfx_jax.boys import boys_table
-from scfx_jax.pairs import PairClass, Products
+from scfx_jax.pairs import PairClass, Products, QuartetProgram
 from scfx_jax.repulsion import quartets
 from scfx_libcint.backend import LibcintBackend
 
@@ -126,9 +126,7 @@ def _class_arguments(kind_x, kind_y, dtype):
         products.append(Products(values, centre, np.zeros((2, 0, 1, 8, 2))))
     items = np.array([[0, 2, 5, 1, 1, 5], [1, 1, 5, 0, 2, 5]], dtype=np.int32)
     table = boys_table(kind_x.order + kind_y.order, dtype)
-    return (*products, items, np.int32(2), np.float64(0.0), table), {
-        "kind_x": kind_x, "kind_y": kind_y, "dtype": dtype
-    }  # fmt: skip
+    return *products, items, np.int32(2), np.float64(0.0), table
 
 
 def test_blocks_of_a_gpu_make_the_integrals_of_one_large_block(monkeypatch):
@@ -137,9 +135,10 @@ def test_blocks_of_a_gpu_make_the_integrals_of_one_large_block(monkeypatch):
     made = []
     for most in (4096, 4):
         monkeypatch.setattr(straight_line, "_ON_CPU", most)
-        arguments, options = _class_arguments(kind, kind, "float64")
+        arguments = _class_arguments(kind, kind, "float64")
+        program = QuartetProgram(kind, kind, "float64", on_gpu=False)
         with jax.enable_x64(True):
-            kernel = jax.jit(partial(straight_line.unrolled_quartets, **options, on_gpu=False))
+            kernel = jax.jit(partial(straight_line.unrolled_quartets, program=program))
             made.append(np.asarray(kernel(*arguments)))
     assert made[0].shape == (2, 3, 3, 8, 8, 2)
     assert np.abs(made[0] - made[1]).max() < 1e-13 * np.abs(made[0]).max()
@@ -149,9 +148,9 @@ def test_blocks_of_a_gpu_make_the_integrals_of_one_large_block(monkeypatch):
 
 def test_the_kernel_of_four_p_shells_is_lowered_for_a_gpu_by_triton():
     kind = PairClass((1, True), (1, True))
-    arguments, options = _class_arguments(kind, kind, "float32")
+    arguments = _class_arguments(kind, kind, "float32")
     with jax.enable_x64(True):
-        traced = quartets.trace(*arguments, **options, on_gpu=True)
+        traced = quartets.trace(*arguments, program=QuartetProgram(kind, kind, "float32", on_gpu=True))
         program = traced.lower(lowering_platforms=("cuda",)).as_text()
     assert program.count("stablehlo.custom_call @__gpu$xla.gpu.triton") == 1
 
