@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from scfx.errors import InputError
 from scfx_schnet.job import TrainingJob
 from scfx_schnet.processes import Processes
@@ -46,7 +48,7 @@ class Runs:
                 )
             if found.get("asked", {}) == (asked or {}):
                 return found
-        with _alone_in(folder, self._group):
+        with self._alone_in(folder):
             training = Training(job, folder, self._registry, self._group, self._console)
             if found is None:
                 errors = training.train()
@@ -64,6 +66,27 @@ class Runs:
             self._group.wait()
         return result
 
+    @contextmanager
+    def _alone_in(self, folder: Path) -> Iterator[None]:
+        """Keep other processes out of a run's folder, whose checkpoints two would overwrite for each other."""
+        if not self._group.first:
+            yield
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise InputError(
+                f"{folder}: another process is at this training. Wait for it, or take another `output`"
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            self.say(f"{folder} cannot be locked ({error}): see to it that no other process trains there")
+        try:
+            yield
+        finally:
+            lock.release()
+
     def result(self, name: str) -> dict[str, Any] | None:
         """Return the result of a run, or None if it is not done."""
         path = self.root / name / "result.json"
@@ -73,31 +96,6 @@ class Runs:
         """Print a line, from one process only."""
         if self._group.first and self._console is not None:
             self._console.print(text, highlight=False)
-
-
-@contextmanager
-def _alone_in(folder: Path, group: Processes) -> Iterator[None]:
-    """Keep other processes out of a run's folder, whose checkpoints two would overwrite for each other."""
-    if not group.first or os.name != "posix":
-        yield
-        return
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    # Of the folder itself, and let go by the kernel when the process ends, however it ends.
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{folder}: another process is at this training. Wait for it, or take another `output`"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(held)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import math
-import os
 import tomllib
 from types import SimpleNamespace
 
@@ -15,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import schnet_data
+from filelock import FileLock
+from rich.console import Console
 
 torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
@@ -185,19 +185,24 @@ def test_the_gain_is_paired_by_seed_with_students_interval():
 
 
 def test_two_processes_do_not_train_one_run(tmp_path, registry):
-    folder = tmp_path / "curve" / "n10-seed0"
-    folder.mkdir(parents=True)
-    held = os.open(folder, os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_EX)  # as another process would
-    job = SimpleNamespace(identity=dict)
-    runs = Runs(tmp_path, registry, Processes(), None)
-    try:
-        with pytest.raises(scfx.InputError, match="another process"):
-            runs.train("curve/n10-seed0", job, {})
-    finally:
-        os.close(held)
+    (tmp_path / "n10-seed0").mkdir()
+    job, runs = SimpleNamespace(identity=dict), Runs(tmp_path, registry, Processes(), None)
+    other = FileLock(tmp_path / "n10-seed0" / ".lock")
+    with other, pytest.raises(scfx.InputError, match="another process"):
+        runs.train("n10-seed0", job, {})
     with pytest.raises(AttributeError):  # alone it goes on, to what this job lacks
-        runs.train("curve/n10-seed0", job, {})
+        runs.train("n10-seed0", job, {})
+
+
+def test_a_folder_that_cannot_be_locked_is_said(tmp_path, registry, monkeypatch, capsys):
+    def refuse(lock, *args, **kwargs):
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    runs = Runs(tmp_path, registry, Processes(), Console(width=200))
+    with pytest.raises(AttributeError):
+        runs.train("n10-seed0", SimpleNamespace(identity=dict), {})
+    assert "cannot be locked (no locks available)" in capsys.readouterr().out
 
 
 def made_up(exponent, sizes, train_share, noise=0.0, seeds=3):
