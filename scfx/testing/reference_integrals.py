@@ -7,152 +7,26 @@ it. Nothing here is shared with a backend but the AO layout of `scfx.model.batch
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import gamma, gammainc
 
 from scfx.contracts.backend import OneElectron
-from scfx.model.basis import angular_factor, cartesian_powers
+from scfx.model.basis import cartesian_powers
+from scfx.testing.hermite_pairs import (
+    HermitePair,
+    Primitives,
+    expansion,
+    hermite_coulomb,
+    hermite_orders,
+    hermite_pair,
+    primitive_pairs,
+    shells_of,
+)
 
 if TYPE_CHECKING:
     from scfx.model.batch import Batch, ShellLayout
-
-
-class _Primitives(NamedTuple):
-    """One shell of one molecule; `coefficients` include the angular factor of its Cartesian components."""
-
-    angular_momentum: int
-    centre: Float64[np.ndarray, "3"]
-    exponents: Float64[np.ndarray, "nprim"]
-    coefficients: Float64[np.ndarray, "nprim"]
-
-
-class _Pair(NamedTuple):
-    """The product of two shells as Hermite Gaussians, primitive pair by primitive pair."""
-
-    exponent: Float64[np.ndarray, "pair"]
-    centre: Float64[np.ndarray, "pair 3"]
-    weight: Float64[np.ndarray, "pair"]
-    hermite: Float64[np.ndarray, "pair a b tuv"]
-    order: int
-
-
-@cache
-def _orders(total: int) -> tuple[tuple[int, int, int], ...]:
-    """Hermite orders (t, u, v) with t + u + v <= total."""
-    return tuple(powers for n in range(total + 1) for powers in cartesian_powers(n))
-
-
-def _shells(batch: Batch, entry: int) -> list[_Primitives]:
-    layout = batch.layout
-    out = []
-    for shell, (atom, momentum) in enumerate(zip(layout.atom, layout.angular_momentum, strict=True)):
-        primitives = slice(layout.primitive_offset[shell], layout.primitive_offset[shell + 1])
-        out.append(
-            _Primitives(
-                momentum,
-                batch.positions[entry, atom],
-                batch.exponents[entry, primitives],
-                batch.coefficients[entry, primitives] * angular_factor(momentum),
-            )
-        )
-    return out
-
-
-def _expansion(
-    la: int, lb: int, a: np.ndarray, b: np.ndarray, x_ab: float
-) -> dict[tuple[int, int, int], np.ndarray]:
-    """E_t^{ij} of eqs. 9.5.6 and 9.5.7 along one direction; arrays over primitive pairs. Missing keys are
-    zero.
-    """
-    p = a + b
-    x_pa, x_pb = -b / p * x_ab, a / p * x_ab
-    table = {(0, 0, 0): np.exp(-a * b / p * x_ab**2)}
-    zero = np.zeros_like(p)
-    for i in range(la + 1):
-        for j in range(lb + 1):
-            if i == j == 0:
-                continue
-            # Raise i first, then j.
-            i0, j0, shift = (i - 1, j, x_pa) if j == 0 else (i, j - 1, x_pb)
-            for t in range(i + j + 1):
-                table[i, j, t] = (
-                    table.get((i0, j0, t - 1), zero) / (2 * p)
-                    + shift * table.get((i0, j0, t), zero)
-                    + (t + 1) * table.get((i0, j0, t + 1), zero)
-                )
-    return table
-
-
-def _primitive_pairs(first: _Primitives, second: _Primitives) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    a, b = (x.ravel() for x in np.meshgrid(first.exponents, second.exponents, indexing="ij"))
-    return a, b, np.outer(first.coefficients, second.coefficients).ravel()
-
-
-@cache
-def _places(la: int, lb: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
-    """Of x, y and z: which powers i and j, and which Hermite order t, each [a, b, tuv] of a pair has."""
-    grids = (
-        np.meshgrid(
-            [power[d] for power in cartesian_powers(la)],
-            [power[d] for power in cartesian_powers(lb)],
-            [order[d] for order in _orders(la + lb)],
-            indexing="ij",
-        )
-        for d in range(3)
-    )
-    return tuple((i, j, t) for i, j, t in grids)
-
-
-def _pair(first: _Primitives, second: _Primitives) -> _Pair:
-    a, b, weight = _primitive_pairs(first, second)
-    la, lb = first.angular_momentum, second.angular_momentum
-    tables = [_expansion(la, lb, a, b, x) for x in first.centre - second.centre]
-    zero = np.zeros_like(a)
-    hermite = np.ones((a.size, *_places(la, lb)[0][0].shape))
-    for table, (i, j, t) in zip(tables, _places(la, lb), strict=True):
-        filled = np.array(
-            [
-                [[table.get((m, n, order), zero) for order in range(la + lb + 1)] for n in range(lb + 1)]
-                for m in range(la + 1)
-            ]
-        )
-        hermite *= np.moveaxis(filled[i, j, t], -1, 0)
-    centre = (a[:, None] * first.centre + b[:, None] * second.centre) / (a + b)[:, None]
-    return _Pair(a + b, centre, weight, hermite, la + lb)
-
-
-def boys(order: int, x: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    """Return F_n(x) = ∫_0^1 t^2n exp(-x t²) dt, eq. 9.8.20, by the incomplete gamma function."""
-    small = x < 1e-10
-    safe = np.where(small, 1.0, x)
-    half = order + 0.5
-    large = 0.5 * gamma(half) * gammainc(half, safe) / safe**half
-    return np.where(small, 1.0 / (2 * order + 1) - x / (2 * order + 3), large)
-
-
-def _hermite_coulomb(
-    total: int, exponent: np.ndarray, vector: np.ndarray
-) -> dict[tuple[int, int, int], np.ndarray]:
-    """R_tuv of eqs. 9.9.13 and 9.9.18 to 9.9.20 for all t + u + v <= total."""
-    argument = exponent * np.sum(vector**2, axis=-1)
-    table: dict[tuple[int, ...], np.ndarray] = {
-        (n, 0, 0, 0): (-2.0 * exponent) ** n * boys(n, argument) for n in range(total + 1)
-    }
-    for order in _orders(total)[1:]:
-        direction = next(d for d in range(3) if order[d])
-        lower = list(order)
-        lower[direction] -= 1
-        lowest = list(lower)
-        lowest[direction] -= 1
-        for n in range(total - sum(order) + 1):
-            value = vector[..., direction] * table[(n + 1, *lower)]
-            if lower[direction]:
-                value = value + lower[direction] * table[(n + 1, *lowest)]
-            table[(n, *order)] = value
-    return {order: table[(0, *order)] for order in _orders(total)}
 
 
 def _assemble(
@@ -175,12 +49,14 @@ def one_electron(batch: Batch) -> OneElectron:
 
 
 def _one_electron(batch: Batch, entry: int) -> tuple[np.ndarray, ...]:
-    shells = _shells(batch, entry)
+    shells = shells_of(batch, entry)
     blocks: tuple[dict, ...] = ({}, {}, {}, {})
     for a, first in enumerate(shells):
         for b, second in enumerate(shells[: a + 1]):
             overlap, kinetic, dipole = _moments(first, second)
-            nuclear = _attraction(_pair(first, second), batch.nuclear_charges[entry], batch.positions[entry])
+            nuclear = _attraction(
+                hermite_pair(first, second), batch.nuclear_charges[entry], batch.positions[entry]
+            )
             for store, block in zip(blocks, (overlap, kinetic, nuclear, dipole), strict=True):
                 store[a, b] = block
     layout = batch.layout
@@ -193,14 +69,14 @@ def _one_electron(batch: Batch, entry: int) -> tuple[np.ndarray, ...]:
     )
 
 
-def _moments(first: _Primitives, second: _Primitives) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _moments(first: Primitives, second: Primitives) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Overlap (eq. 9.5.41), kinetic energy (9.3.36 in terms of overlaps) and dipole blocks of two shells."""
-    a, b, weight = _primitive_pairs(first, second)
+    a, b, weight = primitive_pairs(first, second)
     p = a + b
     la, lb = first.angular_momentum, second.angular_momentum
     root = np.sqrt(np.pi / p)
     zero = np.zeros_like(p)
-    tables = [_expansion(la, lb + 2, a, b, x) for x in first.centre - second.centre]
+    tables = [expansion(la, lb + 2, a, b, x) for x in first.centre - second.centre]
     centres = [(a * first.centre[d] + b * second.centre[d]) / p for d in range(3)]
 
     def overlap_1d(d: int, i: int, j: int) -> np.ndarray:
@@ -235,7 +111,7 @@ def second_moment(
     """Return <i| (r - o)(r - o) |j> of every entry about its origin, from eq. 9.5.1 with ∫ x² Λ_t dx."""
     out = []
     for entry, origin in enumerate(origins):
-        shells, blocks = _shells(batch, entry), {}
+        shells, blocks = shells_of(batch, entry), {}
         for a, first in enumerate(shells):
             for b, second in enumerate(shells[: a + 1]):
                 blocks[a, b] = _second_moments(first, second, origin)
@@ -243,11 +119,11 @@ def second_moment(
     return np.stack(out)
 
 
-def _second_moments(first: _Primitives, second: _Primitives, origin: np.ndarray) -> np.ndarray:
-    a, b, weight = _primitive_pairs(first, second)
+def _second_moments(first: Primitives, second: Primitives, origin: np.ndarray) -> np.ndarray:
+    a, b, weight = primitive_pairs(first, second)
     p = a + b
     la, lb = first.angular_momentum, second.angular_momentum
-    tables = [_expansion(la, lb, a, b, x) for x in first.centre - second.centre]
+    tables = [expansion(la, lb, a, b, x) for x in first.centre - second.centre]
     zero = np.zeros_like(p)
 
     def along(d: int, i: int, j: int, order: int) -> np.ndarray:
@@ -267,11 +143,11 @@ def _second_moments(first: _Primitives, second: _Primitives, origin: np.ndarray)
     return out
 
 
-def _attraction(pair: _Pair, charges: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def _attraction(pair: HermitePair, charges: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Eq. 9.9.32, summed over nuclei."""
     vector = pair.centre[:, None, :] - positions
-    table = _hermite_coulomb(pair.order, np.broadcast_to(pair.exponent[:, None], vector.shape[:2]), vector)
-    coulomb = np.stack([table[order] @ -charges for order in _orders(pair.order)], axis=-1)
+    table = hermite_coulomb(pair.order, np.broadcast_to(pair.exponent[:, None], vector.shape[:2]), vector)
+    coulomb = np.stack([table[order] @ -charges for order in hermite_orders(pair.order)], axis=-1)
     return np.einsum("p,pabh,ph->ab", pair.weight * 2 * np.pi / pair.exponent, pair.hermite, coulomb)
 
 
@@ -280,8 +156,8 @@ def cross_overlap(bra: Batch, ket: Batch) -> Float64[np.ndarray, "batch nao_bra 
     out = []
     for entry in range(len(bra)):
         rows = [
-            np.hstack([_moments(first, second)[0] for second in _shells(ket, entry)])
-            for first in _shells(bra, entry)
+            np.hstack([_moments(first, second)[0] for second in shells_of(ket, entry)])
+            for first in shells_of(bra, entry)
         ]
         out.append(bra.layout.cart_to_ao.T @ np.vstack(rows) @ ket.layout.cart_to_ao)
     return np.stack(out)
@@ -294,10 +170,10 @@ def repulsion(batch: Batch, omega: float = 0.0) -> Float64[np.ndarray, "batch na
 
 def _repulsion(batch: Batch, entry: int, omega: float) -> np.ndarray:
     layout = batch.layout
-    shells = _shells(batch, entry)
+    shells = shells_of(batch, entry)
     offset = layout.cartesian_offset
     span = [slice(offset[s], offset[s + 1]) for s in range(layout.n_shells)]
-    pairs = [(a, b, _pair(shells[a], shells[b])) for a in range(len(shells)) for b in range(a + 1)]
+    pairs = [(a, b, hermite_pair(shells[a], shells[b])) for a in range(len(shells)) for b in range(a + 1)]
     groups = _groups([pair for _, _, pair in pairs])
     out = np.zeros((layout.ncart,) * 4)
     for index, (a, b, bra) in enumerate(pairs):
@@ -317,7 +193,7 @@ def _repulsion(batch: Batch, entry: int, omega: float) -> np.ndarray:
     return out
 
 
-def _groups(pairs: list[_Pair]) -> list[tuple[list[int], list[_Pair]]]:
+def _groups(pairs: list[HermitePair]) -> list[tuple[list[int], list[HermitePair]]]:
     """Pairs of the same functions, which are worked on at once: their places, ascending, and they."""
     places: dict[tuple[int, ...], list[int]] = {}
     for place, pair in enumerate(pairs):
@@ -328,9 +204,9 @@ def _groups(pairs: list[_Pair]) -> list[tuple[list[int], list[_Pair]]]:
 def three_index(batch: Batch, auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux npair"]:
     """Return (P|ij) of the one entry of both batches, for pairs j <= i of AOs, hartree; `omega` as in `repulsion`."""
     layout, offset = batch.layout, batch.layout.cartesian_offset
-    shells, singles = _shells(batch, 0), _single_shells(auxiliary)
+    shells, singles = shells_of(batch, 0), _single_shells(auxiliary)
     span = [slice(offset[s], offset[s + 1]) for s in range(layout.n_shells)]
-    pairs = [(a, b, _pair(shells[a], shells[b])) for a in range(len(shells)) for b in range(a + 1)]
+    pairs = [(a, b, hermite_pair(shells[a], shells[b])) for a in range(len(shells)) for b in range(a + 1)]
     groups = _groups([pair for _, _, pair in pairs])
     out = np.zeros((auxiliary.layout.ncart, layout.ncart, layout.ncart))
     for rows, single in singles:
@@ -352,25 +228,28 @@ def two_index(auxiliary: Batch, omega: float = 0.0) -> Float64[np.ndarray, "naux
     return auxiliary.layout.cart_to_ao.T @ out @ auxiliary.layout.cart_to_ao
 
 
-def _single_shells(batch: Batch) -> list[tuple[slice, _Pair]]:
+def _single_shells(batch: Batch) -> list[tuple[slice, HermitePair]]:
     """Each shell of the first entry as a charge distribution: its product with the function that is one everywhere."""
     offset = batch.layout.cartesian_offset
     out = []
-    for index, shell in enumerate(_shells(batch, 0)):
-        one = _Primitives(0, shell.centre, np.zeros(1), np.ones(1))
-        out.append((slice(offset[index], offset[index + 1]), _pair(shell, one)))
+    for index, shell in enumerate(shells_of(batch, 0)):
+        one = Primitives(0, shell.centre, np.zeros(1), np.ones(1))
+        out.append((slice(offset[index], offset[index + 1]), hermite_pair(shell, one)))
     return out
 
 
 @cache
 def _combined_orders(bra: int, ket: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where R_(t+t', u+u', v+v') lies among `_orders(bra + ket)`, [bra, ket], and its sign (-1)^(t'+u'+v')."""
-    position = {order: index for index, order in enumerate(_orders(bra + ket))}
-    index = [[position[t[0] + u[0], t[1] + u[1], t[2] + u[2]] for u in _orders(ket)] for t in _orders(bra)]
-    return np.array(index), np.array([-1.0 if sum(u) % 2 else 1.0 for u in _orders(ket)])
+    """Where R_(t+t', u+u', v+v') lies among `hermite_orders(bra + ket)`, [bra, ket], and its sign (-1)^(t'+u'+v')."""
+    position = {order: index for index, order in enumerate(hermite_orders(bra + ket))}
+    index = [
+        [position[t[0] + u[0], t[1] + u[1], t[2] + u[2]] for u in hermite_orders(ket)]
+        for t in hermite_orders(bra)
+    ]
+    return np.array(index), np.array([-1.0 if sum(u) % 2 else 1.0 for u in kets])
 
 
-def _repulsion_blocks(bra: _Pair, kets: list[_Pair], omega: float) -> np.ndarray:
+def _repulsion_blocks(bra: HermitePair, kets: list[HermitePair], omega: float) -> np.ndarray:
     """Eq. 9.9.33 for pairs of the same functions, [ket, a, b, c, d]; the attenuated operator scales the exponent (Gill
     and Adamson, Chem. Phys. Lett. 261, 105 (1996)).
     """
@@ -386,8 +265,8 @@ def _repulsion_blocks(bra: _Pair, kets: list[_Pair], omega: float) -> np.ndarray
         weight = weight * np.sqrt(attenuation)
         alpha = alpha * attenuation
     order = kets[0].order
-    table = _hermite_coulomb(bra.order + order, alpha, bra.centre[:, None] - centre)
-    values = np.stack([table[each] for each in _orders(bra.order + order)], axis=-1)
+    table = hermite_coulomb(bra.order + order, alpha, bra.centre[:, None] - centre)
+    values = np.stack([table[each] for each in hermite_orders(bra.order + order)], axis=-1)
     index, sign = _combined_orders(bra.order, order)
     coulomb = values[:, :, index] * sign * weight[:, :, None, None]
     # Products of matrices: [a b, p g] [p g, q h], and for each q [a b, h] [h, c d].
