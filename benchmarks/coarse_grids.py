@@ -42,7 +42,9 @@ class Visits:
         kept = self._kept
 
         def totals(term: ExchangeCorrelation, density: Any, lanes: np.ndarray) -> Any:
-            counted[term.policy.orbitals] += len(lanes)
+            # Versions before had it as `_policy`: so the script runs on them too.
+            policy = term.policy if hasattr(term, "policy") else term._policy  # type: ignore[attr-defined]
+            counted[policy.orbitals] += len(lanes)
             return kept(term, density, lanes)
 
         ExchangeCorrelation.totals = totals  # type: ignore[method-assign]

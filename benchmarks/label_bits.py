@@ -3,14 +3,18 @@
     python benchmarks/label_bits.py > before.txt     (in one checkout)
     python benchmarks/label_bits.py > after.txt      (in the other, same machine and environment)
     diff before.txt after.txt
+    python benchmarks/label_bits.py --compare before.txt after.txt     (how far the energies that differ are apart)
 
 Energy, orbital energies and dipole are printed as digests of their float64 bytes; a line is a label.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -79,7 +83,42 @@ def digest(values: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(values, dtype=np.float64).tobytes()).hexdigest()[:12]
 
 
+def compared(before: Path, after: Path) -> None:
+    """Print by precision how many lines differ, and of their energies (hartree) and iterations those farthest apart."""
+    apart: dict[str, list[tuple[float, str]]] = {}
+    for old, new in zip(before.read_text().splitlines(), after.read_text().splitlines(), strict=True):
+        label, shown = old.partition(" energy=")[0], []
+        if new.partition(" energy=")[0] != label:
+            raise SystemExit(f"other labels: {old!r} and {new!r}")
+        for line in (old, new):
+            values = dict(re.findall(r"(\w+)=(\S+)", line))
+            shown.append(
+                (float(values["energy"].removeprefix("np.float64(").rstrip(")")), values["iterations"])
+            )
+        (one, steps), (other, more) = shown
+        if old != new:
+            precision = re.findall(r"precision=(\w+)", label)[0]
+            apart.setdefault(precision, []).append(
+                (abs(one - other), f"{label}: {steps} and {more} iterations")
+            )
+    for precision, lines in apart.items():
+        print(f"{precision}: {len(lines)} lines differ")
+        for off, text in sorted(lines, reverse=True)[:6]:
+            print(f"  {off:.1e} hartree, {text}")
+
+
 def main() -> None:
+    """Print a line for each label, or compare two such outputs."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--compare", nargs=2, type=Path, metavar=("BEFORE", "AFTER"))
+    options = parser.parse_args()
+    if options.compare:
+        compared(*options.compare)
+        return
+    labels()
+
+
+def labels() -> None:
     """Print a line for each label."""
     systems = geometries()
     for level in LEVELS:

@@ -246,7 +246,7 @@ def _combined_orders(bra: int, ket: int) -> tuple[np.ndarray, np.ndarray]:
         [position[t[0] + u[0], t[1] + u[1], t[2] + u[2]] for u in hermite_orders(ket)]
         for t in hermite_orders(bra)
     ]
-    return np.array(index), np.array([-1.0 if sum(u) % 2 else 1.0 for u in kets])
+    return np.array(index), np.array([-1.0 if sum(u) % 2 else 1.0 for u in hermite_orders(ket)])
 
 
 def _repulsion_blocks(bra: HermitePair, kets: list[HermitePair], omega: float) -> np.ndarray:
