@@ -54,7 +54,7 @@ class CoarseSpec(NamedTuple):
 
 
 #: Finest first: the better the coarse grid, the further an entry gets on it before its residual there says little about
-#: that on the full one. With 7 shells at grid level 3 a label took two iterations and a visit more.
+#: that on the full one. docs/measurements/speed.md counts what the coarsest at every level cost.
 COARSE = (
     CoarseSpec(GridSpec(atom_grid=(16, 50)), first=5e-3, share=0.03),
     CoarseSpec(GridSpec(atom_grid=(10, 26)), first=5e-3, share=0.03),
