@@ -100,7 +100,15 @@ class FinetuneTask(AbstractTask):
         if options.pretraining.model is not None and options.overlap == "split":
             raise ConfigError(
                 "task.overlap",
-                "'split' is for a pre-training done here: what pretraining.model saw is not known",
+                "'split' is for a pre-training done here: which of its molecules pretraining.model saw is not known",
+            )
+        if options.pretraining.model is not None and options.pretraining.model_fields_set & {
+            "rows",
+            "training",
+        }:
+            raise ConfigError(
+                "task.pretraining.model",
+                "is trained already: 'rows' and 'training' beside it are for a pre-training done here. Leave them out",
             )
         self._tuning = options.training.merged(options.finetuning, "task.finetuning")
         self._pretraining = options.training.merged(options.pretraining.training, "task.pretraining.training")
@@ -129,9 +137,11 @@ class FinetuneTask(AbstractTask):
         if "energy" in self.targets:
             asked = {"validation": parts.validation, "test": parts.test}
             check_elements(parts.better, parts.pool, asked, "task.split.seed", "Take another seed")
+        given = self._given(cheap)
+        before = self._pretraining.model_dump(mode="json") if given is None else given["training"]
         results, missing = [], 0
         for seed in options.seeds:
-            start = None if options.report_only else self._start(parts, seed, runs, group, context)
+            start = None if options.report_only else self._start(given, parts, seed, runs, group, context)
             for size in options.sizes:
                 rows = subset(parts.better.keys, parts.pool, size, seed)
                 for way in options.ways:
@@ -139,7 +149,7 @@ class FinetuneTask(AbstractTask):
                     if options.report_only:
                         result = runs.result(name)
                     else:
-                        job = self._job(way, parts, rows, seed, start)
+                        job = self._job(way, parts, rows, seed, start, before["steps"])
                         result = runs.train(name, job, {"start": way, "size": size, "seed": seed})
                     missing += result is None
                     results += [] if result is None else [result]
@@ -149,15 +159,18 @@ class FinetuneTask(AbstractTask):
                 "units": {target: parts.better.unit(target) for target in self.targets},
                 "model": self._choice,
                 "training": options.training.model_dump(mode="json"),
-                "pretraining": self._pretraining.model_dump(mode="json"),
+                "pretraining": before,
                 "finetuning": self._tuning.model_dump(mode="json"),
             }
             written = write_report(root, results, facts, self.targets)
             runs.say(f"wrote {', '.join(written)} in {options.output}")
         return 1 if missing else 0
 
-    def _job(self, way: Way, parts: _Parts, rows: np.ndarray, seed: int, start: _Start | None) -> TrainingJob:
-        """The training of one way: the same rows, seed and updates; `heads` does those of the pre-training too."""
+    def _job(
+        self, way: Way, parts: _Parts, rows: np.ndarray, seed: int, start: _Start | None, before: int
+    ) -> TrainingJob:
+        """The training of one way: the same rows, seed and updates; `heads` does those of the pre-training too, of
+        which there are so many `before`."""
         plain = TrainingJob(
             parts.better, rows, parts.validation, parts.test, self.targets, self._choice, self.options.training, seed
         )  # fmt: skip
@@ -166,7 +179,7 @@ class FinetuneTask(AbstractTask):
         if way == "heads":
             cheap = parts.cheap_rows(self.options.pretraining.rows, seed)
             both = Joined(parts.better, parts.cheap, rows, cheap, self.targets)
-            steps = self._pretraining.steps + self._tuning.steps
+            steps = before + self._tuning.steps
             options = self.options.training.merged({"steps": steps}, "task.training")
             return replace(
                 plain,
@@ -189,19 +202,48 @@ class FinetuneTask(AbstractTask):
             )
         return replace(plain, options=self._tuning, start=start.weights, standardiser=moved)
 
+    def _given(self, cheap: Molecules) -> dict[str, Any] | None:
+        """The content of `pretraining.model`, which was trained on just these labels; None where none is given."""
+        if self.options.pretraining.model is None:
+            return None
+        path, key = Path(self.options.pretraining.model), "task.pretraining.model"
+        if not path.exists():
+            raise ConfigError(key, f"{str(path)!r} does not exist")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if tuple(content["targets"]) != self.targets or content["model_choice"] != self._choice:
+            raise ConfigError(
+                key,
+                f"{path} is a {content['model_choice']} for {content['targets']}, this task trains {self._choice} for "
+                f"{list(self.targets)}",
+            )
+        if content.get("form"):
+            raise ConfigError(key, f"{path} is a network of {content['form']}; take a plain one")
+        if content.get("molecules") != cheap.identity:
+            # Its molecules would not be removed from what is asked about.
+            raise ConfigError(
+                key,
+                f"{path} was not trained on the labels in pretraining.data"
+                f"{'' if 'molecules' in content else ', or does not say on which (an older version of scfx)'}. "
+                "Name the ones that it was trained on, or leave `model` out to train one here",
+            )
+        return content
+
     def _start(
-        self, parts: _Parts, seed: int, runs: Runs, group: Processes, context: TaskContext
+        self,
+        given: dict[str, Any] | None,
+        parts: _Parts,
+        seed: int,
+        runs: Runs,
+        group: Processes,
+        context: TaskContext,
     ) -> _Start | None:
-        """The network after pre-training: of the given file, or of this task's own run for the seed."""
+        """The network after pre-training: the given one, or that of this task's own run for the seed."""
         if not {"pretrained", "delta"} & set(self.options.ways):
             return None
-        options = self.options.pretraining
-        if options.model is not None:
-            path = Path(options.model)
-            if not path.exists():
-                raise ConfigError("task.pretraining.model", f"{options.model!r} does not exist")
+        if given is not None:
+            path = Path(str(self.options.pretraining.model))
         else:
-            rows = parts.cheap_rows(options.rows, seed)
+            rows = parts.cheap_rows(self.options.pretraining.rows, seed)
             job = TrainingJob(
                 parts.cheap,
                 rows,
@@ -217,19 +259,8 @@ class FinetuneTask(AbstractTask):
             )
             path = runs.root / f"pretraining/seed{seed}" / "model.pt"
         group.wait()
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if tuple(content["targets"]) != self.targets or content["model_choice"] != self._choice:
-            raise ConfigError(
-                "task.pretraining.model",
-                f"{path} is a {content['model_choice']} for {content['targets']}, this task trains {self._choice} for "
-                f"{list(self.targets)}",
-            )
-        if content.get("form"):
-            raise ConfigError(
-                "task.pretraining.model", f"{path} is a network of {content['form']}; take a plain one"
-            )
         network, standardiser, _ = load_model(path, context.registry)
-        return _Start(network, standardiser, content["model"])
+        return _Start(network, standardiser, network.state_dict())
 
 
 @dataclass(frozen=True, eq=False)

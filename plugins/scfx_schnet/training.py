@@ -282,6 +282,8 @@ class Training:
             "form": self.job.form.plain(),
             "model": self.average.state_dict(),
             "standardiser": self._objective.standardiser.state(),
+            "molecules": self.job.molecules.identity,
+            "training": self.options.model_dump(mode="json"),
             "elements": self.job.molecules.elements(self.job.rows),
             "charges": self.job.molecules.description.get("charges", []),
         }

@@ -166,6 +166,31 @@ def test_fine_tuning_starts_from_pretrained_weights_and_sees_no_molecule_of_thei
         finetune(data, tmp_path / "other", registry, model="schnet-laptop", pretraining=given)
     with pytest.raises(ConfigError, match="same for both"):
         finetune(data, tmp_path / "other", registry, finetuning={"steps": 7})
+    # Given as it is, it does what its own pre-training did, and the summary says how long that was.
+    assert finetune(data, tmp_path / "given", registry, pretraining=given, seeds=[0]) == 0
+    name = "runs/pretrained/n16-seed0/result.json"
+    own, later = (json.loads((folder / name).read_text()) for folder in (tmp_path, tmp_path / "given"))
+    assert own["test_mae_ev"] == later["test_mae_ev"]
+    assert json.loads((tmp_path / "given/summary.json").read_text())["facts"]["pretraining"]["steps"] == 9
+
+
+def test_a_given_network_was_trained_on_the_labels_whose_molecules_are_removed(data, tmp_path, registry):
+    assert finetune(data, tmp_path, registry, seeds=[0]) == 0
+    model = tmp_path / "runs/pretraining/seed0/model.pt"
+    fewer = {"path": str(data / "fewer.parquet")}
+    for wrong, match in (
+        ({"data": {**fewer, "limit": 20}}, "not trained on the labels in pretraining.data"),
+        ({"data": fewer, "training": {"steps": 5}}, "Leave them out"),
+        ({"data": fewer, "rows": 10}, "Leave them out"),
+    ):
+        with pytest.raises(ConfigError, match=match) as error:
+            finetune(data, tmp_path / "other", registry, pretraining={**wrong, "model": str(model)})
+        assert error.value.key == "task.pretraining.model"
+    content = torch.load(model, weights_only=True)
+    del content["molecules"]
+    torch.save(content, model)
+    with pytest.raises(ConfigError, match="older version"):
+        finetune(data, tmp_path / "other", registry, pretraining={"data": fewer, "model": str(model)})
 
 
 def test_the_gain_is_paired_by_seed_with_students_interval():
