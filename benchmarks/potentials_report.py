@@ -140,6 +140,9 @@ def budget(folder: Path) -> str:
         ("study_label_quality", folder / "label-quality" / "potentials"),
         ("potential_scaling", folder / "potential-scaling" / "curves"),
         ("potential_finetune", folder / "potential-finetune"),
+        ("schnet_scaling", folder / "scaling"),
+        ("schnet_finetune", folder / "finetune"),
+        ("schnet_pcq", folder / "finetune-pcq"),
     )
     for name, runs in examples:
         if not (runs / "summary.json").exists():
@@ -170,6 +173,10 @@ def budget(folder: Path) -> str:
 def _labels(tasks: dict[str, Any], done: dict[str, Any]) -> tuple[int, float, int, float]:
     """(labels of the file as it stands, seconds for them, labels made here, seconds for them)."""
     maker = tasks.get("study", tasks.get("dataset"))
+    if "scaling" in tasks and maker is None:  # labels that another file makes: those that are there
+        facts = next(iter(done.values()))["facts"]
+        made, seconds = facts["rows"], facts["rows"] * facts["seconds_per_label"]
+        return made, seconds, made, seconds
     if maker is None:
         return 0, 0.0, 0, 0.0
     smiles = (EXAMPLES / maker["molecules"]).read_text().split()
@@ -188,11 +195,14 @@ def _samples(training: dict[str, Any]) -> int:
     """Examples that the trainings of a task see, those before fine-tuning included."""
     seeds, batch = len(training["seeds"]), training["training"]["batch_size"]
     steps = training["training"]["steps"]
-    if "ways" in training:
-        first = training["pretraining"]["training"]["steps"]
-        of_sizes = len(training["sizes"]) * (
-            steps * len(training["ways"]) + first * ("heads" in training["ways"])
-        )
-        return seeds * batch * (of_sizes + first)
-    runs = sum(len(curve.get("sizes", training.get("sizes", ()))) for curve in training["curves"])
-    return seeds * batch * steps * runs
+    if "ways" in training or "pretraining" in training:
+        before, ways = training["pretraining"], training.get("ways", ("scratch", "pretrained"))
+        # A network that is given was trained before, and its updates count there; `heads` does as many again.
+        first = before.get("training", {}).get("steps", steps)
+        of_sizes = len(training["sizes"]) * (steps * len(ways) + first * ("heads" in ways))
+        return seeds * batch * (of_sizes + (0 if "model" in before else first))
+    updates = sum(
+        len(curve.get("sizes", training.get("sizes", ()))) * curve.get("training", {}).get("steps", steps)
+        for curve in training["curves"]
+    )
+    return seeds * batch * updates
