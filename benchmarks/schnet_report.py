@@ -77,15 +77,16 @@ def finetune(folder: Path, data: str = "QM9's gap", figure: str = "schnet_finetu
     facts = json.loads((folder / "summary.json").read_text())["facts"]
     removed = (
         f"{facts['molecules_removed']:,} molecules ({facts['rows_removed']:,} of {facts['rows']:,} rows) occur in the "
-        f"{facts['pretraining_rows']:,} rows of the generated set and are removed."
+        f"{facts['pretraining_data_rows']:,} rows of the generated set and are removed."
         if facts["rows_removed"]
-        else f"{facts['rows']:,} rows, and {facts['pretraining_rows']:,} of cheap labels; no molecule that is asked "
-        "about is in a pre-training."
+        else f"{facts['rows']:,} rows, and {facts['pretraining_data_rows']:,} of cheap labels; no molecule that is "
+        "asked about is in a pre-training."
     )
+    asked = "test" if facts["test"] else "validation"
     text = (
         f"{data}: {removed} {facts['training']['steps']:,} updates of {facts['training']['batch_size']} on the better "
         f"labels, {facts.get('pretraining', facts['training'])['steps']:,} on the cheap ones before (`heads`: all of "
-        f"them at once); MAE on {facts['test']:,} test rows, means over seeds.\n\n"
+        f"them at once); MAE on {facts[asked]:,} {asked} rows, means over seeds.\n\n"
     )
     table = (folder / "summary.md").read_text(encoding="utf-8")
     return text + table + picture(folder / "finetune.png", figure, "each way against from scratch")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from scfx.errors import InputError
+from scfx.errors import ConfigError, InputError
+
+_NEEDED = ("identity", "model_choice", "targets", "model", "standardiser")
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -33,6 +36,29 @@ def load(path: Path, identity: str, device: torch.device) -> dict[str, Any] | No
     return content
 
 
+def read(path: str | os.PathLike[str], key: str | None = None) -> dict[str, Any]:
+    """Return the content of a `model.pt`.
+
+    Raises `ConfigError` with `key` (`InputError` without one) if there is none, or if it is something else.
+    """
+
+    def wrong(text: str) -> ConfigError | InputError:
+        return InputError(text) if key is None else ConfigError(key, text)
+
+    name = repr(os.fspath(path))
+    if not os.path.isfile(path):
+        raise wrong(f"{name} is no file; a training leaves model.pt in its folder")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise wrong(
+            f"{name} cannot be read as a network ({type(error).__name__}); take the model.pt of a run"
+        ) from error
+    if not isinstance(content, dict) or not set(_NEEDED) <= set(content):
+        raise wrong(f"{name} is not the model.pt of a run: it lacks what scfx writes beside the weights")
+    return content
+
+
 def load_model(
     path: str | os.PathLike[str], registry: Any = None
 ) -> tuple[torch.nn.Module, Any, tuple[str, ...]]:
@@ -45,7 +71,7 @@ def load_model(
     from scfx_schnet.fidelity import Form
     from scfx_schnet.targets import Standardiser, scalars
 
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = read(path)
     registry = registry or Registry.discover()
     form = Form(**content.get("form", {}))
     model = form.build(content["model_choice"], len(scalars(content["targets"])), registry)

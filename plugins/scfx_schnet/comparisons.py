@@ -92,20 +92,19 @@ def at_equal_compute(
     results: Sequence[dict[str, Any]],
     targets: Sequence[str],
     units: Mapping[str, str],
+    costs: Mapping[str, float | None],
 ) -> list[dict[str, Any]]:
     """Return, for each size of a curve, the error of the other one at the same time of making labels.
 
-    By test rows (validation rows where there are none). The other curve is read between its sizes by straight lines in
+    `costs`: seconds a label, by curve. By the judge where there is one, else by test rows (validation rows where there
+    are none). The other curve is read between its sizes by straight lines in
     the logarithms, seed by seed; sizes beyond its reach are left out.
     """
     rows = []
     for curve, against in pairs:
         mine, theirs = ([r for r in results if r["curve"] == name] for name in (curve, against))
-        costs = [{r["seconds_per_label"] for r in runs} for runs in (mine, theirs)]
-        if any(len(cost) != 1 or None in cost for cost in costs):
-            continue
-        own, other = (cost.pop() for cost in costs)
-        if own == other:
+        own, other = costs.get(curve), costs.get(against)
+        if own is None or other is None or own == other:
             continue
         for size in sorted({r["size"] for r in mine}):
             for column, target in enumerate(targets):
@@ -132,11 +131,15 @@ def at_equal_compute(
 
 
 def _asked(result: dict[str, Any]) -> list[float]:
-    return result.get("test_mae_ev") or result["validation_mae_ev"]
+    """The errors that a run is compared by; curves that are compared have one judge, or none."""
+    return result.get("judged_mae_ev") or result.get("test_mae_ev") or result["validation_mae_ev"]
 
 
 def difference_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the lines of a Markdown table of `compare`'s rows; bold: the interval does not contain zero."""
+    """Return the lines of a Markdown table of `compare`'s rows; bold: the interval does not contain zero.
+
+    Of one seed it covers other molecules alone, and is never bold.
+    """
     lines = [
         "| curve | against | rows | quantity | its own | the other's | difference, 95 % interval |",
         "|---|---|---|---|---|---|---|",
@@ -166,6 +169,10 @@ def _told(row: dict[str, Any]) -> str:
     own, other, mean, low, high = (
         f"{row[k]:.{digits}f}" for k in ("error", "other", "difference", "low", "high")
     )
-    # Of one seed, or of one molecule, there is no interval.
-    mark = "**" if row["low"] < row["high"] and (row["low"] > 0 or row["high"] < 0) else ""
-    return f"{row['quantity']}, {row['unit']} | {own} | {other} | {mark}{mean} [{low}, {high}]{mark}"
+    told = f"{row['quantity']}, {row['unit']} | {own} | {other} | "
+    if row["low"] == row["high"]:
+        return f"{told}{mean} (one seed)"  # of which there is no interval
+    if row["seeds"] == 1:
+        return f"{told}{mean} [{low}, {high}] (one seed, other molecules)"
+    mark = "**" if row["low"] > 0 or row["high"] < 0 else ""
+    return f"{told}{mark}{mean} [{low}, {high}]{mark}"

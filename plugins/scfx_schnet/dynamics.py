@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,12 +66,13 @@ def dynamics(
         broken.append({(int(i), int(j)): 0.0 for i, j in pairs[torn]})
         lengths.append(np.where(torn, given, found))
     verlet = VelocityVerlet(atoms, timestep=options.timestep * units.fs)
-    frames = max(1, round(1000 * options.picoseconds / (options.timestep * options.every)))
+    steps = max(1, round(1000 * options.picoseconds / options.timestep))
+    ends_of_frames = [*range(options.every, steps, options.every), steps]
     times, totals, kinetic = [0.0], [_totals(atoms, ends)[0]], []
     with np.errstate(all="ignore"):
-        for frame in range(1, frames + 1):
-            verlet.run(options.every)
-            times.append(frame * options.every * options.timestep / 1000)
+        for before, step in pairwise([0, *ends_of_frames]):
+            verlet.run(step - before)
+            times.append(step * options.timestep / 1000)
             total, moving = _totals(atoms, ends)
             totals.append(total)
             kinetic.append(moving)
@@ -82,6 +84,7 @@ def dynamics(
                     broken[index].setdefault((int(pair[0]), int(pair[1])), times[-1])
     return {
         "options": options.model_dump(mode="json"),
+        "picoseconds": times[-1],
         "natm": sizes,
         "relaxed": [done for _, done in started],
         "broken": [[[*pair, time] for pair, time in found.items()] for found in broken],
@@ -158,8 +161,9 @@ def sentence(found: dict[str, Any]) -> str:
     torn = sum(bool(broken) for broken in found["broken"])
     lost = count - sum(found["finite"])
     kelvin = [k for k in found["kelvin"] if k is not None]
+    length = found.get("picoseconds", options["picoseconds"])
     return (
-        f"NVE of {count} molecules{fewer(count, options['molecules'])}, {options['picoseconds']:g} ps in steps of "
+        f"NVE of {count} molecules{fewer(count, options['molecules'])}, {length:g} ps in steps of "
         f"{options['timestep']:g} fs, "
         f"{np.mean(kelvin):.0f} K on average: {torn} of them broke a bond (beyond {options['broken']:g} of its length "
         f"at the start), {sum(map(len, found['broken']))} bonds in all"

@@ -10,6 +10,7 @@ import numpy as np
 
 from scfx.errors import ConfigError
 from scfx_schnet.dynamics import DynamicsOptions, Geometry, dynamics
+from scfx_schnet.job import rows_hash
 from scfx_schnet.judge import Judge
 from scfx_schnet.molecules import Molecules
 from scfx_schnet.potential import Potential
@@ -59,15 +60,15 @@ class Examination:
             )
 
     @property
-    def asked_keys(self) -> np.ndarray:
-        """Return the keys of the molecules that are asked about, ascending, each once."""
-        return np.unique(self._molecules.keys[self._asked])
+    def question(self) -> list[Any]:
+        """Return plain data that is the same for equal labels of equal rows that are asked about."""
+        return [self._molecules.identity, rows_hash(self._asked)]
 
     def asks(self, largest: bool) -> dict[str, Any]:
         """Return what is asked beside the errors of the training, as plain data: {} if nothing is."""
         found: dict[str, Any] = {} if self._judge is None else {"judge": self._judge.identity}
         if self._by_molecule:
-            found["by_molecule"] = [self._molecules.identity, len(self._asked)]
+            found["by_molecule"] = self.question
         if largest and self._moving is not None:
             found["dynamics"] = self._moving.model_dump(mode="json")
         if largest and self._relaxing is not None:

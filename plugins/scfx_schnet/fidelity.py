@@ -75,11 +75,16 @@ class Form:
         """Return plain data for a checkpoint; {} for the network alone."""
         return ({"heads": self.heads} if self.heads > 1 else {}) | ({"delta": True} if self.delta else {})
 
-    def build(self, model: dict[str, Any], outputs: int, registry: Registry) -> nn.Module:
-        """Return the network of `outputs` targets, with random weights by torch's generator."""
+    def build(
+        self, model: dict[str, Any], outputs: int, registry: Registry, key: str = "task.model"
+    ) -> nn.Module:
+        """Return the network of `outputs` targets, with random weights by torch's generator.
+
+        Raises `ConfigError` with `key` for a model that cannot be made.
+        """
 
         def one(count: int) -> nn.Module:
-            return cast("nn.Module", registry.model({**model, "num_targets": count}, key="task.model"))
+            return cast("nn.Module", registry.model({**model, "num_targets": count}, key=key))
 
         if self.delta:
             return Delta(one(outputs), one(outputs))

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError, InputError
-from scfx_schnet.checkpoint import load_model
+from scfx_schnet.checkpoint import load_model, read
 from scfx_schnet.fidelity import Form, Joined, balanced, predicted, shifted
 from scfx_schnet.finetune_report import write_report
 from scfx_schnet.job import TrainingJob
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
-from scfx_schnet.objective import check_elements
-from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
+from scfx_schnet.objective import check_elements, check_units
+from scfx_schnet.options import Seeds, Sizes, SplitOptions, TrainingOptions, check_distinct, model_table
 from scfx_schnet.processes import Processes, processes
 from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
@@ -66,10 +66,8 @@ class FinetuneOptions(BaseModel):
         description="molecules of both data sets: remove them from `data`; or split both alike, so that pre-training "
         "sees none that is asked about",
     )
-    sizes: tuple[int, ...] = Field(
-        (1000,), min_length=1, description="rows of the nested fine-tuning subsets"
-    )
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    sizes: Sizes = Field((1000,), min_length=1, description="rows of the nested fine-tuning subsets")
+    seeds: Seeds = Field((0, 1, 2), min_length=1)
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
     training: TrainingOptions = Field(default_factory=lambda: TrainingOptions())  # type: ignore[call-arg]
     finetuning: dict[str, Any] = Field(
@@ -93,6 +91,14 @@ class FinetuneTask(AbstractTask):
             raise ConfigError(
                 "task.finetuning", "the budget (steps, batch_size) is the same for both: set it in training"
             )
+        if "atom_energies" in options.finetuning:
+            raise ConfigError(
+                "task.finetuning.atom_energies",
+                "what atoms add after pre-training is fitted to what the network is off by: set it in training, for "
+                "those from scratch",
+            )
+        check_distinct(options.sizes, "task.sizes")
+        check_distinct(options.seeds, "task.seeds")
         if "scratch" not in options.ways or len(set(options.ways)) != len(options.ways):
             raise ConfigError(
                 "task.ways", f"got {list(options.ways)}: each once, and 'scratch' to compare with"
@@ -134,23 +140,23 @@ class FinetuneTask(AbstractTask):
         parts = _Parts.of(cheap, better, options.split, options.overlap == "remove")
         for molecules in (cheap, better):
             molecules.check(self.targets, "task.targets")
-        if "energy" in self.targets:
-            asked = {"validation": parts.validation, "test": parts.test}
-            check_elements(parts.better, parts.pool, asked, "task.split.seed", "Take another seed")
+        check_units(self.targets, cheap, better, "task.pretraining.data")
         given = self._given(cheap)
         before = self._pretraining.model_dump(mode="json") if given is None else given["training"]
         results, missing = [], 0
         for seed in options.seeds:
-            start = None if options.report_only else self._start(given, parts, seed, runs, group, context)
+            start = self._start(given, parts, seed, runs, group, context)
             for size in options.sizes:
                 rows = subset(parts.better.keys, parts.pool, size, seed)
+                if "energy" in self.targets:
+                    parts.check_elements(rows)
                 for way in options.ways:
-                    name = f"{way}/n{size}-seed{seed}"
-                    if options.report_only:
-                        result = runs.result(name)
+                    name, about = f"{way}/n{size}-seed{seed}", {"start": way, "size": size, "seed": seed}
+                    if start is None and way in ("pretrained", "delta"):
+                        result = None  # report_only, and nothing was pre-trained
                     else:
                         job = self._job(way, parts, rows, seed, start, before["steps"])
-                        result = runs.train(name, job, {"start": way, "size": size, "seed": seed})
+                        result = (runs.done if options.report_only else runs.train)(name, job, about)
                     missing += result is None
                     results += [] if result is None else [result]
         if group.first and results:
@@ -160,10 +166,13 @@ class FinetuneTask(AbstractTask):
                 "model": self._choice,
                 "training": options.training.model_dump(mode="json"),
                 "pretraining": before,
+                **({} if given else {"pretraining_rows": len(parts.cheap_rows(options.pretraining.rows, 0))}),
                 "finetuning": self._tuning.model_dump(mode="json"),
             }
             written = write_report(root, results, facts, self.targets)
             runs.say(f"wrote {', '.join(written)} in {options.output}")
+        elif not results:
+            runs.say(f"no run of this task is in {options.output}: run it without report_only")
         return 1 if missing else 0
 
     def _job(
@@ -197,19 +206,24 @@ class FinetuneTask(AbstractTask):
             moved = shifted(start.standardiser, names, off, parts.better.atom_counts(rows))
         if way == "delta":
             weights = {f"base.{name}": value for name, value in start.weights.items()}
-            return replace(
-                plain, options=self._tuning, start=weights, form=Form(delta=True), standardiser=moved
-            )
-        return replace(plain, options=self._tuning, start=start.weights, standardiser=moved)
+            form = Form(delta=True)
+        else:
+            weights, form = start.weights, plain.form
+        return replace(
+            plain,
+            options=self._tuning,
+            start=weights,
+            learnt=(parts.cheap.identity,),
+            form=form,
+            standardiser=moved,
+        )
 
     def _given(self, cheap: Molecules) -> dict[str, Any] | None:
         """The content of `pretraining.model`, which was trained on just these labels; None where none is given."""
         if self.options.pretraining.model is None:
             return None
-        path, key = Path(self.options.pretraining.model), "task.pretraining.model"
-        if not path.exists():
-            raise ConfigError(key, f"{str(path)!r} does not exist")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        path, key = self.options.pretraining.model, "task.pretraining.model"
+        content = read(path, key)
         if tuple(content["targets"]) != self.targets or content["model_choice"] != self._choice:
             raise ConfigError(
                 key,
@@ -218,12 +232,12 @@ class FinetuneTask(AbstractTask):
             )
         if content.get("form"):
             raise ConfigError(key, f"{path} is a network of {content['form']}; take a plain one")
-        if content.get("molecules") != cheap.identity:
-            # Its molecules would not be removed from what is asked about.
+        if content.get("learnt") != [cheap.identity]:
+            # Molecules that it has seen would not be removed from what is asked about.
             raise ConfigError(
                 key,
-                f"{path} was not trained on the labels in pretraining.data"
-                f"{'' if 'molecules' in content else ', or does not say on which (an older version of scfx)'}. "
+                f"{path} was not trained on the labels in pretraining.data alone"
+                f"{'' if 'learnt' in content else ', or does not say on which (an older version of scfx)'}. "
                 "Name the ones that it was trained on, or leave `model` out to train one here",
             )
         return content
@@ -237,7 +251,9 @@ class FinetuneTask(AbstractTask):
         group: Processes,
         context: TaskContext,
     ) -> _Start | None:
-        """The network after pre-training: the given one, or that of this task's own run for the seed."""
+        """The network after pre-training: the given one, or that of this task's own run for the seed; None where no way
+        needs it, or for `report_only` where there is none.
+        """
         if not {"pretrained", "delta"} & set(self.options.ways):
             return None
         if given is not None:
@@ -254,9 +270,9 @@ class FinetuneTask(AbstractTask):
                 self._pretraining,
                 seed,
             )
-            runs.train(
-                f"pretraining/seed{seed}", job, {"start": "pretraining", "size": len(rows), "seed": seed}
-            )
+            name, about = f"pretraining/seed{seed}", {"start": "pretraining", "size": len(rows), "seed": seed}
+            if (runs.done if self.options.report_only else runs.train)(name, job, about) is None:
+                return None
             path = runs.root / f"pretraining/seed{seed}" / "model.pt"
         group.wait()
         network, standardiser, _ = load_model(path, context.registry)
@@ -307,6 +323,15 @@ class _Parts:
             )
         return cls(cheap, better, cheap_split, pool, validation, test, len(better) - len(kept))
 
+    def check_elements(self, rows: np.ndarray) -> None:
+        """Raise `ConfigError` if what is asked about has elements that none of these training rows has."""
+        asked = {
+            name: self.better.elements(part)
+            for name, part in (("validation part", self.validation), ("test part", self.test))
+        }
+        remedy = f"Take more than {len(rows)} rows, or another seed"
+        check_elements(self.better.elements(rows), asked, "task.sizes", remedy)
+
     def cheap_rows(self, size: int | None, seed: int) -> np.ndarray:
         """Return the pre-training subset of a seed."""
         pool = self.cheap_split.pool
@@ -322,5 +347,5 @@ class _Parts:
             else 0,
             "validation": len(self.validation),
             "test": len(self.test),
-            "pretraining_rows": len(self.cheap),
+            "pretraining_data_rows": len(self.cheap),
         }

@@ -16,7 +16,8 @@ from scfx_schnet.targets import thousandth
 
 
 def compare(results: list[dict[str, Any]], column: int = 0) -> dict[int, dict[str, Any]]:
-    """Return, by size, the test MAE (thousandths of the unit) of one target by seed, of each way and from scratch.
+    """Return, by size, the test MAE (thousandths of the unit; of validation rows where no test rows are set apart) of
+    one target by seed, of each way and from scratch.
 
     {size: {"seeds", "scratch": [...], "ways": {way: {"errors": [...], "gain", "low", "high"}}}}; gains are paired by
     seed, with Student's 95 % interval.
@@ -26,14 +27,14 @@ def compare(results: list[dict[str, Any]], column: int = 0) -> dict[int, dict[st
     for size in sorted({r["size"] for r in results}):
         errors = {
             way: {
-                r["seed"]: 1000 * r["test_mae_ev"][column]
+                r["seed"]: 1000 * (r["test_mae_ev"] or r["validation_mae_ev"])[column]
                 for r in results
                 if r["size"] == size and r["start"] == way
             }
             for way in ways
         }
         seeds = sorted(set.intersection(*(set(of_seed) for of_seed in errors.values())))
-        if not seeds:
+        if not seeds or "scratch" not in errors:
             continue
         scratch = [errors["scratch"][s] for s in seeds]
         row: dict[str, Any] = {"seeds": seeds, "scratch": scratch, "ways": {}}
@@ -56,7 +57,7 @@ def write_report(
         writer.writerow(["start", "size", "seed", *heads, "seconds"])
         for r in results:
             errors = [
-                round(1000 * r[f"{kind}_mae_ev"][column], 3)
+                round(1000 * r[f"{kind}_mae_ev"][column], 3) if r[f"{kind}_mae_ev"] else ""
                 for column in range(len(targets))
                 for kind in kinds
             ]
@@ -73,8 +74,12 @@ def write_report(
             for way, values in row["ways"].items():
                 lines.append(
                     f"| {size:,} | {len(row['seeds'])} | {target}, {unit} | {np.mean(row['scratch']):.1f} | {way} | "
-                    f"{np.mean(values['errors']):.1f} | {values['gain']:.1f} [{values['low']:.1f}, "
-                    f"{values['high']:.1f}] |"
+                    f"{np.mean(values['errors']):.1f} | {values['gain']:.1f} "
+                    + (
+                        f"[{values['low']:.1f}, {values['high']:.1f}] |"
+                        if len(row["seeds"]) > 1
+                        else "(one seed) |"
+                    )
                 )
     (root / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     written = ["results.csv", "summary.json", "summary.md"]

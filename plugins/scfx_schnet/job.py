@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,8 +29,8 @@ class TrainingJob:
 
     With "forces" among the targets, which go with "energy", the network is trained on the derivative of its energy too.
     `model` is a table with `name` and options; `start` a state to begin from instead of random weights (fine-tuning),
-    of the whole network that `form` makes of the model, or of some of its parts. `standardiser` replaces the fit to the
-    training subset.
+    of the whole network that `form` makes of the model, or of some of its parts, and `learnt` names the data that this
+    state was trained on. `standardiser` replaces the fit to the training subset.
     """
 
     molecules: Molecules | Joined
@@ -41,6 +42,7 @@ class TrainingJob:
     options: TrainingOptions
     seed: int
     start: dict[str, torch.Tensor] | None = None
+    learnt: tuple[str, ...] = ()
     form: Form = _PLAIN
     standardiser: Standardiser | None = None
 
@@ -56,3 +58,16 @@ class TrainingJob:
         for name, tensor in sorted((self.start or {}).items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def asked(self) -> str:
+        """A hash of the rows whose errors are in the result: of validation, test, and a part of the training subset."""
+        return rows_hash(self.validation, self.test, self.rows[: self.options.evaluate_rows])
+
+
+def rows_hash(*parts: np.ndarray) -> str:
+    """Return a short hash of lists of rows, each told from the others."""
+    digest = hashlib.sha256()
+    for rows in parts:
+        digest.update(f"{len(rows)} ".encode() + np.ascontiguousarray(rows, dtype=np.int64).tobytes())
+    return digest.hexdigest()[:16]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scfx.errors import InputError
+from scfx_schnet.job import rows_hash
 from scfx_schnet.molecules import Molecules
 from scfx_schnet.split import Split, subset
 from scfx_schnet.targets import FORCES, scalars
@@ -34,7 +35,12 @@ class Judge:
     @property
     def identity(self) -> list[Any]:
         """Return plain data that is the same for equal labels, rows that are asked, and rows for the line."""
-        return [self.molecules.identity, len(self.asked), len(self._calibration)]
+        return [self.molecules.identity, rows_hash(self.asked, self._calibration)]
+
+    @property
+    def elements(self) -> list[int]:
+        """Return the elements of the rows that are asked, and of those for the line."""
+        return self.molecules.elements(np.concatenate([self.asked, self._calibration]))
 
     def __call__(self, training: Training) -> dict[str, Any]:
         """{"judged_mae_ev", "judged_line_mae_ev", "calibration_rows", "judged_rows"}, lists target by target."""

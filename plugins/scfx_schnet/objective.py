@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -160,18 +160,28 @@ def median_mae(
     return [found[name] for name in names]
 
 
-def check_elements(
-    molecules: Molecules, rows: np.ndarray, asked: dict[str, np.ndarray], key: str, remedy: str
-) -> None:
-    """Raise `ConfigError` with `key` and `remedy` if parts that are `asked` have elements that no training row has."""
-    known = set(molecules.elements(rows))
-    for name, part in asked.items():
-        unknown = set(molecules.elements(part)) - known
+def check_elements(known: Iterable[int], asked: Mapping[str, Iterable[int]], key: str, remedy: str) -> None:
+    """Raise `ConfigError` with `key` and `remedy` if what is `asked`, each with its elements, has some that are not
+    `known` from the training rows.
+    """
+    for name, elements in asked.items():
+        unknown = set(elements) - set(known)
         if unknown:
             raise ConfigError(
                 key,
-                f"the {name} part has {', '.join(SYMBOLS[z] for z in sorted(unknown))}, which no training row has: its "
+                f"the {name} has {', '.join(SYMBOLS[z] for z in sorted(unknown))}, which no training row has: its "
                 f"errors would say nothing. {remedy}",
+            )
+
+
+def check_units(targets: Sequence[str], one: Molecules, other: Molecules, key: str) -> None:
+    """Raise `ConfigError` with `key` if `one` has a target in another unit than `other`."""
+    for target in targets:
+        if one.unit(target) != other.unit(target):
+            raise ConfigError(
+                key,
+                f"its {target} is in {one.unit(target) or 'no unit'}, that of the training data in "
+                f"{other.unit(target) or 'no unit'}",
             )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -114,6 +115,20 @@ class SplitOptions(BaseModel):
     def divide(self, keys: np.ndarray) -> Split:
         """Return the split of rows whose molecules have these keys."""
         return split_by_molecule(keys, self.validation, self.test, self.seed)
+
+
+#: Rows of training subsets, and seeds.
+Sizes = tuple[Annotated[int, Field(ge=1)], ...]
+Seeds = tuple[Annotated[int, Field(ge=0)], ...]
+
+
+def check_distinct(values: Sequence[int] | None, key: str) -> None:
+    """Raise `ConfigError` for a number that comes twice: one run would be counted as several."""
+    twice = sorted({value for value in values or () if list(values or ()).count(value) > 1})
+    if twice:
+        raise ConfigError(
+            key, f"has {', '.join(map(str, twice))} more than once: one run would count as several"
+        )
 
 
 def model_table(model: str | dict[str, Any]) -> dict[str, Any]:

@@ -108,12 +108,15 @@ def equal_compute(path: Path, summary: dict[str, Any], target: str) -> None:
 
 
 def label_compute(path: Path, summary: dict[str, Any], targets: Sequence[str]) -> None:
-    """Draw the test error of each target against the time of making the labels, a line for each curve."""
+    """Draw the error of each target against the time of making the labels, a line for each curve: by its judge where it
+    has one, else of test rows (validation rows where there are none).
+    """
     figure, grid = panels(1, len(targets), 4.6, 4.2)
     for column, (axes, target) in enumerate(zip(grid[0], targets, strict=True)):
         for colour, (name, curve) in zip(COLOURS * 3, summary.items(), strict=False):
-            tested = any("test_mae_ev" in row for row in curve["sizes"].values())
-            key = "test_mae_ev" if tested else "validation_mae_ev"
+            kinds = ("judged_mae_ev", "test_mae_ev", "validation_mae_ev")
+            key = next(kind for kind in kinds if any(kind in row for row in curve["sizes"].values()))
+            name = f"{name}, by the judge" if key == kinds[0] else name
             sizes, mean, spread = _points(curve, key, column)
             cost = sizes * curve["facts"]["seconds_per_label"]
             _draw(axes, (cost, mean, spread), ls="-", color=colour, label=name)

@@ -13,7 +13,7 @@ import torch
 from scfx.errors import InputError
 from scfx.model.elements import SYMBOLS
 from scfx_schnet.batch import pack
-from scfx_schnet.checkpoint import load_model
+from scfx_schnet.checkpoint import load_model, read
 from scfx_schnet.forces import WithForces
 from scfx_schnet.processes import Processes, choose_device
 from scfx_schnet.targets import FORCES
@@ -52,14 +52,12 @@ class Potential:
         """
         if precision not in ("float32", "float64"):
             raise InputError(f"precision: got {precision!r}, expected 'float32' or 'float64'")
-        if not os.path.isfile(path):
-            raise InputError(f"{os.fspath(path)!r} is no file; a training leaves model.pt in its folder")
         network, standardiser, targets = load_model(path, registry)
         if FORCES not in targets:
             raise InputError(
                 f"{os.fspath(path)!r} was trained on {', '.join(targets)}, not on forces: it is no potential"
             )
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read(path)
         dtype, where = getattr(torch, precision), choose_device(device, Processes())
         energy = [name for name in targets if name != FORCES].index("energy")
         network = WithForces(network, energy).to(device=where, dtype=dtype).eval().requires_grad_(False)

@@ -70,9 +70,10 @@ class PotentialTask(AbstractTask):
             rows = subset(
                 molecules.keys, split.pool, options.rows or len(split.pool), options.seed, "task.rows"
             )
-            asked = {"validation": split.validation, "test": split.test}
+            parts = {"validation part": split.validation, "test part": split.test}
+            asked = {name: molecules.elements(part) for name, part in parts.items()}
             remedy = "Take another seed, or more molecules"
-            check_elements(molecules, rows, asked, "task.split.seed", remedy)
+            check_elements(molecules.elements(rows), asked, "task.split.seed", remedy)
             job = TrainingJob(
                 molecules, rows, split.validation, split.test, _TARGETS, model_table(options.model), options.training,
                 options.seed,

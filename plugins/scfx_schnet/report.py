@@ -37,8 +37,9 @@ def write_scaling_report(
     written = ["results.csv", "summary.json", "summary.md", "scaling.png"]
     pairs = [(curve.name, curve.against) for curve in options.curves if curve.against]
     if pairs:
+        costs = {name: of_curve["seconds_per_label"] for name, of_curve in facts.items()}
         differences = compare(root / "runs", pairs, results, units)
-        equal = at_equal_compute(pairs, results, targets, units)
+        equal = at_equal_compute(pairs, results, targets, units, costs)
         write_json(root / "differences.json", {"differences": differences, "equal_compute": equal})
         written.append("differences.json")
         if differences:

@@ -37,17 +37,10 @@ class Runs:
 
         Raises `InputError` if the folder holds another training's result, or if another process is at it.
         """
-        folder = self.root / name
-        found = self.result(name)
-        identity = job.identity()
-        if found is not None:
-            if found["identity"] != identity:
-                raise InputError(
-                    f"{folder} holds a run of another configuration (data, split, model, training or seed differ). "
-                    "Take another `output`, or remove that folder"
-                )
-            if found.get("asked", {}) == (asked or {}):
-                return found
+        folder, found = self.root / name, self._trained(name, job)
+        asked = {"rows": job.asked, **(asked or {})}
+        if found is not None and found.get("asked") == asked:
+            return {**found, **facts}
         with self._alone_in(folder):
             training = Training(job, folder, self._registry, self._group, self._console)
             if found is None:
@@ -56,15 +49,49 @@ class Runs:
                 training.reopen()
                 # Answers to what was asked before go with the question.
                 errors = {key: found[key] for key in Training.RESULTS}
+                if found.get("asked", {}).get("rows") != job.asked:
+                    errors |= training.mean_errors()
             shown = thousandth(job.molecules.unit(job.targets[0]))
-            result = {"run": name, "shown_unit": shown, **errors, **facts}
-            result |= {**(after(training) if after else {}), "identity": identity}
-            result |= {"asked": asked} if asked else {}
+            result = {"run": name, "shown_unit": shown, **errors, **facts, "identity": job.identity()}
+            result["asked"] = {"rows": job.asked}
+            # What is trained is kept before it is asked for more, which may take long and be stopped.
+            self._write(folder, result)
+            if after is not None:
+                result |= {**after(training), "asked": asked}
+                self._write(folder, result)
             if self._group.first:
-                write_json(folder / "result.json", result)
                 self.say(_line(result))
             self._group.wait()
         return result
+
+    def done(
+        self, name: str, job: TrainingJob, facts: dict[str, Any], asked: dict[str, Any] | None = None
+    ) -> dict[str, Any] | None:
+        """Return the result of a run that is there, with `facts`; None, and a line, if it is not, or was asked other
+        things.
+
+        Raises `InputError` if the folder holds another training's result.
+        """
+        found = self._trained(name, job)
+        if found is None:
+            return None
+        if found.get("asked") != {"rows": job.asked, **(asked or {})}:
+            self.say(f"{self.root / name} was asked other things: run it without report_only")
+            return None
+        return {**found, **facts}
+
+    def _trained(self, name: str, job: TrainingJob) -> dict[str, Any] | None:
+        found = self.result(name)
+        if found is not None and found["identity"] != job.identity():
+            raise InputError(
+                f"{self.root / name} holds a run of another configuration (data, rows, model, training or seed "
+                "differ). Take another `output`, or remove that folder"
+            )
+        return found
+
+    def _write(self, folder: Path, result: dict[str, Any]) -> None:
+        if self._group.first:
+            write_json(folder / "result.json", result)
 
     @contextmanager
     def _alone_in(self, folder: Path) -> Iterator[None]:

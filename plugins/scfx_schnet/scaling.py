@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
 from scfx.errors import ConfigError
 from scfx_schnet.dynamics import DynamicsOptions
 from scfx_schnet.examination import Examination
+from scfx_schnet.fidelity import Form
 from scfx_schnet.job import TrainingJob
 from scfx_schnet.judge import Judge
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
-from scfx_schnet.objective import check_elements, median_mae
-from scfx_schnet.options import SplitOptions, TrainingOptions, model_table
+from scfx_schnet.objective import check_elements, check_units, median_mae
+from scfx_schnet.options import Seeds, Sizes, SplitOptions, TrainingOptions, check_distinct, model_table
 from scfx_schnet.processes import Processes, processes
 from scfx_schnet.relaxation import RelaxationOptions
 from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
 from scfx_schnet.split import Growth, Split, check_size, subset
-from scfx_schnet.targets import FORCES, checked_targets
+from scfx_schnet.targets import FORCES, checked_targets, scalars
 
 
 class Curve(BaseModel):
@@ -33,12 +35,12 @@ class Curve(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[\w.+-]+$", description="folder and legend")
+    name: str = Field(pattern=r"^[\w+-][\w.+-]*$", description="folder and legend")
     model: str | dict[str, Any] | None = None
     data: DataOptions | None = None
     training: dict[str, Any] = Field(default_factory=dict, description="keys of [task.training] that differ")
-    sizes: tuple[int, ...] | None = Field(None, min_length=1)
-    seeds: tuple[int, ...] | None = Field(None, min_length=1)
+    sizes: Sizes | None = Field(None, min_length=1)
+    seeds: Seeds | None = Field(None, min_length=1)
     conformers: int | None = Field(None, ge=1, description="of each molecule at most so many")
     molecules: int | None = Field(
         None, ge=1, description="only so many molecules: sizes grow by conformers of them, not by molecules"
@@ -74,12 +76,10 @@ class ScalingOptions(BaseModel):
     model: str | dict[str, Any] = Field(
         "schnet-laptop", description="name or table, as scfx_register_models offers"
     )
-    sizes: tuple[int, ...] = Field(
+    sizes: Sizes = Field(
         (100, 316, 1000, 3162, 10000), min_length=1, description="rows of the nested training subsets"
     )
-    seeds: tuple[int, ...] = Field(
-        (0, 1, 2), min_length=1, description="each varies subset and initial weights"
-    )
+    seeds: Seeds = Field((0, 1, 2), min_length=1, description="each varies subset and initial weights")
     split: SplitOptions = Field(default_factory=lambda: SplitOptions())  # type: ignore[call-arg]
     training: TrainingOptions = Field(default_factory=lambda: TrainingOptions())  # type: ignore[call-arg]
     curves: tuple[Curve, ...] = Field((), description="left out: one, of the task's own options")
@@ -114,6 +114,9 @@ class ScalingTask(AbstractTask):
         if len({c.name for c in self.curves}) != len(self.curves):
             raise ConfigError("task.curves", "two curves have one name")
         self._check_comparisons()
+        for where, of in (("task", options), *((f"task.curves.{c.name}", c) for c in self.curves)):
+            check_distinct(of.sizes, f"{where}.sizes")
+            check_distinct(of.seeds, f"{where}.seeds")
         self._trainings = {
             c.name: options.training.merged(c.training, f"task.curves.{c.name}.training") for c in self.curves
         }
@@ -157,18 +160,17 @@ class ScalingTask(AbstractTask):
         runs = Runs(root / "runs", context.registry, group, console_of(context))
         # All curves' data first: what is missing or too small is said before hours of training, not after.
         plans = [self._plan(curve, root / "cache", group, context) for curve in self.curves]
-        _check_asked({plan.curve.name: plan for plan in plans})
+        _check_comparable(plans)
         results, missing = [], 0
         try:
             for plan in plans:
                 for size, job in self._jobs(plan):
                     name = run_name(plan.curve.name, size, job.seed)
                     about = {"curve": plan.curve.name, "size": size, "seed": job.seed}
-                    about["seconds_per_label"] = plan.facts["seconds_per_label"]
+                    exam, largest = plan.examination, size == max(plan.sizes)
                     if self.options.report_only:
-                        result = runs.result(name)
+                        result = runs.done(name, job, about, exam.asks(largest))
                     else:
-                        exam, largest = plan.examination, size == max(plan.sizes)
                         after = exam.largest if largest else exam
                         result = runs.train(name, job, about, after, exam.asks(largest))
                     missing += result is None
@@ -182,6 +184,8 @@ class ScalingTask(AbstractTask):
             facts = {plan.curve.name: plan.facts for plan in plans}
             written = write_scaling_report(root, self.options, self.targets, results, facts)
             runs.say(f"wrote {', '.join(written)} in {self.options.output}")
+        elif not results:
+            runs.say(f"no run of these curves is in {self.options.output}: run it without report_only")
         return 1 if missing else 0
 
     def _plan(self, curve: Curve, cache: Path, group: Processes, context: TaskContext) -> _CurvePlan:
@@ -196,10 +200,15 @@ class ScalingTask(AbstractTask):
         if curve.judge is not None:
             judged = open_shared(curve.judge, cache, group, registry, f"{key}.judge", with_forces)
             judged.check(self.targets, f"{key}.judge")
+            check_units(self.targets, judged, molecules, f"{key}.judge")
             judge = Judge(
                 judged, self.options.split.divide(judged.keys), self.targets, self.options.calibration_rows
             )
         choice, training = model_table(curve.model or self.options.model), self._trainings[curve.name]
+        # A network that cannot be built is said before the first training.
+        where = f"{key}.model" if curve.model else "task.model"
+        with torch.random.fork_rng(devices=[]):
+            Form().build(choice, len(scalars(self.targets)), registry, where)
         learnt = "seconds_per_label" if training.force_weight or not with_forces else "seconds_per_energy"
         cost = curve.seconds_per_label or molecules.description.get(learnt)
         facts = {
@@ -219,6 +228,11 @@ class ScalingTask(AbstractTask):
         growth = Growth(curve.conformers, curve.molecules)
         if growth != Growth():
             where = f"{key}.{'conformers' if curve.conformers else 'molecules'}"
+        there = len(np.unique(molecules.keys[split.pool]))
+        if curve.molecules is not None and curve.molecules > there:
+            raise ConfigError(
+                f"{key}.molecules", f"got {curve.molecules}, but only {there} molecules are left for training"
+            )
         check_size(growth.rows(molecules.keys, split.pool, 0), max(sizes), where)
         options, against = self.options, {c.against for c in self.curves}
         spec = None
@@ -230,7 +244,16 @@ class ScalingTask(AbstractTask):
             options.relaxation, spec, cache / "minima", registry,
         )  # fmt: skip
         return _CurvePlan(
-            curve, molecules, split, examination, growth, sizes, curve.seeds or options.seeds, training, facts
+            curve,
+            molecules,
+            split,
+            judge,
+            examination,
+            growth,
+            sizes,
+            curve.seeds or options.seeds,
+            training,
+            facts,
         )
 
     def _jobs(self, plan: _CurvePlan) -> Iterator[tuple[int, TrainingJob]]:
@@ -238,11 +261,17 @@ class ScalingTask(AbstractTask):
         for seed in plan.seeds:
             for size in plan.sizes:
                 rows = subset(plan.molecules.keys, plan.split.pool, size, seed, growth=plan.growth)
-                if FORCES in self.targets:
-                    asked = {"validation": plan.split.validation, "test": plan.split.test}
+                if "energy" in self.targets:
                     key = f"task.curves.{plan.curve.name}.sizes"
+                    parts = {"validation part": plan.split.validation, "test part": plan.split.test}
+                    asked = {name: plan.molecules.elements(part) for name, part in parts.items()}
+                    if plan.judge is not None:
+                        asked["judge"] = plan.judge.elements
                     check_elements(
-                        plan.molecules, rows, asked, key, f"Take more than {size} rows, or another seed"
+                        plan.molecules.elements(rows),
+                        asked,
+                        key,
+                        f"Take more than {size} rows, or another seed",
                     )
                 yield (
                     size,
@@ -265,6 +294,7 @@ class _CurvePlan:
     curve: Curve
     molecules: Molecules
     split: Split
+    judge: Judge | None
     examination: Examination
     growth: Growth
     sizes: tuple[int, ...]
@@ -273,14 +303,21 @@ class _CurvePlan:
     facts: dict[str, Any]
 
 
-def _check_asked(plans: dict[str, _CurvePlan]) -> None:
-    """Raise `ConfigError` for a curve that is compared with one that is asked about other molecules."""
-    for name, plan in plans.items():
+def _check_comparable(plans: Sequence[_CurvePlan]) -> None:
+    """Raise `ConfigError` for curves in other units, or one that is compared with one that is asked other things."""
+    named = {plan.curve.name: plan for plan in plans}
+    for plan in plans:
+        if plan.facts["units"] != plans[0].facts["units"]:
+            raise ConfigError(
+                f"task.curves.{plan.curve.name}.data",
+                f"its targets are in {plan.facts['units']}, those of {plans[0].curve.name!r} in "
+                f"{plans[0].facts['units']}: they do not go into one table",
+            )
         if plan.curve.against is None:
             continue
-        other = plans[plan.curve.against]
-        if not np.array_equal(plan.examination.asked_keys, other.examination.asked_keys):
+        if plan.examination.question != named[plan.curve.against].examination.question:
             raise ConfigError(
-                f"task.curves.{name}.against",
-                f"{plan.curve.against!r} is asked about other molecules, as their data differ: give both one judge",
+                f"task.curves.{plan.curve.name}.against",
+                f"{plan.curve.against!r} is asked about other rows, or by other labels, as their data differ: give "
+                "both one judge",
             )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scfx.errors import InputError
+from scfx.errors import ConfigError, InputError
 from scfx_schnet import checkpoint
 from scfx_schnet.fidelity import Joined
 from scfx_schnet.forces import WithForces
@@ -98,6 +98,8 @@ class Training:
                 looked = self.step in evaluations and self.step < options.steps
                 if log is not None and (looked or self.step % options.log_every == 0):
                     row = self._row(sampler, loss)
+                    if options.precision != "float16":  # whose scaler passes over such updates
+                        self._check_finite([row["loss"]])
                     if looked:
                         row |= self._glance()
                     log.add(row)
@@ -107,6 +109,7 @@ class Training:
                 if self.step % options.checkpoint_every == 0 and self.step < options.steps:
                     self._save()
             result = self.errors(sampler)
+            self._check_finite([e for kind in self.RESULTS[:3] for e in result[kind]])
             if log is not None:
                 ends = {k: result[k][0] for k in ("train_mae_ev", "validation_mae_ev")}
                 log.add({**self._row(sampler, None), **ends})
@@ -221,15 +224,32 @@ class Training:
 
     def errors(self, sampler: Sampler) -> dict[str, Any]:
         """Return the errors at the end: of a part of the training subset, and of all validation and test rows."""
+        return {
+            **self.mean_errors(),
+            "seconds": round(self.seconds, 2),
+            "epochs": sampler.epochs(self.step),
+            "examples": self.step * self.options.batch_size,
+        }
+
+    def mean_errors(self) -> dict[str, list[float]]:
+        """Return those errors alone, lists target by target; the test's is empty where no rows are set apart for it."""
         seen = self.job.rows[: self.options.evaluate_rows]
         return {
             "train_mae_ev": self.mae(seen),
             "validation_mae_ev": self.mae(self.job.validation),
             "test_mae_ev": self.mae(self.job.test) if len(self.job.test) else [],
-            "seconds": round(self.seconds, 2),
-            "epochs": sampler.epochs(self.step),
-            "examples": self.step * self.options.batch_size,
         }
+
+    def _check_finite(self, numbers: list[float]) -> None:
+        """Raise `ConfigError` if the training has left the finite; its checkpoint is of no use then."""
+        if not np.isfinite(numbers).all():
+            if self.group.first:
+                (self.folder / "checkpoint.pt").unlink(missing_ok=True)
+            raise ConfigError(
+                "task.training.schedule",
+                f"{self.folder.name}: the training diverged by update {self.step:,}. Take a lower `peak`, or set "
+                "clip_norm",
+            )
 
     def _glance(self) -> dict[str, Any]:
         """A look at the first target on the way, by the first process alone."""
@@ -282,7 +302,7 @@ class Training:
             "form": self.job.form.plain(),
             "model": self.average.state_dict(),
             "standardiser": self._objective.standardiser.state(),
-            "molecules": self.job.molecules.identity,
+            "learnt": [*self.job.learnt, self.job.molecules.identity],
             "training": self.options.model_dump(mode="json"),
             "elements": self.job.molecules.elements(self.job.rows),
             "charges": self.job.molecules.description.get("charges", []),

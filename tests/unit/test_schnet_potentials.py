@@ -367,25 +367,22 @@ def test_the_interval_of_crossed_differences_covers_their_mean():
 
 
 def test_errors_at_equal_compute_are_read_between_the_sizes_of_the_other_curve():
-    def runs(curve, cost, errors):
+    def runs(curve, errors, kind="test_mae_ev"):
         return [
-            {
-                "curve": curve,
-                "size": size,
-                "seed": seed,
-                "seconds_per_label": cost,
-                "test_mae_ev": [error * (1 + seed)],
-            }
+            {"curve": curve, "size": size, "seed": seed, "test_mae_ev": [9.0], kind: [error * (1 + seed)]}
             for seed in (0, 1)
             for size, error in errors.items()
         ]
 
     # The second curve falls as n^-1, so 100 labels of half its cost buy what 50 of its own do: 0.08.
-    results = runs("energies", 0.5, {100: 0.3, 1000: 0.1}) + runs("forces", 1.0, {10: 0.4, 400: 0.01})
-    (row,) = comparisons.at_equal_compute([("energies", "forces")], results, ["energy"], {"energy": "eV"})
-    assert (row["size"], row["other_size"], row["label_seconds"]) == (100, 50.0, 50.0)
-    assert row["other"] == pytest.approx(1000 * 0.08 * 1.5)
-    assert row["difference"] == pytest.approx(1000 * (0.3 - 0.08) * 1.5)
+    for kind in ("test_mae_ev", "judged_mae_ev"):  # by the judge where there is one
+        results = runs("energies", {100: 0.3, 1000: 0.1}, kind) + runs("forces", {10: 0.4, 400: 0.01}, kind)
+        (row,) = comparisons.at_equal_compute(
+            [("energies", "forces")], results, ["energy"], {"energy": "eV"}, {"energies": 0.5, "forces": 1.0}
+        )
+        assert (row["size"], row["other_size"], row["label_seconds"]) == (100, 50.0, 50.0)
+        assert row["other"] == pytest.approx(1000 * 0.08 * 1.5)
+        assert row["difference"] == pytest.approx(1000 * (0.3 - 0.08) * 1.5)
 
 
 # ---- curves ------------------------------------------------------------------------------------------------------

@@ -92,6 +92,117 @@ def test_what_is_done_is_not_done_again_and_other_options_are_refused(data, tmp_
         scaling(data, tmp_path, registry, sizes=[8], seeds=[0], training={**TRAINING, "steps": 7})
 
 
+def test_errors_are_of_the_rows_that_are_set_apart_now_and_of_the_trained_network(
+    data, tmp_path, registry, monkeypatch
+):
+    # Equal sums of both shares leave the same pool, so the same networks.
+    first, second = ({"validation": a, "test": b} for a, b in ((0.3, 0.1), (0.1, 0.3)))
+    common = {"sizes": [16], "seeds": [0]}
+    assert scaling(data, tmp_path / "fresh", registry, split=second, **common) == 0
+    assert scaling(data, tmp_path / "changed", registry, split=first, **common) == 0
+    from scfx_schnet import runs
+
+    monkeypatch.setattr(runs.Training, "train", None)  # nothing is trained again
+    assert scaling(data, tmp_path / "changed", registry, split=second, report_only=True, **common) == 1
+    few = {**TRAINING, "evaluate_rows": 1}
+    for training in (TRAINING, few):
+        assert scaling(data, tmp_path / "changed", registry, split=second, training=training, **common) == 0
+        fresh, changed = (
+            json.loads((tmp_path / name / "summary.json").read_text())["curve"]
+            for name in ("fresh", "changed")
+        )
+        for kind in ("validation_mae_ev", "test_mae_ev"):
+            assert changed["sizes"]["16"][kind] == fresh["sizes"]["16"][kind]
+        same = changed["sizes"]["16"]["train_mae_ev"] == fresh["sizes"]["16"]["train_mae_ev"]
+        assert same is (training is TRAINING)
+
+
+def test_a_report_is_of_the_runs_that_its_configuration_asks_for(data, tmp_path, registry, capsys):
+    energies = {"targets": ["energy", "gap"], "sizes": [16], "seeds": [0]}
+    assert scaling(data, tmp_path, registry, **energies) == 0
+    for wrong in ({"targets": ["gap", "energy"]}, {"model": "painn-small"}, {"training": {"steps": 999}}):
+        with pytest.raises(InputError, match="another configuration"):
+            scaling(data, tmp_path, registry, report_only=True, **{**energies, **wrong})
+    assert finetune(data, tmp_path / "tuned", registry, seeds=[0]) == 0
+    assert finetune(data, tmp_path / "tuned", registry, seeds=[0], report_only=True) == 0
+    with pytest.raises(InputError, match="another configuration"):
+        finetune(data, tmp_path / "tuned", registry, seeds=[0], report_only=True, training={"steps": 999})
+    assert finetune(data, tmp_path / "nothing", registry, report_only=True) == 1
+
+
+def test_what_was_trained_is_kept_when_what_comes_after_is_stopped(data, tmp_path, registry, monkeypatch):
+    from scfx_schnet import runs
+    from scfx_schnet.examination import Examination
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    judged = {
+        "sizes": [16],
+        "seeds": [0],
+        "curves": [{"name": "one", "judge": {"path": str(data / "better.parquet")}}],
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(Examination, "largest", stopped)
+        assert scaling(data, tmp_path, registry, **judged) == 130
+    assert scaling(data, tmp_path, registry, report_only=True, **judged) == 1
+    monkeypatch.setattr(runs.Training, "train", None)
+    assert scaling(data, tmp_path, registry, **judged) == 0
+    assert "judged_mae_ev" in json.loads((tmp_path / "runs/one/n16-seed0/result.json").read_text())
+
+
+def test_a_training_that_diverges_is_an_error_and_no_result(data, tmp_path, registry):
+    training = {**TRAINING, "schedule": {"name": "constant", "peak": 1e30}}
+    with pytest.raises(ConfigError, match="diverged") as error:
+        scaling(data, tmp_path, registry, training=training)
+    assert error.value.key == "task.training.schedule"
+    assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize(("options", "key"), [
+    ({"curves": [{"name": "cheap"}, {"name": "better", "data": "better", "against": "cheap"}]},
+     "task.curves.better.against"),  # each by its own labels
+    ({"curves": [{"name": "few"}, {"name": "many", "molecules": 500}]}, "task.curves.many.molecules"),
+    ({"curves": [{"name": "one"}, {"name": "two", "model": "schnet-tinny"}]}, "task.curves.two.model"),
+    ({"sizes": [8, 8]}, "task.sizes"),
+    ({"seeds": [1, 0, 1]}, "task.seeds"),
+    ({"curves": [{"name": "one", "seeds": [0, 0]}]}, "task.curves.one.seeds"),
+])  # fmt: skip
+def test_what_would_mislead_is_refused_before_the_first_training(
+    data, tmp_path, registry, monkeypatch, options, key
+):
+    from scfx_schnet import runs
+
+    monkeypatch.setattr(runs.Training, "train", None)
+    for curve in options.get("curves", ()):
+        if isinstance(curve.get("data"), str):
+            curve["data"] = {"path": str(data / "better.parquet")}
+    with pytest.raises(ConfigError) as error:
+        scaling(data, tmp_path, registry, **options)
+    assert error.value.key.startswith(key)
+
+
+@pytest.mark.parametrize("options", [{"sizes": [-5]}, {"seeds": [-1]}, {"curves": [{"name": ".."}]}])
+def test_numbers_and_names_that_there_are_not_are_refused(options, data, tmp_path, registry):
+    with pytest.raises(ValueError, match=r"greater|pattern"):
+        scaling(data, tmp_path, registry, **options)
+
+
+def test_elements_that_no_training_row_has_are_refused_without_forces_too(tmp_path, registry):
+    def changed(name, carbon):
+        table = pq.read_table(schnet_data.write_table(tmp_path / name, 60)).to_pydict()
+        chosen = [carbon if "Cl" in s else None for s in table["smiles"]]
+        for row, z in zip(table["atomic_numbers"], chosen, strict=True):
+            row[0] = z or row[0]
+        pq.write_table(pa.table(table), tmp_path / name)
+
+    changed("cheap.parquet", 17)
+    assert scaling(tmp_path, tmp_path / "gap", registry, sizes=[2], seeds=[0]) == 0
+    with pytest.raises(ConfigError, match="Cl, which no training row has") as error:
+        scaling(tmp_path, tmp_path / "energy", registry, targets=["energy"], sizes=[2], seeds=[0])
+    assert error.value.key == "task.curves.curve.sizes"
+
+
 def test_kinds_of_labels_are_judged_by_the_better_ones_and_by_their_cost(
     data, tmp_path, registry, monkeypatch
 ):
@@ -186,11 +297,35 @@ def test_a_given_network_was_trained_on_the_labels_whose_molecules_are_removed(d
         with pytest.raises(ConfigError, match=match) as error:
             finetune(data, tmp_path / "other", registry, pretraining={**wrong, "model": str(model)})
         assert error.value.key == "task.pretraining.model"
+    # What went on from other labels has seen their molecules too.
+    tuned = {"data": fewer, "model": str(tmp_path / "runs/pretrained/n16-seed0/model.pt")}
+    with pytest.raises(ConfigError, match="alone"):
+        finetune(data, tmp_path / "other", registry, pretraining=tuned)
+    for name, content in (("garbage.pt", b"garbage"), ("empty.pt", b"")):
+        (tmp_path / name).write_bytes(content)
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "state.pt")
+    for name in ("garbage.pt", "empty.pt", "state.pt", "runs", "nowhere.pt"):
+        with pytest.raises(ConfigError, match=r"model\.pt") as error:
+            finetune(
+                data, tmp_path / "other", registry, pretraining={"data": fewer, "model": str(tmp_path / name)}
+            )
+        assert error.value.key == "task.pretraining.model"
     content = torch.load(model, weights_only=True)
-    del content["molecules"]
+    del content["learnt"]
     torch.save(content, model)
     with pytest.raises(ConfigError, match="older version"):
         finetune(data, tmp_path / "other", registry, pretraining={"data": fewer, "model": str(model)})
+
+
+def test_fine_tuning_without_test_rows_reports_validation_and_one_seed_has_no_interval(
+    data, tmp_path, registry
+):
+    assert finetune(data, tmp_path, registry, seeds=[0], split={"validation": 0.3, "test": 0.0}) == 0
+    assert "(one seed) |" in (tmp_path / "summary.md").read_text()
+    assert json.loads((tmp_path / "summary.json").read_text())["facts"]["test"] == 0
+    with pytest.raises(ConfigError) as error:
+        finetune(data, tmp_path, registry, finetuning={"atom_energies": {"6": -1.0}})
+    assert error.value.key == "task.finetuning.atom_energies"
 
 
 def test_the_gain_is_paired_by_seed_with_students_interval():
@@ -211,7 +346,7 @@ def test_the_gain_is_paired_by_seed_with_students_interval():
 
 def test_two_processes_do_not_train_one_run(tmp_path, registry):
     (tmp_path / "n10-seed0").mkdir()
-    job, runs = SimpleNamespace(identity=dict), Runs(tmp_path, registry, Processes(), None)
+    job, runs = SimpleNamespace(identity=dict, asked=""), Runs(tmp_path, registry, Processes(), None)
     other = FileLock(tmp_path / "n10-seed0" / ".lock")
     with other, pytest.raises(scfx.InputError, match="another process"):
         runs.train("n10-seed0", job, {})
@@ -226,7 +361,7 @@ def test_a_folder_that_cannot_be_locked_is_said(tmp_path, registry, monkeypatch,
     monkeypatch.setattr(FileLock, "acquire", refuse)
     runs = Runs(tmp_path, registry, Processes(), Console(width=200))
     with pytest.raises(AttributeError):
-        runs.train("n10-seed0", SimpleNamespace(identity=dict), {})
+        runs.train("n10-seed0", SimpleNamespace(identity=dict, asked=""), {})
     assert "cannot be locked (no locks available)" in capsys.readouterr().out
 
 

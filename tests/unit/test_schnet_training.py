@@ -203,9 +203,7 @@ def test_bfloat16_trains_to_a_like_error(folder, tmp_path, registry):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore:.torch.jit.script_method:DeprecationWarning"
-)  # of torch, at its own import
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns in many ways while it looks at a network
 def test_a_compiled_network_trains_to_the_same_error(folder, tmp_path, registry, monkeypatch):
     # Minutes of compiling on CPU; torch.compile is meant for GPUs, where this test runs as well. It cannot look into
     # the checks of shapes, which are the tests' own.
