@@ -37,7 +37,7 @@ _ZERO_POINT = ("u0", "zpve")
 
 
 @dataclass(frozen=True)
-class Table:
+class MoleculeTable:
     """A table whose columns were found and whose units are known; `chunks` reads its rows, a molecule each.
 
     `columns` by what they are (smiles, numbers, positions, targets, forces), `factors` what turns them into angstrom,
@@ -193,7 +193,7 @@ def open_table(
     length_unit: str,
     surface: Surface | None,
     key: str,
-) -> Table:
+) -> MoleculeTable:
     """Find the columns of a table and their units (`scfx_schnet.column_units`). With a `surface` forces are read too.
 
     `columns` names those that the usual names do not say. Raises `ConfigError` for a file that cannot be read, a column
@@ -244,7 +244,7 @@ def open_table(
         factors[FORCES] = column_units.force_factor(chosen[FORCES], energy_unit, length_unit, key)
         if factors[FORCES] != column_units.force_factor_before(energy_unit, length_unit):
             otherwise.append(chosen[FORCES])
-    return Table(path, key, chosen, factors, told, surface, tuple(otherwise))
+    return MoleculeTable(path, key, chosen, factors, told, surface, tuple(otherwise))
 
 
 def _array(value: Any, dtype: Any = None) -> np.ndarray | None:
