@@ -51,13 +51,19 @@ class Delta(nn.Module):
 
     def __init__(self, base: nn.Module, correction: nn.Module):
         super().__init__()
-        self.base, self.correction = base.requires_grad_(False), correction
+        self.base, self.correction = base.requires_grad_(False).eval(), correction
         self.gate = nn.Parameter(torch.zeros(1))
 
     @property
     def max_neighbors(self) -> int | None:
         """Return how many neighbours the network hears."""
         return getattr(self.correction, "max_neighbors", None)
+
+    def train(self, mode: bool = True) -> Delta:
+        """Switch the correction to training; the trained network stays as it is evaluated."""
+        super().train(mode)
+        self.base.eval()
+        return self
 
     def forward(self, batch: PackedMolecules) -> Float[torch.Tensor, "molecule target"]:
         """Return the targets [molecule, target] of a batch."""

@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +28,8 @@ _COLUMNS = {"numbers": np.uint8, "positions": np.float32, "sizes": np.int32, "ke
 class Chunk:
     """Some rows on their way from a source: sizes [row], concatenated atoms (angstrom), targets in eV.
 
-    `molecules` are texts that are equal for rows of the same molecule (`scfx.model.same_molecule`).
+    `molecules` are texts that are equal for rows of the same molecule (`scfx.model.same_molecule`). A target may lack
+    numbers (NaN): then it is not available.
     """
 
     sizes: np.ndarray
@@ -40,6 +41,27 @@ class Chunk:
     units: Mapping[str, str] = field(default_factory=dict)
     #: Forces on the concatenated atoms, eV/angstrom; of all chunks of a source or of none.
     forces: np.ndarray | None = None
+    #: What the source calls each row [row]; left out: rows are counted from 0.
+    rows: np.ndarray | None = None
+    #: What the source calls the columns of targets.
+    columns: Mapping[str, str] = field(default_factory=dict)
+    #: Rows [row] whose molecule is only known by its formula, where earlier versions took them for one molecule.
+    nameless: np.ndarray | None = None
+
+    def first(self, count: int) -> Chunk:
+        """Return the first so many rows."""
+        atoms = int(self.sizes[:count].sum())
+        return replace(
+            self,
+            sizes=self.sizes[:count],
+            numbers=self.numbers[:atoms],
+            positions=self.positions[:atoms],
+            molecules=self.molecules[:count],
+            targets={name: values[:count] for name, values in self.targets.items()},
+            forces=None if self.forces is None else self.forces[:atoms],
+            rows=None if self.rows is None else self.rows[:count],
+            nameless=None if self.nameless is None else self.nameless[:count],
+        )
 
 
 def key_number(molecule: str) -> int:
@@ -66,6 +88,7 @@ class Molecules:
         with_forces = _file(folder, FORCES).exists()
         self._forces = _mapped(_file(folder, FORCES), np.float32).reshape(-1, 3) if with_forces else None
         self._units: dict[str, str] = meta["units"]
+        self._absent: dict[str, str] = meta.get("absent", {})
         self._starts = np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)])
 
     def __len__(self) -> int:
@@ -83,8 +106,14 @@ class Molecules:
         return self._units.get(target, "eV")
 
     def check(self, names: Sequence[str], key: str) -> None:
-        """Raise `ConfigError` for a target that the data set has not."""
+        """Raise `ConfigError` for a target that the data set has not, or not in every row."""
         for name in names:
+            if name in self._absent:
+                raise ConfigError(
+                    key,
+                    f"{name!r}: {self.description.get('path')!r} has {self._absent[name]}. Leave such rows out, or "
+                    f"take what every row has: {', '.join(self.available) or 'nothing'}",
+                )
             if name not in self.available:
                 near = get_close_matches(name, self.available, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -140,36 +169,60 @@ def _mapped(path: Path, dtype: Any) -> np.ndarray:
 
 
 def open_or_write(
-    folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]
+    folder: Path,
+    identity: str,
+    description: dict[str, Any],
+    chunks: Iterable[Chunk],
+    key: str = "task.data",
 ) -> Molecules:
     """Return the molecules in `folder` if it was written for `identity`; else write it, one chunk in memory at a time.
 
-    The folder appears whole or not at all, so that a killed run leaves nothing half written behind.
+    The folder appears whole or not at all, so that a killed run leaves nothing half written behind. Raises
+    `ConfigError` with `key` for rows that are no molecules, and for no row at all.
     """
     identity = hashlib.sha256(f"{FORMAT} {identity}".encode()).hexdigest()
     where = folder / identity[:16]
-    if not (where / "meta.json").exists():
+    if not _current(where):
         scratch = folder / f".{identity[:16]}-{uuid.uuid4().hex[:8]}"
+        old = scratch.with_name(f"{scratch.name}-old")
         scratch.mkdir(parents=True)
         try:
-            _write(scratch, identity, description, chunks)
+            _write(scratch, identity, description, chunks, f"{key}.path")
+            if where.exists() and not _current(where):
+                where.rename(old)
             scratch.rename(where)
         except OSError:
-            if not (where / "meta.json").exists():  # else another run was faster; its folder is the same
+            if not _current(where):  # else another run was faster; its folder is the same
                 raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
     return Molecules(where)
 
 
-def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk]) -> None:
+def _current(folder: Path) -> bool:
+    """Whether there are molecules that would be written today as well.
+
+    Earlier versions took all rows without SMILES for one molecule, and rows without atoms for molecules.
+    """
+    if not (folder / "meta.json").exists():
+        return False
+    found = Molecules(folder)
+    return bool(np.all(found.sizes)) and not np.any(found.keys == key_number(""))
+
+
+def _write(
+    folder: Path, identity: str, description: dict[str, Any], chunks: Iterable[Chunk], key: str
+) -> None:
     files: dict[str, IO[bytes]] = {}
     present: list[str] | None = None
     units: dict[str, str] = {}
-    rows = 0
+    absent: dict[str, str] = {}
+    rows, nameless = 0, False
     try:
         for chunk in chunks:
-            _check(chunk)
+            named = np.arange(rows, rows + len(chunk.sizes)) if chunk.rows is None else chunk.rows
+            _check(chunk, named, key, f"{description.get('path', 'the data')!r}")
             if present is None:
                 present = list(chunk.targets)
                 paths = {name: folder / f"{name}.bin" for name in _COLUMNS}
@@ -177,7 +230,8 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
                 if chunk.forces is not None:
                     paths[FORCES] = _file(folder, FORCES)
                 files = {name: open(path, "wb") for name, path in paths.items()}  # noqa: SIM115 - closed below
-            present = [name for name in present if name in chunk.targets]
+            absent = {**_absent(chunk, named), **absent}
+            present = [name for name in present if name in chunk.targets and name not in absent]
             units |= chunk.units
             content = {
                 "numbers": chunk.numbers,
@@ -192,14 +246,17 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
             if FORCES in files:
                 files[FORCES].write(np.ascontiguousarray(chunk.forces, dtype=np.float32).tobytes())
             rows += len(chunk.sizes)
+            nameless |= chunk.nameless is not None and bool(np.any(chunk.nameless))
     finally:
         for file in files.values():
             file.close()
     if not rows:
-        raise InputError(f"{description.get('path', 'the data')}: no usable row")
+        raise ConfigError(key, f"{description.get('path', 'the data')!r} has no usable row")
     assert present is not None
     for name in files.keys() - _COLUMNS.keys() - {*present, FORCES}:
         os.remove(_file(folder, name))
+    if nameless:  # they are split otherwise than they were
+        identity = hashlib.sha256(f"{identity} by formula".encode()).hexdigest()
     meta = {
         "identity": identity,
         "description": {**description, "rows": rows},
@@ -207,6 +264,7 @@ def _write(folder: Path, identity: str, description: dict[str, Any], chunks: Ite
             present, key=lambda name: (TARGETS.index(name) if name in TARGETS else len(TARGETS), name)
         ),
         "units": {name: unit for name, unit in units.items() if name in present},
+        "absent": absent,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
 
@@ -215,15 +273,31 @@ def _file(folder: Path, target: str) -> Path:
     return folder / f"target-{target}.bin"
 
 
-def _check(chunk: Chunk) -> None:
-    if chunk.numbers.size and not (chunk.numbers.min() >= 1 and chunk.numbers.max() <= MAX_ATOMIC_NUMBER):
-        raise InputError(f"atomic numbers must be 1 to {MAX_ATOMIC_NUMBER}, got {chunk.numbers.max()}")
+def _absent(chunk: Chunk, rows: np.ndarray) -> dict[str, str]:
+    """What is said of targets that have no number in some row, by target."""
+    found = {}
     for name, values in chunk.targets.items():
-        if not np.all(np.isfinite(values)):
-            raise InputError(
-                f"target {name!r} has values that are not finite; leave such rows out of the data"
+        without = np.flatnonzero(~np.isfinite(values))
+        if len(without):
+            column = chunk.columns.get(name, name)
+            found[name] = (
+                f"no finite number in column {column!r} of row {rows[without[0]]} (rows count from 0)"
             )
-    if chunk.forces is not None and not np.all(np.isfinite(chunk.forces)):
-        raise InputError("forces that are not finite; leave such rows out of the data")
-    if not np.all(np.isfinite(chunk.positions)):
-        raise InputError("positions that are not finite; leave such rows out of the data")
+    return found
+
+
+def _check(chunk: Chunk, rows: np.ndarray, key: str, source: str) -> None:
+    """Raise `ConfigError` naming the first row that is no molecule."""
+    atoms = [chunk.positions] + ([] if chunk.forces is None else [chunk.forces])
+    finite = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in atoms])
+    known = (chunk.numbers >= 1) & (chunk.numbers <= MAX_ATOMIC_NUMBER)
+    row = np.repeat(rows, chunk.sizes)
+    for bad, words in (
+        (rows[chunk.sizes < 1], "no atom"),
+        (row[~known], f"an atomic number that is not 1 to {MAX_ATOMIC_NUMBER}"),
+        (row[~finite], "positions or forces that are not finite"),
+    ):
+        if len(bad):
+            raise ConfigError(
+                key, f"{source} has {words} in row {bad[0]} (rows count from 0). Leave such rows out"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -38,6 +38,11 @@ class Processes:
         if self.world > 1:
             distributed.all_reduce(values)
         return values
+
+    def share(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Overwrite tensors by those of the first process."""
+        for tensor in tensors if self.world > 1 else ():
+            distributed.broadcast(tensor, src=0)
 
     def wait(self) -> None:
         """Wait until all processes are here."""

@@ -19,7 +19,8 @@ from scfx_schnet import qm9
 from scfx_schnet.molecules import Chunk, Molecules, open_or_write
 from scfx_schnet.studies import is_study, open_study
 from scfx_schnet.surface import Surface
-from scfx_schnet.targets import FORCES, TARGETS
+from scfx_schnet.tables import open_table
+from scfx_schnet.targets import TARGETS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,8 +51,8 @@ class DataOptions(BaseModel):
     )
     energy_unit: Literal["auto", "ev", "hartree"] = Field(
         "auto",
-        description="tables: of the targets. auto: eV if the column's name ends in _ev, else hartree as in QM9; of "
-        "forces per length_unit; auto asks for a column of forces whose name ends in _ev_per_angstrom",
+        description="tables: of targets whose column does not end with a unit. auto: hartree as in QM9; a column of "
+        "forces has its unit in its name, or both units are stated",
     )
     length_unit: Literal["angstrom", "bohr"] = Field("angstrom", description="tables: of the positions")
     limit: int | None = Field(None, ge=1, description="only the first so many rows")
@@ -68,8 +69,8 @@ def open_data(
 
     Datasets of labels are read by whoever can among the plugins of `registry` (left out: the installed ones). With
     `forces` they are read too, and rows that are not of one potential energy surface are refused (`Surface`).
-    Raises `ConfigError` if there is nothing at the path or its layout is not known, `InputError` if it has no usable
-    row.
+    Raises `ConfigError` with the key of what is wrong: nothing at the path, a layout that is not known, options that do
+    not apply, a file that cannot be read, a row that is no molecule (named), no usable row.
     """
     path = Path(options.path)
     if not path.exists():
@@ -79,16 +80,24 @@ def open_data(
     surface = Surface(key, options.path) if forces else None
     if options.option is not None and layout != "study":
         raise ConfigError(f"{key}.option", f"is for the folder of a study; {options.path!r} is none")
+    if layout != "table":
+        _refuse_options_of_tables(options, key)
     if layout == "scfx":
+        if options.layout == "scfx" and not is_dataset(registry, path):
+            raise ConfigError(f"{key}.layout", f"{options.path!r} is no dataset of labels that is known here")
         identity, description, chunks = _dataset(open_dataset(registry, path), surface)
     elif layout == "study":
+        if not is_study(path):
+            raise ConfigError(
+                f"{key}.layout", f"{options.path!r} has no study.json: it is not the output of a study"
+            )
         labels = open_study(path, options.option, key, registry, FORCES_COLUMN if forces else None)
         _, description, chunks = _dataset(labels.dataset, surface, labels.absent)
         identity = labels.identity
     elif layout == "table":
-        identity, description, chunks = _table(path, options, surface)
+        identity, description, chunks = _table(path, options, surface, key)
     else:
-        identity, description, chunks = _xyz(path, options)
+        identity, description, chunks = _xyz(path, key)
         if surface is not None:
             raise surface.missing("QM9's xyz files have none")
     parts = [
@@ -102,7 +111,17 @@ def open_data(
     chunks = _limited(chunks, options.limit)
     if surface is not None:
         chunks = _noting_charges(chunks, surface, description)
-    return open_or_write(cache, identity, description, chunks)
+    return open_or_write(cache, identity, description, chunks, key)
+
+
+def _refuse_options_of_tables(options: DataOptions, key: str) -> None:
+    for name in ("columns", "energy_unit", "length_unit"):
+        field = DataOptions.model_fields[name]
+        if getattr(options, name) != field.get_default(call_default_factory=True):
+            raise ConfigError(
+                f"{key}.{name}",
+                f"is for tables; {options.path!r} has fixed columns and units. Leave it out",
+            )
 
 
 def _noting_charges(
@@ -149,16 +168,7 @@ def _limited(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
         if left is None or len(chunk.sizes) <= left:
             yield chunk
         elif left > 0:
-            atoms = int(chunk.sizes[:left].sum())
-            yield Chunk(
-                chunk.sizes[:left],
-                chunk.numbers[:atoms],
-                chunk.positions[:atoms],
-                chunk.molecules[:left],
-                {k: v[:left] for k, v in chunk.targets.items()},
-                chunk.units,
-                None if chunk.forces is None else chunk.forces[:atoms],
-            )
+            yield chunk.first(left)
         if left is not None:
             left -= len(chunk.sizes)
             if left <= 0:
@@ -174,17 +184,16 @@ def _dataset(
     """The rows of a dataset that are ok and not among `absent`."""
     ok = dataset.filter(status="ok")
     description = {"rows_planned": dataset.planned, **_label_cost(dataset)}
-    names = [name for name in ("smiles", "inchikey") if name in dataset.schema.names]
+    names = [name for name in ("row_id", "smiles", "inchikey") if name in dataset.schema.names]
     if surface is not None:
         if FORCES_COLUMN not in dataset.schema.names:
             raise surface.missing("make it with properties = ['gradient'] in [scf]")
-        told = ("row_id", "charge", "multiplicity", "spec_hash", "property_reasons")
+        told = ("charge", "multiplicity", "spec_hash", "property_reasons")
         names += [FORCES_COLUMN, *(name for name in told if name in dataset.schema.names)]
     properties = scalar_properties(dataset.schema)
     targets = {name: column for name, (column, _) in properties.items()} | {t: f"{t}_ev" for t in TARGETS}
     columns = [*names, "atomic_numbers", "positions_angstrom", *targets.values()]
     units = {name: unit for name, (_, unit) in properties.items() if name not in TARGETS and unit != "eV"}
-    columns += ["row_id"] if absent and "row_id" not in columns else []
     tables = (_without(table, absent) for table in ok.shards(columns))
     chunks = (_from_arrow(table, targets, units, surface) for table in tables if table.num_rows)
     return dataset.identity, description, chunks
@@ -225,11 +234,11 @@ def _from_arrow(
         numbers=numbers.flatten().to_numpy(),
         positions=positions.flatten().flatten().to_numpy().reshape(-1, 3),
         molecules=[molecule_key(*row) for row in rows],
-        targets={
-            t: table[column].to_numpy() for t, column in targets.items() if not table[column].null_count
-        },
+        targets={t: table[column].to_numpy() for t, column in targets.items()},
         units=units,
         forces=forces,
+        rows=table["row_id"].to_numpy() if "row_id" in table.column_names else None,
+        columns=targets,
     )
 
 
@@ -262,28 +271,26 @@ def _forces_of(table: pa.Table, surface: Surface) -> np.ndarray:
 # ---- QM9 and tables ----------------------------------------------------------------------------------------------
 
 
-def _xyz(path: Path, options: DataOptions) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
-    for name in ("columns", "energy_unit", "length_unit"):
-        if name in options.model_fields_set:
-            raise ConfigError(
-                f"task.data.{name}", "is for tables; QM9's xyz files have fixed fields and units"
-            )
-    return qm9.xyz_identity(path), {}, qm9.read_xyz(path)
+def _xyz(path: Path, key: str) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
+    identity = qm9.xyz_identity(path)
+    if identity is None:
+        raise ConfigError(f"{key}.path", f"{str(path)!r}: no .xyz file in this folder")
+    return identity, {}, qm9.read_xyz(path)
 
 
 def _table(
-    path: Path, options: DataOptions, surface: Surface | None
+    path: Path, options: DataOptions, surface: Surface | None, key: str
 ) -> tuple[Any, dict[str, Any], Iterator[Chunk]]:
+    if path.is_dir():
+        raise ConfigError(
+            f"{key}.{'path' if options.layout == 'auto' else 'layout'}",
+            f"a table is one .parquet or .csv file; {options.path!r} is a folder",
+        )
+    table = open_table(path, options.columns, options.energy_unit, options.length_unit, surface, key)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):
             digest.update(block)
-    columns: Mapping[str, str] = options.columns
-    unknown = set(columns) - {"smiles", "numbers", "positions", *TARGETS, FORCES}
-    if unknown:
-        raise ConfigError(
-            f"task.data.columns.{sorted(unknown)[0]}",
-            f"is not something to read; there are smiles, numbers, positions, {', '.join(TARGETS)}, {FORCES}",
-        )
-    chunks = qm9.read_table(path, dict(columns), options.energy_unit, options.length_unit, surface)
-    return digest.hexdigest(), {}, chunks
+    # What was read in a wrong unit once is not taken for what is read now.
+    identity = [digest.hexdigest(), *table.otherwise] if table.otherwise else digest.hexdigest()
+    return identity, {}, table.chunks()

@@ -81,8 +81,13 @@ class Growth:
     conformers: int | None = None
     molecules: int | None = None
 
-    def rows(self, keys: np.ndarray, pool: np.ndarray, seed: int) -> np.ndarray:
-        """Return the rows of the pool in the order in which subsets take them."""
+    def rows(
+        self, keys: np.ndarray, pool: np.ndarray, seed: int, key: str = "task.curves.molecules"
+    ) -> np.ndarray:
+        """Return the rows of the pool in the order in which subsets take them.
+
+        Raises `ConfigError` with `key` if the pool has fewer than `molecules` molecules.
+        """
         # Two molecules of one rank (a chance of 1e-11) are told apart by their keys.
         order = np.lexsort((pool, keys[pool], rank(keys[pool], seed + 1_000_003)))
         rows = pool[order]
@@ -94,6 +99,10 @@ class Growth:
         if self.conformers is not None:
             kept &= conformer < self.conformers
         if self.molecules is not None:
+            if self.molecules > len(first):
+                raise ConfigError(
+                    key, f"got {self.molecules}, but only {len(first)} molecules are left for training"
+                )
             kept &= molecule < self.molecules
             rows, kept = (values[np.lexsort((molecule, conformer))] for values in (rows, kept))
         return rows[kept]

@@ -50,24 +50,32 @@ def open_study(
     Raises `ConfigError` for an option that there is not, labels that are not finished, or options that differ in
     their geometries.
     """
-    record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-    options = {each["label"]: each for each in record["options"]}
+    try:
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        options = {each["label"]: each for each in record["options"]}
+        changed = {
+            label: sorted(set(each["changes"]) - set(SCFSpec.model_fields)) for label, each in options.items()
+        }
+        folder = Path(record["settings"]["labels"] or path / "labels")
+        places = {label: folder / each["labels"] for label, each in options.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{key}.path", f"{str(path / RECORD)!r} is no record of a study ({error}): run the study again"
+        ) from error
     if option not in options:
         near = get_close_matches(option or "", options, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(
             f"{key}.option", f"{option!r}: the study in {str(path)!r} has {', '.join(options)}{hint}"
         )
-    for label, each in options.items():
-        other = sorted(set(each["changes"]) - set(SCFSpec.model_fields))
+    for label, other in changed.items():
         if other:
             raise ConfigError(
                 f"{key}.option",
                 f"the options of the study in {str(path)!r} differ in their geometries ({label!r} changes "
                 f"{', '.join(other)}): networks would not see the same rows. Name its folder of labels as the path",
             )
-    folder = Path(record["settings"]["labels"] or path / "labels")
-    datasets = {label: open_dataset(registry, folder / each["labels"]) for label, each in options.items()}
+    datasets = {label: open_dataset(registry, place) for label, place in places.items()}
     for label, dataset in datasets.items():
         if not dataset.complete:
             raise ConfigError(

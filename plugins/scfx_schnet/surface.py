@@ -37,9 +37,9 @@ class Surface:
                 "dataset export --format parquet --filter max_force=100`, and train on that file",
             )
 
-    def check_levels(self, hashes: Sequence[str]) -> None:
-        """Refuse a second level of theory; `hashes` are those of the specification of each row."""
-        self._levels |= set(hashes)
+    def check_levels(self, hashes: Sequence[str | None]) -> None:
+        """Refuse a second level of theory; `hashes` are those of the specification of each row, as far as known."""
+        self._levels |= {str(each or "not said") for each in hashes}
         if len(self._levels) > 1:
             one, other = sorted(self._levels)[:2]
             raise ConfigError(

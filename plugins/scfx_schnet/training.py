@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,7 @@ class Training:
                     progress.update(self.step)
                 if self.step % options.checkpoint_every == 0 and self.step < options.steps:
                     self._save()
+            self.group.share(self.average.buffers())
             result = self.errors(sampler)
             self._check_finite([e for kind in self.RESULTS[:3] for e in result[kind]])
             if log is not None:
@@ -129,11 +132,12 @@ class Training:
             settings["lr"], settings["betas"] = rate, (momentum, 0.999)
         rows = sampler.batch(self.step, self.group.rank, self.group.world)
         batch = self._objective.batch(rows).to(self.device)
-        with self._precision():
-            predicted = trained(batch)
-        loss = self._objective.loss(predicted, batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        with self._chance():
+            with self._precision():
+                predicted = trained(batch)
+            loss = self._objective.loss(predicted, batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            self.scaler.scale(loss).backward()
         if self.options.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
@@ -155,6 +159,22 @@ class Training:
             return nullcontext()
         return torch.autocast(self.device.type, getattr(torch, self.options.precision))
 
+    @contextmanager
+    def _chance(self) -> Iterator[None]:
+        """What a network draws in an update (dropout) is a function of seed, step and process, as the rows are.
+
+        So a training that was cut off draws the same, and nobody else's generator is touched. The generators are
+        seeded one by one: `torch.manual_seed` writes down the whole stack where CUDA was not used yet.
+        """
+        index = self.device.index if self.device.type == "cuda" else None
+        text = f"{self.job.seed} {self.step} {self.group.rank}"
+        seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+        with torch.random.fork_rng(devices=[] if index is None else [index]):
+            torch.default_generator.manual_seed(seed)
+            if index is not None:
+                torch.cuda.default_generators[index].manual_seed(seed)
+            yield
+
     @torch.no_grad()
     def _average(self) -> None:
         # The average forgets its random beginning faster than its decay says (as in Adam's bias correction).
@@ -162,6 +182,9 @@ class Training:
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage] - there is no public name for it
             list(self.average.parameters()), list(self.model.parameters()), 1 - decay
         )
+        # Buffers (statistics of a batch norm) are no weights: they are taken as they are, as torch's own averages do.
+        for mine, trained in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            mine.copy_(trained)
 
     # ---- looking -------------------------------------------------------------------------------------------------
 

@@ -135,16 +135,16 @@ def test_a_dataset_of_scfx_gives_its_ok_rows_in_angstrom_and_ev(tmp_path, monkey
 
 
 def test_data_is_converted_in_chunks_and_then_memory_mapped(table, tmp_path, monkeypatch):
-    from scfx_schnet import qm9
+    from scfx_schnet import table_files
 
-    monkeypatch.setattr(qm9, "CHUNK", 7)
+    monkeypatch.setattr(table_files, "CHUNK", 7)
     largest = 0
     write = store._check
 
-    def watched(chunk):
+    def watched(chunk, *about):
         nonlocal largest
         largest = max(largest, len(chunk.sizes))
-        write(chunk)
+        write(chunk, *about)
 
     monkeypatch.setattr(store, "_check", watched)
     found = open_data(DataOptions(path=str(table)), tmp_path)
@@ -157,7 +157,7 @@ def test_data_is_converted_in_chunks_and_then_memory_mapped(table, tmp_path, mon
 
 
 def test_a_killed_conversion_leaves_nothing_that_could_be_taken_for_data(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "_check", lambda chunk: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(store, "_check", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         open_data(DataOptions(path=str(table)), tmp_path)
     monkeypatch.undo()

@@ -343,8 +343,11 @@ def test_a_row_of_a_dataset_without_forces_is_named_with_its_reason():
 
 
 def test_a_column_of_forces_without_its_unit_is_refused(tmp_path):
-    rename = lambda rows: rows.__setitem__("forces", rows.pop("forces_ev_per_angstrom"))  # noqa: E731
-    with pytest.raises(InputError, match="energy_unit"):
+    def rename(rows):
+        for name in ("forces_ev_per_angstrom", "energy_ev", "positions_angstrom"):
+            rows[name.partition("_")[0]] = rows.pop(name)
+
+    with pytest.raises(ConfigError, match="energy_unit"):
         spoiled(tmp_path, rename)
     options = DataOptions(path=str(tmp_path / "t.parquet"), energy_unit="hartree", length_unit="bohr")
     found = open_data(options, tmp_path / "cache", forces=True)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jaxtyping
@@ -15,10 +16,13 @@ import pytest
 import schnet_data
 from cut_training import Killed, killed_in_step
 
+import scfx
+
 torch = pytest.importorskip("torch", reason="the schnet extra is not installed")
 
 from scfx_schnet import checkpoint, schedule, split  # noqa: E402
 from scfx_schnet.batch import pack  # noqa: E402
+from scfx_schnet.fidelity import Form  # noqa: E402
 from scfx_schnet.job import TrainingJob  # noqa: E402
 from scfx_schnet.objective import median_mae  # noqa: E402
 from scfx_schnet.options import TrainingOptions  # noqa: E402
@@ -234,6 +238,74 @@ def test_averaged_weights_follow_the_trained_ones(folder, tmp_path, registry):
     training.step = 10**6
     training._average()
     assert all(torch.equal(p, torch.full_like(p, 0.5)) for p in training.average.parameters())
+
+
+class Noisy(torch.nn.Module):
+    """A plugin's network with statistics of its own and noise: sums over atoms, batch norm, dropout."""
+
+    def __init__(self, num_targets: int):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(100, 8)
+        self.rest = torch.nn.Sequential(
+            torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5), torch.nn.Linear(8, num_targets)
+        )
+
+    def forward(self, batch):
+        atoms = 100.0 + self.embedding(batch.numbers)
+        return self.rest(atoms.new_zeros(batch.n_molecules, 8).index_add(0, batch.molecule, atoms))
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    class Plugin:
+        @scfx.hookimpl
+        def scfx_register_models(self):
+            return [scfx.Offer("noisy", f"{__name__}:Noisy", summary="batch norm and dropout")]
+
+    return scfx.Registry.from_plugins({"theirs": Plugin()})
+
+
+def test_a_network_is_evaluated_with_the_statistics_that_it_was_trained_on(folder, tmp_path, noisy):
+    job = make_job(folder, model="noisy", steps=100, checkpoint_every=1000)
+    training = Training(job, tmp_path, noisy)
+    result = training.train()
+    trained, kept = training.model.state_dict(), weights(tmp_path)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        assert torch.equal(trained[f"rest.0.{name}"], kept[f"rest.0.{name}"])
+    # Sums of hundreds of atoms' features: with the statistics of the start the error was a thousand times the spread.
+    (lazy,) = median_mae(job.molecules, job.rows, job.rows, job.targets)
+    assert result["train_mae_ev"][0] < 2 * lazy
+
+
+def test_what_a_network_draws_at_random_is_a_function_of_seed_and_step(folder, tmp_path, noisy):
+    job = make_job(folder, model="noisy")
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    Training(job, tmp_path / "whole", noisy).train()
+    assert torch.equal(torch.random.get_rng_state(), before)  # a training is alone with its generator
+    torch.manual_seed(2)
+    with killed_in_step(8):
+        Training(job, tmp_path / "cut", noisy).train()
+    torch.manual_seed(3)
+    Training(job, tmp_path / "cut", noisy).train()
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    other = Training(make_job(folder, model="noisy", seed=1), tmp_path / "other", noisy)
+    drawn = []
+    for training in (Training(job, tmp_path / "again", noisy), other):
+        for training.step in (0, 1):
+            with training._chance():
+                drawn.append(float(torch.rand(())))
+    assert len(set(drawn)) == 4
+
+
+def test_the_trained_network_below_a_correction_keeps_its_statistics(folder, tmp_path, noisy):
+    job = make_job(folder, model="noisy")
+    Training(job, tmp_path / "base", noisy).train()
+    base = weights(tmp_path / "base")
+    start = {f"base.{name}": value for name, value in base.items()}
+    Training(replace(job, start=start, form=Form(delta=True)), tmp_path / "delta", noisy).train()
+    after = weights(tmp_path / "delta")
+    assert equal(base, {name: after[f"base.{name}"] for name in base})
 
 
 def test_a_batch_of_padding_free_molecules_holds_exactly_their_atoms():
