@@ -73,17 +73,6 @@ def force_factor(column: str, energy_unit: str, length_unit: str, key: str) -> f
     return _IN_EV[energy] / LENGTH_UNITS[length]
 
 
-def energy_factor_before(column: str, stated: str) -> float:
-    """Return the factor by which earlier versions read a column: what they read otherwise is other data."""
-    in_ev = stated == "ev" or (stated == "auto" and column.endswith(("_ev", "homolumogap")))
-    return 1.0 if in_ev else HARTREE_IN_EV
-
-
-def force_factor_before(energy_unit: str, length_unit: str) -> float:
-    """Return the factor by which earlier versions read a column of forces."""
-    return 1.0 if energy_unit == "auto" else _IN_EV[energy_unit] / LENGTH_UNITS[length_unit]
-
-
 def _in_name(column: str, units: Mapping[str, str]) -> str | None:
     """The unit with which a name ends, behind something that is no letter."""
     for ending in sorted(units, key=len, reverse=True):

@@ -19,8 +19,8 @@ from scfx.errors import ConfigError, InputError
 from scfx_schnet.batch import PackedMolecules, pack_arrays
 from scfx_schnet.targets import FORCES, MAX_ATOMIC_NUMBER, TARGETS
 
-#: Raised when the layout of the files changes: caches of another version are made again.
-FORMAT = 2
+#: Raised when the layout of the files, or how data is read, changes: caches of another version are made again.
+FORMAT = 3
 _COLUMNS = {"numbers": np.uint8, "positions": np.float32, "sizes": np.int32, "keys": np.uint64}
 
 
@@ -45,8 +45,6 @@ class Chunk:
     rows: np.ndarray | None = None
     #: What the source calls the columns of targets.
     columns: Mapping[str, str] = field(default_factory=dict)
-    #: Rows [row] whose molecule is only known by its formula, where earlier versions took them for one molecule.
-    nameless: np.ndarray | None = None
 
     def first(self, count: int) -> Chunk:
         """Return the first so many rows."""
@@ -60,7 +58,6 @@ class Chunk:
             targets={name: values[:count] for name, values in self.targets.items()},
             forces=None if self.forces is None else self.forces[:atoms],
             rows=None if self.rows is None else self.rows[:count],
-            nameless=None if self.nameless is None else self.nameless[:count],
         )
 
 
@@ -88,7 +85,7 @@ class Molecules:
         with_forces = _file(folder, FORCES).exists()
         self._forces = _mapped(_file(folder, FORCES), np.float32).reshape(-1, 3) if with_forces else None
         self._units: dict[str, str] = meta["units"]
-        self._absent: dict[str, str] = meta.get("absent", {})
+        self._absent: dict[str, str] = meta["absent"]
         self._starts = np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)])
 
     def __len__(self) -> int:
@@ -182,33 +179,18 @@ def open_or_write(
     """
     identity = hashlib.sha256(f"{FORMAT} {identity}".encode()).hexdigest()
     where = folder / identity[:16]
-    if not _current(where):
+    if not (where / "meta.json").exists():
         scratch = folder / f".{identity[:16]}-{uuid.uuid4().hex[:8]}"
-        old = scratch.with_name(f"{scratch.name}-old")
         scratch.mkdir(parents=True)
         try:
             _write(scratch, identity, description, chunks, f"{key}.path")
-            if where.exists() and not _current(where):
-                where.rename(old)
             scratch.rename(where)
         except OSError:
-            if not _current(where):  # else another run was faster; its folder is the same
+            if not (where / "meta.json").exists():  # else another run was faster; its folder is the same
                 raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
     return Molecules(where)
-
-
-def _current(folder: Path) -> bool:
-    """Whether there are molecules that would be written today as well.
-
-    Earlier versions took all rows without SMILES for one molecule, and rows without atoms for molecules.
-    """
-    if not (folder / "meta.json").exists():
-        return False
-    found = Molecules(folder)
-    return bool(np.all(found.sizes)) and not np.any(found.keys == key_number(""))
 
 
 def _write(
@@ -218,7 +200,7 @@ def _write(
     present: list[str] | None = None
     units: dict[str, str] = {}
     absent: dict[str, str] = {}
-    rows, nameless = 0, False
+    rows = 0
     try:
         for chunk in chunks:
             named = np.arange(rows, rows + len(chunk.sizes)) if chunk.rows is None else chunk.rows
@@ -246,7 +228,6 @@ def _write(
             if FORCES in files:
                 files[FORCES].write(np.ascontiguousarray(chunk.forces, dtype=np.float32).tobytes())
             rows += len(chunk.sizes)
-            nameless |= chunk.nameless is not None and bool(np.any(chunk.nameless))
     finally:
         for file in files.values():
             file.close()
@@ -255,8 +236,6 @@ def _write(
     assert present is not None
     for name in files.keys() - _COLUMNS.keys() - {*present, FORCES}:
         os.remove(_file(folder, name))
-    if nameless:  # they are split otherwise than they were
-        identity = hashlib.sha256(f"{identity} by formula".encode()).hexdigest()
     meta = {
         "identity": identity,
         "description": {**description, "rows": rows},

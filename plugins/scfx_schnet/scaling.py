@@ -228,12 +228,7 @@ class ScalingTask(AbstractTask):
         growth = Growth(curve.conformers, curve.molecules)
         if growth != Growth():
             where = f"{key}.{'conformers' if curve.conformers else 'molecules'}"
-        there = len(np.unique(molecules.keys[split.pool]))
-        if curve.molecules is not None and curve.molecules > there:
-            raise ConfigError(
-                f"{key}.molecules", f"got {curve.molecules}, but only {there} molecules are left for training"
-            )
-        check_size(growth.rows(molecules.keys, split.pool, 0), max(sizes), where)
+        check_size(growth.rows(molecules.keys, split.pool, 0, f"{key}.molecules"), max(sizes), where)
         options, against = self.options, {c.against for c in self.curves}
         spec = None
         if options.relaxation is not None:

@@ -41,7 +41,7 @@ class MoleculeTable:
     """A table whose columns were found and whose units are known; `chunks` reads its rows, a molecule each.
 
     `columns` by what they are (smiles, numbers, positions, targets, forces), `factors` what turns them into angstrom,
-    eV and eV/angstrom. `otherwise`: the columns that earlier versions read in another unit. In CSV, lists are JSON.
+    eV and eV/angstrom. In CSV, lists are JSON.
     """
 
     path: Path
@@ -50,7 +50,6 @@ class MoleculeTable:
     factors: Mapping[str, float]
     told: tuple[str, ...]
     surface: Surface | None
-    otherwise: tuple[str, ...]
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows. Raises `ConfigError` with row and column for the first one that is no molecule."""
@@ -108,7 +107,6 @@ class MoleculeTable:
             forces=self._forces(part, numbers, sizes, row),
             rows=np.arange(row, row + len(sizes)),
             columns={name: self.columns.get(name, " - ".join(_ZERO_POINT)) for name in targets},
-            nameless=nameless,
         )
 
     def _numbers(self, values: list[Any], row: int) -> tuple[np.ndarray, np.ndarray]:
@@ -232,19 +230,13 @@ def open_table(
     if twice:
         raise ConfigError(f"{key}.path", f"{str(path)!r} has two columns {twice[0]!r}. Rename one")
     factors = {"positions": column_units.length_factor(chosen["positions"], length_unit, key)}
-    otherwise = []
     for name in (name for name in TARGETS if name in chosen):
-        column = chosen[name]
-        factors[name] = column_units.energy_factor(column, energy_unit, key)
-        if factors[name] != column_units.energy_factor_before(column, energy_unit):
-            otherwise.append(column)
+        factors[name] = column_units.energy_factor(chosen[name], energy_unit, key)
     if "energy" not in chosen and set(_ZERO_POINT) <= set(names):
         factors["energy"] = column_units.energy_factor(_ZERO_POINT[0], energy_unit, key)
     if FORCES in chosen:
         factors[FORCES] = column_units.force_factor(chosen[FORCES], energy_unit, length_unit, key)
-        if factors[FORCES] != column_units.force_factor_before(energy_unit, length_unit):
-            otherwise.append(chosen[FORCES])
-    return MoleculeTable(path, key, chosen, factors, told, surface, tuple(otherwise))
+    return MoleculeTable(path, key, chosen, factors, told, surface)
 
 
 def _array(value: Any, dtype: Any = None) -> np.ndarray | None:

@@ -116,18 +116,6 @@ def test_forces_are_in_the_unit_of_their_name(tmp_path, column, options, factor)
     np.testing.assert_allclose(found, np.array(stored[0]) * factor, rtol=1e-6)
 
 
-def test_what_was_read_in_a_wrong_unit_once_is_other_data(tmp_path):
-    # Earlier versions took `gap_eV` for hartree, and kept what they read.
-    table = rows(2)
-    table["gap_eV"] = table.pop("gap_ev")
-    path, options = written(tmp_path, table), {"columns": {"gap": "gap_eV"}}
-    now = opened(tmp_path, path, **options)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scfx_schnet.column_units.energy_factor_before", lambda *_: 1.0)
-        before = opened(tmp_path, path, **options)
-    assert before.identity != now.identity
-
-
 class Archive(AbstractLabels):
     """A reader of datasets, of which nothing is read here."""
 
@@ -270,23 +258,6 @@ def test_rows_without_smiles_count_by_their_formula(tmp_path, ending):
     found = opened(tmp_path, written(tmp_path, {**rows(), "smiles": ["C", None, ""]}, ending))
     expected = [molecule_key("C"), molecule_key(None, None, [6, 6]), molecule_key(None, None, [6, 6, 6])]
     assert found.keys.tolist() == [store.key_number(key) for key in expected]
-
-
-@pytest.mark.parametrize("without", ["smiles", "atoms"])
-def test_data_that_earlier_versions_misread_is_not_taken_from_the_cache(tmp_path, without):
-    path = written(tmp_path, {**rows(), "smiles": ["C", None, None]} if without == "smiles" else rows())
-    new = opened(tmp_path, path)
-    keys = new.keys.tolist()
-    (folder,) = (tmp_path / "cache").iterdir()
-    # What they left: every row without SMILES the same molecule, under the name of the data without more.
-    name = "keys" if without == "smiles" else "sizes"
-    old = np.fromfile(folder / f"{name}.bin", store._COLUMNS[name])
-    old[1:] = store.key_number("") if without == "smiles" else 0
-    old.tofile(folder / f"{name}.bin")
-    again = opened(tmp_path, path)
-    assert (again.keys.tolist(), again.sizes.tolist()) == (keys, [2, 2, 3])
-    assert again.identity == new.identity
-    assert (again.identity[:16] == folder.name) is (without == "atoms")
 
 
 # ---- subsets -----------------------------------------------------------------------------------------------------
