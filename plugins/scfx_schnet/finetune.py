@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from scfx.abstract import AbstractTask, TaskContext
-from scfx.errors import ConfigError, InputError
+from scfx.errors import ConfigError
 from scfx_schnet.checkpoint import load_model, read
-from scfx_schnet.fidelity import Form, Joined, balanced, predicted, shifted
+from scfx_schnet.fidelity import Form, Joined, balanced, shifted
+from scfx_schnet.finetune_parts import Parts, Start
 from scfx_schnet.finetune_report import write_report
 from scfx_schnet.job import TrainingJob
 from scfx_schnet.logs import console_of
 from scfx_schnet.molecules import Molecules
-from scfx_schnet.objective import check_elements, check_units
+from scfx_schnet.objective import check_units
 from scfx_schnet.options import Seeds, Sizes, SplitOptions, TrainingOptions, check_distinct, model_table
 from scfx_schnet.processes import Processes, processes
 from scfx_schnet.runs import Runs
 from scfx_schnet.sources import DataOptions, open_shared
-from scfx_schnet.split import Split, subset
-from scfx_schnet.targets import FORCES, Standardiser, checked_targets, scalars
+from scfx_schnet.split import subset
+from scfx_schnet.targets import FORCES, checked_targets, scalars
 
 Way = Literal["scratch", "pretrained", "delta", "heads"]
 
@@ -137,7 +137,7 @@ class FinetuneTask(AbstractTask):
         first = options.pretraining.data
         cheap = open_shared(first, cache, group, registry, "task.pretraining.data", forces)
         better = open_shared(options.data, cache, group, registry, "task.data", forces)
-        parts = _Parts.of(cheap, better, options.split, options.overlap == "remove")
+        parts = Parts.of(cheap, better, options.split, options.overlap == "remove")
         for molecules in (cheap, better):
             molecules.check(self.targets, "task.targets")
         check_units(self.targets, cheap, better, "task.pretraining.data")
@@ -176,7 +176,7 @@ class FinetuneTask(AbstractTask):
         return 1 if missing else 0
 
     def _job(
-        self, way: Way, parts: _Parts, rows: np.ndarray, seed: int, start: _Start | None, before: int
+        self, way: Way, parts: Parts, rows: np.ndarray, seed: int, start: Start | None, before: int
     ) -> TrainingJob:
         """The training of one way: the same rows, seed and updates; `heads` does those of the pre-training too, of
         which there are so many `before`."""
@@ -245,12 +245,12 @@ class FinetuneTask(AbstractTask):
     def _start(
         self,
         given: dict[str, Any] | None,
-        parts: _Parts,
+        parts: Parts,
         seed: int,
         runs: Runs,
         group: Processes,
         context: TaskContext,
-    ) -> _Start | None:
+    ) -> Start | None:
         """The network after pre-training: the given one, or that of this task's own run for the seed; None where no way
         needs it, or for `report_only` where there is none.
         """
@@ -276,76 +276,4 @@ class FinetuneTask(AbstractTask):
             path = runs.root / f"pretraining/seed{seed}" / "model.pt"
         group.wait()
         network, standardiser, _ = load_model(path, context.registry)
-        return _Start(network, standardiser, network.state_dict())
-
-
-@dataclass(frozen=True, eq=False)
-class _Start:
-    """A pre-trained network, its standardiser, and its weights."""
-
-    network: torch.nn.Module
-    standardiser: Standardiser
-    weights: dict[str, torch.Tensor]
-
-    def predicted(self, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
-        return predicted(self.network, self.standardiser, molecules, rows)
-
-
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """Both data sets, and which rows of them are for what: none that is asked about is in a pre-training."""
-
-    cheap: Molecules
-    better: Molecules
-    cheap_split: Split
-    pool: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    removed: int
-
-    @classmethod
-    def of(cls, cheap: Molecules, better: Molecules, options: SplitOptions, remove: bool) -> _Parts:
-        kept = np.arange(len(better))
-        if remove:
-            kept = np.flatnonzero(~np.isin(better.keys, cheap.keys))
-            if not len(kept):
-                raise ConfigError(
-                    "task.data",
-                    "every molecule of it occurs in the pre-training data: nothing is left. overlap = 'split' keeps "
-                    "them, and pre-trains on none that is asked about",
-                )
-        split, cheap_split = options.divide(better.keys[kept]), options.divide(cheap.keys)
-        pool, validation, test = kept[split.pool], kept[split.validation], kept[split.test]
-        asked = better.keys[np.concatenate([validation, test])]
-        if np.isin(cheap.keys[cheap_split.pool], asked).any():
-            raise InputError(
-                "molecules that are asked about are in the pre-training subset: the splits differ"
-            )
-        return cls(cheap, better, cheap_split, pool, validation, test, len(better) - len(kept))
-
-    def check_elements(self, rows: np.ndarray) -> None:
-        """Raise `ConfigError` if what is asked about has elements that none of these training rows has."""
-        asked = {
-            name: self.better.elements(part)
-            for name, part in (("validation part", self.validation), ("test part", self.test))
-        }
-        remedy = f"Take more than {len(rows)} rows, or another seed"
-        check_elements(self.better.elements(rows), asked, "task.sizes", remedy)
-
-    def cheap_rows(self, size: int | None, seed: int) -> np.ndarray:
-        """Return the pre-training subset of a seed."""
-        pool = self.cheap_split.pool
-        return subset(self.cheap.keys, pool, size or len(pool), seed, "task.pretraining.rows")
-
-    def facts(self) -> dict[str, Any]:
-        """Return counts for the report."""
-        return {
-            "rows": len(self.better),
-            "rows_removed": self.removed,
-            "molecules_removed": len(np.intersect1d(self.better.keys, self.cheap.keys))
-            if self.removed
-            else 0,
-            "validation": len(self.validation),
-            "test": len(self.test),
-            "pretraining_data_rows": len(self.cheap),
-        }
+        return Start(network, standardiser, network.state_dict())
