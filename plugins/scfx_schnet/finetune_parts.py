@@ -26,6 +26,7 @@ class Start:
     weights: dict[str, torch.Tensor]
 
     def predicted(self, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
+        """Return what it says of rows of a data set, [row, target], each in its unit."""
         return predicted(self.network, self.standardiser, molecules, rows)
 
 
@@ -43,6 +44,10 @@ class Parts:
 
     @classmethod
     def of(cls, cheap: Molecules, better: Molecules, options: SplitOptions, remove: bool) -> Parts:
+        """Split the better labels and the cheap ones; `remove` takes molecules of both out of the better ones first.
+
+        Raises `ConfigError` if nothing is left, `InputError` if a pre-training would see molecules that are asked about.
+        """
         kept = np.arange(len(better))
         if remove:
             kept = np.flatnonzero(~np.isin(better.keys, cheap.keys))
