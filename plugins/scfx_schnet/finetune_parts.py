@@ -46,7 +46,7 @@ class Parts:
     def of(cls, cheap: Molecules, better: Molecules, options: SplitOptions, remove: bool) -> Parts:
         """Split the better labels and the cheap ones; `remove` takes molecules of both out of the better ones first.
 
-        Raises `ConfigError` if nothing is left, `InputError` if a pre-training would see molecules that are asked about.
+        Raises `ConfigError` if nothing is left, `InputError` if a pre-training would see a molecule asked about.
         """
         kept = np.arange(len(better))
         if remove:
