@@ -25,9 +25,9 @@ def with_spread(errors: dict[str, Any] | None, column: int = 0) -> str:
     return f"{1000 * errors['mean'][column]:.0f} ± {1000 * errors['std'][column]:.0f}" if errors else ""
 
 
-def quality(folder: Path) -> str:
+def quality(folder: Path, networks: str = "potentials", figure: str = "schnet_label_quality.png") -> str:
     """What each kind of labels costs and does; the differences that its intervals tell from nothing are marked."""
-    potentials = folder / "potentials"
+    potentials = folder / networks
     summary = json.loads((potentials / "summary.json").read_text())
     differences = json.loads((potentials / "differences.json").read_text())["differences"]
     first = next(iter(summary.values()))
@@ -67,7 +67,7 @@ def quality(folder: Path) -> str:
         "",
     ]
     caption = "differences between kinds of labels"
-    return "\n".join(lines) + picture(potentials / "differences.png", "schnet_label_quality.png", caption)
+    return "\n".join(lines) + picture(potentials / "differences.png", figure, caption)
 
 
 def _label_errors(study: Path) -> dict[str, list[str]]:

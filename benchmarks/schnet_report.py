@@ -3,7 +3,8 @@
     python benchmarks/schnet_report.py --scaling out/scaling --qm9 out/qm9-curve --finetune out/finetune \
         --qm9-levers out/qm9-curve \
         --variants out/variants --compute out/equal-compute --speed out/schnet_speed.json \
-        --quality out/label-quality --forces out/potential-scaling/curves --potential out/potential \
+        --quality out/label-quality --quality-painn out/label-quality --forces out/potential-scaling/curves \
+        --potential out/potential \
         --fidelity out/potential-finetune --pcq out/finetune-pcq --force-speed out/schnet_force_speed.json --budget out
 
 Every part that is given replaces its section; the others stay. Numbers come from the tasks' own summary.json and
@@ -96,6 +97,10 @@ def fidelity(folder: Path) -> str:
     return finetune(folder, "Energies and forces in 6-31G*, the cheap ones in STO-3G", "schnet_fidelity.png")
 
 
+def quality_painn(folder: Path) -> str:
+    return quality(folder, "painn", "schnet_label_quality_painn.png")
+
+
 def pcq(folder: Path) -> str:
     return finetune(folder, "The gap of a sample of PCQM4Mv2", "schnet_pcq.png")
 
@@ -168,7 +173,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = {
         "scaling": scaling, "qm9": qm9, "qm9_levers": qm9_levers, "finetune": finetune, "variants": variants,
-        "compute": compute, "speed": speed, "quality": quality, "forces": forces, "potential": potential,
+        "compute": compute, "speed": speed, "quality": quality, "quality_painn": quality_painn,
+        "forces": forces, "potential": potential,
         "fidelity": fidelity, "pcq": pcq, "force_speed": force_speed, "budget": budget,
     }  # fmt: skip
     for name in parts:
