@@ -14,11 +14,13 @@ _IN_EV = {"ev": 1.0, "hartree": HARTREE_IN_EV}
 _ENERGIES = {
     "ev": "ev", "hartree": "hartree", "ha": "hartree", "eh": "hartree", "au": "hartree", "mev": "meV",
     "kcal_per_mol": "kcal/mol", "kcal_mol": "kcal/mol", "kcal/mol": "kcal/mol", "kcalmol": "kcal/mol",
+    "kcal": "kcal/mol", "kj": "kJ/mol", "ry": "rydberg", "rydberg": "rydberg", "cm-1": "1/cm",
     "kj_per_mol": "kJ/mol", "kj_mol": "kJ/mol", "kj/mol": "kJ/mol", "kjmol": "kJ/mol",
 }  # fmt: skip
 _LENGTHS = {
-    "angstrom": "angstrom", "ang": "angstrom", "bohr": "bohr", "au": "bohr", "nm": "nm", "pm": "pm",
+    "angstrom": "angstrom", "ang": "angstrom", "bohr": "bohr", "a0": "bohr", "au": "bohr", "nm": "nm", "pm": "pm",
 }  # fmt: skip
+_PLAIN_WORDS = ("ev", "mev", "hartree", "kcal", "kj", "rydberg", "angstrom", "bohr")
 _FORCE = re.compile(r"(?:^|[^a-z0-9])([a-z]+)(?:[_\s]per[_\s]|\s*/\s*)([a-z]+)[^a-z0-9]*$")
 
 
@@ -65,6 +67,7 @@ def force_factor(column: str, energy_unit: str, length_unit: str, key: str) -> f
                 f"the unit of the column of forces {column!r} is not in its name (_ev_per_angstrom, "
                 "_hartree_per_bohr): rename it, or state energy_unit and length_unit",
             )
+        length_factor(column, length_unit, key)
         return _IN_EV[energy_unit] / LENGTH_UNITS[length_unit]
     energy, length = _ENERGIES.get(found[1], ""), {"a": "angstrom", **_LENGTHS}.get(found[2], "")
     if energy not in _IN_EV or length not in LENGTH_UNITS:
@@ -78,7 +81,10 @@ def _in_name(column: str, units: Mapping[str, str]) -> str | None:
     for ending in sorted(units, key=len, reverse=True):
         if re.search(rf"(?:^|[^a-z0-9]){re.escape(ending)}[^a-z0-9]*$", column.lower()):
             return units[ending]
-    return None
+    # Elsewhere in the name, only words that are nothing else.
+    words = {word for word in re.split(r"[^a-z0-9]+", column.lower()) if word in _PLAIN_WORDS}
+    found = {units[word] for word in words if word in units}
+    return found.pop() if len(found) == 1 else None
 
 
 def _unread(column: str, unit: str, expected: str, key: str) -> ConfigError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,44 +71,48 @@ class Examination:
         if self._by_molecule:
             found["by_molecule"] = self.question
         if largest and self._moving is not None:
-            found["dynamics"] = self._moving.model_dump(mode="json")
+            found["dynamics"] = {**self._moving.model_dump(mode="json"), "of": self.question}
         if largest and self._relaxing is not None:
             assert self._spec is not None
             level = self._spec.resolve(self._registry).spec_hash
             found["relaxation"] = {
                 **self._relaxing.model_dump(mode="json", exclude={"level"}),
                 "spec_hash": level,
+                "of": self.question,
             }
         return found
 
-    def __call__(self, training: Training) -> dict[str, Any]:
-        """Return the judge's errors, if there is one; writes `by_molecule.npz` where errors are compared."""
-        found = {} if self._judge is None else self._judge(training)
-        if self._by_molecule:
+    def __call__(self, training: Training, new: Set[str]) -> dict[str, Any]:
+        """Return the judge's errors, if there is one; writes `by_molecule.npz` where errors are compared.
+
+        Only questions whose names are in `new` are answered (`asks`).
+        """
+        found = self._judge(training) if self._judge is not None and "judge" in new else {}
+        if self._by_molecule and "by_molecule" in new:
             keys, errors = _errors_by_molecule(training, self._molecules, self._asked)
             if training.group.first:
                 np.savez(training.folder / BY_MOLECULE, keys=keys, **errors)  # pyright: ignore[reportArgumentType]
         return found
 
-    def largest(self, training: Training) -> dict[str, Any]:
+    def largest(self, training: Training, new: Set[str]) -> dict[str, Any]:
         """Return those, and what becomes of molecules that the potential moves."""
-        found = self(training)
-        if not training.group.first or not (self._moving or self._relaxing):
+        found = self(training, new)
+        if not training.group.first or not {"dynamics", "relaxation"} & new:
             return found
         device = str(training.device)
         potential = Potential.load(training.folder / "model.pt", device=device, registry=self._registry)
-        return found | self.moved(potential)
+        return found | self.moved(potential, new)
 
-    def moved(self, potential: Potential) -> dict[str, Any]:
+    def moved(self, potential: Potential, new: Set[str]) -> dict[str, Any]:
         """Return what `dynamics` and `Minima` say of a potential, under these names; of those that were asked for."""
         found: dict[str, Any] = {}
-        if self._relaxing is not None:
+        if self._relaxing is not None and "relaxation" in new:
             if self._minima is None:
                 assert self._spec is not None
                 geometries = self._geometries[: self._relaxing.molecules]
                 self._minima = Minima(geometries, self._relaxing, self._spec, self._folder, self._registry)
             found["relaxation"] = self._minima(potential)
-        if self._moving is not None:
+        if self._moving is not None and "dynamics" in new:
             found["dynamics"] = dynamics(potential, self._geometries[: self._moving.molecules], self._moving)
         return found
 

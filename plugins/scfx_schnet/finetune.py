@@ -143,13 +143,16 @@ class FinetuneTask(AbstractTask):
         check_units(self.targets, cheap, better, "task.pretraining.data")
         given = self._given(cheap)
         before = self._pretraining.model_dump(mode="json") if given is None else given["training"]
+        for seed in options.seeds:
+            for size in options.sizes:
+                rows = subset(parts.better.keys, parts.pool, size, seed)
+                if "energy" in self.targets:
+                    parts.check_elements(rows)
         results, missing = [], 0
         for seed in options.seeds:
             start = self._start(given, parts, seed, runs, group, context)
             for size in options.sizes:
                 rows = subset(parts.better.keys, parts.pool, size, seed)
-                if "energy" in self.targets:
-                    parts.check_elements(rows)
                 for way in options.ways:
                     name, about = f"{way}/n{size}-seed{seed}", {"start": way, "size": size, "seed": seed}
                     if start is None and way in ("pretrained", "delta"):

@@ -105,6 +105,8 @@ class Molecules:
     def check(self, names: Sequence[str], key: str) -> None:
         """Raise `ConfigError` for a target that the data set has not, or not in every row."""
         for name in names:
+            if name in self.description.get("unread", {}):
+                raise ConfigError(key, self.description["unread"][name])
             if name in self._absent:
                 raise ConfigError(
                     key,

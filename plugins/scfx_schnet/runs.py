@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,18 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from scfx.errors import InputError
+from scfx_schnet.examination import BY_MOLECULE
 from scfx_schnet.job import TrainingJob
 from scfx_schnet.processes import Processes
 from scfx_schnet.targets import thousandth
 from scfx_schnet.training import Training
+
+#: Which keys of a result answer a question; `by_molecule` is answered by a file.
+_ANSWERS = {
+    "judge": ("judged_mae_ev", "judged_line_mae_ev", "judged_rows", "calibration_rows"),
+    "dynamics": ("dynamics",),
+    "relaxation": ("relaxation",),
+}
 
 
 class Runs:
@@ -29,56 +37,62 @@ class Runs:
         name: str,
         job: TrainingJob,
         facts: dict[str, Any],
-        after: Callable[[Training], dict[str, Any]] | None = None,
+        after: Callable[[Training, Set[str]], dict[str, Any]] | None = None,
         asked: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Return the result of the run `name`, trained now if it is not there; `facts` and what `after` returns go with
-        it. What `after` is `asked` is kept too: where that was another thing, the trained network is asked again.
+        """Return the result of the run `name`, trained now if it is not there, with `facts` and the answers of `after`.
+
+        `asked` are the questions that `after` answers, by name, as plain data; it is called with the names of those
+        that are new. Answers that hold are kept, and a network that is there is not trained again.
 
         Raises `InputError` if the folder holds another training's result, or if another process is at it.
         """
         folder, found = self.root / name, self._trained(name, job)
         asked = {"rows": job.asked, **(asked or {})}
-        if found is not None and found.get("asked") == asked:
-            return {**found, **facts}
+        new = _new_questions(folder, found, asked)
+        self._group.wait()  # all have read it before one writes
+        if found is not None and not new:
+            return _told(found, facts, asked)
         with self._alone_in(folder):
             training = Training(job, folder, self._registry, self._group, self._console)
             if found is None:
-                errors = training.train()
+                errors, kept = training.train(), {}
             else:
                 training.reopen()
-                # Answers to what was asked before go with the question.
-                errors = {key: found[key] for key in Training.RESULTS}
-                if found.get("asked", {}).get("rows") != job.asked:
-                    errors |= training.mean_errors()
+                # What does not hold any more goes, and is asked again.
+                stale = {key for question in new for key in _ANSWERS.get(question, ())}
+                kept = {key: value for key, value in found.items() if key not in stale}
+                errors = training.mean_errors() if "rows" in new else {}
             shown = thousandth(job.molecules.unit(job.targets[0]))
-            result = {"run": name, "shown_unit": shown, **errors, **facts, "identity": job.identity()}
-            result["asked"] = {"rows": job.asked}
+            result = {"run": name, "shown_unit": shown, **kept, **errors, **facts, "identity": job.identity()}
+            answered = {q: a for q, a in kept.get("asked", {}).items() if q not in new}
+            result["asked"] = {**answered, "rows": job.asked}
             # What is trained is kept before it is asked for more, which may take long and be stopped.
             self._write(folder, result)
             if after is not None:
-                result |= {**after(training), "asked": asked}
+                result |= {**after(training, new), "asked": {**answered, **asked}}
                 self._write(folder, result)
             if self._group.first:
                 self.say(_line(result))
             self._group.wait()
-        return result
+        return _told(result, facts, asked)
 
     def done(
         self, name: str, job: TrainingJob, facts: dict[str, Any], asked: dict[str, Any] | None = None
     ) -> dict[str, Any] | None:
-        """Return the result of a run that is there, with `facts`; None, and a line, if it is not, or was asked other
-        things.
+        """Return the result of a run that is there, with `facts`; None, and a line, if it was not asked this.
 
         Raises `InputError` if the folder holds another training's result.
         """
-        found = self._trained(name, job)
+        found, asked = self._trained(name, job), {"rows": job.asked, **(asked or {})}
         if found is None:
             return None
-        if found.get("asked") != {"rows": job.asked, **(asked or {})}:
-            self.say(f"{self.root / name} was asked other things: run it without report_only")
+        if new := _new_questions(self.root / name, found, asked):
+            self.say(
+                f"{self.root / name} was not asked this ({', '.join(sorted(new))}): run it without report_only"
+            )
             return None
-        return {**found, **facts}
+        return _told(found, facts, asked)
 
     def _trained(self, name: str, job: TrainingJob) -> dict[str, Any] | None:
         found = self.result(name)
@@ -123,6 +137,21 @@ class Runs:
         """Print a line, from one process only."""
         if self._group.first and self._console is not None:
             self._console.print(text, highlight=False)
+
+
+def _new_questions(folder: Path, found: dict[str, Any] | None, asked: dict[str, Any]) -> set[str]:
+    """The names of the questions that a result does not answer."""
+    before = {} if found is None else found.get("asked", {})
+    new = {question for question, what in asked.items() if before.get(question) != what}
+    if "by_molecule" in asked and not (folder / BY_MOLECULE).exists():
+        new.add("by_molecule")
+    return new
+
+
+def _told(result: dict[str, Any], facts: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """A result without answers that are not asked for here."""
+    others = {key for question, keys in _ANSWERS.items() if question not in asked for key in keys}
+    return {key: value for key, value in result.items() if key not in others} | facts
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -161,6 +161,9 @@ class ScalingTask(AbstractTask):
         # All curves' data first: what is missing or too small is said before hours of training, not after.
         plans = [self._plan(curve, root / "cache", group, context) for curve in self.curves]
         _check_comparable(plans)
+        for plan in plans:
+            for _ in self._jobs(plan):  # what a subset lacks
+                pass
         results, missing = [], 0
         try:
             for plan in plans:

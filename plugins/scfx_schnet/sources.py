@@ -291,4 +291,4 @@ def _table(
     with path.open("rb") as file:
         while block := file.read(2**20):
             digest.update(block)
-    return digest.hexdigest(), {}, table.chunks()
+    return digest.hexdigest(), {"unread": dict(table.unread)}, table.chunks(options.limit)

@@ -50,15 +50,24 @@ class MoleculeTable:
     factors: Mapping[str, float]
     told: tuple[str, ...]
     surface: Surface | None
+    #: Why targets that nobody named are left out, by target: their units contradict what is stated.
+    unread: Mapping[str, str]
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield the rows. Raises `ConfigError` with row and column for the first one that is no molecule."""
+    def chunks(self, limit: int | None = None) -> Iterator[Chunk]:
+        """Yield the rows, the first so many of them.
+
+        Raises `ConfigError` with row and column for the first one that is no molecule.
+        """
         targets = [column for what, column in self.columns.items() if what in TARGETS]
         zero_point = _ZERO_POINT if self._from_zero_point else ()
         plain = list(dict.fromkeys([self.columns["smiles"], *targets, *zero_point, *self.told]))
         lists = [self.columns[what] for what in ("numbers", "positions", FORCES) if what in self.columns]
         row = 0
-        for part in table_files.parts(self.path, self.key, plain, lists, self.refused):
+        for whole in table_files.parts(self.path, self.key, plain, lists, self.refused):
+            left = None if limit is None else limit - row
+            part = {column: values[:left] for column, values in whole.items()}
+            if not part[self.columns["smiles"]]:
+                return
             chunk = self._chunk(part, row)
             row += len(chunk.sizes)
             yield chunk
@@ -230,13 +239,20 @@ def open_table(
     if twice:
         raise ConfigError(f"{key}.path", f"{str(path)!r} has two columns {twice[0]!r}. Rename one")
     factors = {"positions": column_units.length_factor(chosen["positions"], length_unit, key)}
+    unread = {}
     for name in (name for name in TARGETS if name in chosen):
-        factors[name] = column_units.energy_factor(chosen[name], energy_unit, key)
-    if "energy" not in chosen and set(_ZERO_POINT) <= set(names):
+        try:
+            factors[name] = column_units.energy_factor(chosen[name], energy_unit, key)
+        except ConfigError as error:
+            if name in columns:
+                raise
+            unread[name] = str(error)  # said where it is asked for
+            del chosen[name]
+    if "energy" not in chosen and "energy" not in unread and set(_ZERO_POINT) <= set(names):
         factors["energy"] = column_units.energy_factor(_ZERO_POINT[0], energy_unit, key)
     if FORCES in chosen:
         factors[FORCES] = column_units.force_factor(chosen[FORCES], energy_unit, length_unit, key)
-    return MoleculeTable(path, key, chosen, factors, told, surface)
+    return MoleculeTable(path, key, chosen, factors, told, surface, unread)
 
 
 def _array(value: Any, dtype: Any = None) -> np.ndarray | None:

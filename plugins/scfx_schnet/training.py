@@ -226,7 +226,7 @@ class Training:
 
     def reopen(self) -> None:
         """Take the weights of the folder's `model.pt`, which this very job left there."""
-        content = torch.load(self.folder / "model.pt", map_location=self.device, weights_only=True)
+        content = checkpoint.read(self.folder / "model.pt")
         if content["identity"] != self.job.identity():
             raise InputError(f"{self.folder / 'model.pt'} is of another training; remove its folder")
         self.average.load_state_dict(content["model"])

@@ -22,7 +22,7 @@ from scfx_schnet.sources import DataOptions, open_data  # noqa: E402
 from scfx_schnet.split import Growth, subset  # noqa: E402
 
 import scfx  # noqa: E402
-from scfx.errors import ConfigError  # noqa: E402
+from scfx.errors import ConfigError, InputError  # noqa: E402
 from scfx.model.system import BOHR_IN_ANGSTROM, HARTREE_IN_EV  # noqa: E402
 
 H2 = np.array([1, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.80]])
@@ -445,11 +445,25 @@ def test_energies_alone_are_compared_with_forces_and_potentials_move_molecules(
     assert "energies/n48-seed0: NVE of 2 molecules, 0.005 ps" in text
     assert "energies/n48-seed0: Relaxation of" in text
     assert "| energies | both | 48 | forces, meV/angstrom |" in text
-    # What is no longer asked for is no longer answered.
+    # What is no longer asked for is no longer told, and need not be answered again when it is.
+    asked_again = dict(options)
     del options["relaxation"], options["dynamics"]
     assert run(ScalingTask, options, registry) == 0
-    last = json.loads((tmp_path / "runs" / "energies" / "n48-seed0" / "result.json").read_text())
-    assert last == result
+    assert "NVE" not in (tmp_path / "summary.md").read_text()
+    monkeypatch.setattr("scfx_schnet.examination.dynamics", None)
+    monkeypatch.setattr("scfx_schnet.examination.Minima", None)
+    for report_only in (True, False):
+        assert run(ScalingTask, {**asked_again, "report_only": report_only}, registry) == 0
+        assert (tmp_path / "summary.md").read_text() == text
+    # A file of answers that is gone is made again; a network that is gone is said.
+    folder = tmp_path / "runs" / "energies" / "n48-seed0"
+    (folder / "by_molecule.npz").unlink()
+    assert run(ScalingTask, asked_again, registry) == 0
+    assert (folder / "by_molecule.npz").exists()
+    for name in ("by_molecule.npz", "model.pt"):
+        (folder / name).unlink()
+    with pytest.raises(InputError, match=r"model\.pt"):
+        run(ScalingTask, asked_again, registry)
 
 
 @pytest.mark.parametrize(("changes", "key"), [

@@ -80,7 +80,10 @@ def test_a_column_is_in_the_unit_of_its_name_whatever_its_case(tmp_path, column,
 
 
 @pytest.mark.parametrize(("old", "new", "options", "key"), [
-    ("gap_ev", "gap_ev", {"energy_unit": "hartree"}, "energy_unit"),
+    ("gap_ev", "gap_ev", {"energy_unit": "hartree", "columns": {"gap": "gap_ev"}}, "energy_unit"),
+    ("gap_ev", "gap_ev_b3lyp", {"energy_unit": "hartree", "columns": {"gap": "gap_ev_b3lyp"}}, "energy_unit"),
+    ("gap_ev", "gap_kcal", {"columns": {"gap": "gap_kcal"}}, "path"),
+    ("gap_ev", "gap_cm-1", {"columns": {"gap": "gap_cm-1"}}, "path"),
     ("gap_ev", "gap_hartree", {"energy_unit": "ev", "columns": {"gap": "gap_hartree"}}, "energy_unit"),
     ("gap_ev", "gap_meV", {"columns": {"gap": "gap_meV"}}, "path"),
     ("gap_ev", "gap (kcal/mol)", {"columns": {"gap": "gap (kcal/mol)"}, "energy_unit": "ev"}, "path"),
@@ -92,6 +95,19 @@ def test_a_stated_unit_that_contradicts_the_columns_name_is_refused(tmp_path, ol
     table = rows()
     table[new] = table.pop(old)
     assert refused(tmp_path, written(tmp_path, table), new.split(" ")[0], **options) == f"{KEY}.{key}"
+
+
+def test_columns_and_rows_that_nobody_asks_for_are_not_refused(tmp_path):
+    table = {**rows(3), "gap": [0.1, 0.2, 0.3]}
+    del table["gap_ev"]  # homo_ev stays, in another unit than the one that is stated
+    table["positions_angstrom"][2] = None
+    path = written(tmp_path, table)
+    assert refused(tmp_path, path, "row 2") == f"{KEY}.path"
+    found = opened(tmp_path, path, energy_unit="hartree", limit=2)
+    found.check(["gap"], "task.targets")
+    np.testing.assert_allclose(found.targets(np.arange(2), ["gap"])[:, 0], [0.1 * HARTREE, 0.2 * HARTREE])
+    with pytest.raises(ConfigError, match="'homo_ev' is in ev by its name"):
+        found.check(["homo"], "task.targets")
 
 
 @pytest.mark.parametrize(("column", "options", "factor"), [
