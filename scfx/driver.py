@@ -23,7 +23,8 @@ from scfx.execution.progress_bar import reporting
 from scfx.execution.watch import LaneWatch, Stopped, Watch, side_by_side
 from scfx.model.basis import BasisSet
 from scfx.model.batch import Batch
-from scfx.model.system import System, as_systems
+from scfx.model.conversion import as_systems
+from scfx.model.system import System
 from scfx.properties.requests import Requested
 from scfx.registry import Registry
 from scfx.results import SCFResult
@@ -103,7 +104,7 @@ class Solver:
         progress: Progress = None,
         on_interrupt: OnInterrupt = "raise",
     ) -> SCFResult:
-        """Solve every system: a `System`, or whatever `scfx.model.system.as_system` makes one of, or many of these.
+        """Solve every system: a `System`, or whatever `scfx.model.conversion.as_system` makes one of, or many of these.
 
         `initial_density`: for each system a density [nspin, nao, nao] to begin with in place of the guess, as another
         geometry's result has it in `density`, or None. The labels then depend on where it came from, within the
@@ -337,8 +338,8 @@ def solve(
     on_interrupt: OnInterrupt = "raise",
     **options: Unpack[SCFOptions],
 ) -> SCFResult:
-    """Return Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.system.as_system` makes
-    one of.
+    """Return Kohn-Sham or Hartree-Fock labels of one or many systems, or of what `scfx.model.conversion.as_system`
+    makes one of.
 
     Every argument takes the forms that the `[scf]` table takes: a name, or a table such as
     `backend={"name": "libcint", ...}`; functionals, basis sets, backends and precision policies may also be objects.

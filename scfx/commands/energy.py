@@ -239,7 +239,8 @@ def read_molecule(
     Raises `InputError` for options that are for the other of the two.
     """
     from scfx.errors import InputError, PluginUnavailableError
-    from scfx.model.system import System, is_xyz_path
+    from scfx.model.conversion import is_xyz_path
+    from scfx.model.system import System
 
     if is_xyz_path(molecule):
         if seed is not None:

@@ -11,7 +11,8 @@ import pytest
 from molecules import molecule
 
 import scfx
-from scfx.model.system import BOHR_IN_ANGSTROM, as_system, as_systems
+from scfx.model.conversion import as_system, as_systems
+from scfx.model.system import BOHR_IN_ANGSTROM
 
 WATER = np.array([[0.0, 0.0, 0.1173], [0.0, 0.7572, -0.4692], [0.0, -0.7572, -0.4692]])
 OXYGEN = [[0, 0, 0], [0, 0, 1.208]]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import subprocess
+import sys
 import tomllib
 from types import SimpleNamespace
 
@@ -352,6 +354,51 @@ def test_two_processes_do_not_train_one_run(tmp_path, registry):
         runs.train("n10-seed0", job, {})
     with pytest.raises(AttributeError):  # alone it goes on, to what this job lacks
         runs.train("n10-seed0", job, {})
+
+
+#: Asks the networks that are there by a judge, in processes of which the second is late to read what is there.
+ASKED_AGAIN = """
+import json, sys, time
+from rich.console import Console
+from scfx.abstract import TaskContext
+from scfx.registry import Registry
+from scfx_schnet import runs
+from scfx_schnet.scaling import ScalingTask
+
+read = runs.Runs._trained
+
+def late(self, *given):
+    time.sleep(0 if self._group.first else 0.5)
+    return read(self, *given)
+
+runs.Runs._trained = late
+context = TaskContext(spec=None, registry=Registry.discover(), console=Console(quiet=True))
+sys.exit(ScalingTask(ScalingTask.Options.model_validate(json.loads(sys.argv[1]))).run(context))
+"""
+
+
+def test_processes_that_ask_trained_networks_again_keep_in_step(data, tmp_path, registry):
+    assert scaling(data, tmp_path, registry, seeds=[0]) == 0
+    table = {
+        "output": str(tmp_path), "data": {"path": str(data / "cheap.parquet")}, "model": "schnet-tiny",
+        "sizes": [8, 16], "seeds": [0], "training": TRAINING,
+        "split": {"validation": 0.2, "test": 0.2},
+        "curves": [{"name": "curve", "judge": {"path": str(data / "better.parquet")}}],
+    }  # fmt: skip
+    script = tmp_path / "again.py"
+    script.write_text(ASKED_AGAIN)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    done = subprocess.run(
+        [sys.executable, *launcher, json.dumps(table)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for size in (8, 16):
+        result = json.loads((tmp_path / f"runs/curve/n{size}-seed0/result.json").read_text())
+        assert result["judged_rows"] == 48
 
 
 def test_a_folder_that_cannot_be_locked_is_said(tmp_path, registry, monkeypatch, capsys):
